@@ -1,0 +1,36 @@
+"""Random ids; all come from the operating system's secure source."""
+
+from __future__ import annotations
+
+import secrets
+
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_ADJECTIVES = (
+    "amber", "bold", "brave", "bright", "calm", "clear", "clever", "cool", "coral", "crisp",
+    "eager", "early", "fair", "fern", "fresh", "gentle", "glad", "golden", "grand", "green",
+    "happy", "hazel", "honest", "humble", "jade", "keen", "kind", "light", "lively", "lucky",
+    "mellow", "merry", "mild", "misty", "neat", "noble", "olive", "pearl", "plain", "proud",
+    "quick", "quiet", "rapid", "rosy", "royal", "ruby", "sandy", "sharp", "silent", "silver",
+    "smart", "snowy", "solar", "steady", "still", "sunny", "swift", "tidy", "true", "vivid",
+    "warm", "wild", "wise", "young",
+)  # fmt: skip
+_NOUNS = (
+    "acorn", "ant", "ash", "badger", "bay", "bear", "beech", "birch", "bird", "brook",
+    "cedar", "cliff", "cloud", "comet", "crane", "creek", "deer", "dune", "eagle", "elm",
+    "falcon", "field", "finch", "fir", "fox", "glade", "hare", "hawk", "heron", "hill",
+    "iris", "island", "lake", "lark", "leaf", "lynx", "maple", "marsh", "meadow", "moon",
+    "moss", "oak", "otter", "owl", "pebble", "pine", "pond", "rain", "reef", "ridge",
+    "river", "robin", "rock", "seal", "shore", "sky", "spruce", "star", "stone", "storm",
+    "stream", "swan", "tide", "wren",
+)  # fmt: skip
+
+
+def random_id(length: int = 22) -> str:
+    """Unguessable id of letters and digits without look-alikes (22 characters: 128 bits)."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def readable_id() -> str:
+    """Id that a person can read aloud: two words and eight digits; not a secret."""
+    number = secrets.randbelow(10**8)
+    return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{number:08d}"
