@@ -1,0 +1,1 @@
+"""Routes frames between clients, with back-pressure, acknowledgement and resuming."""

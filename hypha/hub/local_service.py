@@ -1,0 +1,68 @@
+"""A service that the server itself offers: described once, called over RPC and HTTP alike."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import FunctionNotFound, InvalidArguments
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFunction:
+    """One function of a built-in service.
+
+    `call` takes the caller's arguments and the keyword `context`; `schema` is
+    `{"name", "description", "parameters"}`; `level` is what the caller needs in its current
+    workspace before the function runs (checks on other targets are the function's own).
+    """
+
+    name: str
+    call: Callable[..., Awaitable[Any]]
+    description: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    level: Level = Level.NONE
+    signature: inspect.Signature = field(default_factory=inspect.Signature)
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        """Fit the arguments to the parameters; a `context` from outside is dropped."""
+        kwargs = {key: value for key, value in kwargs.items() if key != "context"}
+        try:
+            return self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self.name}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """A named set of functions of the server itself."""
+
+    id: str
+    functions: Mapping[str, LocalFunction]
+    name: str = ""
+    type: str = "generic"
+    description: str = ""
+    docs: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    async def invoke(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
+    ) -> Any:
+        """Check the declared level, bind the arguments and call one function.
+
+        Raises:
+            FunctionNotFound: no function of that name.
+            PermissionDenied: the caller lacks the declared level in its current workspace.
+            InvalidArguments: the arguments do not fit.
+        """
+        function = self.functions.get(name)
+        if function is None:
+            raise FunctionNotFound(f"Function not found: {name} in service {self.id}")
+        if function.level is not Level.NONE:
+            context.require(function.level)
+        bound = function.bind(args, kwargs)
+        return await function.call(*bound.args, **bound.kwargs, context=context)
