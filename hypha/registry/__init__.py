@@ -1,0 +1,1 @@
+"""Services: register, index, find, choose and describe them."""

@@ -1,0 +1,236 @@
+"""Choosing one service among several of the same name (core-api 3.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from hypha.addresses import ServiceQuery
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import AmbiguousService, HyphaError, InvalidRequest, PermissionDenied, ServiceNotFound
+from hypha.registry.index import Registry
+from hypha.registry.records import ServiceRecord
+
+logger = logging.getLogger(__name__)
+
+MODES = "'random', 'first', 'last', 'exact', 'min_load', 'native:random' or 'select:criteria:function'"
+DEFAULT_SELECT_TIMEOUT_S = 2.0
+MAX_SELECT_TIMEOUT_S = 30.0
+MAX_ASKED = 64  # candidates asked by one `select:`; of more, a random sample
+MAX_ASKED_AT_ONCE = 16
+MAX_EXAMPLES = 5
+
+
+class Presence(Protocol):
+    """What selection needs to know of a client."""
+
+    @property
+    def is_live(self) -> bool:
+        """True while a connection is attached."""
+
+    @property
+    def load_per_min(self) -> float:
+        """Calls forwarded to the client in about the last minute."""
+
+
+class Clients(Protocol):
+    """The hub, as selection sees it."""
+
+    def client(self, workspace: str, client_id: str) -> Any:
+        """The `Presence` of a client, or None for peers inside the server."""
+
+
+class Peer(Protocol):
+    """An in-process peer that can call clients (`hypha.hub.local_peer.LocalPeer`)."""
+
+    async def call(
+        self,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        """Call one method of a client and await its answer."""
+
+
+class Selection:
+    """Resolves a query to one record: visible to the caller, live before held, by the mode asked for.
+
+    A caller who may see none of the matches is told so; of services that it may not see, nothing
+    else is revealed.
+    """
+
+    def __init__(self, registry: Registry, clients: Clients, peer: Peer) -> None:
+        self._registry = registry
+        self._clients = clients
+        self._peer = peer
+
+    async def choose(
+        self,
+        query: ServiceQuery,
+        context: Context,
+        mode: str | None = None,
+        select_timeout_s: float = DEFAULT_SELECT_TIMEOUT_S,
+    ) -> ServiceRecord:
+        """One record for a query; the default mode is `random` in `public`, elsewhere `exact`.
+
+        Raises:
+            ServiceNotFound: nothing matches.
+            PermissionDenied: what matches is protected from the caller.
+            AmbiguousService: several match and the mode is `exact`.
+            InvalidRequest: the mode is unknown.
+        """
+        found = self._registry.candidates(query)
+        if not found:
+            raise ServiceNotFound(f"Service not found: {query}")
+        usable = [record for record in found if record.is_usable_by(context)]
+        if not usable:
+            raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
+        usable = self._live_first(usable)
+        if len(usable) == 1:
+            return usable[0]
+        if mode is not None and not isinstance(mode, str):
+            raise InvalidRequest(f"Invalid mode: {mode!r}. Mode must be {MODES}.")
+        mode = mode or ("random" if query.workspace == "public" else "exact")
+        if mode == "exact":
+            raise AmbiguousService(_ambiguous_text(query, usable, context))
+        return await self._pick(usable, mode, context, select_timeout_s)
+
+    def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
+        """Without those of held clients, unless there are no others."""
+        if len(records) == 1:
+            return records
+        live = [record for record in records if self.is_live(record)]
+        return live or records
+
+    def is_live(self, record: ServiceRecord) -> bool:
+        """True unless the record's client is between two connections."""
+        client: Presence | None = self._clients.client(record.workspace, record.client_id)
+        return client is None or client.is_live
+
+    async def _pick(
+        self, records: list[ServiceRecord], mode: str, context: Context, select_timeout_s: float
+    ) -> ServiceRecord:
+        if mode in ("random", "native:random"):  # every client here is connected to this replica
+            return random.choice(records)
+        if mode == "first":
+            return records[0]
+        if mode == "last":
+            return records[-1]
+        if mode == "min_load":
+            return self._least_loaded(records)
+        if mode == "select" or mode.startswith("select:"):
+            criteria, function = _parse_select(mode)
+            return await self._select(records, criteria, function, context, select_timeout_s)
+        raise InvalidRequest(f"Invalid mode: {mode[:100]}. Mode must be {MODES}.")
+
+    def _least_loaded(self, records: list[ServiceRecord]) -> ServiceRecord:
+        loads = [(self._load(record), record) for record in records]
+        least = min(load for load, _ in loads)
+        return random.choice([record for load, record in loads if load == least])
+
+    def _load(self, record: ServiceRecord) -> float:
+        client: Presence | None = self._clients.client(record.workspace, record.client_id)
+        return 0.0 if client is None else client.load_per_min
+
+    async def _select(
+        self,
+        records: list[ServiceRecord],
+        criteria: str,
+        function: str,
+        context: Context,
+        timeout_s: float,
+    ) -> ServiceRecord:
+        """Ask a function of every candidate at the same time; when none answers, any of them will do."""
+        asked = [record for record in records if _may_have(record, function)]
+        if len(asked) > MAX_ASKED:
+            asked = sorted(random.sample(asked, MAX_ASKED), key=lambda record: record.order)
+        gate = asyncio.Semaphore(MAX_ASKED_AT_ONCE)
+        timeout_s = min(max(timeout_s, 0.0), MAX_SELECT_TIMEOUT_S)
+
+        async def ask(record: ServiceRecord) -> Any:
+            async with gate:
+                method = f"services.{record.name}.{function}"
+                target = f"{record.workspace}/{record.client_id}"
+                # on behalf of the caller: selection must not lend it the server's rights
+                call = self._peer.call(target, method, timeout_s=timeout_s, context=context)
+                return await asyncio.wait_for(call, timeout_s)
+
+        tasks = {asyncio.ensure_future(ask(record)): record for record in asked}
+        try:
+            if criteria == "first_success":
+                chosen = await _first_success(tasks)
+            else:
+                chosen = await _extreme(tasks, criteria)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return chosen or random.choice(records)
+
+
+def _parse_select(mode: str) -> tuple[str, str]:
+    parts = mode.split(":")
+    if len(parts) != 3 or not parts[2]:
+        raise InvalidRequest(f"Invalid select mode format: {mode[:200]}. Expected 'select:criteria:function'")
+    if parts[1] not in ("min", "max", "first_success"):
+        raise InvalidRequest(f"Unknown selection criteria: {parts[1][:100]}")
+    return parts[1], parts[2]
+
+
+def _may_have(record: ServiceRecord, function: str) -> bool:
+    """False when the schema of the service says that it lacks the function."""
+    return not record.service_schema or function.partition(".")[0] in record.service_schema
+
+
+async def _first_success(tasks: Mapping[asyncio.Task[Any], ServiceRecord]) -> ServiceRecord | None:
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        won = [tasks[task] for task in done if _answer(task) is not None]
+        if won:
+            return min(won, key=lambda record: record.order)
+    return None
+
+
+async def _extreme(tasks: Mapping[asyncio.Task[Any], ServiceRecord], criteria: str) -> ServiceRecord | None:
+    """The candidate with the smallest or largest number; what is no number is skipped."""
+    if tasks:
+        await asyncio.wait(tasks)
+    values = [(answer[0], record) for task, record in tasks.items() if (answer := _answer(task))]
+    numbers = [(value, record) for value, record in values if _is_number(value)]
+    if not numbers:
+        return None
+    pick = min if criteria == "min" else max
+    return pick(numbers, key=lambda pair: pair[0])[1]
+
+
+def _answer(task: asyncio.Task[Any]) -> tuple[Any] | None:
+    """The answer in a tuple, or None if the call failed."""
+    error = task.exception()
+    if error is None:
+        return (task.result(),)
+    if not isinstance(error, HyphaError | TimeoutError):
+        logger.error("asking a candidate failed", exc_info=error)
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _ambiguous_text(query: ServiceQuery, records: list[ServiceRecord], context: Context) -> str:
+    is_member = context.level(query.workspace) >= Level.READ
+    shown = [record.id for record in records if is_member or record.is_listed_for(context)]
+    return (
+        f"Multiple services found for {query}, e.g. {shown[:MAX_EXAMPLES]}. You can either specify the mode "
+        f"as {MODES}, or name the client in the id: 'client_id:{query.name}'."
+    )

@@ -1,0 +1,145 @@
+"""`list_services`: what may be asked, and who sees what (core-api 3.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
+from hypha.registry.index import Registry, ServiceFilter
+from hypha.registry.records import ServiceRecord
+
+QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id"})
+MAX_PART_CHARS = 512
+_PART = re.compile(r"[A-Za-z0-9\-_./|*]*")
+EVERYWHERE = "*"
+
+
+def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
+    """Read the text or map form of a query; a missing workspace means the caller's own.
+
+    In the result, workspace `*` stands for all workspaces, every other open part is None.
+    A `*` inside a word is just a letter: nothing is ever matched by pattern.
+
+    Raises:
+        InvalidRequest: unknown keys, wrong types; InvalidAddress: both id keys, odd characters.
+    """
+    if query is None:
+        return ServiceFilter(current_workspace)
+    if isinstance(query, str):
+        query = _parse_text(query, current_workspace)
+    if not isinstance(query, Mapping):
+        raise InvalidRequest("Service query must be text or a map.")
+    unknown = {str(key) for key in query if key not in QUERY_KEYS}
+    if unknown:
+        raise InvalidRequest(f"Invalid query keys: {unknown}")
+    if query.get("id") is not None and query.get("service_id") is not None:
+        raise InvalidAddress("Service query must not have both 'id' and 'service_id'.")
+    workspace = _part(query, "workspace", current_workspace) or current_workspace
+    name = _part(query, "service_id") or _part(query, "id")
+    return ServiceFilter(
+        workspace,
+        _part(query, "client_id"),
+        name,
+        _part(query, "type"),
+        _part(query, "app_id"),
+        _visibility(query),
+    )
+
+
+def _parse_text(text: str, current_workspace: str) -> dict[str, str]:
+    """Read `*`, `ws`, `ws/name`, `client:name`, `ws/client:name`, each with `@app`."""
+    for mark in "/:@":
+        if text.count(mark) > 1:
+            raise InvalidAddress(f"Service query must contain at most one '{mark}', got {text[:200]!r}")
+    rest, at, app_id = text.partition("@")
+    parts = {"app_id": app_id} if at else {}
+    workspace, slash, local = rest.partition("/")
+    if not slash:
+        if ":" not in rest:
+            return {**parts, "workspace": rest}
+        workspace, local = current_workspace, rest
+    client_id, colon, name = local.partition(":")
+    if not colon:
+        client_id, name = "*", local
+    return {**parts, "workspace": workspace, "client_id": client_id or "*", "service_id": name or "*"}
+
+
+def _part(query: Mapping[str, Any], key: str, allowed: str | None = None) -> str | None:
+    """One part of a query; `*` means open, except for the workspace, where it means all."""
+    value = query.get(key)
+    if value is None or value == "" or (value == "*" and key != "workspace"):
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequest(f"Service query '{key}' must be text.")
+    if value != allowed and (len(value) > MAX_PART_CHARS or not _PART.fullmatch(value)):
+        raise InvalidAddress(f"Invalid characters in query part: {value[:200]}")
+    return value
+
+
+def _visibility(query: Mapping[str, Any]) -> str | None:
+    value = _part(query, "visibility")
+    if value not in (None, "public", "protected", "unlisted", "private"):
+        raise InvalidRequest(f"Invalid visibility: {value!r}, must be public, protected or unlisted.")
+    return "protected" if value == "private" else value
+
+
+class Listing:
+    """Lists services, each caller seeing what it may."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def infos(
+        self, context: Context, query: object = None, include_unlisted: bool = False
+    ) -> list[dict[str, Any]]:
+        """The info maps of all matching services that the caller may see, in registration order."""
+        return [record.to_info(context) for record in self.records(context, query, include_unlisted)]
+
+    def records(
+        self, context: Context, query: object = None, include_unlisted: bool = False
+    ) -> list[ServiceRecord]:
+        """The records behind `infos`.
+
+        Raises:
+            InvalidAddress: protected or unlisted services of all workspaces are asked for.
+            PermissionDenied: unlisted services of a foreign workspace are asked for.
+        """
+        wanted = parse_list_query(query, context.workspace)
+        if wanted.workspace == EVERYWHERE:
+            return self._everywhere(context, wanted, include_unlisted)
+        include_unlisted = include_unlisted or wanted.visibility == "unlisted"
+        if include_unlisted and context.level(wanted.workspace) < Level.READ:
+            raise PermissionDenied(
+                f"Cannot include unlisted services from workspace {wanted.workspace}. "
+                "Permission denied: you can only include those of workspaces that you may read."
+            )
+        found = self._registry.find(wanted)
+        return [record for record in found if record.is_listed_for(context, include_unlisted)]
+
+    def _everywhere(
+        self, context: Context, wanted: ServiceFilter, include_unlisted: bool
+    ) -> list[ServiceRecord]:
+        """Public services of all workspaces, and everything listed in the caller's own."""
+        if wanted.visibility in ("protected", "unlisted"):
+            raise InvalidAddress("Cannot list protected or unlisted services in all workspaces.")
+        if include_unlisted:
+            raise PermissionDenied(
+                "Cannot include unlisted services from workspace *. "
+                "Permission denied: name one workspace that you may read."
+            )
+        public = self._registry.find(_within(wanted, None))
+        own = self._registry.find(_within(wanted, context.workspace))
+        found = [record for record in public if record.workspace != context.workspace]
+        found += [record for record in own if record.is_listed_for(context)]
+        found.sort(key=lambda record: record.order)
+        return found
+
+
+def _within(wanted: ServiceFilter, workspace: str | None) -> ServiceFilter:
+    return ServiceFilter(
+        workspace, wanted.client_id, wanted.name, wanted.type, wanted.app_id, wanted.visibility
+    )
