@@ -83,13 +83,16 @@ class InvalidArguments(InvalidRequest, TypeError):
 
 
 class MalformedFrame(InvalidRequest):
-    """A binary frame breaks the wire format; `session` is set when it could be read."""
+    """A binary frame breaks the wire format; `session` and `target` are set when they could be read."""
 
     code = "malformed_frame"
 
-    def __init__(self, message: str = "", *, session: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, session: str | None = None, target: str | None = None
+    ) -> None:
         super().__init__(message)
         self.session = session
+        self.target = target
 
 
 class UnsupportedContent(InvalidRequest):

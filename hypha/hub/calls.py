@@ -1,0 +1,237 @@
+"""Calls that the server itself makes to clients: for the manager and for HTTP callers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.users import Context, User, root_user
+from hypha.errors import CallFailed, CallTimedOut, HyphaError, NotDelivered, OutcomeUnknown
+from hypha.hub.outbox import REPEATABLE_METHODS, Kind
+from hypha.hub.router import absent_text
+from hypha.ids import random_id
+from hypha.wire.chunks import SINGLE_FRAME_BYTES, split
+from hypha.wire.frames import Stamp, pack, payload, seal
+from hypha.wire.values import is_tagged
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.hub import Hub
+
+CHUNKS_IN_FLIGHT = 16
+_STAMPS_KEPT = 512
+
+
+class _Waiting:
+    """One outgoing call: its future, its deadline, and who must answer."""
+
+    __slots__ = ("future", "target", "timeout_s", "timer")
+
+    def __init__(self, future: asyncio.Future[Any], target: str, timeout_s: float) -> None:
+        self.future = future
+        self.target = target
+        self.timeout_s = timeout_s
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Calls:
+    """The calling half of a peer inside the server.
+
+    A peer answers under one id in every workspace, or under `*`; on whose behalf it calls is
+    said per call by a Context, which the server made.
+    """
+
+    def __init__(self, hub: Hub, workspace: str, peer_id: str) -> None:
+        self.hub = hub
+        self.workspace = workspace
+        self.peer_id = peer_id
+        self.address = f"{workspace}/{peer_id}"
+        self._waiting: dict[str, _Waiting] = {}
+        self._stamps: OrderedDict[tuple[int, str], tuple[User, Stamp]] = OrderedDict()
+        self._root = root_user()
+        self._prefix = random_id(8)
+        self._count = 0
+
+    async def call(
+        self,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        """Call a method of a client and return the decoded result, tags kept.
+
+        `target` is `workspace/client_id`, `method` e.g. `services.echo.hello`. Heartbeats of the
+        callee extend the timeout, as they do for every client.
+
+        Raises:
+            CallFailed: the callee raised. NotDelivered: it is not there; it never saw the call.
+            OutcomeUnknown: it went away meanwhile. CallTimedOut: no answer and no heartbeat.
+        """
+        client = self.hub.clients.get(target)
+        if client is None or client.fails_fast:
+            raise NotDelivered(absent_text(target).partition(": ")[2])
+        self._count += 1
+        session = f"{self._prefix}{self._count}"
+        body: dict[str, Any] = {"args": [*args, kwargs] if kwargs else list(args)}
+        if kwargs:
+            body["with_kwargs"] = True
+        body["promise"] = "*"
+        body["t"] = timeout_s / 2
+        waiting = _Waiting(self.hub.loop.create_future(), target, timeout_s)
+        waiting.timer = self.hub.loop.call_later(timeout_s, self._time_out, session)
+        self._waiting[session] = waiting
+        try:
+            await self._send(client, session, method, body, timeout_s / 2, context)
+            return await waiting.future
+        finally:
+            waiting.timer.cancel()
+            self._waiting.pop(session, None)
+            client.pending.pop((self, session), None)
+
+    async def _send(
+        self,
+        client: Client,
+        session: str,
+        method: str,
+        body: dict[str, Any],
+        interval_s: float,
+        context: Context | None,
+    ) -> None:
+        stamp = self._stamp(context, client.workspace)
+        main = {
+            "type": "method",
+            "from": stamp.address,
+            "to": client.address,
+            "method": method,
+            "session": session,
+            "ws": stamp.workspace,
+            "user": stamp.user,
+        }
+        frame = seal(pack(main), pack(body))
+        if len(frame) > SINGLE_FRAME_BYTES:
+            await self.send_chunked(client, bytes(payload(frame)), random_id(), False, context)
+            return
+        kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
+        client.deliver(frame, kind, (self, session), interval_s)
+
+    async def send_chunked(
+        self, client: Client, message: bytes, key: str, heartbeat: bool, context: Context | None
+    ) -> None:
+        """Send a packed frame in pieces through the receiver's message cache."""
+        prefix = "services.built-in.message_cache."
+        await self.call(client.address, f"{prefix}create", [key, heartbeat], context=context)
+        gate = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
+
+        async def put(index: int, chunk: bytes) -> None:
+            async with gate:
+                await self.call(
+                    client.address, f"{prefix}set", [key, index, chunk, heartbeat], context=context
+                )
+
+        async with asyncio.TaskGroup() as group:
+            for index, chunk in enumerate(split(message)):
+                group.create_task(put(index, chunk))
+        await self.call(client.address, f"{prefix}process", [key, heartbeat], context=context)
+
+    def _stamp(self, context: Context | None, target_workspace: str) -> Stamp:
+        """Sender identity of a call: the server's own (root), or that of the HTTP caller."""
+        if context is None:
+            user, workspace, address = self._root, target_workspace, self.address
+        else:
+            user, workspace = context.user, context.workspace
+            address = self.address if self.workspace == "*" else f"{workspace}/{self.peer_id}"
+        key = (id(user), workspace)
+        kept = self._stamps.get(key)
+        if kept is not None and kept[0] is user:
+            return kept[1]
+        stamp = Stamp(address, workspace, user.to_wire())
+        self._stamps[key] = (user, stamp)
+        if len(self._stamps) > _STAMPS_KEPT:
+            self._stamps.popitem(last=False)
+        return stamp
+
+    async def call_method(
+        self,
+        value: Mapping[str, Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        """Call a function value (`_rtype: method`) that a client sent."""
+        return await self.call(
+            str(value["_rtarget"]), str(value["_rmethod"]), args, kwargs, timeout_s=timeout_s, context=context
+        )
+
+    async def iterate(
+        self, value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
+    ) -> AsyncIterator[Any]:
+        """Yield the items of a generator value one by one; close it when the reader leaves early."""
+        target, method = str(value["_rtarget"]), str(value["_rmethod"])
+        finished = False
+        try:
+            while True:
+                item = await self.call(target, method, timeout_s=timeout_s, context=context)
+                if is_tagged(item, "stop_iteration"):
+                    finished = True
+                    return
+                yield item
+        except HyphaError:
+            finished = True
+            raise
+        finally:
+            close = value.get("_rclose_method")
+            if not finished and close:
+                await self._close_generator(target, str(close), context)
+
+    async def _close_generator(self, target: str, method: str, context: Context | None) -> None:
+        try:
+            await self.call(target, method, timeout_s=5.0, context=context)
+        except HyphaError:
+            return
+
+    def reject(self, session: str, source: str, text: str) -> None:
+        """The hub ends a waiting call (its callee is gone)."""
+        waiting = self._waiting.get(session)
+        if waiting is not None and not waiting.future.done():
+            waiting.future.set_exception(error_from_text(text))
+
+    def _time_out(self, session: str) -> None:
+        waiting = self._waiting.get(session)
+        if waiting is not None and not waiting.future.done():
+            text = f"No answer from {waiting.target} within {waiting.timeout_s:g} s; the call may have run."
+            waiting.future.set_exception(CallTimedOut(text))
+
+    def take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
+        """Handle `resolve`, `reject` or `heartbeat` for one of our calls; others are ignored."""
+        waiting = self._waiting.get(session)
+        if waiting is None or waiting.target != sender.address or waiting.future.done():
+            return
+        if name == "heartbeat":
+            if waiting.timer is not None:
+                waiting.timer.cancel()
+            waiting.timer = self.hub.loop.call_later(waiting.timeout_s, self._time_out, session)
+            return
+        value = args[0] if args else None
+        if name == "resolve":
+            waiting.future.set_result(value)
+            return
+        text = str(value.get("_rvalue", "")) if isinstance(value, dict) else str(value)
+        waiting.future.set_exception(error_from_text(text))
+
+
+def error_from_text(text: str) -> HyphaError:
+    """Turn the text of a reject into the error it stands for."""
+    name, _, rest = text.partition(": ")
+    if name == "NotDelivered":
+        return NotDelivered(rest)
+    if name == "OutcomeUnknown":
+        return OutcomeUnknown(rest)
+    return CallFailed(text)

@@ -1,0 +1,128 @@
+"""One client of the hub: its identity, its link, what is on its way to it and owed by it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.users import Context, User
+from hypha.hub.outbox import CallKey, Kind, Outbox, PendingCall
+from hypha.wire.frames import Sealed, Stamp, encode
+
+if TYPE_CHECKING:
+    from hypha.hub.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+MAX_PENDING_CALLS = 50_000
+
+
+class Client:
+    """A connected (or held) peer, `workspace/client_id`.
+
+    It outlives its connections: while it is held it has none, and resumes on a new one. `user`
+    and `stamp` are fixed at the handshake. `generation` counts its connections; whoever cleans
+    up after a connection compares it first.
+    """
+
+    __slots__ = (
+        "address", "calls_recent", "client_id", "connected_at", "connection", "doubts", "ended", "fails_fast",
+        "feeders", "frames_in", "generation", "held_since", "hub", "is_choked", "is_open",
+        "last_alive", "last_received", "load_at", "load_per_min", "outbox", "paused_by", "pending", "stamp",
+        "subscriptions", "token", "user", "workspace", "choked_since", "choked_level", "drained_at",
+    )  # fmt: skip
+
+    def __init__(self, hub: Any, workspace: str, client_id: str, user: User, token: str | None) -> None:
+        self.hub = hub
+        self.workspace = workspace
+        self.client_id = client_id
+        self.address = f"{workspace}/{client_id}"
+        self.user = user
+        self.token = token
+        self.stamp = Stamp(self.address, workspace, user.to_wire())
+        self.connection: Connection | None = None
+        self.generation = 0
+        self.connected_at = 0.0
+        self.last_received = 0.0
+        self.last_alive = 0.0
+        self.is_open = False
+        self.ended = False
+        self.held_since: float | None = None
+        self.fails_fast = False
+        self.subscriptions: set[str] = set()
+        self.outbox = Outbox()
+        self.pending: dict[CallKey, PendingCall] = {}
+        self.doubts: dict[CallKey, float] = {}
+        self.is_choked = False
+        self.choked_since = 0.0
+        self.choked_level = 0
+        self.drained_at = 0.0
+        self.feeders: set[Client] = set()
+        self.paused_by: set[Client] = set()
+        self.frames_in = 0
+        self.calls_recent = 0
+        self.load_at = 0.0
+        self.load_per_min = 0.0
+
+    @property
+    def is_held(self) -> bool:
+        """True between two connections."""
+        return self.held_since is not None
+
+    @property
+    def is_live(self) -> bool:
+        """True while a connection is attached."""
+        return self.connection is not None and not self.ended
+
+    @property
+    def connection_type(self) -> str:
+        """`websocket` or `http_streaming`; empty while held."""
+        return self.connection.kind if self.connection else ""
+
+    @property
+    def context(self) -> Context:
+        """Who calls, for the server's own services."""
+        return Context(self.user, self.workspace, self.client_id, self.connection_type or "websocket")
+
+    def deliver(self, frame: Sealed, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
+        """Send a frame, or keep it in order until the client is back.
+
+        `key` names the caller and session of a call that waits for an answer; it is remembered
+        until the answer passes, so that the caller can be told when none will come.
+        """
+        outbox = self.outbox
+        seq = outbox.end
+        outbox.end = seq + 1
+        size = len(frame)
+        outbox.entries.append((frame, kind, key))
+        outbox.bytes += size
+        if key is not None:
+            self.pending[key] = (seq, self.hub.time(), interval_s)
+            if len(self.pending) > MAX_PENDING_CALLS:
+                self.pending.pop(next(iter(self.pending)))
+        if not self.is_open:
+            self.hub.flow.check_held(self)
+            return
+        outbox.written = seq + 1
+        unpinged = outbox.unpinged_bytes
+        outbox.unpinged_bytes = unpinged + size
+        self.connection.send_frame(frame)  # type: ignore[union-attr]
+        if not unpinged or unpinged > 262_144:
+            self.hub.pulse.unacknowledged(self)
+
+    def reject(self, session: str, source: str, text: str) -> None:
+        """End a waiting call of this client with an error, as if `source` had answered."""
+        if not self.ended:
+            self.deliver(reject_frame(session, source, self.address, text), Kind.ANSWER)
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended else "held" if self.is_held else "live"
+        return f"<Client {self.address} {state} g{self.generation}>"
+
+
+def reject_frame(session: str, source: str, to: str, text: str) -> Sealed:
+    """An error answer in the form that unmodified clients accept (wire-protocol 6.4, form 1)."""
+    return encode(
+        {"type": "method", "from": source, "to": to, "method": f"{session}.reject", "parent": session},
+        {"args": [{"_rtype": "error", "_rvalue": text, "_rtrace": text}]},
+    )

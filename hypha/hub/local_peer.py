@@ -1,0 +1,328 @@
+"""A peer inside the server: it offers built-in services and answers like a client would."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.users import Context
+from hypha.errors import (
+    FunctionNotFound,
+    HyphaError,
+    InvalidRequest,
+    LimitReached,
+    MalformedFrame,
+    ServerFault,
+    ServiceNotFound,
+)
+from hypha.hub.calls import Calls
+from hypha.hub.client import reject_frame
+from hypha.hub.local_service import LocalService
+from hypha.hub.outbox import Kind
+from hypha.ids import random_id
+from hypha.wire.chunks import SINGLE_FRAME_BYTES, MessageCache
+from hypha.wire.frames import Buffer, EnvelopeParser, decode, pack, payload, seal
+from hypha.wire.values import absolute_targets, method_value
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+FIRST_HEARTBEAT_S = 0.1
+MAX_RUNNING_PER_CLIENT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to the server: who, which session answers, and how often to say "still busy"."""
+
+    sender: Client
+    context: Context
+    resolve: str | None
+    reject: str | None
+    heartbeat: str | None
+    interval_s: float
+    session: str | None
+
+
+class LocalPeer(Calls):
+    """Hosts `built-in` and other services of the server under `<workspace>/<peer_id>`.
+
+    `workspace` `*` is the manager's; `server_url` is the public base URL that goes into every
+    function value.
+    """
+
+    def __init__(self, hub: Hub, workspace: str, peer_id: str, server_url: str) -> None:
+        super().__init__(hub, workspace, peer_id)
+        self.server_url = server_url
+        self.services: dict[str, LocalService] = {}
+        self._described: dict[str, bytes] = {}
+        self._caches: dict[str, MessageCache] = {}
+        self._running: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._check = EnvelopeParser().parse
+
+    def host(self, service: LocalService) -> None:
+        """Offer a service; its description is packed once."""
+        self.services[service.id] = service
+        self._described[service.id] = pack({"args": [self.describe(service)]})
+
+    def describe(self, service: LocalService) -> dict[str, Any]:
+        """The encoded service as a client gets it from `built-in.get_service`."""
+        described: dict[str, Any] = {
+            "id": service.id,
+            "name": service.name or service.id,
+            "type": service.type,
+            "description": service.description,
+            "docs": service.docs,
+            "config": dict(service.config),
+        }
+        for name, function in service.functions.items():
+            described[name] = method_value(
+                self.address,
+                f"services.{service.id}.{name}",
+                self.server_url,
+                name,
+                dict(function.schema),
+                function.description or None,
+            )
+        return described
+
+    def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
+        """Handle a routed frame; the context comes from the connection, never from the frame."""
+        try:
+            _, extra = decode(data)
+        except MalformedFrame as error:
+            raise MalformedFrame(
+                str(error), session=main.get("session"), target=self.address
+            ) from None
+        self._dispatch(sender, main, extra)
+
+    def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
+        method = main.get("method")
+        args = extra.get("args") or []
+        if not isinstance(method, str) or not isinstance(args, list):
+            raise MalformedFrame("Malformed frame: no method or no list of arguments")
+        if not method.startswith("services."):
+            session, _, name = method.partition(".")
+            if name != "heartbeat":
+                call = sender.pending.pop((self, session), None)
+            else:
+                call = sender.pending.get((self, session))
+            if call is not None:
+                sender.outbox.acknowledge(call[0])
+                sender.doubts.pop((self, session), None)
+            self.take_answer(sender, session, name, absolute_targets(args, sender.workspace))
+            return
+        request = self._request(sender, main, extra)
+        kwargs: dict[str, Any] = {}
+        if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
+            kwargs = args.pop()
+        self._start(request, method[len("services.") :], args, kwargs)
+
+    def _request(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> Request:
+        session = main.get("session")
+        promise = extra.get("promise")
+        interval = extra.get("t")
+        names: dict[str, str | None] = {"resolve": None, "reject": None, "heartbeat": None}
+        if isinstance(promise, dict):
+            for name in names:
+                function = promise.get(name)
+                if isinstance(function, dict) and isinstance(function.get("_rmethod"), str):
+                    names[name] = function["_rmethod"]
+            interval = promise.get("interval", interval)
+        elif promise and isinstance(session, str):
+            names = {name: f"{session}.{name}" for name in names}
+        if not isinstance(interval, int | float) or interval <= 0:
+            interval = 15.0
+        return Request(
+            sender,
+            sender.context,
+            names["resolve"],
+            names["reject"],
+            names["heartbeat"],
+            float(interval),
+            session if isinstance(session, str) else None,
+        )
+
+    def _start(self, request: Request, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        service_id, _, name = path.partition(".")
+        if service_id == "built-in" and self._answer_built_in(request, name, args, kwargs):
+            return
+        running = self._running.get(request.sender.address, 0)
+        if running >= MAX_RUNNING_PER_CLIENT:
+            self._fail(request, LimitReached(f"More than {MAX_RUNNING_PER_CLIENT} calls are running."))
+            return
+        self._running[request.sender.address] = running + 1
+        task = self.hub.loop.create_task(self._run(request, service_id, name, args, kwargs))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self, request: Request, service_id: str, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> None:
+        timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
+        timers.append(timer)
+        try:
+            service = self.services.get(service_id)
+            if service is None:
+                raise ServiceNotFound(f"Service not found: {service_id[:200]}")
+            absolute_targets(args, request.sender.workspace)
+            absolute_targets(kwargs, request.sender.workspace)
+            result = await service.invoke(name, args, kwargs, request.context)
+            await self._resolve(request, pack({"args": [result]}))
+        except HyphaError as error:
+            self._fail(request, error)
+        except Exception:
+            fault_id = random_id(8)
+            logger.exception("Fault %s in %s.%s", fault_id, service_id, name)
+            self._fail(request, ServerFault(f"The server failed; its log has the details under {fault_id}."))
+        finally:
+            timers[-1].cancel()
+            left = self._running.get(request.sender.address, 1) - 1
+            if left > 0:
+                self._running[request.sender.address] = left
+            else:
+                self._running.pop(request.sender.address, None)
+
+    def _beat(self, request: Request, timers: list[asyncio.TimerHandle]) -> None:
+        if request.sender.ended or request.heartbeat is None:
+            return
+        self._send_answer(request, request.heartbeat, None)
+        timers.append(self.hub.loop.call_later(request.interval_s, self._beat, request, timers))
+        del timers[:-1]
+
+    def _send_answer(self, request: Request, method: str, body: bytes | None) -> None:
+        sender = request.sender
+        if sender.ended:
+            return
+        main: dict[str, Any] = {"type": "method", "from": self.address, "to": sender.address, "method": method}
+        if request.session is not None:
+            main["parent"] = request.session
+        head = pack(main)
+        sender.deliver(head if body is None else seal(head, body), Kind.ANSWER)
+
+    async def _resolve(self, request: Request, body: bytes) -> None:
+        if request.resolve is None:
+            return
+        if len(body) <= SINGLE_FRAME_BYTES - 512 or request.session is None:
+            self._send_answer(request, request.resolve, body)
+            return
+        main = {
+            "type": "method",
+            "from": self.address,
+            "to": request.sender.address,
+            "method": request.resolve,
+            "parent": request.session,
+        }
+        await self.send_chunked(
+            request.sender, bytes(payload(seal(pack(main), body))), request.session, True, None
+        )
+
+    def _fail(self, request: Request, error: HyphaError) -> None:
+        if request.reject is None or request.sender.ended:
+            return
+        session = request.reject.partition(".")[0]
+        text = error.rpc_text
+        request.sender.deliver(
+            reject_frame(session, self.address, request.sender.address, text), Kind.ANSWER
+        )
+
+    def _answer_built_in(self, request: Request, name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
+        """Answer the functions that every peer hosts at once; False for those not known here."""
+        try:
+            if name == "get_service":
+                service_id = args[0] if args else kwargs.get("service_id")
+                body = self._described.get(str(service_id).rpartition(":")[2])
+                if body is None:
+                    raise ServiceNotFound(f"Service not found: {str(service_id)[:200]}")
+                if request.resolve is not None:
+                    self._send_answer(request, request.resolve, body)
+                return True
+            handler = self._built_in.get(name)
+            if handler is None:
+                raise FunctionNotFound(f"Function not found: built-in.{name[:200]}")
+            result = handler(self, request, args, kwargs)
+            if request.resolve is not None:
+                self._send_answer(request, request.resolve, pack({"args": [result]}))
+        except HyphaError as error:
+            self._fail(request, error)
+        return True
+
+    def _ping(self, _request: Request, args: list[Any], _kwargs: dict[str, Any]) -> Any:
+        return "pong"
+
+    def _cache(self, request: Request) -> MessageCache:
+        address = request.sender.address
+        cache = self._caches.get(address)
+        if cache is None:
+            cache = self._caches[address] = MessageCache()
+        return cache
+
+    def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        key, _heartbeat, overwrite = _positional(args, kwargs, ("key", "heartbeat", "overwrite"))
+        self._cache(request).create(key, self.hub.time(), bool(overwrite))
+
+    def _cache_append(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        key, data, heartbeat = _positional(args, kwargs, ("key", "data", "heartbeat"))
+        self._cache(request).add(key, None, data)
+        self._touch(request, key, heartbeat)
+
+    def _cache_set(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        key, index, data, heartbeat = _positional(args, kwargs, ("key", "index", "data", "heartbeat"))
+        if not isinstance(index, int):
+            raise InvalidRequest("The index of a chunk must be a small non-negative integer.")
+        self._cache(request).add(key, index, data)
+        self._touch(request, key, heartbeat)
+
+    def _cache_remove(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        (key,) = _positional(args, kwargs, ("key",))
+        self._cache(request).remove(key)
+
+    def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4)."""
+        key, _heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
+        cache = self._cache(request)
+        message = cache.take(key)
+        if not len(cache):
+            self._caches.pop(request.sender.address, None)
+        main, _, _ = self._check(message)
+        _, extra = decode(message)
+        if main.get("type") != "method":
+            raise MalformedFrame("Malformed frame: only calls may be sent in chunks")
+        self._dispatch(request.sender, main, extra)
+
+    def _touch(self, request: Request, key: Any, heartbeat: Any) -> None:
+        if heartbeat and isinstance(key, str):
+            self.take_answer(request.sender, key, "heartbeat", [])
+
+    def forget(self, client: Client) -> None:
+        """Drop what an ended client left unfinished."""
+        self._caches.pop(client.address, None)
+
+    async def close(self) -> None:
+        """Cancel running calls."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    _built_in: dict[str, Callable[[LocalPeer, Request, list[Any], dict[str, Any]], Any]] = {
+        "ping": _ping,
+        "message_cache.create": _cache_create,
+        "message_cache.append": _cache_append,
+        "message_cache.set": _cache_set,
+        "message_cache.remove": _cache_remove,
+        "message_cache.process": _cache_process,
+    }
+
+
+def _positional(args: list[Any], kwargs: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
+    values = [*args, *[None] * (len(names) - len(args))][: len(names)]
+    return [kwargs.get(name, value) for name, value in zip(names, values, strict=True)]
+
+

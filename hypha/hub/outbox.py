@@ -1,0 +1,101 @@
+"""Frames on their way to one client, kept until they are known to have arrived.
+
+DESIGN 5 and resume.md rule 1: entries are numbered; a PONG or an answer acknowledges a number
+and everything before it. What was written but not acknowledged when a link dies is in doubt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import Any, Protocol
+
+from hypha.wire.frames import Sealed
+
+
+class Kind(IntEnum):
+    """What a frame is, which decides whether it may be sent again (DESIGN 5, table)."""
+
+    CALL = 0
+    """Runs something: never sent twice."""
+    ANSWER = 1
+    """`resolve`, `reject`, `heartbeat`: a second one is harmless."""
+    REPEATABLE = 2
+    """A call that does no harm when it runs twice."""
+    EVENT = 3
+    """Nobody waits for an answer: never sent twice."""
+
+
+REPEATABLE_METHODS = frozenset(
+    {
+        "services.built-in.ping",
+        "services.built-in.get_service",
+        "services.built-in.message_cache.set",
+    }
+)
+
+
+class Caller(Protocol):
+    """Whoever waits for the answer of a call: a client, or a peer inside the server."""
+
+    address: str
+
+    def reject(self, session: str, source: str, text: str) -> None:
+        """End the waiting call `session` with an error as if `source` had answered."""
+
+
+CallKey = tuple[Caller, str]
+
+
+PendingCall = tuple[int, float, float]
+"""A call that was passed on and not answered yet: its number in the outbox, the loop time (s) at
+which it or its last heartbeat passed, and the caller's heartbeat interval (s), half its timeout.
+A plain tuple, because one is made for every call."""
+
+Entry = tuple[Sealed, int, Any]
+"""Frame, its Kind, and the CallKey of a call that waits for an answer (else None)."""
+
+
+class Outbox:
+    """Numbered frames: `base` is the oldest one kept, `end` the number after the newest.
+
+    Frames below `written` were handed to the present or last connection.
+    """
+
+    __slots__ = ("base", "bytes", "end", "entries", "pinged", "pinged_at", "unpinged_bytes", "written")
+
+    def __init__(self) -> None:
+        self.entries: deque[Entry] = deque()
+        self.base = 0
+        self.end = 0
+        self.written = 0
+        self.bytes = 0
+        self.unpinged_bytes = 0
+        self.pinged = -1
+        self.pinged_at = 0.0
+
+    def acknowledge(self, seq: int) -> None:
+        """Drop every written frame up to and including number `seq`."""
+        entries = self.entries
+        if seq >= self.written:
+            seq = self.written - 1
+        while self.base <= seq:
+            self.bytes -= len(entries.popleft()[0])
+            self.base += 1
+
+    def drop(self, keep: list[Entry]) -> None:
+        """Replace everything kept by `keep`, as not yet written; numbers go on."""
+        self.entries = deque(keep)
+        self.bytes = sum(len(entry[0]) for entry in keep)
+        self.base = self.written = self.end
+        self.end += len(keep)
+        self.pinged = -1
+        self.unpinged_bytes = 0
+
+    def take_doubtful(self) -> list[Entry]:
+        """Remove and return the frames that were written but not acknowledged."""
+        count = self.written - self.base
+        doubtful = [self.entries.popleft() for _ in range(count)]
+        self.base = self.written
+        self.bytes -= sum(len(entry[0]) for entry in doubtful)
+        return doubtful

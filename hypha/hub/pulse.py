@@ -1,0 +1,135 @@
+"""One timer for all clients: acknowledgements, held clients, full receivers, silent links.
+
+It runs only while there is something to watch, so an idle server does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+PING_BYTES = 262_144
+UNPROVEN_LIFE_S = 2.0
+"""How long a frame counts as unacknowledged where no PONG can be seen (DESIGN 5)."""
+SILENT_AFTER_S = 40.0
+DEAD_AFTER_S = 60.0
+_SEQUENCE = struct.Struct(">Q")
+
+
+class Pulse:
+    """Sends the PINGs that acknowledge frames, and calls the sweeps of flow and resume."""
+
+    def __init__(self, hub: Hub, ack_interval_s: float) -> None:
+        self.hub = hub
+        self.ack_interval_s = ack_interval_s
+        self._unacknowledged: set[Client] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._liveness: asyncio.TimerHandle | None = None
+
+    def unacknowledged(self, client: Client) -> None:
+        """A frame was written to the client; see that it gets acknowledged."""
+        outbox = client.outbox
+        if outbox.unpinged_bytes > PING_BYTES and outbox.pinged < 0:
+            self._ping(client)
+        self._unacknowledged.add(client)
+        if self._timer is None:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the timer run (again)."""
+        if self._timer is None:
+            self._timer = self.hub.loop.call_later(self.ack_interval_s, self._tick)
+
+    def pong(self, client: Client, payload: bytes) -> None:
+        """A PONG came back: everything up to its number has arrived."""
+        if len(payload) == _SEQUENCE.size:
+            (seq,) = _SEQUENCE.unpack(payload)
+            outbox = client.outbox
+            if seq == outbox.pinged:
+                outbox.pinged = -1
+                outbox.acknowledge(seq)
+
+    def _ping(self, client: Client) -> None:
+        outbox = client.outbox
+        connection = client.connection
+        if connection is None:
+            return
+        outbox.pinged = outbox.written - 1
+        outbox.pinged_at = self.hub.time()
+        outbox.unpinged_bytes = 0
+        if connection.acknowledges:
+            self.hub.stats.pings += 1
+            connection.send_ping(_SEQUENCE.pack(outbox.pinged))
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self.hub.time()
+        try:
+            for client in list(self._unacknowledged):
+                self._tend(client, now)
+            self.hub.flow.sweep(now)
+            self.hub.resume.sweep(now)
+        except Exception:
+            logger.exception("The hub's timer failed; it goes on")
+        if self._unacknowledged or self.hub.flow.choked or self.hub.resume.is_watching:
+            self.wake()
+
+    def _tend(self, client: Client, now: float) -> None:
+        outbox = client.outbox
+        connection = client.connection
+        if connection is None or outbox.base == outbox.written:
+            self._unacknowledged.discard(client)
+            outbox.unpinged_bytes = 0
+            outbox.pinged = -1
+        elif outbox.pinged < 0:
+            self._ping(client)
+        elif not connection.acknowledges and now - outbox.pinged_at > UNPROVEN_LIFE_S:
+            outbox.acknowledge(outbox.pinged)
+            outbox.pinged = -1
+
+    def start_liveness(self, idle_timeout_s: float, check_interval_s: float) -> None:
+        """Begin the slow sweep that finds idle clients and half-open links."""
+
+        def sweep() -> None:
+            self._liveness = self.hub.loop.call_later(check_interval_s, sweep)
+            now = self.hub.time()
+            for client in list(self.hub.clients.values()):
+                try:
+                    self._check_liveness(client, now, idle_timeout_s)
+                except Exception:
+                    logger.exception("Liveness check failed")
+
+        self._liveness = self.hub.loop.call_later(check_interval_s, sweep)
+
+    def _check_liveness(self, client: Client, now: float, idle_timeout_s: float) -> None:
+        connection = client.connection
+        if connection is None or connection.kind == "inner":
+            return
+        if idle_timeout_s > 0 and now - client.last_received > idle_timeout_s:
+            text = f"Idle timeout ({idle_timeout_s:g}s)"
+            connection.send_control({"type": "error", "message": text})
+            connection.close(1001, text)
+            return
+        if not connection.acknowledges or client.paused_by:
+            return
+        quiet_s = now - max(client.last_received, client.last_alive)
+        if quiet_s > DEAD_AFTER_S:
+            logger.info("Link of %s is dead: nothing came for %.0f s", client.address, quiet_s)
+            connection.abort()
+        elif quiet_s > SILENT_AFTER_S and client.outbox.pinged < 0:
+            connection.send_ping(b"alive?")
+
+    def stop(self) -> None:
+        """Cancel the timers."""
+        for timer in (self._timer, self._liveness):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._liveness = None

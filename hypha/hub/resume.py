@@ -1,0 +1,234 @@
+"""What happens between two connections of a client (DESIGN 5, resume.md).
+
+A lost link leaves the client held: identity, services and subscriptions stay, frames wait in
+its outbox. It resumes on a new connection, or its state ends and everybody is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hypha.errors import OutcomeUnknown
+from hypha.hub.outbox import CallKey, Entry, Kind
+from hypha.hub.router import absent_text
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.connection import Connection
+    from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+GOODBYE_HOLD_S = 1.0
+MIN_GRACE_S = 2.0
+SILENT_OPEN_S = 1.0
+GOODBYE_CODES = (1000, 1001)
+
+
+def outcome_text(address: str) -> str:
+    """What a caller reads when nobody can know whether its call ran."""
+    return OutcomeUnknown(
+        f"The link to {address} broke while the call was on its way or running, and no answer came. "
+        "It may have run; repeat it only if that does no harm."
+    ).rpc_text
+
+
+class Resume:
+    """Holds, resumes and ends the state of clients.
+
+    Args:
+        hold_time_s: how long calls to a held client wait for it.
+        window_s: how long its identity, services and subscriptions are kept.
+    """
+
+    def __init__(self, hub: Hub, hold_time_s: float, window_s: float) -> None:
+        self.hub = hub
+        self.hold_time_s = hold_time_s
+        self.window_s = window_s
+        self._held: dict[Client, float] = {}
+        self._doubtful: set[Client] = set()
+
+    @property
+    def is_watching(self) -> bool:
+        """True while a client is held or a call's outcome is in doubt."""
+        return bool(self._held or self._doubtful)
+
+    @property
+    def held(self) -> int:
+        """Number of held clients."""
+        return len(self._held)
+
+    def lost(self, client: Client, connection: Connection, code: int) -> None:
+        """A connection ended with a close code; hold its client, unless it has a newer one."""
+        if client.connection is not connection or client.ended:
+            return
+        now = self.hub.time()
+        client.connection = None
+        client.is_open = False
+        client.held_since = now
+        self.hub.flow.forget(client)
+        self.hub.stats.connections_closed += 1
+        goodbye = code in GOODBYE_CODES
+        self._held[client] = now + (GOODBYE_HOLD_S if goodbye else self.window_s)
+        self.hub.stats.held += 1
+        self.hub.pulse.wake()
+        logger.debug("%s is held for %s", client.address, "1 s" if goodbye else f"{self.window_s:g} s")
+
+    def attach(self, client: Client, connection: Connection) -> None:
+        """Give a client a (new) connection; nothing is sent before `open`."""
+        old = client.connection
+        if old is not None:
+            self.hub.stats.superseded += 1
+            self.hub.flow.forget(client)
+            self.hub.loop.call_later(0.05, old.close, 1001, "Superseded by a newer connection")
+        resumed = client.generation > 0
+        client.connection = connection
+        client.generation += 1
+        client.is_open = client.fails_fast = False
+        client.held_since = None
+        client.connected_at = client.last_received = client.last_alive = self.hub.time()
+        if resumed:
+            self._held.pop(client, None)
+            self.hub.stats.resumed += 1
+            self._settle(client)
+        self.hub.loop.call_later(SILENT_OPEN_S, self._open_silent, client, client.generation)
+
+    def _open_silent(self, client: Client, generation: int) -> None:
+        if client.generation == generation and not client.is_open and client.connection is not None:
+            self.open(client)
+
+    def open(self, client: Client) -> None:
+        """Send what waited, in order: the client's first binary frame has come (resume.md 3)."""
+        connection = client.connection
+        if connection is None or client.ended:
+            return
+        client.is_open = True
+        outbox = client.outbox
+        first = outbox.written - outbox.base
+        waiting = list(outbox.entries)[first:]
+        outbox.written = outbox.end
+        for frame, _, _ in waiting:
+            connection.send_frame(frame)
+            outbox.unpinged_bytes += len(frame)
+        if waiting:
+            self.hub.pulse.unacknowledged(client)
+
+    def _settle(self, client: Client) -> None:
+        """Sort the frames in doubt: send answers again, watch for the outcome of calls."""
+        outbox = client.outbox
+        doubtful = outbox.take_doubtful()
+        again = [entry for entry in doubtful if entry[1] in (Kind.ANSWER, Kind.REPEATABLE)]
+        repeated = {entry[2] for entry in again if entry[2] is not None}
+        waiting = [*again, *outbox.entries]
+        outbox.drop(waiting)
+        unwritten: set[CallKey] = {entry[2] for entry in waiting if entry[2] is not None}
+        now = self.hub.time()
+        for key, (seq, since, interval_s) in client.pending.items():
+            if key in unwritten or key in repeated:
+                continue
+            grace_s = max(MIN_GRACE_S, interval_s + 1.0)
+            patience = since + 2 * interval_s - 1.0
+            client.doubts[key] = max(min(now + grace_s, patience), now + 0.5)
+        self._renumber(client)
+        if client.doubts:
+            self._doubtful.add(client)
+
+    @staticmethod
+    def _renumber(client: Client) -> None:
+        outbox = client.outbox
+        for number, (_, _, key) in enumerate(outbox.entries, outbox.base):
+            if key is not None and key in client.pending:
+                _, since, interval_s = client.pending[key]
+                client.pending[key] = (number, since, interval_s)
+
+    def sweep(self, now: float) -> None:
+        """End what has run out: waiting calls, hold times, windows, doubts."""
+        for client, until in list(self._held.items()):
+            if now >= until:
+                self.end(client, "it did not come back")
+            elif not client.fails_fast:
+                self._sweep_held(client, now)
+        for client in list(self._doubtful):
+            for key, deadline in list(client.doubts.items()):
+                if now >= deadline:
+                    del client.doubts[key]
+                    if client.pending.pop(key, None) is not None:
+                        self._tell_unknown(client, key)
+            if not client.doubts:
+                self._doubtful.discard(client)
+
+    def _sweep_held(self, client: Client, now: float) -> None:
+        if client.held_since is not None and now - client.held_since >= self.hold_time_s:
+            client.fails_fast = True
+            self._fail_waiting(client, now + 1e9)
+            self._fail_written(client)
+            return
+        self._fail_waiting(client, now)
+
+    def _fail_waiting(self, client: Client, now: float) -> None:
+        """Refuse calls that wait and whose caller's patience ends before `now` + 1 s."""
+        outbox = client.outbox
+        if outbox.written == outbox.end:
+            return
+        first = outbox.written - outbox.base
+        entries = list(outbox.entries)
+        keep: list[Entry] = []
+        for entry in entries[first:]:
+            call = client.pending.get(entry[2]) if entry[2] is not None else None
+            if call is not None and now >= call[1] + 2 * call[2] - 1.0:
+                del client.pending[entry[2]]
+                self._tell_undelivered(client, entry[2])
+            else:
+                keep.append(entry)
+        if len(keep) != len(entries) - first:
+            written = entries[:first]
+            outbox.entries.clear()
+            outbox.entries.extend([*written, *keep])
+            outbox.end = outbox.written + len(keep)
+            outbox.bytes = sum(len(entry[0]) for entry in outbox.entries)
+            self._renumber(client)
+
+    def _fail_written(self, client: Client) -> None:
+        calls, client.pending = client.pending, {}
+        client.doubts.clear()
+        for key in calls:
+            self._tell_unknown(client, key)
+
+    def _tell_undelivered(self, client: Client, key: CallKey) -> None:
+        self.hub.stats.rejects_not_delivered += 1
+        key[0].reject(key[1], client.address, absent_text(client.address))
+
+    def _tell_unknown(self, client: Client, key: CallKey) -> None:
+        self.hub.stats.outcome_unknown += 1
+        key[0].reject(key[1], client.address, outcome_text(client.address))
+
+    def end(self, client: Client, why: str) -> None:
+        """End a client's state: its services go, its callers are told, events are sent."""
+        if client.ended:
+            return
+        logger.debug("The state of %s ends: %s", client.address, why)
+        client.ended = True
+        self._held.pop(client, None)
+        self._doubtful.discard(client)
+        if self.hub.clients.get(client.address) is client:
+            del self.hub.clients[client.address]
+        connection, client.connection = client.connection, None
+        self.hub.flow.forget(client)
+        self.hub.membership.services_end(client)
+        outbox = client.outbox
+        entries = list(outbox.entries)
+        unwritten = {entry[2] for entry in entries[outbox.written - outbox.base :] if entry[2] is not None}
+        calls, client.pending = client.pending, {}
+        for key in calls:
+            if key in unwritten:
+                self._tell_undelivered(client, key)
+            else:
+                self._tell_unknown(client, key)
+        outbox.drop([])
+        client.is_open = False
+        self.hub.membership.client_ended(client)
+        if connection is not None:
+            self.hub.stats.connections_closed += 1
+            connection.close(1001, "The client's state has ended")
+

@@ -1,0 +1,230 @@
+"""The hot path: one frame in, one frame out (DESIGN 3, wire-protocol 4 and 11).
+
+No task, no await, no log call and no registry access per routed frame.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.scopes import Level
+from hypha.errors import InvalidRequest, MalformedFrame, NotDelivered, PermissionDenied
+from hypha.hub.client import Client
+from hypha.hub.outbox import REPEATABLE_METHODS, Kind
+from hypha.wire.frames import Buffer, EnvelopeParser
+
+if TYPE_CHECKING:
+    from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENT_BYTES = 512 * 1024
+DEFAULT_INTERVAL_S = 15.0
+RESERVED_EVENTS = frozenset(
+    {
+        "client_connected", "client_disconnected", "client_updated", "service_added", "service_removed",
+        "service_updated", "workspace_loaded", "workspace_ready", "workspace_changed", "workspace_deleted",
+        "workspace_unloaded", "workspace_status_changed", "force-exit", "peer_not_found", "error",
+        "connection_info", "reconnection_token", "ping", "pong",
+    }
+)  # fmt: skip
+"""Event names that only the server may send (wire-protocol 10.2, 10.4, 16.6)."""
+
+_CALL, _ANSWER, _REPEATABLE, _EVENT = int(Kind.CALL), int(Kind.ANSWER), int(Kind.REPEATABLE), int(Kind.EVENT)
+
+
+class Router:
+    """Decides where a client's frame goes and passes it on."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.clients = hub.clients
+        self.stats = hub.stats
+        self._parse = EnvelopeParser().parse
+
+    def route(self, sender: Client, data: Buffer) -> None:
+        """Route one binary frame of a client; a bad one is dropped, its caller is told."""
+        stats = self.stats
+        stats.frames_in += 1
+        try:
+            main, head, interval_s = self._parse(data)
+            to = main.get("to")
+            kind = main.get("type")
+            if kind == "method":
+                target = self.clients.get(to)
+                if target is not None and not target.fails_fast:
+                    self._forward(sender, target, main, data, head, interval_s)
+                else:
+                    self._resolve(sender, to, main, data, head, interval_s)
+            else:
+                self._route_event(sender, kind, to, main, data, head)
+        except MalformedFrame as error:
+            self._refuse_malformed(sender, error)
+        except TypeError:
+            self._refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
+
+    def _forward(
+        self,
+        sender: Client,
+        target: Client,
+        main: dict[str, Any],
+        data: Buffer,
+        head: int,
+        interval_s: float | None,
+    ) -> None:
+        method = main.get("method")
+        if type(method) is not str:
+            raise MalformedFrame("Malformed frame: no method", session=_session(main))
+        if method.startswith("services."):
+            frame = sender.stamp.apply(main, data, head, target.address, True)
+            session = main.get("session")
+            if session is None:
+                target.deliver(frame, _EVENT)
+            else:
+                kind = _REPEATABLE if method in REPEATABLE_METHODS else _CALL
+                target.calls_recent += 1
+                target.deliver(frame, kind, (sender, session), interval_s or DEFAULT_INTERVAL_S)
+        else:
+            self._forward_session(sender, target, method, main, data, head, interval_s)
+        if target.is_choked:
+            self.hub.flow.pause(sender, target)
+
+    def _forward_session(
+        self,
+        sender: Client,
+        target: Client,
+        method: str,
+        main: dict[str, Any],
+        data: Buffer,
+        head: int,
+        interval_s: float | None,
+    ) -> None:
+        """Pass on an answer, heartbeat or callback; an answer acknowledges the call it answers."""
+        frame = sender.stamp.apply(main, data, head, target.address, False)
+        session, _, name = method.partition(".")
+        if name == "resolve" or name == "reject":
+            call = sender.pending.pop((target, session), None)
+            if call is not None:
+                outbox = sender.outbox
+                if call[0] >= outbox.base:
+                    outbox.acknowledge(call[0])
+                if sender.doubts:
+                    sender.doubts.pop((target, session), None)
+            target.deliver(frame, _ANSWER)
+        elif name == "heartbeat":
+            self._note_heartbeat(sender, (target, session))
+            target.deliver(frame, _ANSWER)
+        else:
+            waiting = main.get("session")
+            if waiting is None:
+                target.deliver(frame, _EVENT)
+            else:
+                target.deliver(frame, _CALL, (sender, waiting), interval_s or DEFAULT_INTERVAL_S)
+
+    def _note_heartbeat(self, sender: Client, key: tuple[Client, str]) -> None:
+        call = sender.pending.get(key)
+        if call is not None:
+            sender.outbox.acknowledge(call[0])
+            sender.pending[key] = (call[0], self.hub.time(), call[2])
+            sender.doubts.pop(key, None)
+
+    def _resolve(
+        self,
+        sender: Client,
+        to: Any,
+        main: dict[str, Any],
+        data: Buffer,
+        head: int,
+        interval_s: float | None,
+    ) -> None:
+        """Route a call whose `to` is not the address of a live client as it stands."""
+        if type(to) is not str or not to:
+            raise MalformedFrame("Malformed frame: no `to`", session=_session(main))
+        address = to if "/" in to else f"{sender.workspace}/{to}"
+        workspace, _, client_id = address.partition("/")
+        target = self.clients.get(address)
+        if target is not None and not target.fails_fast:
+            self._forward(sender, target, main, data, head, interval_s)
+            return
+        if workspace == "*":
+            if client_id == self.hub.manager_id and self.hub.manager is not None:
+                self.hub.manager.receive(sender, main, data, head)
+                return
+        elif (peer := self.hub.inner_peers.get(client_id)) is not None:
+            peer.receive(sender, main, data, head)
+            return
+        self._not_delivered(sender, address, target, main, data, head)
+
+    def _not_delivered(
+        self, sender: Client, address: str, target: Client | None, main: dict[str, Any], data: Buffer, head: int
+    ) -> None:
+        session = main.get("session")
+        if session is None:
+            method = str(main.get("method", ""))
+            if target is not None and method.endswith((".resolve", ".reject")):
+                self._forward(sender, target, main, data, head, None)  # kept until its client is back
+            return
+        self.stats.rejects_not_delivered += 1
+        sender.reject(str(session), address, absent_text(address))
+
+    def _route_event(
+        self, sender: Client, kind: Any, to: Any, main: dict[str, Any], data: Buffer, head: int
+    ) -> None:
+        if type(kind) is not str or type(to) is not str or not to:
+            raise MalformedFrame("Malformed frame: no `type` or no `to`", session=_session(main))
+        session = _session(main)
+        address = to if "/" in to else f"{sender.workspace}/{to}"
+        workspace, _, client_id = address.partition("/")
+        try:
+            self._check_event(sender, kind, workspace, client_id, len(data))
+        except (InvalidRequest, PermissionDenied) as error:
+            logger.debug("Event %r of %s refused: %s", kind[:80], sender.address, error)
+            if session is not None:
+                sender.reject(session, address, error.rpc_text)
+            return
+        frame = sender.stamp.apply(main, data, head, address, True)
+        if client_id == "*":
+            self.hub.broadcast(workspace, kind, frame, sender)
+            return
+        target = self.clients.get(address)
+        if target is not None:
+            target.deliver(frame, _EVENT)
+            if target.is_choked:
+                self.hub.flow.pause(sender, target)
+
+    @staticmethod
+    def _check_event(sender: Client, kind: str, workspace: str, client_id: str, size: int) -> None:
+        """Events stay where their sender may write (wire-protocol 11, 16.6, 16.7)."""
+        if kind in RESERVED_EVENTS:
+            raise PermissionDenied(f"Event name {kind!r} is reserved for the server.")
+        if size > MAX_EVENT_BYTES:
+            raise InvalidRequest("Events may not be larger than 512 KiB; send large data in a call.")
+        if workspace == "*":
+            raise PermissionDenied("Permission denied: an event cannot be sent to all workspaces.")
+        if workspace != sender.workspace:
+            if client_id == "*" or sender.user.level(workspace) < Level.READ_WRITE:
+                raise PermissionDenied(f"Permission denied for workspace {workspace}")
+        elif client_id == "*" and sender.user.level(workspace) < Level.READ_WRITE:
+            raise PermissionDenied(f"Read-only client {sender.client_id} cannot broadcast messages.")
+
+    def _refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
+        self.stats.malformed += 1
+        logger.debug("Frame of %s dropped: %s", sender.address, error)
+        if error.session:
+            target = error.target or f"*/{self.hub.manager_id}"
+            source = target if "/" in target else f"{sender.workspace}/{target}"
+            sender.reject(error.session, source, error.rpc_text)
+
+
+def _session(main: dict[str, Any]) -> str | None:
+    session = main.get("session")
+    return session if isinstance(session, str) else None
+
+
+def absent_text(address: str) -> str:
+    """What a caller of an absent client reads (wire-protocol 6.4; the first words are matched)."""
+    error = NotDelivered(
+        f"Target peer {address} is not connected. The call was not delivered; it is safe to repeat it."
+    )
+    return error.rpc_text

@@ -1,0 +1,325 @@
+"""Binary frames: read the envelope, check what follows, put the sender's identity in.
+
+A frame is one or two msgpack maps back to back (wire-protocol 4.1): the envelope (main) and
+the body (extra). The router needs only the envelope; the body is skipped, never decoded, and
+forwarded byte for byte. Receivers merge the body over the envelope, so its keys are checked
+here (wire-protocol 16.2): that check is what keeps a sender from forging who it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from hypha.errors import MalformedFrame
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+HEADROOM = 14
+"""Bytes kept free in front of a large frame, where the transport writes its own header."""
+
+_LARGE_BYTES = 8000
+_PAD = bytes(HEADROOM)
+_HEAD_PROBE_BYTES = 2048
+
+Buffer = bytes | memoryview
+Sealed = bytes | bytearray
+"""A frame ready to send: small ones are bytes, large ones a bytearray with HEADROOM in front."""
+
+METHOD_BODY_KEYS = {"args": 1, "with_kwargs": 2, "promise": 4, "t": 8, "_enc": 16, "data": 32}
+_ENVELOPE_KEYS = frozenset({"type", "from", "to", "ws", "user", "ctx", "method", "session", "parent"})
+
+_packer = msgpack.Packer(autoreset=True, use_bin_type=True)
+pack = _packer.pack
+
+
+def seal(*parts: Buffer) -> Sealed:
+    """Join the parts of a frame with one copy, with headroom when the frame is large."""
+    if sum(map(len, parts)) < _LARGE_BYTES:
+        return b"".join(parts)
+    return bytearray().join((_PAD, *parts))
+
+
+def payload(frame: Sealed) -> Buffer:
+    """The frame's bytes without headroom."""
+    return memoryview(frame)[HEADROOM:] if type(frame) is bytearray else bytes(frame)
+
+
+def encode(main: dict[str, Any], extra: dict[str, Any] | None = None) -> Sealed:
+    """Pack a frame of the server's own."""
+    head = pack(main)
+    return head if extra is None else seal(head, pack(extra))
+
+
+def decode(data: Buffer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Unpack envelope and body in full (for frames addressed to the server itself)."""
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1024), read_size=max(len(data), 1024))
+    unpacker.feed(data)
+    try:
+        main = unpacker.unpack()
+        extra = unpacker.unpack() if unpacker.tell() < len(data) else {}
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise MalformedFrame(f"Malformed frame: {error}") from None
+    if not isinstance(main, dict) or not isinstance(extra, dict):
+        raise MalformedFrame("Malformed frame: a frame is one or two maps")
+    return main, extra
+
+
+def _map_entries(data: Buffer) -> int:
+    first = data[0]
+    if first & 0xF0 == 0x80:
+        return first & 0x0F
+    if first == 0xDE and len(data) >= 3:
+        return data[1] << 8 | data[2]
+    raise MalformedFrame("Malformed frame: it must begin with a map")
+
+
+class EnvelopeParser:
+    """Reads envelopes and checks bodies; keeps one unpacker, so it is for one thread only."""
+
+    __slots__ = ("_base", "_unpacker")
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=16384)
+        self._base = 0
+
+    def parse(self, data: Buffer) -> tuple[dict[str, Any], int, float | None]:
+        """Return the envelope, its length in bytes, and the body's heartbeat interval `t` (s).
+
+        Raises:
+            MalformedFrame: anything but one or two maps, keys that would override the envelope,
+                duplicate keys, or bytes after the body; with the session, if it could be read.
+        """
+        if not data:
+            raise MalformedFrame("Malformed frame: it is empty")
+        main: Any = None
+        try:
+            if len(data) > _LARGE_BYTES:
+                return self._parse_large(data)
+            entries = _map_entries(data)
+            unpacker, base = self._unpacker, self._base
+            unpacker.feed(data)
+            main = unpacker.unpack()
+            head = unpacker.tell() - base
+            if len(main) != entries:
+                raise MalformedFrame("Malformed frame: duplicate keys")
+            interval = None
+            size = len(data)
+            if head != size:
+                interval = self._check_body(unpacker, main.get("type") == "method")
+                if unpacker.tell() - base != size:
+                    raise MalformedFrame("Malformed frame: bytes after the second map")
+            self._base = base + size
+            return main, head, interval
+        except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
+            self._renew()
+            raise self._malformed(main, error) from None
+
+    @staticmethod
+    def _malformed(main: Any, error: Exception) -> MalformedFrame:
+        session, target = (main.get("session"), main.get("to")) if isinstance(main, dict) else (None, None)
+        text = str(error) if isinstance(error, MalformedFrame) else "Malformed frame: it cannot be decoded"
+        return MalformedFrame(
+            text,
+            session=session if isinstance(session, str) else None,
+            target=target if isinstance(target, str) else None,
+        )
+
+    @staticmethod
+    def _check_body(unpacker: Any, is_method: bool) -> float | None:
+        seen = 0
+        interval: float | None = None
+        if is_method:
+            for _ in range(unpacker.read_map_header()):
+                key = unpacker.unpack()
+                bit = METHOD_BODY_KEYS.get(key)
+                if bit is None or seen & bit:
+                    raise MalformedFrame(f"Malformed frame: key {str(key)[:40]!r} is not allowed here")
+                seen |= bit
+                if bit == 8:
+                    interval = _interval(unpacker.unpack())
+                else:
+                    unpacker.skip()
+            return interval
+        keys: set[Any] = set()
+        for _ in range(unpacker.read_map_header()):
+            key = unpacker.unpack()
+            if key in _ENVELOPE_KEYS or key in keys or not isinstance(key, str):
+                raise MalformedFrame(f"Malformed frame: key {str(key)[:40]!r} is not allowed here")
+            keys.add(key)
+            unpacker.skip()
+        return None
+
+    def _parse_large(self, data: Buffer) -> tuple[dict[str, Any], int, float | None]:
+        """Like `parse`, touching only the head of the frame and the headers of its values."""
+        entries = _map_entries(data)
+        main, head = self._large_head(data)
+        if not isinstance(main, dict) or len(main) != entries:
+            raise MalformedFrame("Malformed frame: duplicate keys")
+        if head == len(data):
+            return main, head, None
+        try:
+            body = _Walker(data, head)
+            interval = body.check(main.get("type") == "method")
+        except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+            raise self._malformed(main, error) from None
+        return main, head, interval
+
+    @staticmethod
+    def _large_head(data: Buffer) -> tuple[Any, int]:
+        for size in (_HEAD_PROBE_BYTES, len(data)):
+            unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=size)
+            unpacker.feed(data[:size])
+            try:
+                return unpacker.unpack(), unpacker.tell()
+            except msgpack.OutOfData:
+                continue
+        raise MalformedFrame("Malformed frame: it ends too early")
+
+
+def _interval(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 < value < 1e9 else None
+
+
+class _Walker:
+    """Walks over a body without copying its large values; many small ones go to C code."""
+
+    __slots__ = ("_budget", "data", "pos")
+
+    def __init__(self, data: Buffer, pos: int) -> None:
+        self.data = data
+        self.pos = pos
+        self._budget = 256
+
+    def check(self, is_method: bool) -> float | None:
+        """Check keys and extent of the body; return the heartbeat interval."""
+        first = self.data[self.pos]
+        if first & 0xF0 != 0x80:
+            return self._check_in_c(is_method)
+        self.pos += 1
+        start, seen, interval = self.pos - 1, 0, None
+        for _ in range(first & 0x0F):
+            key = self._key()
+            bit = METHOD_BODY_KEYS.get(key) if is_method else (0 if key not in _ENVELOPE_KEYS else None)
+            if bit is None or seen & bit:
+                raise MalformedFrame(f"Malformed frame: key {key[:40]!r} is not allowed here")
+            seen |= bit
+            begin = self.pos
+            if not self._skip():
+                self.pos = start
+                return self._check_in_c(is_method)
+            if bit == 8:
+                interval = _interval(msgpack.unpackb(self.data[begin : self.pos]))
+        if self.pos != len(self.data):
+            raise MalformedFrame("Malformed frame: bytes after the second map")
+        return interval
+
+    def _check_in_c(self, is_method: bool) -> float | None:
+        rest = self.data[self.pos :]
+        unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=max(len(rest), 1))
+        unpacker.feed(rest)
+        interval = EnvelopeParser._check_body(unpacker, is_method)
+        if unpacker.tell() != len(rest):
+            raise MalformedFrame("Malformed frame: bytes after the second map")
+        return interval
+
+    def _key(self) -> str:
+        first = self.data[self.pos]
+        if first & 0xE0 != 0xA0:
+            raise MalformedFrame("Malformed frame: keys must be short strings")
+        begin = self.pos + 1
+        self.pos = begin + (first & 0x1F)
+        return bytes(self.data[begin : self.pos]).decode()
+
+    def _skip(self) -> bool:
+        """Step over one value; False when it has too many parts for Python to walk."""
+        left = 1
+        data = self.data
+        while left:
+            left -= 1
+            self._budget -= 1
+            if self._budget < 0:
+                return False
+            first = data[self.pos]
+            size, parts = _extent(data, self.pos, first)
+            self.pos += size
+            left += parts
+            if self.pos > len(data):
+                raise MalformedFrame("Malformed frame: it ends too early")
+        return True
+
+
+_FIXED = {
+    0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9,
+    0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18,
+}  # fmt: skip
+_SIZED = {0xC4: (1, 2), 0xC5: (2, 3), 0xC6: (4, 5), 0xC7: (1, 3), 0xC8: (2, 4), 0xC9: (4, 6),
+          0xD9: (1, 2), 0xDA: (2, 3), 0xDB: (4, 5)}  # fmt: skip
+_NESTED = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+
+
+def _extent(data: Buffer, pos: int, first: int) -> tuple[int, int]:
+    """Bytes to step over and number of values nested inside, for the value at `pos`."""
+    if first < 0x80 or first >= 0xE0:
+        return 1, 0
+    if first < 0x90:
+        return 1, 2 * (first & 0x0F)
+    if first < 0xA0:
+        return 1, first & 0x0F
+    if first < 0xC0:
+        return 1 + (first & 0x1F), 0
+    if first in _FIXED:
+        return _FIXED[first], 0
+    if first in _SIZED:
+        width, fixed = _SIZED[first]
+        return fixed + int.from_bytes(data[pos + 1 : pos + 1 + width], "big"), 0
+    if first in _NESTED:
+        width, times = _NESTED[first]
+        return 1 + width, times * int.from_bytes(data[pos + 1 : pos + 1 + width], "big")
+    raise MalformedFrame("Malformed frame: unknown type byte")
+
+
+class Stamp:
+    """A sender's identity, packed once: `ws` and `user` as they are appended to its envelopes."""
+
+    __slots__ = ("address", "user", "workspace", "ws_only", "ws_user")
+
+    def __init__(self, address: str, workspace: str, user: dict[str, Any]) -> None:
+        self.address = address
+        self.workspace = workspace
+        self.user = user
+        self.ws_only = pack("ws") + pack(workspace)
+        self.ws_user = self.ws_only + pack("user") + pack(user)
+
+    def apply(self, main: dict[str, Any], data: Buffer, head: int, to: str, with_user: bool) -> Sealed:
+        """Return the frame as its receiver gets it: true `from`, `ws`, `user` and absolute `to`.
+
+        `user` is left out of session methods (answers and callbacks): no client reads it there
+        (wire-protocol 18.4). An honest envelope is kept byte for byte and only extended.
+        """
+        suffix, added = (self.ws_user, 2) if with_user else (self.ws_only, 1)
+        entries = len(main)
+        plain = 4 + ("session" in main) + ("parent" in main)
+        if (
+            entries == plain
+            and "type" in main
+            and main.get("from") == self.address
+            and main.get("to") == to
+            and "method" in main
+            and data[0] & 0xF0 == 0x80
+        ):
+            return seal(_HEADS[entries + added], data[1:head], suffix, data[head:])
+        for key in ("ctx", "user", "ws"):
+            main.pop(key, None)
+        main["from"] = self.address
+        main["to"] = to
+        main["ws"] = self.workspace
+        if with_user:
+            main["user"] = self.user
+        return seal(pack(main), data[head:])
+
+
+_HEADS = [bytes((0x80 | n,)) for n in range(16)]
