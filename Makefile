@@ -1,0 +1,87 @@
+# `make serve` starts a server, `make test` checks everything. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+RESULTS := .test-results
+export HYPHA_HOST ?= 127.0.0.1
+export HYPHA_PORT ?= 9527
+export HYPHA_DATA_DIR ?= ./hypha-data
+ARGS ?=
+PYTEST_ARGS ?=
+BENCH ?= ../shared/bench
+
+.DEFAULT_GOAL := help
+.PHONY: help venv serve test test-quick test-all check lint format machine spec bench docs lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(VENV)/.created:
+	@$(PYTHON) tools/check_machine.py python
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml requirements.lock
+	@echo "Installing the server into $(VENV) ..."
+	@$(PIP) install --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.runtime
+	@echo "Installing the test tools into $(VENV) ..."
+	@$(PIP) install --constraint requirements.lock --editable '.[dev,postgres,redis]'
+	@touch $@
+
+tests/js/node_modules/.ready: tests/js/package.json tests/js/package-lock.json
+	@$(PYTHON) tools/check_machine.py node
+	@cd tests/js && npm ci --no-audit --no-fund --silent --loglevel=error
+	@touch $@
+
+venv: $(VENV)/.tests ## Make the virtual environment with everything in it
+
+serve: $(VENV)/.runtime ## Start a server (HYPHA_HOST, HYPHA_PORT, HYPHA_DATA_DIR, ARGS="...")
+	@exec $(BIN)/python -m hypha.server --host "$(HYPHA_HOST)" --port "$(HYPHA_PORT)" --data-dir "$(HYPHA_DATA_DIR)" $(ARGS)
+
+machine: $(VENV)/.tests tests/js/node_modules/.ready
+	@$(PYTHON) tools/check_machine.py browser
+
+check: lint ## Format, lint, types, layers, sizes, unit and docs tests
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/test_layers.py tests/test_sizes.py tests/docs/test_options_documented.py tests/unit $(PYTEST_ARGS)
+
+lint: $(VENV)/.tests
+	@$(BIN)/ruff format --quiet --check . || { echo "Run 'make format' to lay out the files above."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+test: machine lint ## Everything that must be green before a change lands
+	@mkdir -p $(RESULTS)
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
+
+test-all: machine lint ## `make test` and the slow tests
+	@mkdir -p $(RESULTS)
+	@$(BIN)/pytest -q -n 2 --dist loadfile --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.tests ## The tests that need no server
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
+
+format: $(VENV)/.tests ## Lay out and tidy the source
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+docs: $(VENV)/.runtime ## Write the generated pages of docs/ anew
+	@$(BIN)/python tools/write_docs.py
+
+spec: $(VENV)/.tests ## Which items of the specification have a passing test
+	@$(BIN)/python tools/spec_report.py
+
+bench: $(VENV)/.tests ## Measure the server (needs the benchmark beside the repository, BENCH=folder)
+	@test -f $(BENCH)/bench.py || { echo "No benchmark at $(BENCH): name its folder with BENCH=..."; exit 1; }
+	@$(BIN)/python $(BENCH)/bench.py --name hypha --port 9600 --spawn "$(abspath $(BIN))/python -m hypha.server --host 127.0.0.1 --port {port} --data-dir :memory: --static-mounts /bench-static:{static}" --static-path /bench-static/1m.bin $(ARGS)
+
+lock: $(VENV)/.tests ## Write requirements.lock from what is installed
+	@{ echo '# Versions that the tests ran with. `make venv` installs these; `make lock` writes this file anew.'; \
+	   $(BIN)/pip freeze 2>/dev/null | grep -v -e '^-e ' -e '^#' | sed -e "s/^uvloop==.*/&; sys_platform != 'win32'/"; } > requirements.lock
+
+clean: ## Remove what was built (never the data folder)
+	@rm -rf $(VENV) tests/js/node_modules $(RESULTS) .mypy_cache .pytest_cache .ruff_cache build dist
