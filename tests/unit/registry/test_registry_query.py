@@ -1,0 +1,178 @@
+"""`list_services` and `search_services`: who finds what, and how wrong questions are answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
+from hypha.registry.index import Registry
+from hypha.registry.query import Listing
+from hypha.registry.search import Search, SearchRequest
+from tests.unit.registry.conftest import Register, make_context
+
+
+@pytest.fixture
+def listing(registry: Registry, register: Register) -> Listing:
+    register("w/a:built-in", config={"visibility": "public"}, type="built-in")
+    register("w/a:open", config={"visibility": "public"}, description="Segments cells", type="tool")
+    register("w/a:inner")
+    register("w/b:hidden", config={"visibility": "unlisted"})
+    register("w/b:shared", config={"authorized_workspaces": ["elsewhere"]})
+    register("x/c:open", config={"visibility": "public"}, app_id="app")
+    register("x/c:secret")
+    return Listing(registry)
+
+
+def ids(found: list[dict[str, Any]]) -> list[str]:
+    return [info["id"] for info in found]
+
+
+@pytest.mark.spec("core-R14")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (None, ["w/a:built-in", "w/a:open", "w/a:inner", "w/b:shared"]),
+        ("w", ["w/a:built-in", "w/a:open", "w/a:inner", "w/b:shared"]),
+        ("w/inner", ["w/a:inner"]),
+        ("a:inner", ["w/a:inner"]),
+        ("w/a:inner", ["w/a:inner"]),
+        ("b:*", ["w/b:shared"]),
+        ("*/open", ["w/a:open", "x/c:open"]),
+        ("*/open@app", ["x/c:open"]),
+        ("*", ["w/a:built-in", "w/a:open", "w/a:inner", "w/b:shared", "x/c:open"]),
+        ("x", ["x/c:open"]),
+        ({}, ["w/a:built-in", "w/a:open", "w/a:inner", "w/b:shared"]),
+        ({"type": "tool"}, ["w/a:open"]),
+        ({"visibility": "protected"}, ["w/a:inner", "w/b:shared"]),
+        ({"visibility": "unlisted"}, ["w/b:hidden"]),
+        ({"service_id": "inner"}, ["w/a:inner"]),
+        ({"id": "inner", "client_id": "*", "type": "*", "app_id": "*"}, ["w/a:inner"]),
+        ({"workspace": "*", "service_id": "open"}, ["w/a:open", "x/c:open"]),
+        ({"workspace": "*", "app_id": "app"}, ["x/c:open"]),
+        ({"client_id": "b"}, ["w/b:shared"]),
+        ("nowhere", []),
+        ("w/h*", []),
+    ],
+)
+def test_what_a_member_lists(listing: Listing, member: Context, query: Any, expected: list[str]) -> None:
+    assert ids(listing.infos(member, query)) == expected
+
+
+@pytest.mark.spec("core-R3", "core-11.1.9", "core-11.2.7")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("w", ["w/a:open", "w/b:shared"]),
+        ("*", ["w/a:open", "x/c:open"]),
+        ({"workspace": "w", "type": "built-in"}, []),
+    ],
+)
+def test_what_a_stranger_lists(listing: Listing, stranger: Context, query: Any, expected: list[str]) -> None:
+    found = listing.infos(stranger, query)
+    assert ids(found) == expected
+    assert not any({"created_by", "authorized_workspaces"} & set(info["config"]) for info in found)
+
+
+def test_members_may_include_unlisted(listing: Listing, member: Context) -> None:
+    assert "w/b:hidden" in ids(listing.infos(member, None, include_unlisted=True))
+
+
+def test_a_reader_of_another_workspace_is_a_member_there(listing: Listing) -> None:
+    reader = make_context("elsewhere", w=Level.READ)
+    assert "w/b:hidden" in ids(listing.infos(reader, "w", include_unlisted=True))
+
+
+@pytest.mark.spec("core-R14", "core-11.1.10")
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"nam": "x"}, "ValueError: Invalid query keys: {'nam'}"),
+        ({1: "x"}, "ValueError: Invalid query keys: {'1'}"),
+        ({"id": "a", "service_id": "b"}, "AssertionError: Service query must not have both"),
+        ({"service_id": "a?"}, "AssertionError: Invalid characters in query part: a?"),
+        ({"workspace": "w[a]"}, "AssertionError: Invalid characters in query part: w[a]"),
+        ("a b", "AssertionError: Invalid characters in query part: a b"),
+        ("a/b/c", "AssertionError: Service query must contain at most one '/'"),
+        ({"workspace": "*", "visibility": "protected"},
+         "AssertionError: Cannot list protected or unlisted services in all workspaces."),
+        ({"workspace": "*", "visibility": "unlisted"},
+         "AssertionError: Cannot list protected or unlisted services in all workspaces."),
+        ({"visibility": "x"}, "ValueError: Invalid visibility"),
+        ({"type": 5}, "ValueError: Service query 'type' must be text."),
+        (5, "ValueError: Service query must be text or a map."),
+        ({"client_id": "a" * 1000}, "AssertionError: Invalid characters"),
+    ],
+)  # fmt: skip
+def test_wrong_queries_are_refused(listing: Listing, member: Context, query: Any, text: str) -> None:
+    with pytest.raises(HyphaError) as caught:
+        listing.infos(member, query)
+    assert caught.value.rpc_text.startswith(text)
+
+
+@pytest.mark.spec("core-R14")
+@pytest.mark.parametrize("query", ["w", "*", {"workspace": "w"}])
+def test_strangers_may_not_include_unlisted(listing: Listing, stranger: Context, query: Any) -> None:
+    with pytest.raises(PermissionDenied, match="Cannot include unlisted services from workspace"):
+        listing.infos(stranger, query, include_unlisted=True)
+
+
+async def found_by(listing: Listing, context: Context, unlisted: bool = False, **request: Any) -> list[str]:
+    items, _ = await Search(listing).search(context, SearchRequest.parse(**request), unlisted)
+    return ids(items)
+
+
+async def test_search_finds_by_words_best_first(
+    listing: Listing, register: Register, member: Context
+) -> None:
+    register("x/d:cells", config={"visibility": "public"})
+    assert await found_by(listing, member, query="cells") == ["x/d:cells", "w/a:open"]
+    assert await found_by(listing, member, query="Segments tool") == ["w/a:open"]
+    assert await found_by(listing, member, query="nothing-like-this") == []
+
+
+async def test_search_reads_function_names(listing: Listing, register: Register, member: Context) -> None:
+    schema = {"rotate": {"type": "function", "function": {"name": "rotate", "description": "Turns an image"}}}
+    register("w/a:odd", service_schema=schema)
+    assert await found_by(listing, member, query="turns") == ["w/a:odd"]
+
+
+@pytest.mark.spec("core-R3")
+async def test_search_shows_only_what_may_be_listed(
+    listing: Listing, member: Context, stranger: Context
+) -> None:
+    assert await found_by(listing, stranger, limit=100) == ["w/a:open", "x/c:open"]
+    assert await found_by(listing, stranger, query="hidden") == []
+    assert await found_by(listing, member, query="hidden") == []
+    assert await found_by(listing, member, query="hidden", unlisted=True) == ["w/b:hidden"]
+
+
+async def test_search_filters_orders_and_pages(listing: Listing, member: Context) -> None:
+    assert await found_by(listing, member, filters={"type": "tool"}) == ["w/a:open"]
+    assert await found_by(listing, member, filters={"workspace": ["x"]}) == ["x/c:open"]
+    everything = await found_by(listing, member, order_by="id", limit=100)
+    assert everything == sorted(everything)
+    assert await found_by(listing, member, order_by="-id", limit=100) == everything[::-1]
+    assert await found_by(listing, member, order_by="id", limit=1, offset=1) == everything[1:2]
+
+
+async def test_search_items_carry_score_and_chosen_fields(listing: Listing, member: Context) -> None:
+    items, total = await Search(listing).search(
+        member, SearchRequest.parse("open", return_fields=["id", "nonsense"])
+    )
+    assert total == 2
+    assert items[0] == {"id": "w/a:open", "score": 1.0}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"query": [0.1, 0.2]}, {"limit": 0}, {"limit": 10**6}, {"limit": True}, {"offset": -1}, {"offset": "x"},
+     {"filters": "x"}, {"filters": {"x": 1}}, {"filters": {"type": 1}}, {"order_by": "x"}, {"order_by": 5},
+     {"return_fields": "id"}, {"return_fields": [1]}],
+)  # fmt: skip
+def test_wrong_searches_are_refused(request_: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        SearchRequest.parse(**request_)
