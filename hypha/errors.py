@@ -240,7 +240,7 @@ class BackendUnavailable(ServerFault):
     code, status, retry = "backend_unavailable", 503, "yes"
 
 
-class ConfigurationError(HyphaError):
+class ConfigurationError(HyphaError, ValueError):
     """The server cannot start with these settings; the text is all that is shown."""
 
     code = "configuration"

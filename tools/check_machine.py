@@ -35,7 +35,7 @@ def apt_install(packages, what_for):
 
 def check_python():
     """Python 3.11 or newer that can make virtual environments."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this runs before the right Python is chosen
         stop(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: name another with PYTHON=..."
         )
