@@ -19,6 +19,8 @@ class User:
     """One authenticated (or anonymous) user with the rights of the credential in use.
 
     `parent` is the user from whom a generated token descends; `expires_at` is in Unix seconds.
+    `credential` is the fingerprint of the token in use, by which it can be revoked; it lives on in
+    the reconnection tokens of a connection and is never shown to anybody.
     """
 
     id: str
@@ -28,6 +30,7 @@ class User:
     parent: str | None = None
     expires_at: float | None = None
     scope: Scope = field(default_factory=Scope)
+    credential: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def own_workspace(self) -> str:

@@ -1,0 +1,148 @@
+"""Child tokens: what `generate_token` may give, and what it never gives (DESIGN 4, core-api 4.5).
+
+A child is a new user with exactly one workspace. It never holds a right that its maker doesn't: the
+role `admin` is dropped, `anonymous` always stays, and nothing is gained through `parent`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from hypha.addresses import check_client_id, check_workspace_id
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.users import Context, User
+from hypha.errors import InvalidRequest, PermissionDenied
+from hypha.ids import readable_id
+
+DEFAULT_LIFE_S = 3600.0
+MAX_EXTRA_SCOPES = 100
+EVERYWHERE = "*"
+_LEVELS = {"read": Level.READ, "read_write": Level.READ_WRITE, "admin": Level.ADMIN}
+_KEYS = ("expires_in", "workspace", "permission", "extra_scopes", "client_id", "email")
+_RESERVED_WORDS = ("ws:", "cid:", "wid:")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What a caller of `generate_token` asks for; `workspace` None is its current one."""
+
+    workspace: str | None = None
+    level: Level = Level.READ_WRITE
+    expires_in_s: float = DEFAULT_LIFE_S
+    extra_scopes: tuple[str, ...] = ()
+    client_id: str | None = None
+    email: str | None = None
+
+    @classmethod
+    def parse(cls, config: object) -> TokenRequest:
+        """Read the `config` argument of `generate_token`.
+
+        Keys that we don't know are ignored, as they always were, unless they look like a slip of
+        the pen: `permision` must not silently give the default.
+
+        Raises:
+            InvalidRequest: a value has the wrong type or isn't allowed.
+        """
+        if config is None:
+            return cls()
+        if not isinstance(config, Mapping):
+            raise InvalidRequest("Invalid token config: it must be an object such as {'expires_in': 3600}.")
+        for key in config:
+            near = difflib.get_close_matches(str(key), _KEYS, 1, 0.8) if key not in _KEYS else []
+            if near:
+                raise InvalidRequest(f"Invalid token config: unknown key {key!r}, did you mean {near[0]!r}?")
+        workspace = _text(config, "workspace")
+        if workspace not in (None, EVERYWHERE):
+            check_workspace_id(workspace)
+        client_id = _text(config, "client_id")
+        expires_in = config.get("expires_in")
+        return cls(
+            workspace,
+            _level(config.get("permission")),
+            DEFAULT_LIFE_S if expires_in is None else expires_in,
+            _words(config.get("extra_scopes")),
+            check_client_id(client_id) if client_id is not None else None,
+            _text(config, "email"),
+        )
+
+
+def _text(config: Mapping[str, Any], key: str) -> str | None:
+    value = config.get(key)
+    if value is not None and (not isinstance(value, str) or not value or len(value) > 320):
+        raise InvalidRequest(f"Invalid token config: '{key}' must be text of 1 to 320 characters.")
+    return value
+
+
+def _level(name: object) -> Level:
+    if name is None:
+        return Level.READ_WRITE
+    level = _LEVELS.get(name) if isinstance(name, str) else None
+    if level is None:
+        raise InvalidRequest(
+            f"Validation error: invalid permission {str(name)[:100]!r}, it must be one of "
+            "'read', 'read_write', 'admin'."
+        )
+    return level
+
+
+def _words(words: object) -> tuple[str, ...]:
+    """Extra scopes; words that the scope claim gives a meaning of its own could smuggle rights."""
+    if words is None:
+        return ()
+    if not isinstance(words, list | tuple) or len(words) > MAX_EXTRA_SCOPES:
+        raise InvalidRequest(f"Invalid extra_scopes: it must be a list of at most {MAX_EXTRA_SCOPES} words.")
+    for word in words:
+        if not isinstance(word, str) or not word or len(word) > 256 or word.split() != [word]:
+            raise InvalidRequest("Invalid extra_scopes: each must be one word of at most 256 characters.")
+        if word.startswith(_RESERVED_WORDS):
+            raise InvalidRequest(f"Invalid extra_scopes: {word!r} begins with a reserved word.")
+    return tuple(words)
+
+
+def child_of(context: Context, request: TokenRequest, level: Level, parent_level: Level = Level.NONE) -> User:
+    """The user that a child token will name.
+
+    Args:
+        level: the caller's level in the requested workspace, ownership included.
+        parent_level: the same of the user from whom the caller descends; it counts only for a
+            read_write caller that mints, inside that workspace, at most its own level.
+
+    Raises:
+        PermissionDenied: the caller may not mint this token.
+    """
+    caller = context.user
+    workspace = request.workspace or context.workspace
+    if caller.scope.is_specialized:
+        raise PermissionDenied("Permission denied: a specialized token cannot generate tokens.")
+    if request.email is not None and not caller.is_admin:
+        raise PermissionDenied("Only callers with the 'admin' role may set TokenConfig.email")
+    if workspace == EVERYWHERE:
+        if caller.id != "root" or not caller.is_admin:
+            raise PermissionDenied("You do not have any permission for workspace: *")
+    elif level is Level.NONE:
+        raise PermissionDenied(f"You do not have any permission for workspace: {workspace}")
+    elif level < Level.ADMIN:
+        is_inside = context.workspace == workspace and parent_level is Level.ADMIN
+        if level < Level.READ_WRITE or not is_inside or request.level > level:
+            raise PermissionDenied(
+                f"Only admin can generate token. You have the permission '{level.name.lower()}' "
+                f"in workspace {workspace}"
+            )
+    scope = Scope(
+        MappingProxyType({workspace: request.level}),
+        None if workspace == EVERYWHERE else workspace,
+        request.client_id,
+        request.extra_scopes,
+    )
+    return User(
+        readable_id(),
+        tuple(role for role in caller.roles if role != "admin"),
+        caller.is_anonymous,
+        request.email or caller.email,
+        caller.parent or caller.id,
+        scope=scope,
+    )

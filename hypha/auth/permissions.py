@@ -1,0 +1,93 @@
+"""The permission table: every built-in function declares its own row (DESIGN 4).
+
+The check before a call, the documentation and the refusal tests are all made from these rows, so a
+function without a row is found by a test and not by an attacker.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hypha.auth.scopes import Level
+
+CURRENT_WORKSPACE = "current workspace"
+TARGET_WORKSPACE = "target workspace"
+OWN_WORKSPACE = "own workspace"
+NOTHING = "nothing"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a caller needs: a level, and on what.
+
+    A level on `current workspace` is checked before the function runs; a level on anything else
+    (the workspace in an argument, a token, a service) is checked inside, where the target is known.
+    `by_root` marks functions for the role `admin` alone.
+    """
+
+    level: Level
+    on: str = CURRENT_WORKSPACE
+    by_root: bool = False
+
+    @property
+    def text(self) -> str:
+        """The requirement in words, for the documentation."""
+        if self.by_root:
+            return "the role admin"
+        if self.level is Level.NONE or self.on == NOTHING:
+            return "no permission; what is shown depends on the caller" if self.on != NOTHING else "none"
+        return f"{self.level.name.lower()} on {self.on}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    service: str
+    function: str
+    permission: Permission
+    summary: str
+
+
+def permission(
+    level: Level, on: str = CURRENT_WORKSPACE, *, by_root: bool = False
+) -> Callable[[_Function], _Function]:
+    """Declare what a built-in function needs: `@permission(Level.READ, on="target workspace")`."""
+    row = Permission(level, on, by_root)
+
+    def declare(function: _Function) -> _Function:
+        function.__permission__ = row  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def permission_of(function: Callable[..., Any]) -> Permission | None:
+    """The row that a function declares, or None."""
+    row = getattr(function, "__permission__", None)
+    return row if isinstance(row, Permission) else None
+
+
+def table(services: Mapping[str, object]) -> list[Row]:
+    """Collect the rows of several services, given as `service id -> object or class`.
+
+    Raises:
+        LookupError: a public coroutine declares no row.
+    """
+    return [row for service, owner in services.items() for row in _rows(service, owner)]
+
+
+def _rows(service: str, owner: object) -> Iterator[Row]:
+    for name, function in inspect.getmembers(owner, inspect.iscoroutinefunction):
+        if name.startswith("_"):
+            continue
+        declared = permission_of(function)
+        if declared is None:
+            raise LookupError(f"{service}.{name} declares no permission")
+        summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        yield Row(service, name, declared, summary)

@@ -1,0 +1,260 @@
+"""Tokens: signed sentences about who somebody is and what the holder may do (core-api 4.4).
+
+Signing and reading happen here and nowhere else. Tokens made by other tools with the same secret
+are as good as ours, as long as algorithm, issuer, audience and expiry are right.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from joserfc.util import json_b64decode, to_bytes
+
+from hypha.addresses import check_workspace_id
+from hypha.auth.scopes import Scope
+from hypha.auth.users import User, root_user
+from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
+
+DEFAULT_ISSUER = "https://amun.ai/"
+DEFAULT_AUDIENCE = "https://amun-ai.eu.auth0.com/api/v2/"
+DEFAULT_NAMESPACE = "https://amun.ai/"
+DEFAULT_RECONNECTION_LIFE_S = 2 * 24 * 3600.0
+DEFAULT_MAX_LIFE_S = 10 * 365 * 24 * 3600.0
+
+REVOKED_TEXT = "Token has been revoked"
+EXPIRED_TEXT = "Authentication error: The token has expired. Please fetch a new one"
+UNREADABLE_TEXT = "Authentication error: Error decoding token headers."
+
+_ALGORITHM = "HS256"
+_MAX_TOKEN_CHARS = 16 * 1024
+_MAX_CACHED = 20_000
+_CLOCK_SKEW_S = 60.0
+
+
+def fingerprint(token: str) -> str:
+    """What a token is recognised by when it is revoked: a hash of its signed part.
+
+    The signature is left out because the last character of its base64 form may be varied without
+    making the token invalid.
+    """
+    return hashlib.sha256(_bytes(token.rpartition(".")[0])).hexdigest()[:32]
+
+
+class TokenAuthority:
+    """Signs and reads tokens.
+
+    Args:
+        secret: the key of HS256, shared by all replicas and kept over restarts.
+        issuer, audience: the claims `iss` and `aud` of our tokens, and the only ones accepted.
+        namespace: prefix of the claims `roles`, `email` and `parent`.
+        root_token: an opaque credential that is root's; None for none.
+        max_life_s: longest life that may be asked for.
+        reconnection_life_s: life of reconnection tokens.
+        is_revoked: asked with a fingerprint; must answer from memory.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        *,
+        issuer: str = DEFAULT_ISSUER,
+        audience: str = DEFAULT_AUDIENCE,
+        namespace: str = DEFAULT_NAMESPACE,
+        root_token: str | None = None,
+        max_life_s: float = DEFAULT_MAX_LIFE_S,
+        reconnection_life_s: float = DEFAULT_RECONNECTION_LIFE_S,
+        is_revoked: Callable[[str], bool] = lambda _: False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.issuer = issuer
+        self.audience = audience
+        self.namespace = namespace
+        self.max_life_s = max_life_s
+        self.reconnection_life_s = reconnection_life_s
+        self._key = OctKey.import_key(secret)
+        self._root_token = _bytes(root_token) if root_token else None
+        self._root = root_user()
+        self._is_revoked = is_revoked
+        self._clock = clock
+        self._cache: OrderedDict[bytes, tuple[User, str]] = OrderedDict()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def authenticate(self, token: str) -> User:
+        """Whose token this is; what transports and gateways call.
+
+        Raises:
+            NotAuthenticated, TokenExpired: as `parse`.
+        """
+        return self.parse(token)
+
+    def is_root_token(self, token: str) -> bool:
+        """True for the root token, compared in constant time."""
+        return self._root_token is not None and hmac.compare_digest(self._root_token, _bytes(token))
+
+    def parse(self, token: str) -> User:
+        """Whose token this is, with the rights it gives.
+
+        Verified tokens are kept by their hash until they expire, so a known token costs a few
+        microseconds; revocation and expiry are looked at every time.
+
+        Raises:
+            TokenExpired: it was valid once.
+            NotAuthenticated: unreadable, wrongly signed, made for somebody else, or revoked.
+        """
+        if self.is_root_token(token):
+            return self._root
+        key = hashlib.sha256(_bytes(token)).digest()
+        known = self._cache.get(key)
+        if known is None:
+            known = self._verify(token), fingerprint(token)
+            self._keep(key, known)
+        user, own = known
+        if user.has_expired(self._clock()):
+            self._cache.pop(key, None)
+            raise TokenExpired(EXPIRED_TEXT)
+        if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
+            raise NotAuthenticated(REVOKED_TEXT)
+        return user
+
+    def _keep(self, key: bytes, known: tuple[User, str]) -> None:
+        self._cache[key] = known
+        if len(self._cache) > _MAX_CACHED:
+            self._cache.popitem(last=False)
+
+    def _verify(self, token: str) -> User:
+        _check_header(token)
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
+        except (JoseError, ValueError):
+            raise NotAuthenticated("Authentication error: Signature verification failed.") from None
+        return self._user_of(claims, fingerprint(token))
+
+    def _user_of(self, claims: Mapping[str, Any], own_fingerprint: str) -> User:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if claims.get("iss") != self.issuer or self.audience not in audiences:
+            raise NotAuthenticated(
+                "Authentication error: Incorrect claims, please check the audience and issuer"
+            )
+        not_before = claims.get("nbf")
+        if not_before is not None and _seconds(not_before, "nbf") > self._clock() + _CLOCK_SKEW_S:
+            raise NotAuthenticated("Authentication error: The token is not valid yet.")
+        roles = claims.get(f"{self.namespace}roles") or []
+        email = claims.get(f"{self.namespace}email")
+        parent = claims.get(f"{self.namespace}parent")
+        credential = claims.get(f"{self.namespace}credential")
+        scope = claims.get("scope") or ""
+        names = tuple(str(role) for role in roles) if isinstance(roles, list) else ()
+        return User(
+            _subject(claims.get("sub")),
+            names,
+            "anonymous" in names,
+            email if isinstance(email, str) and email else None,
+            parent if isinstance(parent, str) and parent else None,
+            _seconds(claims.get("exp"), "exp"),
+            Scope.from_claim(" ".join(map(str, scope)) if isinstance(scope, list) else str(scope)),
+            credential if isinstance(credential, str) and credential else own_fingerprint,
+        )
+
+    # -- making ----------------------------------------------------------------------------------
+
+    def mint(self, user: User, expires_in_s: float) -> str:
+        """A token of `user` with all rights that the record holds (claims of core-api 4.4)."""
+        return self._sign(self._claims(user, expires_in_s))
+
+    def mint_reconnection(self, user: User, workspace: str, client_id: str) -> str:
+        """The token with which one client comes back to one workspace (wire-protocol 3.1).
+
+        It names the credential with which the client first came: who revokes that one ends this too.
+        """
+        level = user.level(workspace)
+        rights = {**user.scope.workspaces, workspace: level} if level else user.scope.workspaces
+        scope = replace(user.scope, workspaces=rights, current_workspace=workspace, client_id=client_id)
+        claims = self._claims(replace(user, scope=scope), self.reconnection_life_s)
+        if user.credential:
+            claims[f"{self.namespace}credential"] = user.credential
+        return self._sign(claims)
+
+    def check_life(self, expires_in: object) -> float:
+        """Return a wanted life in seconds if it may be given, else raise InvalidRequest."""
+        if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+            raise InvalidRequest(f"Invalid expires_in: {expires_in!r}, it must be a number of seconds.")
+        if not math.isfinite(expires_in) or expires_in <= 0 or expires_in > self.max_life_s:
+            raise InvalidRequest(
+                f"Invalid expires_in: {expires_in!r}, it must be above 0 and at most "
+                f"{self.max_life_s:.0f} seconds on this server."
+            )
+        return float(expires_in)
+
+    def _claims(self, user: User, expires_in_s: float) -> dict[str, Any]:
+        now = self._clock()
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "sub": user.id,
+            "aud": self.audience,
+            "iat": int(now),
+            "exp": int(now + expires_in_s),
+            "scope": user.scope.to_claim(),
+            "gty": "client-credentials",
+            f"{self.namespace}roles": list(user.roles),
+            f"{self.namespace}email": user.email,
+        }
+        if user.parent:
+            claims[f"{self.namespace}parent"] = user.parent
+        return claims
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        return jwt.encode({"alg": _ALGORITHM, "typ": "JWT"}, claims, self._key, algorithms=[_ALGORITHM])
+
+
+def _bytes(token: str) -> bytes:
+    return token.encode("utf-8", "replace")
+
+
+def _check_header(token: str) -> None:
+    """Refuse what is no signed token, and every algorithm but our own, `none` above all."""
+    if len(token) > _MAX_TOKEN_CHARS or token.count(".") != 2 or not token.isascii():
+        raise NotAuthenticated(UNREADABLE_TEXT)
+    try:
+        header = json_b64decode(to_bytes(token.partition(".")[0]))
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise NotAuthenticated(UNREADABLE_TEXT) from None
+    if not isinstance(header, dict) or not isinstance(header.get("alg"), str):
+        raise NotAuthenticated(UNREADABLE_TEXT)
+    if header["alg"] != _ALGORITHM:
+        raise NotAuthenticated(
+            f"Authentication error: Unsupported token algorithm, this server accepts {_ALGORITHM} only."
+        )
+
+
+def _subject(value: object) -> str:
+    """The user id, if a workspace can be named after it."""
+    if not isinstance(value, str) or not value:
+        raise NotAuthenticated("Authentication error: The token names no user (claim 'sub').")
+    try:
+        check_workspace_id(f"ws-user-{value}")
+    except InvalidAddress:
+        raise NotAuthenticated(
+            "Authentication error: The user id of the token (claim 'sub') must be at most 120 letters, "
+            "digits, '-', '_', '|', '.', '@'."
+        ) from None
+    return value
+
+
+def _seconds(value: object, claim: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise NotAuthenticated(f"Authentication error: The token's claim '{claim}' must be a number.")
+    return float(value)

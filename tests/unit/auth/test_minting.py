@@ -1,0 +1,205 @@
+"""What `generate_token` may give: DESIGN 4, core-api 2.2, 4.5, 11.1 #3 and #4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypha.auth.minting import TokenRequest, child_of
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.tokens import TokenAuthority
+from hypha.auth.users import Context, User, anonymous_user, root_user
+from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
+
+SECRET = "a-secret-of-the-tests-which-is-long-enough"
+OWNER = User("owner", ("editor",), email="o@x.org", scope=Scope({"lab": Level.ADMIN}, "lab"))
+
+
+def child(level: Level, **fields: Any) -> User:
+    """A child of the owner with a level in `lab`."""
+    return User("kid", parent="owner", scope=Scope({"lab": level}, "lab"), **fields)
+
+
+def mint(
+    user: User, config: dict[str, Any], workspace: str = "lab", parent_level: Level = Level.NONE
+) -> User:
+    """Mint as `user` in `workspace`, with the levels that its scope gives."""
+    request = TokenRequest.parse(config)
+    level = user.level(request.workspace or workspace)
+    return child_of(Context(user, workspace), request, level, parent_level)
+
+
+def refused(*arguments: Any, **options: Any) -> str:
+    """The sentence with which minting is refused."""
+    with pytest.raises(PermissionDenied) as caught:
+        mint(*arguments, **options)
+    return str(caught.value)
+
+
+def test_a_child_is_a_new_user_with_one_workspace() -> None:
+    made = mint(OWNER, {"permission": "read", "client_id": "c", "extra_scopes": ["openid"]})
+    assert made.id != "owner"
+    assert made.parent == "owner"
+    assert (made.roles, made.email, made.is_anonymous) == (("editor",), "o@x.org", False)
+    assert made.scope.to_claim() == "ws:lab#r cid:c wid:lab openid"
+
+
+def test_the_default_is_read_write_for_an_hour_in_the_current_workspace() -> None:
+    request = TokenRequest.parse(None)
+    assert (request.level, request.expires_in_s, request.workspace) == (Level.READ_WRITE, 3600, None)
+    assert TokenRequest.parse({"expires_in": None, "permission": None, "theme": "dark"}) == request
+
+
+def test_parent_keeps_the_first_ancestor() -> None:
+    assert mint(mint(OWNER, {"permission": "admin"}), {"permission": "read"}).parent == "owner"
+
+
+@pytest.mark.spec("core-M7")
+def test_an_unknown_permission_and_a_foreign_workspace_are_refused() -> None:
+    for wrong in ("root", "a", "", 3, ["admin"]):
+        with pytest.raises(InvalidRequest, match="invalid permission"):
+            TokenRequest.parse({"permission": wrong})
+    assert refused(OWNER, {"workspace": "other"}) == "You do not have any permission for workspace: other"
+
+
+@pytest.mark.parametrize("level", [Level.READ, Level.READ_WRITE])
+def test_only_admins_mint(level: Level) -> None:
+    user = User("guest", scope=Scope({"lab": level}, "lab"))
+    for permission in ("read", "read_write", "admin"):
+        assert refused(user, {"permission": permission}).startswith("Only admin can generate token.")
+
+
+@pytest.mark.spec("core-A10", "core-11.1.3")
+def test_a_read_write_child_of_the_owner_mints_up_to_its_own_level_here_only() -> None:
+    kid = child(Level.READ_WRITE)
+    made = mint(kid, {"permission": "read_write"}, parent_level=Level.ADMIN)
+    assert made.scope.workspaces == {"lab": Level.READ_WRITE}
+    assert made.parent == "owner"
+    assert mint(kid, {"permission": "read"}, parent_level=Level.ADMIN).level("lab") is Level.READ
+    assert refused(kid, {"permission": "admin"}, parent_level=Level.ADMIN).startswith("Only admin can")
+    other = {"workspace": "ws-user-owner", "permission": "read"}
+    assert "any permission" in refused(kid, other, parent_level=Level.ADMIN)
+    outside = {"workspace": "lab", "permission": "read"}
+    assert refused(kid, outside, "elsewhere", Level.ADMIN).startswith("Only admin can")
+    assert refused(kid, {}, parent_level=Level.READ_WRITE).startswith("Only admin can")
+
+
+@pytest.mark.spec("core-11.1.3")
+def test_a_read_child_of_the_owner_mints_nothing() -> None:
+    assert refused(child(Level.READ), {"permission": "read"}, parent_level=Level.ADMIN).startswith(
+        "Only admin"
+    )
+
+
+@pytest.mark.spec("core-A11", "core-11.1.4")
+def test_the_role_admin_is_not_inherited() -> None:
+    boss = User("boss", ("admin", "editor"), scope=Scope({}, "lab"))
+    made = mint(boss, {"permission": "read"})
+    assert made.roles == ("editor",)
+    assert made.level("lab") is Level.READ
+    assert made.level("elsewhere") is Level.NONE
+
+
+def test_a_child_of_an_anonymous_user_is_anonymous() -> None:
+    user = anonymous_user()
+    made = mint(user, {"permission": "admin"}, user.own_workspace)
+    assert made.is_anonymous
+    assert made.roles == ("anonymous",)
+
+
+def test_only_root_mints_for_every_workspace() -> None:
+    made = mint(root_user(), {"workspace": "*", "permission": "read"})
+    assert made.scope.to_claim() == "ws:*#r"
+    assert not made.is_admin
+    boss = User("boss", ("admin",))
+    everywhere = User("wide", scope=Scope({"*": Level.ADMIN}))
+    for user in (boss, everywhere, OWNER):
+        assert refused(user, {"workspace": "*"}) == "You do not have any permission for workspace: *"
+
+
+def test_only_admins_by_role_set_the_email() -> None:
+    text = "Only callers with the 'admin' role may set TokenConfig.email"
+    assert refused(OWNER, {"email": "boss@x.org"}) == text
+    assert mint(root_user(), {"email": "e@x.org"}).email == "e@x.org"
+
+
+@pytest.mark.spec("wire-16.11")
+def test_a_specialized_token_mints_nothing() -> None:
+    user = User("u", scope=Scope({"lab": Level.ADMIN}, "lab", None, ("file:download",)))
+    assert "specialized" in refused(user, {})
+    assert mint(OWNER, {"extra_scopes": ["file:download"]}).scope.is_specialized
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"extra_scopes": ["ws:*#a"]},
+        {"extra_scopes": ["x ws:*#a"]},
+        {"extra_scopes": ["cid:x"]},
+        {"extra_scopes": ["wid:other"]},
+        {"extra_scopes": "ws:*#a"},
+        {"extra_scopes": [""]},
+        {"extra_scopes": [7]},
+        {"extra_scopes": ["x"] * 101},
+        {"client_id": "x ws:*#a"},
+        {"client_id": "a/b"},
+        {"client_id": 7},
+        {"workspace": "lab#a ws:other"},
+        {"workspace": 7},
+        {"email": ""},
+        {"permision": "read"},
+        {"expire_in": 60},
+        ["read"],
+        "read",
+    ],
+)
+def test_odd_configs_are_refused(config: Any) -> None:
+    with pytest.raises((InvalidRequest, InvalidAddress)):
+        TokenRequest.parse(config)
+
+
+WORKSPACES = ["lab", "other", "ws-user-owner", "*"]
+configs = st.fixed_dictionaries(
+    {
+        "permission": st.sampled_from(["read", "read_write", "admin"]),
+        "workspace": st.sampled_from([None, *WORKSPACES]),
+        "extra_scopes": st.lists(st.sampled_from(["openid", "x", "ws:*#a", "admin"]), max_size=2),
+        "client_id": st.sampled_from([None, "c1", "c wid:other"]),
+        "email": st.sampled_from([None, "boss@x.org"]),
+    }
+)
+starts = st.builds(
+    lambda rights, roles, parent: User(
+        "start", tuple(roles), "anonymous" in roles, "s@x.org", parent, None, Scope(rights, "lab")
+    ),
+    st.dictionaries(st.sampled_from(WORKSPACES), st.sampled_from(list(Level))),
+    st.lists(st.sampled_from(["admin", "anonymous", "editor"]), unique=True),
+    st.sampled_from([None, "owner"]),
+)
+
+
+@pytest.mark.spec("core-11.1.3", "core-11.1.4")
+@settings(max_examples=300, deadline=None)
+@given(
+    start=starts, chain=st.lists(st.tuples(st.sampled_from(WORKSPACES[:3]), configs), min_size=1, max_size=5)
+)
+def test_no_chain_of_tokens_gains_a_right(start: User, chain: list[tuple[str, dict[str, Any]]]) -> None:
+    tokens = TokenAuthority(SECRET)
+    holder = start
+    for workspace, config in chain:
+        try:
+            # the owner has every right in all three places: nothing of it may leak to descendants
+            made = mint(holder, config, workspace, Level.ADMIN)
+        except (PermissionDenied, InvalidRequest, InvalidAddress):
+            continue
+        made = tokens.parse(tokens.mint(made, 60))
+        for place in [*WORKSPACES, "unheard-of"]:
+            assert made.level(place) <= holder.level(place)
+        assert not made.is_admin
+        assert made.is_anonymous or not holder.is_anonymous
+        assert made.parent == (holder.parent or holder.id)
+        assert holder.is_admin or made.email == holder.email
+        holder = made
