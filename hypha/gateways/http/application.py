@@ -1,0 +1,208 @@
+"""The ASGI application: the one place where every HTTP request comes in.
+
+A plain edge instead of a stack of middlewares: path check, probes, limits, CORS, then a literal
+dispatch of function calls (the hot path) ahead of the router's regular expressions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import Lifespan, Message, Receive, Scope, Send
+from starlette_compress import CompressMiddleware, remove_compress_type
+
+from hypha.errors import NotFound, RateLimited
+from hypha.gateways.http.bodies import ClientLeft
+from hypha.gateways.http.calls import FunctionCalls
+from hypha.gateways.http.errors import call_error_answer
+from hypha.gateways.http.probes import Probes
+from hypha.gateways.http.routes import CoreRoutes
+from hypha.gateways.http.services import HttpServices
+from hypha.web.errors import ErrorAnswer
+
+logger = logging.getLogger(__name__)
+
+COMPRESS_FROM_BYTES = 500
+GZIP_LEVEL = 4
+MAX_SHOWN_PATH = 200
+_CODINGS = (b"gzip", b"zstd", b"br", b"*")
+
+
+class HttpApplication(Starlette):
+    """Answers HTTP from `services`.
+
+    Routes are tried in this order: probes, function calls, `first` (mounts, features, transports),
+    the core's own, `last` (pages). A `first` route with a literal first path word keeps that word:
+    function calls are not looked for below it. WebSocket scopes go to the router.
+    """
+
+    def __init__(
+        self,
+        services: HttpServices,
+        *,
+        first: Sequence[BaseRoute] = (),
+        last: Sequence[BaseRoute] = (),
+        lifespan: Lifespan[Any] | None = None,
+    ) -> None:
+        self._services = services
+        self._calls = FunctionCalls(services)
+        core = CoreRoutes(services, self._calls)
+        own = [*core.fixed(), *core.of_workspaces()]
+        super().__init__(routes=[*first, *own, *last], lifespan=lifespan)
+        self.router.redirect_slashes = False
+        self.router.default = self._unknown
+        self._probes = Probes(services).by_path
+        self._reserved = _literal_words(first) | {"static", "assets", "health"}
+        self._base = services.base_path.rstrip("/")
+        self._limits = None if services.limits is None or services.limits.is_off else services.limits
+        remove_compress_type("text/event-stream")
+        self._compressing = CompressMiddleware(
+            self._serve, minimum_size=COMPRESS_FROM_BYTES, gzip_level=GZIP_LEVEL
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, WebSocket or lifespan."""
+        scope["app"] = self
+        if scope["type"] == "http":
+            await self._handle(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            self._enter_base(scope)
+        await self.router(scope, receive, send)
+
+    def _enter_base(self, scope: Scope) -> str | None:
+        """Path below the base path, or None when the request is outside of it."""
+        path: str = scope["path"]
+        base = self._base
+        if not base:
+            return path
+        if path != base and not path.startswith(base + "/"):
+            return None
+        scope["root_path"] = base
+        return path[len(base) :] or "/"
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        scope["hypha.headers"] = headers
+        path = self._enter_base(scope)
+        if path is not None:
+            probe = self._probes.get(path)
+            if probe is not None and scope["method"] in ("GET", "HEAD"):
+                await probe(scope, send)
+                return
+        origin = headers.get(b"origin")
+        if origin is not None:
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                status, answer, body = self._services.cors.preflight(headers)
+                await _send(send, status, answer, body)
+                return
+            send = self._services.cors.sending(send, origin)
+        scope["hypha.path"] = path
+        accepted = headers.get(b"accept-encoding")
+        if accepted is not None and any(coding in accepted for coding in _CODINGS):
+            await self._compressing(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = _StartedSend(send)
+        try:
+            path: str | None = scope["hypha.path"]
+            if path is None or _is_odd(path):
+                raise _not_found(scope["path"])
+            if self._limits is not None:
+                await self._check_limits(scope)
+            address = self._function_address(path)
+            if address is not None:
+                await self._calls.handle(scope, receive, started, address)
+            else:
+                await self.router(scope, receive, started)
+        except ClientLeft:
+            return
+        except Exception as error:
+            if isinstance(error, HTTPException) and error.status_code == 404 and error.detail == "Not Found":
+                error = _not_found(scope["path"])
+            answer = call_error_answer(error, scope, expose=self._services.expose_errors)
+            if started.has_started:
+                logger.warning("request %s broke off after its answer had begun", scope["path"])
+                raise
+            await _send_error(send, answer)
+
+    def _function_address(self, path: str) -> tuple[str, str, str] | None:
+        """(workspace, service, function) of `/{ws}/services/{id}/{fn}`, else None."""
+        if "/services/" not in path:
+            return None
+        words = path.split("/")
+        if len(words) != 5 or words[2] != "services" or words[1] in self._reserved:
+            return None
+        workspace, service, function = words[1], words[3], words[4]
+        return (workspace, service, function) if workspace and service and function else None
+
+    async def _check_limits(self, scope: MutableMapping[str, Any]) -> None:
+        limits, services = self._limits, self._services
+        if limits is None:
+            return
+        user = await services.credentials.verified_id(scope)
+        if user is not None:
+            wait_s = limits.by_user.take(user)
+        else:
+            address = services.proxies.client_address(scope, scope["hypha.headers"])
+            wait_s = limits.by_address.take(address)
+        if wait_s:
+            raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing is at this path; if a feature that is switched off owns it, say so."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        words = scope["hypha.path"].split("/")
+        inactive = self._services.inactive
+        sentence = inactive.get(words[1]) or (inactive.get(f"*/{words[2]}") if len(words) > 2 else None)
+        raise NotFound(sentence) if sentence else _not_found(scope["path"])
+
+
+class _StartedSend:
+    """`send` that knows whether the answer has begun, after which no error body can be sent."""
+
+    __slots__ = ("_send", "has_started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_started = False
+
+    async def __call__(self, message: Message) -> None:
+        self.has_started = True
+        await self._send(message)
+
+
+def _literal_words(routes: Sequence[BaseRoute]) -> set[str]:
+    """First path words that these routes own, where they are literal."""
+    words = {getattr(route, "path", "").strip("/").partition("/")[0] for route in routes}
+    return {word for word in words if word and "{" not in word}
+
+
+def _is_odd(path: str) -> bool:
+    """True for paths that climb or hide something; no route of ours has such a name."""
+    return "\0" in path or "/../" in path or path.endswith("/..") or "/./" in path
+
+
+def _not_found(path: str) -> NotFound:
+    shown = path.lstrip("/")[:MAX_SHOWN_PATH]
+    return NotFound(f"File not found: {shown}")
+
+
+async def _send_error(send: Send, answer: ErrorAnswer) -> None:
+    headers = [(b"content-type", b"application/json"), *answer.headers]
+    await _send(send, answer.status, headers, answer.body)
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,224 @@
+"""Calling one function of a service by HTTP: the gateway's hot path (core-api 5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, cast
+
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
+
+from hypha.addresses import ServiceQuery
+from hypha.auth.users import Context
+from hypha.errors import (
+    FunctionNotFound,
+    HyphaError,
+    ServiceNotFound,
+    WorkspaceNotFound,
+)
+from hypha.gateways.http.bodies import ClientLeft, read_body
+from hypha.gateways.http.errors import call_error_answer
+from hypha.gateways.http.parameters import (
+    MODE_KEY,
+    Arguments,
+    body_arguments,
+    is_msgpack,
+    media_type,
+    query_arguments,
+    split_query,
+)
+from hypha.gateways.http.results import ItemStream, is_generator, send_items, send_value
+from hypha.gateways.http.services import FoundService, HttpServices
+from hypha.hub.local_service import LocalService
+from hypha.web.errors import ErrorAnswer, error_answer
+
+MANAGER_NAMES = frozenset({"ws", "~"})
+_READING = frozenset({"GET", "HEAD"})
+_ALLOWED = "GET, HEAD, POST"
+
+
+def schema_at(schema: Any, path: list[str]) -> Any:
+    """What a service schema says at a dotted path; None where it says nothing."""
+    for word in path:
+        if isinstance(schema, Mapping):
+            schema = schema.get(word)
+        elif isinstance(schema, list) and word.isdigit() and int(word) < len(schema):
+            schema = schema[int(word)]
+        else:
+            return None
+    return schema
+
+
+def is_function(schema: Any) -> bool:
+    """True for the schema of a function (and not of a nested group of functions)."""
+    return isinstance(schema, Mapping) and schema.get("type") == "function"
+
+
+class FunctionCalls:
+    """Handles `/{workspace}/services/{service}/{function}`, GET and POST."""
+
+    def __init__(self, services: HttpServices) -> None:
+        self._services = services
+
+    async def handle(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, address: tuple[str, str, str]
+    ) -> None:
+        """Answer one request for a function at (workspace, service, function)."""
+        method = scope["method"]
+        if method not in _READING and method != "POST":
+            await _send_answer(send, _not_allowed(scope))
+            return
+        try:
+            workspace, service, function = address
+            context = await self._services.credentials.context(scope, workspace)
+            if service in MANAGER_NAMES:
+                manager = self._services.manager
+                await self._call_local(scope, receive, send, (manager, function), context)
+            else:
+                await self._call_service(scope, receive, send, (workspace, service, function), context)
+        except ClientLeft:
+            return
+        except HyphaError as error:
+            expose = self._services.expose_errors
+            await _send_answer(send, call_error_answer(error, scope, expose=expose))
+
+    async def _call_service(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        address: tuple[str, str, str],
+        context: Context,
+    ) -> None:
+        services = self._services
+        workspace, service, function = address
+        pairs = split_query(scope["query_string"])
+        record = await self.find(workspace, service, context, pairs)
+        local = services.find_local(record.workspace, record.client_id, record.name)
+        if local is not None:
+            await self._call_local(scope, receive, send, (local, function), context)
+            return
+        path = function.split(".")
+        schema = schema_at(record.service_schema, path) if record.service_schema else _UNKNOWN
+        target = f"{record.workspace}/{record.client_id}"
+        answer_msgpack = wants_msgpack(scope)
+        if not is_function(schema):
+            found, value = await self._look_up(target, record.name, path, context)
+            if not found:
+                raise FunctionNotFound(f"{function} not found.")
+            if not _is_method(value):
+                await send_value(send, value, as_msgpack=answer_msgpack)
+                return
+        args, kwargs = await self._arguments(scope, receive, pairs, _function_part(schema))
+        result = await services.peer.call(
+            target,
+            f"services.{record.name}.{function}",
+            args,
+            kwargs,
+            timeout_s=services.call_timeout_s,
+            context=context,
+        )
+        if is_generator(result):
+            items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
+            stream = cast(ItemStream, items)
+            expose = services.expose_errors
+            await send_items(send, receive, stream, as_msgpack=answer_msgpack, expose=expose)
+            return
+        await send_value(send, result, as_msgpack=answer_msgpack)
+
+    async def _call_local(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        what: tuple[LocalService, str],
+        context: Context,
+    ) -> None:
+        """Call a function of the server itself: no frame is made."""
+        service, function = what
+        known = service.functions.get(function)
+        if known is None:
+            raise FunctionNotFound(f"{function} not found.")
+        pairs = split_query(scope["query_string"])
+        args, kwargs = await self._arguments(scope, receive, pairs, known.schema)
+        result = await service.invoke(function, args, kwargs, context)
+        await send_value(send, result, as_msgpack=wants_msgpack(scope))
+
+    async def find(
+        self, workspace: str, service: str, context: Context, pairs: list[tuple[str, str]]
+    ) -> FoundService:
+        """The service that an address names, as far as the caller may use it."""
+        services = self._services
+        query = ServiceQuery.parse(service, workspace)
+        mode = next((text for name, text in pairs if name == MODE_KEY), None)
+        try:
+            return await services.selection.choose(query, context, mode, services.select_timeout_s)
+        except ServiceNotFound:
+            if services.workspaces.get(workspace) is None:
+                if await services.workspaces.load(workspace) is None:
+                    raise WorkspaceNotFound(f"Workspace '{workspace}' not found") from None
+            raise
+
+    async def _arguments(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        pairs: list[tuple[str, str]],
+        schema: Mapping[str, Any] | None,
+    ) -> Arguments:
+        if scope["method"] in _READING:
+            return [], query_arguments(pairs, schema)
+        headers = scope["hypha.headers"]
+        body = await read_body(receive, headers, self._services.max_body_bytes)
+        return body_arguments(body, media_type(headers.get(b"content-type")), schema)
+
+    async def _look_up(self, target: str, name: str, path: list[str], context: Context) -> tuple[bool, Any]:
+        """Ask the provider itself for what its schema does not show: (is it there, its value)."""
+        value = await self._services.peer.call(
+            target,
+            "services.built-in.get_service",
+            [name],
+            timeout_s=self._services.call_timeout_s,
+            context=context,
+        )
+        for word in path:
+            if isinstance(value, dict) and word in value and not word.startswith("_r"):
+                value = value[word]
+            elif isinstance(value, list) and word.isdigit() and int(word) < len(value):
+                value = value[int(word)]
+            else:
+                return False, None
+        return True, value
+
+
+_UNKNOWN: Mapping[str, Any] = {"type": "function"}
+
+
+def _function_part(schema: Any) -> Mapping[str, Any] | None:
+    part = schema.get("function") if isinstance(schema, Mapping) else None
+    return part if isinstance(part, Mapping) else None
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("_rtype") == "method"
+
+
+def wants_msgpack(scope: Mapping[str, Any]) -> bool:
+    """True when the answer goes out as msgpack: the body came so, or `Accept` names nothing else."""
+    headers = scope["hypha.headers"]
+    accept = headers.get(b"accept")
+    if accept and is_msgpack(media_type(accept)):
+        return True
+    kind = headers.get(b"content-type")
+    return bool(kind) and is_msgpack(media_type(kind))
+
+
+def _not_allowed(scope: MutableMapping[str, Any]) -> ErrorAnswer:
+    return error_answer(HTTPException(405, headers={"Allow": _ALLOWED}), scope)
+
+
+async def _send_answer(send: Send, answer: ErrorAnswer) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer.body))]
+    headers += answer.headers
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

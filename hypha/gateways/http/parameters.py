@@ -1,0 +1,234 @@
+"""Arguments of a function call from a query or a body, guided by the function's schema.
+
+The schema that the Python client derives by itself says `string` for every parameter that has no
+simple annotation, so a plain `string` proves nothing: such text is converted conservatively.
+A schema that somebody wrote (with a default, a title, alternatives …) is believed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgpack
+import orjson
+
+from hypha.errors import InvalidRequest, UnsupportedContent
+
+JSON_TYPE = "application/json"
+MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
+MODE_KEY = "_mode"
+PATH_NAMES = frozenset({"workspace", "service_id", "function_key"})
+MAX_FIELDS = 1000
+
+_DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
+_NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+_AUTOMATIC_KEYS = ["type", "description"]
+_UNCONVERTED = object()
+
+Schema = Mapping[str, Any]
+Arguments = tuple[list[Any], dict[str, Any]]
+
+
+def split_query(query: bytes) -> list[tuple[str, str]]:
+    """Name and value pairs of a query string, in order."""
+    if not query:
+        return []
+    try:
+        return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest(f"The query has more than {MAX_FIELDS} parameters.") from None
+
+
+def properties_of(schema: Schema | None) -> Schema | None:
+    """The parameters that a function's schema names, or None if nothing is known of them."""
+    parameters = schema.get("parameters") if schema else None
+    properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+    return properties if isinstance(properties, Mapping) else None
+
+
+def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> dict[str, Any]:
+    """Keyword arguments from a query: each text becomes what its parameter's schema asks for."""
+    properties = properties_of(schema)
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        texts.setdefault(name, []).append(text)
+    texts.pop(MODE_KEY, None)
+    arguments: dict[str, Any] = {}
+    for name, values in texts.items():
+        known = properties.get(name) if properties is not None else None
+        if known is None and properties and name in PATH_NAMES:
+            continue
+        arguments[name] = _from_texts(values, known if isinstance(known, Mapping) else None)
+    return arguments
+
+
+def _from_texts(values: list[str], schema: Schema | None) -> Any:
+    if schema is not None and "array" in _types(schema):
+        whole = _parse_json(values[0], list) if len(values) == 1 else _UNCONVERTED
+        if whole is not _UNCONVERTED:
+            return whole
+        if len(values) > 1 or _types(schema) == ["array"]:
+            items = schema.get("items")
+            return [convert(text, items if isinstance(items, Mapping) else None) for text in values]
+    return convert(values[-1], schema)
+
+
+def convert(text: str, schema: Schema | None) -> Any:
+    """One text as its schema asks; text that does not fit is converted conservatively."""
+    if schema is None:
+        return guess(text)
+    kinds = _types(schema)
+    if kinds == ["string"] and list(schema) == _AUTOMATIC_KEYS:
+        return guess(text)
+    for kind in kinds:
+        value = _convert_to(kind, text)
+        if value is not _UNCONVERTED:
+            return value
+    return text if "string" in kinds else guess(text)
+
+
+_ORDER = ("null", "boolean", "integer", "number", "object", "array", "string")
+
+
+def _types(schema: Schema) -> list[str]:
+    found: set[str] = set()
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        found.add(kind)
+    elif isinstance(kind, list):
+        found.update(name for name in kind if isinstance(name, str))
+    for word in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(word) or ():
+            if isinstance(option, Mapping):
+                found.update(_types(option))
+    return [name for name in _ORDER if name in found]
+
+
+def _convert_to(kind: str, text: str) -> Any:
+    if kind == "null":
+        return None if text == "null" else _UNCONVERTED
+    if kind == "boolean":
+        word = text.lower()
+        return True if word in _TRUE else False if word in _FALSE else _UNCONVERTED
+    if kind == "integer":
+        return _to_integer(text)
+    if kind == "number":
+        return _to_number(text)
+    if kind in ("object", "array"):
+        return _parse_json(text, dict if kind == "object" else list)
+    return _UNCONVERTED
+
+
+def _to_integer(text: str) -> Any:
+    """An integer that msgpack can carry."""
+    if not _DIGITS.fullmatch(text):
+        return _UNCONVERTED
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 else _UNCONVERTED
+
+
+def _to_number(text: str) -> Any:
+    value = _to_integer(text)
+    if value is not _UNCONVERTED:
+        return value
+    try:
+        return float(text)
+    except ValueError:
+        return _UNCONVERTED
+
+
+def _parse_json(text: str, kind: type) -> Any:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _UNCONVERTED
+    return value if isinstance(value, kind) else _UNCONVERTED
+
+
+def guess(text: str) -> Any:
+    """Text of unknown meaning: only what is surely a number or a JSON object changes.
+
+    `42` and `-1.5e3` become numbers and `{"a": 1}` an object; `007`, `nan`, `true`, `[1]` and
+    everything else stay text.
+    """
+    if _INTEGER.fullmatch(text):
+        number = _to_integer(text)
+        return text if number is _UNCONVERTED else number
+    if text[:1] == "{":
+        value = _parse_json(text, dict)
+        return text if value is _UNCONVERTED else value
+    if text and any(mark in text for mark in ".eE") and any(digit.isdigit() for digit in text):
+        if _NUMBER.fullmatch(text):
+            try:
+                value = float(text)
+            except ValueError:
+                return text
+            return value if math.isfinite(value) else text
+    return text
+
+
+def media_type(content_type: bytes | None) -> str:
+    """The bare media type of a `Content-Type` header; JSON when there is none."""
+    if not content_type:
+        return JSON_TYPE
+    return content_type.decode("latin-1").partition(";")[0].strip().lower()
+
+
+def is_msgpack(kind: str) -> bool:
+    """True for the names under which MessagePack goes."""
+    return kind in MSGPACK_TYPES
+
+
+def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
+    """Arguments from a body: an object gives keywords, an array positions, a single value one.
+
+    A tagged map (`_rtype`, such as an array in RPC encoding) is a single value.
+
+    Raises:
+        UnsupportedContent: neither JSON nor msgpack.
+        InvalidRequest: the body cannot be decoded.
+    """
+    if not body:
+        return [], {}
+    if kind == JSON_TYPE:
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest(f"Invalid request body: {error}") from None
+    elif kind in MSGPACK_TYPES:
+        value = _unpack(body)
+    else:
+        raise UnsupportedContent(
+            f"Content-Type {kind[:80]!r} is not understood: send application/json or application/msgpack.",
+            hint="With curl, add: -H 'Content-Type: application/json'",
+        )
+    properties = properties_of(schema)
+    if isinstance(value, dict) and "_rtype" not in value:
+        return [], _keywords(value, properties)
+    if isinstance(value, list):
+        return value, {}
+    if value is None and properties is not None and not properties:
+        return [], {}
+    return [value], {}
+
+
+def _unpack(body: bytes) -> Any:
+    try:
+        return msgpack.unpackb(body, strict_map_key=True)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        text = str(error) or type(error).__name__
+        raise InvalidRequest(f"Invalid request body: not one complete msgpack value ({text[:120]})") from None
+
+
+def _keywords(value: dict[Any, Any], properties: Schema | None) -> dict[str, Any]:
+    if any(not isinstance(name, str) for name in value):
+        raise InvalidRequest("Invalid request body: argument names must be text.")
+    if properties and not PATH_NAMES.isdisjoint(value):
+        return {k: v for k, v in value.items() if k not in PATH_NAMES or k in properties}
+    return value

@@ -1,0 +1,176 @@
+"""Results of calls as HTTP answers: JSON, msgpack, or a stream of items."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Protocol
+
+import msgpack
+import orjson
+from starlette.types import Receive, Send
+
+from hypha.errors import CallFailed, HyphaError
+from hypha.gateways.http.errors import remote_error
+
+logger = logging.getLogger(__name__)
+
+JSON_HEADER = (b"content-type", b"application/json")
+MSGPACK_HEADER = (b"content-type", b"application/msgpack")
+_STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_CONTAINERS = (dict, list)
+
+
+class ItemStream(Protocol):
+    """An async iterator that can be closed early."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """The items."""
+
+    async def aclose(self) -> None:
+        """Stop; the producer is told."""
+
+
+def is_generator(value: Any) -> bool:
+    """True for the encoded form of a generator (wire-protocol 5.3)."""
+    return type(value) is dict and value.get("_rtype") == "generator"
+
+
+def function_schema(value: Mapping[str, Any]) -> dict[str, Any]:
+    """How a function inside a value appears to an HTTP caller."""
+    schema = value.get("_rschema")
+    if isinstance(schema, Mapping):
+        inner = schema.get("function") if schema.get("type") == "function" else schema
+        return {"type": "function", "function": inner}
+    name = value.get("_rname") or str(value.get("_rmethod", "")).rpartition(".")[2]
+    return {"type": "function", "function": {"name": name, "description": value.get("_rdoc") or ""}}
+
+
+def presentable(value: Any) -> Any:
+    """The value with every function replaced by its schema; the same object if it holds none."""
+    if type(value) is dict:
+        tag = value.get("_rtype")
+        if tag == "method":
+            return function_schema(value)
+        if tag == "generator":
+            return {"type": "generator"}
+        if tag is None and value.get("_rintf"):
+            value = {key: item for key, item in value.items() if key != "_rintf"}
+        changed = None
+        for key, item in value.items():
+            if type(item) in _CONTAINERS:
+                new = presentable(item)
+                if new is not item:
+                    changed = changed if changed is not None else dict(value)
+                    changed[key] = new
+        return value if changed is None else changed
+    if type(value) is list:
+        if not any(type(item) in _CONTAINERS for item in value):
+            return value
+        items = [presentable(item) if type(item) in _CONTAINERS else item for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON of a result.
+
+    Raises:
+        CallFailed: the result holds bytes or another thing that JSON cannot carry.
+    """
+    try:
+        return orjson.dumps(presentable(value), default=_refuse, option=_JSON_OPTIONS)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, CallFailed):
+            raise error.__cause__ from None
+        raise CallFailed(f"TypeError: the result cannot be written as JSON: {error}") from None
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, msgpack.Timestamp):
+        return value.to_datetime()
+    raise CallFailed(
+        f"TypeError: Object of type {type(value).__name__} is not JSON serializable",
+        hint="Send 'Accept: application/msgpack' (or a msgpack body) to receive bytes and arrays.",
+    )
+
+
+def encode_msgpack(value: Any) -> bytes:
+    """MessagePack of a result."""
+    packed: bytes = msgpack.packb(presentable(value))
+    return packed
+
+
+async def send_value(send: Send, value: Any, *, as_msgpack: bool) -> None:
+    """Answer 200 with one value."""
+    body = encode_msgpack(value) if as_msgpack else encode_json(value)
+    header = MSGPACK_HEADER if as_msgpack else JSON_HEADER
+    headers = [header, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_items(
+    send: Send, receive: Receive, items: ItemStream, *, as_msgpack: bool, expose: bool = False
+) -> None:
+    """Answer 200 with the items of a generator, each sent when it is made.
+
+    JSON callers get server-sent events (`data: <json>`, at the end `data: [DONE]`), msgpack callers
+    one msgpack value after another. An error inside ends the stream as `{"error": …}`. When the
+    caller goes away the generator is closed.
+    """
+    kind = MSGPACK_HEADER if as_msgpack else (b"content-type", b"text/event-stream; charset=utf-8")
+    await send({"type": "http.response.start", "status": 200, "headers": [kind, *_STREAM_HEADERS]})
+    gone = asyncio.ensure_future(_until_disconnect(receive))
+    try:
+        async with aclosing(items):
+            async for part in _parts(items, gone, as_msgpack, expose):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+    finally:
+        gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await gone
+    end = b"" if as_msgpack else b"data: [DONE]\n\n"
+    await send({"type": "http.response.body", "body": end, "more_body": False})
+
+
+async def _parts(
+    items: ItemStream, gone: asyncio.Future[None], as_msgpack: bool, expose: bool
+) -> AsyncIterator[bytes]:
+    iterator = aiter(items)
+    while not gone.done():
+        step = asyncio.ensure_future(anext(iterator))
+        try:
+            await asyncio.wait((step, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                return
+            part = _encode_item(step.result(), as_msgpack)
+        except StopAsyncIteration:
+            return
+        except HyphaError as error:
+            yield _encode_item({"error": _stream_error(error, expose)}, as_msgpack)
+            return
+        finally:
+            if not step.done():
+                step.cancel()
+                await asyncio.wait((step,))
+        yield part
+
+
+def _encode_item(item: Any, as_msgpack: bool) -> bytes:
+    return encode_msgpack(item) if as_msgpack else b"data: " + encode_json(item) + b"\n\n"
+
+
+def _stream_error(error: HyphaError, expose: bool) -> str:
+    if not isinstance(error, CallFailed) or expose:
+        return error.message
+    kind, message = remote_error(error.message)
+    return f"{kind}: {message}" if kind else message
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,147 @@
+"""Routes of the core besides function calls (core-api 5.1, 5.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
+from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls, wants_msgpack
+from hypha.gateways.http.openapi import openapi_document
+from hypha.gateways.http.parameters import split_query
+from hypha.gateways.http.results import encode_json, encode_msgpack
+from hypha.gateways.http.services import HttpServices
+
+LOGIN_PAGE = "/public/apps/hypha-login/"
+_SHOWN_FACTS = (
+    "server_id",
+    "hypha_version",
+    "public_base_url",
+    "local_base_url",
+    "auth0_client_id",
+    "auth0_domain",
+    "auth0_audience",
+    "auth0_issuer",
+    "login_service_url",
+)
+
+
+class CoreRoutes:
+    """Fixed routes and the routes of workspaces and services."""
+
+    def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
+        self._services = services
+        self._calls = calls
+
+    def fixed(self) -> list[BaseRoute]:
+        """Routes with literal paths."""
+        return [
+            Route("/login", self.login),
+            Route("/ws", self.upgrade_required),
+            Route("/openapi.json", self.openapi),
+            Route("/assets/config.json", self.config),
+        ]
+
+    def of_workspaces(self) -> list[BaseRoute]:
+        """Routes below a workspace."""
+        return [
+            Route("/{workspace}/info", self.workspace_info),
+            Route("/{workspace}/services", self.to_service_list),
+            Route("/{workspace}/services/", self.service_list),
+            Route("/{workspace}/services/{service}", self.service_info),
+        ]
+
+    async def login(self, request: Request) -> Response:
+        """Go to the login page."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{self._services.base_path}{LOGIN_PAGE}{query}", 307)
+
+    async def upgrade_required(self, request: Request) -> Response:
+        """Tell that this address speaks WebSocket only."""
+        text = "This address takes WebSocket connections; connect with a Hypha client."
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        return PlainTextResponse(text, 426, headers)
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI description of all routes."""
+        return _json(openapi_document(self._services))
+
+    async def config(self, request: Request) -> Response:
+        """What a page needs to know to connect."""
+        facts = self._services.manager.config
+        body: dict[str, Any] = {name: facts.get(name) for name in _SHOWN_FACTS}
+        try:
+            user = await self._services.credentials.user(request.scope)
+            body["user"] = None if user.is_anonymous else user.to_wire()
+        except HyphaError:
+            body["user"] = None
+        return _json(body, {"cache-control": "no-store"})
+
+    async def workspace_info(self, request: Request) -> Response:
+        """Information on a workspace, for those who may read it."""
+        services, workspace = self._services, request.path_params["workspace"]
+        context = await services.credentials.context(request.scope, workspace)
+        if await services.workspaces.load(workspace) is None:
+            raise WorkspaceNotFound(f"Workspace not found: {workspace}")
+        try:
+            info = await services.manager.invoke("get_workspace_info", [workspace], {}, context)
+        except PermissionDenied:
+            raise PermissionDenied(f"{context.user.id} has no permission to access {workspace}") from None
+        return self._value(request, info)
+
+    async def to_service_list(self, request: Request) -> Response:
+        """Add the slash that relative links of the list need."""
+        workspace = quote(request.path_params["workspace"])
+        return RedirectResponse(f"{self._services.base_path}/{workspace}/services/", 307)
+
+    async def service_list(self, request: Request) -> Response:
+        """The services of a workspace that the caller may see; ids without the workspace."""
+        services, workspace = self._services, request.path_params["workspace"]
+        context = await services.credentials.context(request.scope, workspace)
+        if services.workspaces.get(workspace) is None and await services.workspaces.load(workspace) is None:
+            raise WorkspaceNotFound(f"Workspace not found: {workspace}")
+        found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
+        prefix = f"{workspace}/"
+        listed = [{**info, "id": info["id"].removeprefix(prefix)} for info in found]
+        return self._value(request, listed)
+
+    async def service_info(self, request: Request) -> Response:
+        """Information on one service."""
+        services = self._services
+        workspace, service = request.path_params["workspace"], request.path_params["service"]
+        context = await services.credentials.context(request.scope, workspace)
+        if service in MANAGER_NAMES:
+            return self._value(request, self._manager_info())
+        pairs = split_query(request.scope["query_string"])
+        record = await self._calls.find(workspace, service, context, pairs)
+        return self._value(request, record.to_info(context))
+
+    def _manager_info(self) -> dict[str, Any]:
+        manager = self._services.manager
+        schema = {
+            name: {"type": "function", "function": function.schema}
+            for name, function in manager.functions.items()
+        }
+        return {
+            "id": "~",
+            "name": manager.name or manager.id,
+            "type": manager.type,
+            "description": manager.description,
+            "docs": manager.docs,
+            "config": {**manager.config, "workspace": "*"},
+            "service_schema": schema,
+        }
+
+    def _value(self, request: Request, value: Any) -> Response:
+        if wants_msgpack(request.scope):
+            return Response(encode_msgpack(value), media_type="application/msgpack")
+        return Response(encode_json(value), media_type="application/json")
+
+
+def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), 200, headers, media_type="application/json")

@@ -1,0 +1,115 @@
+"""What the HTTP gateway needs of the server, filled in by the assembly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hypha.addresses import ServiceQuery
+from hypha.auth.users import Context
+from hypha.gateways.http.cors import CorsPolicy
+from hypha.hub.local_service import LocalService
+from hypha.observe.health import Health
+from hypha.observe.metrics import Metrics
+from hypha.web.client_address import TrustedProxies
+from hypha.web.credentials import Credentials, WorkspaceRights
+from hypha.web.ratelimits import RequestLimits
+
+DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+class Peer(Protocol):
+    """The in-process client through which HTTP callers call services (`hub.http_peer`)."""
+
+    async def call(
+        self,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        """Call one method of `workspace/client` on behalf of `context`."""
+
+    def iterate(
+        self, generator_value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
+    ) -> AsyncIterator[Any]:
+        """Pull the items of a generator result; closes it on early exit."""
+
+
+class FoundService(Protocol):
+    """A service record as far as the gateway reads it."""
+
+    @property
+    def workspace(self) -> str:
+        """Workspace of the provider."""
+
+    @property
+    def client_id(self) -> str:
+        """The provider."""
+
+    @property
+    def name(self) -> str:
+        """Service name within its client."""
+
+    @property
+    def service_schema(self) -> Any:
+        """Schemas of the functions, nested like the service itself."""
+
+    def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
+        """The service info that this viewer may read."""
+
+
+class Selector(Protocol):
+    """Chooses one service among those that match and that the caller may use."""
+
+    async def choose(
+        self,
+        query: ServiceQuery,
+        context: Context,
+        mode: str | None = None,
+        select_timeout_s: float = 2.0,
+    ) -> FoundService:
+        """The chosen record, or ServiceNotFound, PermissionDenied, AmbiguousService."""
+
+
+LocalLookup = Callable[[str, str, str], LocalService | None]
+
+
+def _no_local_service(workspace: str, client_id: str, name: str) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class HttpServices:
+    """Everything that HTTP requests are answered from.
+
+    `manager` is the workspace manager as a local service; its `config` also feeds
+    `/assets/config.json`. `find_local` gives the service of a peer inside the server by workspace,
+    client id and name, which is then called without a frame. `inactive` maps the first path word of
+    routes whose feature is not there (or `*/word` for the second one) to the sentence that says so.
+    `call_timeout_s` bounds the silence of a callee.
+    """
+
+    peer: Peer
+    selection: Selector
+    workspaces: WorkspaceRights
+    credentials: Credentials
+    manager: LocalService
+    health: Health
+    metrics: Metrics
+    find_local: LocalLookup = _no_local_service
+    limits: RequestLimits | None = None
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    cors: CorsPolicy = field(default_factory=CorsPolicy)
+    base_path: str = ""
+    public_base_url: str = ""
+    version: str = ""
+    inactive: Mapping[str, str] = field(default_factory=dict)
+    call_timeout_s: float = 30.0
+    select_timeout_s: float = 2.0
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    expose_errors: bool = False

@@ -1,0 +1,229 @@
+"""A small server behind the HTTP gateway: services are plain Python functions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from hypha.addresses import ServiceQuery
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.users import Context, User, root_user
+from hypha.errors import (
+    CallFailed,
+    HyphaError,
+    NotAuthenticated,
+    NotDelivered,
+    PermissionDenied,
+    ServiceNotFound,
+    TokenExpired,
+)
+from hypha.gateways.http import HttpApplication, HttpServices
+from hypha.hub.local_service import LocalFunction, LocalService
+from hypha.observe.health import Health
+from hypha.observe.metrics import Metrics
+from hypha.web.credentials import Credentials
+
+
+@dataclass
+class Record:
+    """A registered service of the fake provider."""
+
+    name: str
+    functions: dict[str, Any]
+    workspace: str = "ws-user-anna"
+    client_id: str = "provider"
+    visibility: str = "public"
+    service_schema: dict[str, Any] = field(default_factory=dict)
+
+    def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
+        return {"id": f"{self.workspace}/{self.client_id}:{self.name}", "name": self.name}
+
+
+def generic(user_id: str) -> User:
+    """A registered user whose token names no workspace."""
+    return User(user_id, scope=Scope({f"ws-user-{user_id}": Level.ADMIN}))
+
+
+def bound(user_id: str, workspace: str, level: Level = Level.ADMIN) -> User:
+    """The holder of a token that is bound to a workspace."""
+    return User(user_id, scope=Scope({workspace: level}, workspace))
+
+
+class FakeServer:
+    """Records, users, workspaces and one peer that runs the functions in place."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.users: dict[str, User] = {"root": root_user(), "anna": generic("anna"), "bert": generic("bert")}
+        self.workspaces = {"public": "root", "ws-user-anna": "anna", "ws-user-bert": "bert"}
+        self.calls: list[tuple[str, str, list[Any], dict[str, Any], Context]] = []
+        self.closed = 0
+
+    async def authenticate(self, token: str) -> User:
+        if token == "expired":
+            raise TokenExpired("Authentication error: The token has expired. Please fetch a new one")
+        if token not in self.users:
+            raise NotAuthenticated("Authentication error: Error decoding token headers.")
+        return self.users[token]
+
+    def get(self, workspace_id: str) -> Any:
+        return self.workspaces.get(workspace_id)
+
+    async def load(self, workspace_id: str) -> Any:
+        return self.workspaces.get(workspace_id)
+
+    def level_for(self, user: User, record: Any) -> Level:
+        return Level.ADMIN if record == user.id or user.is_admin else Level.NONE
+
+    async def choose(
+        self, query: ServiceQuery, context: Context, mode: str | None = None, select_timeout_s: float = 2.0
+    ) -> Record:
+        found = [r for r in self.records if r.workspace == query.workspace and r.name == query.name]
+        if not found:
+            raise ServiceNotFound(f"Service not found: {query}")
+        record = found[-1 if mode == "last" else 0]
+        if record.visibility == "protected" and context.level(record.workspace) < Level.READ:
+            raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
+        return record
+
+    async def call(
+        self,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        assert context is not None
+        self.calls.append((target, method, list(args), dict(kwargs or {}), context))
+        _, name, *path = method.split(".")
+        if name == "built-in":
+            record = next(r for r in self.records if r.name == args[0])
+            return {key: encoded(value) for key, value in record.functions.items()}
+        record = next(r for r in self.records if r.name == name)
+        if record.client_id == "gone":
+            raise NotDelivered(f"Target peer {target} is not connected")
+        value: Any = record.functions
+        for word in path:
+            value = value[word]
+        try:
+            result = value(*args, **dict(kwargs or {}))
+        except HyphaError:
+            raise
+        except Exception as error:
+            text = 'Traceback (most recent call last):\n  File "/home/anna/secret.py", line 3\n    f()\n'
+            raise CallFailed(f"{text}{type(error).__name__}: {error}") from None
+        return await result if inspect.isawaitable(result) else result
+
+    async def iterate(
+        self, value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
+    ) -> AsyncIterator[Any]:
+        try:
+            for item in value["_items"]:
+                result = item() if callable(item) else item
+                yield await result if inspect.isawaitable(result) else result
+        finally:
+            self.closed += 1
+
+    def add(self, name: str = "demo", **functions: Any) -> Record:
+        """Register a service whose schema is what the Python client would derive."""
+        record = Record(name, functions, service_schema=schema_of(functions))
+        self.records.append(record)
+        return record
+
+
+def encoded(value: Any) -> Any:
+    """A service's content as a provider sends it."""
+    if callable(value):
+        return {"_rtype": "method", "_rmethod": "x", "_rname": getattr(value, "__name__", "f")}
+    if isinstance(value, dict):
+        return {key: encoded(item) for key, item in value.items()}
+    return value
+
+
+_KINDS = {int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
+
+
+def schema_of(value: Any) -> Any:
+    """The schema that the Python client derives by itself."""
+    if isinstance(value, dict):
+        return {key: schema_of(item) for key, item in value.items()}
+    if not callable(value):
+        return {"type": "string"}
+    properties = {
+        name: {
+            "type": _KINDS.get(
+                eval(str(p.annotation)) if isinstance(p.annotation, str) else p.annotation, "string"
+            ),
+            "description": "",
+        }
+        for name, p in inspect.signature(value).parameters.items()
+    }
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {"name": "f", "description": "", "parameters": parameters}}
+
+
+def manager_service() -> LocalService:
+    """A manager with the few functions that the routes use."""
+
+    async def list_services(query: dict[str, Any], *, context: Context) -> list[dict[str, Any]]:
+        return [{"id": f"{query['workspace']}/c:demo", "seen_by": context.user.id, "in": context.workspace}]
+
+    async def get_workspace_info(workspace: str, *, context: Context) -> dict[str, Any]:
+        context.require(Level.READ, workspace)
+        return {"id": workspace}
+
+    async def echo(data: Any, *, context: Context) -> Any:
+        return {"data": data, "workspace": context.workspace, "user": context.user.id}
+
+    async def broken(*, context: Context) -> None:
+        raise RuntimeError("cannot open /var/lib/secret")
+
+    functions = {}
+    for fn in (list_services, get_workspace_info, echo, broken):
+        signature = inspect.signature(fn)
+        parameters = [p for p in signature.parameters.values() if p.name != "context"]
+        functions[fn.__name__] = LocalFunction(
+            fn.__name__,
+            fn,
+            "Does it.",
+            {
+                "name": fn.__name__,
+                "parameters": {"type": "object", "properties": {p.name: {} for p in parameters}},
+            },
+            signature=signature.replace(parameters=parameters),
+        )
+    return LocalService("default", functions, config={"server_id": "s1", "public_base_url": "http://x"})
+
+
+def services_of(server: FakeServer, **fields: Any) -> HttpServices:
+    """The gateway's view of a fake server, ready."""
+    health = Health(version="1")
+    health.is_ready = True
+    defaults: dict[str, Any] = {
+        "peer": server,
+        "selection": server,
+        "workspaces": server,
+        "credentials": Credentials(server.authenticate, server),
+        "manager": manager_service(),
+        "health": health,
+        "metrics": Metrics(),
+    }
+    return HttpServices(**{**defaults, **fields})
+
+
+def client_of(
+    server: FakeServer, *, app: Callable[..., Any] | None = None, **fields: Any
+) -> httpx.AsyncClient:
+    """An HTTP client for the gateway, in process."""
+    app = app or HttpApplication(services_of(server, **fields))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://hub.test", headers={"accept-encoding": "identity"}
+    )

@@ -1,0 +1,67 @@
+"""Folders served over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Mount
+
+from hypha.gateways.http import HttpApplication
+from hypha.web.files import StaticFolder
+from tests.unit.gateways.http.fakes import FakeServer, services_of
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    folder = tmp_path / "open"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.txt").write_text("hello")
+    (folder / "big.bin").write_bytes(bytes(3 * 1024 * 1024))
+    (folder / "sub" / "index.html").write_text("<p>index</p>")
+    (tmp_path / "secret.txt").write_text("secret")
+    os.symlink(tmp_path / "secret.txt", folder / "link.txt")
+    mount = Mount("/tools", app=StaticFolder(folder, cache_control="no-cache"))
+    app = HttpApplication(services_of(FakeServer()), first=[mount])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub.test") as client:
+        yield client
+
+
+async def test_files_have_type_etag_and_ranges(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/tools/a.txt")
+    part = await http.get("/tools/a.txt", headers={"range": "bytes=1-2"})
+    same = await http.get("/tools/a.txt", headers={"if-none-match": answer.headers["etag"]})
+    assert (answer.text, answer.headers["cache-control"]) == ("hello", "no-cache")
+    assert (part.status_code, part.text) == (206, "el")
+    assert same.status_code == 304
+
+
+async def test_a_large_file_arrives_whole(http: httpx.AsyncClient) -> None:
+    assert len((await http.get("/tools/big.bin")).content) == 3 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tools/../secret.txt",
+        "/tools/%2e%2e/secret.txt",
+        "/tools/..%2fsecret.txt",
+        "/tools/sub/..%2f..%2fsecret.txt",
+        "/tools/link.txt",
+        "/tools/%00",
+        "/tools/" + "a" * 5000,
+        "/tools//etc/passwd",
+        "/tools/none.txt",
+    ],
+)
+async def test_nothing_outside_of_the_folder_is_reached(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert "secret" not in answer.text or "File not found" in answer.text
+
+
+async def test_writing_is_refused(http: httpx.AsyncClient) -> None:
+    assert (await http.post("/tools/a.txt")).status_code == 405
