@@ -66,6 +66,7 @@ class Hub:
         self.clients: dict[str, Client] = {}
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
+        self.reserved_ids = {manager_id}
         self.membership: Membership
         self.pulse = Pulse(self, ack_interval_s)
         self.flow = Flow(self, slow_reader_deadline_s, foreign_pause_limit_s, held_limit_bytes)
@@ -93,7 +94,9 @@ class Hub:
 
     def is_reserved(self, client_id: str) -> bool:
         """True for ids of the server's own peers, which no client may take."""
-        return client_id == self.manager_id or client_id.startswith("manager-") or client_id in self.inner_peers
+        return (
+            client_id == self.manager_id or client_id.startswith("manager-") or client_id in self.inner_peers
+        )
 
     def join(
         self, workspace: str, client_id: str, user: User, token: str | None, connection: Connection

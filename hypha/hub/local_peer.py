@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypha.auth.users import Context
 from hypha.errors import (
@@ -48,6 +48,9 @@ class Request:
     heartbeat: str | None
     interval_s: float
     session: str | None
+
+
+_Handler = Callable[["LocalPeer", Request, list[Any], dict[str, Any]], Any]
 
 
 class LocalPeer(Calls):
@@ -98,9 +101,7 @@ class LocalPeer(Calls):
         try:
             _, extra = decode(data)
         except MalformedFrame as error:
-            raise MalformedFrame(
-                str(error), session=main.get("session"), target=self.address
-            ) from None
+            raise MalformedFrame(str(error), session=main.get("session"), target=self.address) from None
         self._dispatch(sender, main, extra)
 
     def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
@@ -201,7 +202,12 @@ class LocalPeer(Calls):
         sender = request.sender
         if sender.ended:
             return
-        main: dict[str, Any] = {"type": "method", "from": self.address, "to": sender.address, "method": method}
+        main: dict[str, Any] = {
+            "type": "method",
+            "from": self.address,
+            "to": sender.address,
+            "method": method,
+        }
         if request.session is not None:
             main["parent"] = request.session
         head = pack(main)
@@ -229,9 +235,7 @@ class LocalPeer(Calls):
             return
         session = request.reject.partition(".")[0]
         text = error.rpc_text
-        request.sender.deliver(
-            reject_frame(session, self.address, request.sender.address, text), Kind.ANSWER
-        )
+        request.sender.deliver(reject_frame(session, self.address, request.sender.address, text), Kind.ANSWER)
 
     def _answer_built_in(self, request: Request, name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
         """Answer the functions that every peer hosts at once; False for those not known here."""
@@ -311,7 +315,7 @@ class LocalPeer(Calls):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    _built_in: dict[str, Callable[[LocalPeer, Request, list[Any], dict[str, Any]], Any]] = {
+    _built_in: ClassVar[dict[str, _Handler]] = {
         "ping": _ping,
         "message_cache.create": _cache_create,
         "message_cache.append": _cache_append,
@@ -324,5 +328,3 @@ class LocalPeer(Calls):
 def _positional(args: list[Any], kwargs: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
     values = [*args, *[None] * (len(names) - len(args))][: len(names)]
     return [kwargs.get(name, value) for name, value in zip(names, values, strict=True)]
-
-

@@ -124,7 +124,7 @@ class Resume:
         outbox.drop(waiting)
         unwritten: set[CallKey] = {entry[2] for entry in waiting if entry[2] is not None}
         now = self.hub.time()
-        for key, (seq, since, interval_s) in client.pending.items():
+        for key, (_, since, interval_s) in client.pending.items():
             if key in unwritten or key in repeated:
                 continue
             grace_s = max(MIN_GRACE_S, interval_s + 1.0)
@@ -231,4 +231,3 @@ class Resume:
         if connection is not None:
             self.hub.stats.connections_closed += 1
             connection.close(1001, "The client's state has ended")
-

@@ -154,19 +154,11 @@ class Router:
         elif (peer := self.hub.inner_peers.get(client_id)) is not None:
             peer.receive(sender, main, data, head)
             return
-        self._not_delivered(sender, address, target, main, data, head)
-
-    def _not_delivered(
-        self, sender: Client, address: str, target: Client | None, main: dict[str, Any], data: Buffer, head: int
-    ) -> None:
-        session = main.get("session")
-        if session is None:
-            method = str(main.get("method", ""))
-            if target is not None and method.endswith((".resolve", ".reject")):
-                self._forward(sender, target, main, data, head, None)  # kept until its client is back
-            return
-        self.stats.rejects_not_delivered += 1
-        sender.reject(str(session), address, absent_text(address))
+        if main.get("session") is not None:
+            self.stats.rejects_not_delivered += 1
+            sender.reject(str(main["session"]), address, absent_text(address))
+        elif target is not None and str(main.get("method")).endswith((".resolve", ".reject")):
+            self._forward(sender, target, main, data, head, None)  # kept until its client is back
 
     def _route_event(
         self, sender: Client, kind: Any, to: Any, main: dict[str, Any], data: Buffer, head: int

@@ -120,6 +120,8 @@ class EnvelopeParser:
 
     @staticmethod
     def _malformed(main: Any, error: Exception) -> MalformedFrame:
+        if main is None and isinstance(error, MalformedFrame):
+            return error
         session, target = (main.get("session"), main.get("to")) if isinstance(main, dict) else (None, None)
         text = str(error) if isinstance(error, MalformedFrame) else "Malformed frame: it cannot be decoded"
         return MalformedFrame(

@@ -1,0 +1,1 @@
+"""Sockets and streams that feed the hub."""

@@ -1,0 +1,167 @@
+"""From a first message to a client of the hub; the same for every transport (wire-protocol 1.3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypha.addresses import check_client_id
+from hypha.errors import HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
+from hypha.wire.handshake import FirstMessage, Refused
+
+if TYPE_CHECKING:
+    from hypha.auth.tokens import TokenAuthority
+    from hypha.hub.client import Client
+    from hypha.hub.connection import Connection
+    from hypha.hub.hub import Hub
+    from hypha.workspaces.admission import Admission, Identity
+    from hypha.workspaces.membership import Members
+
+RECENTLY_ALIVE_S = 1.0
+PREFIX = "Failed to establish connection: "
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on handshakes and connections.
+
+    `ping_timeout_s` is how long a live client has to prove it when a newcomer wants its id.
+    """
+
+    handshakes: int = 200
+    connections_per_user: int = 2000
+    clients_per_workspace: int = 10_000
+    handshake_timeout_s: float = 5.0
+    ping_timeout_s: float = 5.0
+
+
+class Reception:
+    """Admits connections: identity, limits, duplicate ids, then the hub.
+
+    Args:
+        facts: the part of `connection_info` that is the same for everybody.
+        is_accepting: False while the server starts or stops.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        admission: Admission,
+        tokens: TokenAuthority,
+        members: Members,
+        facts: Mapping[str, Any],
+        limits: Limits,
+        is_accepting: Callable[[], bool],
+    ) -> None:
+        self.hub = hub
+        self.admission = admission
+        self.tokens = tokens
+        self.members = members
+        self.facts = dict(facts)
+        self.limits = limits
+        self.is_accepting = is_accepting
+        self.in_progress = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """True when no further handshake may begin; refuse it before the upgrade, with 503."""
+        return self.in_progress >= self.limits.handshakes or not self.is_accepting()
+
+    async def admit(self, first: FirstMessage, connection: Connection) -> Client:
+        """Identify a newcomer and give it to the hub.
+
+        Raises:
+            Refused: with the close code and text that the client gets.
+        """
+        identity = await self._identify(first)
+        hub = self.hub
+        address = f"{identity.workspace}/{identity.client_id}"
+        present = hub.clients.get(address)
+        if identity.resumes and present is not None and present.user.id == identity.user.id:
+            hub.rejoin(present, connection)
+            return present
+        if present is not None:
+            await self._make_room(present)
+        self._check_limits(identity)
+        client = hub.join(identity.workspace, identity.client_id, identity.user, first.token, connection)
+        self.members.joined(client, restore=identity.resumes)
+        return client
+
+    async def _identify(self, first: FirstMessage) -> Identity:
+        try:
+            check_client_id(first.client_id)
+        except InvalidAddress as error:
+            raise Refused(f"{PREFIX}{error.message}") from None
+        if self.hub.is_reserved(first.client_id):
+            raise Refused(f"{PREFIX}Invalid client id: this id is reserved for the server.")
+        try:
+            return await self.admission.identify(first)
+        except Refused:
+            raise
+        except NotAuthenticated as error:
+            raise Refused(f"Authentication error: {error.message}", 1008) from None
+        except HyphaError as error:
+            raise Refused(f"{PREFIX}{error.message}") from None
+
+    async def _make_room(self, present: Client) -> None:
+        """A new client wants an id that is taken: only a dead or held one gives way."""
+        if present.is_live and await self._answers(present):
+            raise Refused(f"{PREFIX}Client already exists and is active: {present.address}")
+        self.hub.end(present, "a new client took its id")
+
+    async def _answers(self, present: Client) -> bool:
+        if self.hub.time() - max(present.last_received, present.last_alive) < RECENTLY_ALIVE_S:
+            return True
+        if self.hub.manager is None:
+            return True
+        try:
+            await self.hub.manager.call(
+                present.address, "services.built-in.ping", ["ping"], timeout_s=self.limits.ping_timeout_s
+            )
+        except NotDelivered:
+            return False
+        except HyphaError:
+            return (
+                self.hub.time() - max(present.last_received, present.last_alive) < self.limits.ping_timeout_s
+            )
+        return True
+
+    def _check_limits(self, identity: Identity) -> None:
+        address = f"{identity.workspace}/{identity.client_id}"
+        present = self.hub.clients.get(address)
+        if present is not None:
+            raise Refused(f"{PREFIX}Client already exists and is active: {address}")
+        user, workspace = identity.user.id, identity.workspace
+        count, limit = self.members.connections_of(user), self.limits.connections_per_user
+        if count >= limit:
+            raise Refused(f"Connection limit exceeded: user {user} has {count}/{limit} connections", 1008)
+        count, limit = self.members.clients_in(workspace), self.limits.clients_per_workspace
+        if count >= limit:
+            raise Refused(
+                f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients", 1008
+            )
+
+    def connection_info(self, client: Client) -> dict[str, Any]:
+        """The first message to an admitted client (wire-protocol 1.4)."""
+        return {
+            "type": "connection_info",
+            **self.facts,
+            "workspace": client.workspace,
+            "client_id": client.client_id,
+            "user": client.stamp.user,
+            "reconnection_token": self.reconnection_token(client),
+            "reconnection_token_life_time": self.tokens.reconnection_life_s,
+        }
+
+    def reconnection_token(self, client: Client) -> str:
+        """A fresh token with which the client can come back."""
+        return self.tokens.mint_reconnection(client.user, client.workspace, client.client_id)
+
+    async def idle(self) -> None:
+        """Wait until no handshake is in progress (at most a second)."""
+        for _ in range(20):
+            if not self.in_progress:
+                return
+            await asyncio.sleep(0.05)

@@ -1,0 +1,219 @@
+"""`/rpc`: opens streams and takes their POSTs, each bound to the stream's credential."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import orjson
+
+from hypha.errors import NotAuthenticated
+from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
+from hypha.wire.frames import MAX_FRAME_BYTES
+from hypha.wire.handshake import FirstMessage, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from hypha.auth.users import User
+    from hypha.hub.client import Client
+    from hypha.transports.reception import Reception
+
+logger = logging.getLogger(__name__)
+
+PAUSED_POST_TIMEOUT_S = 25.0
+
+
+class RpcEndpoint:
+    """The HTTP streaming transport as an ASGI application.
+
+    Args:
+        authenticate: turns a bearer token into its user; raises NotAuthenticated.
+        peer_address: the client's address, trusted proxies considered.
+        ping_interval_s: a record is sent at least so often.
+        allow_anonymous: without it a stream needs a token.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        authenticate: Callable[[str], Awaitable[User]],
+        peer_address: Callable[[Scope], str],
+        ping_interval_s: float = 10.0,
+        allow_anonymous: bool = True,
+    ) -> None:
+        self.reception = reception
+        self.authenticate = authenticate
+        self.peer_address = peer_address
+        self.ping_interval_s = ping_interval_s
+        self.allow_anonymous = allow_anonymous
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        values = {name: items[0] for name, items in query.items()}
+        token = _bearer(scope)
+        if scope["method"] == "GET":
+            await self._open(scope, receive, send, values, token)
+        elif scope["method"] == "POST":
+            await self._post(scope, receive, send, values, token)
+        else:
+            await _answer(send, 405, "Use GET to open a stream and POST to send.")
+
+    async def _open(
+        self, scope: Scope, receive: Receive, send: Send, values: dict[str, str], token: str | None
+    ) -> None:
+        client_id = values.get("client_id")
+        if not client_id:
+            await _answer(send, 400, "client_id is required")
+            return
+        if self.reception.is_busy:
+            await _answer(send, 503, "Server busy, please retry")
+            return
+        reconnection = values.get("reconnection_token") or None
+        first = FirstMessage(client_id, values.get("workspace") or None, token, reconnection)
+        if not self.allow_anonymous and not token and not reconnection:
+            await _answer(send, 401, "This server takes no anonymous streams; send a token.")
+            return
+        link = StreamLink(self.reception, self.peer_address(scope), self.ping_interval_s)
+        self.reception.in_progress += 1
+        try:
+            client = await self.reception.admit(first, link)
+        except Refused as error:
+            await self._refuse(send, error, bool(reconnection))
+            return
+        finally:
+            self.reception.in_progress -= 1
+        link.client = client
+        link.send_control(self.reception.connection_info(client))
+        await link.run(receive, send, [])
+
+    @staticmethod
+    async def _refuse(send: Send, error: Refused, resuming: bool) -> None:
+        text = error.message
+        if text.startswith("Authentication error") or "Token has been revoked" in text:
+            detail = f"Invalid reconnection token: {text}" if resuming else text
+            await _answer(send, 401, detail)
+        elif "Permission denied" in text or "Connection limit" in text:
+            await _answer(send, 403, text.removeprefix("Failed to establish connection: "))
+        elif "mismatch" in text:
+            await _answer(send, 401, f"Invalid reconnection token: {text}")
+        elif "already exists" in text:
+            await _answer(send, 409, text)
+        elif "does not exist" in text:
+            await _answer(send, 404, text)
+        else:
+            await _answer(send, 400, text)
+
+    async def _post(
+        self, scope: Scope, receive: Receive, send: Send, values: dict[str, str], token: str | None
+    ) -> None:
+        client_id, workspace = values.get("client_id"), values.get("workspace")
+        if not client_id:
+            await _answer(send, 400, "client_id is required")
+            return
+        user = None
+        if token is not None:
+            try:
+                user = await self.authenticate(token)
+            except NotAuthenticated as error:
+                await _answer(send, 401, error.message)
+                return
+        client = self._stream_client(workspace, client_id, user)
+        link = client.connection if client is not None else None
+        if client is None or not isinstance(link, StreamLink):
+            await _answer(send, 400, "No stream is open for this client; open one with GET first.")
+            return
+        if not self._may_speak(link.key, user, scope, cookie_name(client.address)):
+            await _answer(send, 401 if user is None else 403, "Permission denied: not the stream's user.")
+            return
+        body = await _read_body(receive)
+        if body is None:
+            await _answer(send, 413, f"A frame may have at most {MAX_FRAME_BYTES} bytes.")
+        elif not body:
+            await _answer(send, 400, "Empty request body")
+        elif not await self._readable(link):
+            await _answer(send, 503, "The receiver is too slow; try again.")
+        else:
+            link.receive(body)
+            await _answer(send, 200, None)
+
+    @staticmethod
+    async def _readable(link: StreamLink) -> bool:
+        """Wait while back-pressure holds this client's frames."""
+        if link.readable.is_set():
+            return True
+
+        try:
+            async with asyncio.timeout(PAUSED_POST_TIMEOUT_S):
+                await link.readable.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _stream_client(self, workspace: str | None, client_id: str, user: User | None) -> Client | None:
+        if workspace is None and user is not None:
+            workspace = user.scope.current_workspace or user.own_workspace
+        return self.reception.hub.client(workspace, client_id) if workspace else None
+
+    @staticmethod
+    def _may_speak(key: StreamKey, user: User | None, scope: Scope, cookie: str) -> bool:
+        """A token's stream takes that user's POSTs; an anonymous one its cookie's or address's."""
+        if not key.is_anonymous or user is not None:
+            return user is not None and user.id == key.user_id
+        shown = _cookie(scope, cookie)
+        if shown is not None:
+            return shown == key.cookie
+        client = scope.get("client")
+        return bool(key.peer_address) and client is not None and client[0] == key.peer_address
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
+def _bearer(scope: Scope) -> str | None:
+    value = _header(scope, b"authorization")
+    if not value:
+        return None
+    kind, _, token = value.partition(" ")
+    return (token if kind.lower() == "bearer" else value).strip() or None
+
+
+def _cookie(scope: Scope, name: str) -> str | None:
+    try:
+        morsel = SimpleCookie(_header(scope, b"cookie") or "").get(name)
+    except CookieError:
+        return None
+    return morsel.value if morsel is not None else None
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_FRAME_BYTES:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _answer(send: Send, status: int, detail: str | None) -> None:
+    body = b"" if detail is None else orjson.dumps({"success": False, "detail": detail})
+    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,272 @@
+"""A WebSocket link on picows: plain callbacks, no task per message (DESIGN 3.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from hypha.transports.ratelimit import FrameRate
+from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
+from hypha.wire.handshake import (
+    OBSOLETE_QUERY_KEYS,
+    PONG,
+    Refused,
+    close_reason,
+    control,
+    parse_control,
+    parse_first_message,
+)
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.transports.reception import Reception
+
+logger = logging.getLogger(__name__)
+
+_BINARY, _TEXT, _PONG = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PONG
+_CLOSE, _CONTINUATION = WSMsgType.CLOSE, WSMsgType.CONTINUATION
+_VIEW_BYTES = 8000
+MAX_EARLY_FRAMES = 64
+MAX_EARLY_BYTES = 1024 * 1024
+ABNORMAL = 1006
+
+
+class WebSocketLink(WSListener):  # type: ignore[misc]
+    """One WebSocket of a client, from upgrade to close."""
+
+    kind = "websocket"
+    acknowledges = True
+
+    def __init__(self, reception: Reception, peer_address: str, query: str, rate: FrameRate | None) -> None:
+        self.reception = reception
+        self.hub = reception.hub
+        self.peer_address = peer_address
+        self.client: Client | None = None
+        self._query = query
+        self._rate = rate
+        self._transport: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._parts_type: Any = None
+        self._pauses = 0
+        self._close_code = ABNORMAL
+        self._counted = False
+
+    # -- picows callbacks
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is done: wait for the first message."""
+        self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
+        self.reception.in_progress += 1
+        self._counted = True
+        if OBSOLETE_QUERY_KEYS.intersection(key for key, _ in parse_qsl(self._query, True)):
+            self.close(1008, "Connection rejected, please  upgrade to `hypha-rpc`: use no query parameters")
+            return
+        timeout_s = self.reception.limits.handshake_timeout_s
+        self._timer = self.hub.loop.call_later(timeout_s, self._refuse_late)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Route a binary frame; everything else is rare and handled elsewhere."""
+        client = self.client
+        if client is not None and frame.msg_type is _BINARY and frame.fin:
+            client.last_received = self.hub.time()
+            if not client.is_open and client.connection is self:
+                self.hub.resume.open(client)
+            if frame.payload_size < _VIEW_BYTES:
+                self.hub.route(client, frame.get_payload_as_bytes())
+            else:
+                self.hub.route(client, frame.get_payload_as_memoryview())
+            if self._rate is not None:
+                self._rate.spend(self)
+            return
+        self._on_other_frame(client, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The socket is gone: hold the client."""
+        self._finish_handshake()
+        if self._task is not None:
+            self._task.cancel()
+        client = self.client
+        if client is not None:
+            self.hub.resume.lost(client, self, self._close_code)
+        self._early.clear()
+        self._parts.clear()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        if self.client is not None and self.client.connection is self:
+            self.hub.flow.choke(self.client)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self.client is not None and self.client.connection is self:
+            self.hub.flow.release(self.client)
+
+    # -- frames other than whole binary ones
+
+    def _on_other_frame(self, client: Client | None, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is _PONG:
+            if client is not None and client.connection is self:
+                client.last_alive = self.hub.time()
+                self.hub.pulse.pong(client, frame.get_payload_as_bytes())
+        elif kind is _CLOSE:
+            self._on_close(frame)
+        elif kind is _CONTINUATION or not frame.fin:
+            self._on_fragment(kind, frame)
+        elif kind is _BINARY or kind is _TEXT:
+            self._on_message(kind, frame.get_payload_as_bytes())
+
+    def _on_close(self, frame: WSFrame) -> None:
+        code = frame.get_close_code()
+        self._close_code = int(getattr(code, "value", code)) or 1005
+        self._transport.send_close(WSCloseCode.OK if self._close_code == 1005 else code, b"")
+        self._transport.disconnect()
+
+    def _on_fragment(self, kind: Any, frame: WSFrame) -> None:
+        if kind is not _CONTINUATION:
+            self._parts, self._parts_type = [], kind
+        elif self._parts_type is None:
+            self.close(1002, "Continuation without a beginning")
+            return
+        self._parts.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._parts)) > MAX_FRAME_BYTES:
+            self.close(1009, "Message too large")
+        elif frame.fin:
+            data, kind = b"".join(self._parts), self._parts_type
+            self._parts, self._parts_type = [], None
+            self._on_message(kind, data)
+
+    def _on_message(self, kind: Any, data: bytes) -> None:
+        client = self.client
+        if client is None:
+            self._on_first(kind, data)
+        elif kind is _BINARY:
+            client.last_received = self.hub.time()
+            if not client.is_open and client.connection is self:
+                self.hub.resume.open(client)
+            self.hub.route(client, data)
+        else:
+            client.last_received = self.hub.time()
+            self._on_control(client, data)
+
+    def _on_control(self, client: Client, data: bytes) -> None:
+        kind = parse_control(data.decode("utf-8", "replace"))
+        if kind == "ping":
+            self._transport.send(_TEXT, PONG)
+        elif kind == "refresh_token":
+            token = self.reception.reconnection_token(client)
+            self.send_control({"type": "reconnection_token", "reconnection_token": token})
+
+    # -- handshake
+
+    def _on_first(self, kind: Any, data: bytes) -> None:
+        if self._task is not None:
+            self._keep_early(kind, data)
+        elif kind is not _TEXT:
+            self._refuse(Refused("Failed to decode authentication information: send text first", 1003))
+        elif self._timer is not None:
+            self._task = self.hub.loop.create_task(self._shake_hands(data))
+
+    def _keep_early(self, kind: Any, data: bytes) -> None:
+        """A client may send before it has `connection_info`; its frames are handled after it."""
+        if kind is not _BINARY:
+            return
+        self._early.append(data)
+        if len(self._early) > MAX_EARLY_FRAMES or sum(map(len, self._early)) > MAX_EARLY_BYTES:
+            self.close(1008, "Too many messages before the handshake has ended")
+
+    async def _shake_hands(self, data: bytes) -> None:
+        try:
+            first = parse_first_message(data)
+            client = await self.reception.admit(first, self)
+        except Refused as error:
+            self._refuse(error)
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("A handshake failed")
+            self._refuse(Refused("Failed to establish connection: the server failed; try again", 1011))
+            return
+        finally:
+            self._task = None
+        self._finish_handshake()
+        self.client = client
+        self.send_control(self.reception.connection_info(client))
+        early, self._early = self._early, []
+        for frame in early:
+            self._on_message(_BINARY, frame)
+
+    def _finish_handshake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._counted:
+            self._counted = False
+            self.reception.in_progress -= 1
+
+    def _refuse_late(self) -> None:
+        if self._task is None:
+            self._refuse(Refused("Authentication payload timeout", 1008))
+
+    def _refuse(self, error: Refused) -> None:
+        logger.info("Refused a connection from %s: %s", self.peer_address, error.message)
+        self.send_control({"type": "error", "message": error.message})
+        self.close(error.close_code, error.message)
+
+    # -- what the hub asks for
+
+    def send_frame(self, frame: Sealed) -> None:
+        """Write one binary frame."""
+        if type(frame) is bytearray:
+            self._transport.send_reuse_external_bytearray(_BINARY, frame, HEADROOM)
+        else:
+            self._transport.send(_BINARY, frame)
+
+    def send_control(self, message: dict[str, Any]) -> None:
+        """Write one control message as JSON text."""
+        self._transport.send(_TEXT, control(message))
+
+    def send_ping(self, payload: bytes) -> None:
+        """Ask for a PONG."""
+        self._transport.send_ping(payload)
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and end the socket once it is flushed."""
+        self._finish_handshake()
+        transport = self._transport
+        if transport is None or transport.is_disconnected:
+            return
+        transport.send_close(code, close_reason(reason))
+        self._close_code = code
+        transport.disconnect()
+
+    def abort(self) -> None:
+        """End the socket at once."""
+        if self._transport is not None:
+            self._transport.disconnect(False)
+
+    def pause_reading(self) -> None:
+        """Read nothing more until as many calls of `resume_reading`."""
+        self._pauses += 1
+        if self._pauses == 1 and not self._transport.is_disconnected:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take back one `pause_reading`."""
+        self._pauses -= 1
+        if self._pauses == 0 and not self._transport.is_disconnected:
+            self._transport.underlying_transport.resume_reading()
+
+    def buffered_bytes(self) -> int:
+        """Bytes that the operating system hasn't taken yet."""
+        return int(self._transport.underlying_transport.get_write_buffer_size())
