@@ -1,0 +1,189 @@
+"""The data folder: secrets, the deployment's identity, and the lock that keeps it to one server.
+
+    hypha-data/            mode 0700
+      lock                 held while a server runs; names its process and URL
+      deployment.json      the manager id that clients must find again after a restart
+      secrets/             mode 0700, files 0600
+      hypha.sqlite         records (written by the store)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from hypha.errors import ConfigurationError
+from hypha.ids import readable_id
+
+MEMORY = ":memory:"
+_FORMAT_VERSION = 1
+_SECRET_BYTES = 48
+
+
+class DataFolder:
+    """An opened data folder; `close` gives the lock back.
+
+    With the path `:memory:` secrets and identity live as long as this object.
+    """
+
+    def __init__(self, path: Path | None, lock: IO[str] | None) -> None:
+        self.path = path
+        self._lock = lock
+        self._made: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, where: str, url: str = "") -> DataFolder:
+        """Create or open the folder and lock it for the server at `url`.
+
+        Raises:
+            ConfigurationError: it cannot be written, or another server uses it.
+        """
+        if where == MEMORY:
+            return cls(None, None)
+        path = Path(where).expanduser().absolute()
+        try:
+            _make_private_folder(path)
+            _make_private_folder(path / "secrets")
+            return cls(path, _take_lock(path, url))
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ConfigurationError(
+                f"The data folder {path} cannot be used ({reason}): choose another with --data-dir"
+            ) from error
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """True when all is lost at the end of the process."""
+        return self.path is None
+
+    @property
+    def shown(self) -> str:
+        """Where the data lies, for a person."""
+        return str(self.path) if self.path else "in memory: nothing is kept"
+
+    @property
+    def database_uri(self) -> str:
+        """URI of the default database."""
+        return f"sqlite+aiosqlite:///{self.path / 'hypha.sqlite' if self.path else MEMORY}"
+
+    def secret(self, name: str) -> str:
+        """The secret of this name, made at first use."""
+        if self.path is None:
+            return self._made.setdefault(name, secrets.token_urlsafe(_SECRET_BYTES))
+        file = self.path / "secrets" / name
+        with contextlib.suppress(FileNotFoundError):
+            kept = file.read_text().strip()
+            if kept:
+                return kept
+        made = secrets.token_urlsafe(_SECRET_BYTES)
+        _write_file(file, made + "\n")
+        return made
+
+    @property
+    def manager_id(self) -> str:
+        """Client id of the workspace manager: the same over restarts, or clients drop their calls."""
+        if self.path is None:
+            return self._made.setdefault("manager_id", _new_manager_id())
+        file = self.path / "deployment.json"
+        with contextlib.suppress(FileNotFoundError):
+            return str(_read_record(file)["manager_id"])
+        made = _new_manager_id()
+        _write_file(file, json.dumps({"version": _FORMAT_VERSION, "manager_id": made}) + "\n")
+        return made
+
+    def close(self) -> None:
+        """Give the lock back; the folder may be opened again."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _new_manager_id() -> str:
+    return f"manager-{readable_id()}"
+
+
+def _read_record(file: Path) -> Mapping[str, Any]:
+    try:
+        record = json.loads(file.read_text())
+        if record["version"] > _FORMAT_VERSION:
+            raise ConfigurationError(f"{file} was written by a newer version of the server: use that one")
+        if not isinstance(record["manager_id"], str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"{file} is damaged: restore it from a backup, or delete it") from error
+    return dict(record)
+
+
+def _make_private_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700)
+
+
+def _write_file(file: Path, text: str) -> None:
+    """Write a file that only its owner reads, so that a crash leaves the old one or the new one."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, file)
+    if os.name == "posix":
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _take_lock(path: Path, url: str) -> IO[str]:
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    stream = open(descriptor, "r+")
+    try:
+        _lock_file(stream)
+    except OSError:
+        holder = _holder(stream.read())
+        stream.close()
+        raise ConfigurationError(
+            f"The data folder {path} is in use by {holder}: stop it, or choose another folder with --data-dir"
+        ) from None
+    stream.truncate(0)
+    json.dump({"pid": os.getpid(), "url": url}, stream)
+    stream.flush()
+    return stream
+
+
+def _holder(text: str) -> str:
+    try:
+        record = json.loads(text)
+        return f"the server at {record['url']} (process {record['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return "another server"
+
+
+def _lock_file(stream: IO[str]) -> None:
+    """Lock a file for this process without waiting.
+
+    Raises:
+        OSError: another process, or another opening of the file, holds the lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        windows: Any = msvcrt
+        stream.seek(1_000_000)  # beyond the text, which others shall be able to read
+        windows.locking(stream.fileno(), windows.LK_NBLCK, 1)
+        stream.seek(0)
+    else:
+        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,52 @@
+"""Log lines: one per event, readable in a terminal, JSON elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+OUR_LOGGERS = ("hypha", "uvicorn")
+_MARK = "_hypha_handler"
+
+
+def setup_logging(
+    level_name: str = "WARNING", *, access_log: bool = False, stream: TextIO | None = None
+) -> None:
+    """Send all log lines to one stream (stdout), ours from `level_name` on, others from WARNING on.
+
+    An unknown level counts as WARNING and is warned about. Calling it again replaces the handler.
+    """
+    level = logging.getLevelNamesMapping().get(level_name.strip().upper())
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if getattr(h, _MARK, False)]:
+        root.removeHandler(handler)
+    handler = logging.StreamHandler(stream or sys.stdout)
+    setattr(handler, _MARK, True)
+    handler.setFormatter(_formatter(is_terminal=(stream or sys.stdout).isatty()))
+    root.addHandler(handler)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING if level is None else level)
+    logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
+    if level is None:
+        logging.getLogger(__name__).warning("HYPHA_LOGLEVEL is skipped: no level is named %r", level_name)
+
+
+def _formatter(*, is_terminal: bool) -> logging.Formatter:
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if is_terminal:
+        last: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
