@@ -1,0 +1,81 @@
+"""Back-pressure between one slow receiver and those who send to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+async def test_a_full_receiver_pauses_its_senders_until_it_has_drained(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    c, lc = world.join("c")
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    assert (la.paused, lc.paused) == (True, False)
+    world.call(c, "w/a")
+    assert not lc.paused
+    world.hub.flow.release(b)
+    assert not la.paused
+
+
+async def test_a_sender_stays_paused_while_one_of_its_receivers_is_full(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    c, _ = world.join("c")
+    for full in (b, c):
+        world.hub.flow.choke(full)
+        world.call(a, full.address, full.client_id)
+    world.hub.flow.release(b)
+    assert la.paused
+    world.hub.flow.release(c)
+    assert not la.paused
+
+
+async def test_a_receiver_that_takes_nothing_is_closed_and_its_senders_go_on(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    lb.buffered = 5_000_000
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    world.tick(19)
+    assert lb.closed is None
+    world.tick(2)
+    assert lb.closed is not None
+    assert lb.closed[0] == 1013
+    assert not la.paused
+
+
+async def test_a_receiver_that_drains_slowly_is_kept(world: Any) -> None:
+    a, _ = world.join("a")
+    b, lb = world.join("b")
+    lb.buffered = 5_000_000
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    for _ in range(10):
+        lb.buffered -= 1000
+        world.tick(15)
+    assert lb.closed is None
+
+
+async def test_a_receiver_may_not_stop_another_workspace_for_long(world: Any) -> None:
+    a, la = world.join("a", "other")
+    b, lb = world.join("b")
+    lb.buffered = 5_000_000
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    assert la.paused
+    world.tick(1.9)
+    assert lb.closed is None
+    lb.buffered -= 1
+    world.tick(0.2)
+    assert lb.closed is not None
+    assert not la.paused
+
+
+async def test_a_lost_receiver_frees_its_senders(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    world.lose(b)
+    assert not la.paused

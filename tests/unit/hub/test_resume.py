@@ -1,0 +1,212 @@
+"""Held clients, resumed clients, ended clients (DESIGN 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def rejected(link: Any) -> list[str]:
+    return [f["args"][0]["_rvalue"].partition(":")[0] for f in link.frames if f["method"].endswith(".reject")]
+
+
+async def test_frames_wait_in_order_for_a_held_client(world: Any) -> None:
+    a, _ = world.join("a")
+    b, _ = world.join("b")
+    world.lose(b)
+    for number in range(5):
+        world.call(a, "w/b", f"S{number}")
+    link = world.rejoin(b)
+    assert link.frames == []
+    world.hub.resume.open(b)
+    assert [frame["session"] for frame in link.frames] == [f"S{number}" for number in range(5)]
+    assert b.generation == 2
+
+
+@pytest.mark.spec("wire-42")
+async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    world.call(b, "w/a", "S1")
+    world.answer(a, "w/b", "S1")
+    world.call(a, "w/b", "S2")
+    world.call(a, "w/b", "S3", method="services.built-in.ping")
+    world.lose(b)
+    world.call(a, "w/b", "S4")
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert link.methods() == ["S1.resolve", "services.built-in.ping", "services.s.f"]
+    assert rejected(la) == []
+
+
+async def test_a_pong_acknowledges_everything_before_it(world: Any) -> None:
+    a, _ = world.join("a")
+    b, lb = world.join("b")
+    for number in range(3):
+        world.answer(a, "w/b", f"S{number}")
+    world.tick(0.1)
+    world.answer(a, "w/b", "S9")
+    world.pong(b, lb)
+    world.lose(b)
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert link.methods() == ["S9.resolve"]
+
+
+async def test_an_answer_acknowledges_its_call_and_what_came_before(world: Any) -> None:
+    a, _ = world.join("a")
+    b, _ = world.join("b")
+    world.answer(a, "w/b", "S0")
+    world.call(a, "w/b", "S1")
+    world.answer(a, "w/b", "S2")
+    world.answer(b, "w/a", "S1")
+    assert [entry[1] for entry in b.outbox.entries] == [1]
+    assert b.outbox.bytes == sum(len(entry[0]) for entry in b.outbox.entries)
+
+
+async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b", t=5.0)
+    world.lose(b)
+    world.now += 1
+    world.rejoin(b)
+    world.hub.resume.open(b)
+    world.tick(5.9)
+    assert rejected(la) == []
+    world.tick(0.2)
+    assert rejected(la) == ["OutcomeUnknown"]
+
+
+async def test_a_heartbeat_clears_the_doubt_and_the_answer_still_counts(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b", t=5.0)
+    world.lose(b)
+    world.rejoin(b)
+    world.hub.resume.open(b)
+    world.answer(b, "w/a", name="heartbeat")
+    world.tick(60)
+    world.answer(b, "w/a")
+    assert la.methods() == ["S.heartbeat", "S.resolve"]
+
+
+async def test_a_held_call_never_outlives_its_callers_patience(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.lose(b)
+    world.call(a, "w/b", "short", t=2.0)
+    world.call(a, "w/b", "long", t=15.0)
+    world.tick(2.9)
+    assert rejected(la) == []
+    world.tick(0.2)
+    assert rejected(la) == ["NotDelivered"]
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert [frame["session"] for frame in link.frames] == ["long"]
+
+
+@pytest.mark.spec("wire-29")
+async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b", "running")
+    world.lose(b)
+    world.call(a, "w/b", "waiting")
+    world.tick(10.1)
+    assert sorted(rejected(la)) == ["NotDelivered", "OutcomeUnknown"]
+    world.call(a, "w/b", "later")
+    assert rejected(la)[-1] == "NotDelivered"
+    assert world.log == []
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert link.frames == []
+    world.call(a, "w/b", "again")
+    assert link.frames[0]["session"] == "again"
+
+
+async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_order(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.hub.subscribe(b, ["e"])
+    world.lose(b)
+    world.tick(89)
+    assert world.log == ["subscriptions b"]
+    world.answer(a, "w/b", "kept")
+    world.tick(1.1)
+    assert world.log == ["subscriptions b", "services end b", "ended b"]
+    assert "w/b" not in world.hub.clients
+    assert world.hub.clients_of("w") == [a]
+
+
+@pytest.mark.spec("wire-29")
+@pytest.mark.parametrize("code", [1000, 1001])
+async def test_a_goodbye_is_held_for_one_second_only(world: Any, code: int) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b")
+    world.lose(b, code)
+    world.tick(0.9)
+    assert world.log == []
+    world.tick(0.2)
+    assert rejected(la) == ["OutcomeUnknown"]
+    assert world.log == ["services end b", "ended b"]
+
+
+async def test_the_text_of_unknown_outcomes_makes_no_client_repeat_the_call(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b")
+    world.hub.end(b, "test")
+    text = la.frames[0]["args"][0]["_rvalue"]
+    assert text.startswith("OutcomeUnknown: ")
+    for phrase in ("Peer", "Method expired", "Session not found", "Method not found", "Connection was closed",
+                   "Connection is closed"):  # fmt: skip
+        assert phrase not in text
+
+
+@pytest.mark.spec("wire-42")
+async def test_a_newer_connection_supersedes_and_the_old_ones_end_changes_nothing(world: Any) -> None:
+    b, old = world.join("b")
+    new = world.rejoin(b)
+    world.hub.resume.open(b)
+    world.hub.resume.lost(b, old, 1006)
+    assert b.is_live
+    world.answer(b, "w/b", "x")
+    assert new.methods() == ["x.resolve"]
+    assert world.log == []
+
+
+async def test_a_silent_client_gets_its_frames_after_a_second(world: Any) -> None:
+    a, _ = world.join("a")
+    b, _ = world.join("b")
+    world.lose(b)
+    world.call(a, "w/b")
+    link = world.rejoin(b)
+    world.hub.resume._open_silent(b, b.generation)
+    assert len(link.frames) == 1
+
+
+async def test_what_is_kept_for_a_held_client_is_bounded(world: Any) -> None:
+    world.hub.flow.held_limit_bytes = 1000
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.lose(b)
+    for number in range(50):
+        world.call(a, "w/b", f"S{number}")
+    assert b.outbox.bytes <= 1000
+    assert set(rejected(la)) == {"NotDelivered"}
+    assert len(b.pending) == len(b.outbox.entries)
+
+
+async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: Any) -> None:
+    b, link = world.join("b")
+    link.acknowledges = False
+    world.hub.tell(b, {"type": "e", "to": "w/b"})
+    world.tick(0.1)
+    world.tick(1.0)
+    assert len(b.outbox.entries) == 1
+    world.tick(1.1)
+    assert len(b.outbox.entries) == 0
+    assert link.pings == []

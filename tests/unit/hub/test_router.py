@@ -1,0 +1,113 @@
+"""Where frames go, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+
+from hypha.auth.scopes import Level
+
+
+async def test_a_call_and_its_answer_pass_with_the_true_sender(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    world.call(a, "w/b")
+    got = lb.frames[0]
+    assert (got["from"], got["to"], got["ws"], got["user"]["id"]) == ("w/a", "w/b", "w", a.user.id)
+    world.answer(b, "w/a")
+    assert la.frames[0]["args"] == [2]
+    assert not b.pending
+
+
+@pytest.mark.spec("wire-28")
+@pytest.mark.parametrize("to", ["w/nobody", "nobody", "other/x", "*/nobody"])
+async def test_a_call_to_somebody_absent_is_refused_at_once(world: Any, to: str) -> None:
+    a, la = world.join("a")
+    world.call(a, to)
+    answer = la.frames[0]
+    assert answer["method"] == "S.reject"
+    assert answer["from"] == (to if "/" in to else f"w/{to}")
+    assert answer["args"][0]["_rvalue"].startswith("NotDelivered: Target peer ")
+    assert "is not connected" in answer["args"][0]["_rvalue"]
+
+
+async def test_a_frame_without_session_to_nobody_is_dropped(world: Any) -> None:
+    a, la = world.join("a")
+    world.call(a, "w/nobody", session=None)
+    assert la.frames == []
+
+
+@pytest.mark.spec("wire-16.2", "wire-50")
+async def test_a_forged_body_is_rejected_to_its_sender_alone(world: Any) -> None:
+    a, la = world.join("a")
+    _, lb = world.join("b")
+    main = {"type": "method", "from": "w/a", "to": "w/b", "method": "services.s.f", "session": "S"}
+    world.send(a, main, {"args": [], "from": "other/x"})
+    assert lb.frames == []
+    assert (la.frames[0]["method"], la.frames[0]["from"]) == ("S.reject", "w/b")
+
+
+@pytest.mark.spec("wire-13")
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xc1", b"\x81\xa2to\xc0", msgpack.packb({"type": "method"}), msgpack.packb({"to": ["x"]}),
+     msgpack.packb({"type": "method", "to": {"a": 1}, "session": [1], "method": "m.x"}), msgpack.packb({"to": "*"}),
+     msgpack.packb({"type": "method", "to": "w/b", "method": 5}), msgpack.packb({"type": 5, "to": "*"})],
+)  # fmt: skip
+async def test_malformed_frames_are_dropped_and_harmless(world: Any, data: bytes) -> None:
+    a, la = world.join("a")
+    _, lb = world.join("b")
+    world.hub.route(a, data)
+    assert lb.frames == []
+    assert la.closed is None
+    world.call(a, "w/b")
+    assert len(lb.frames) == 1
+
+
+async def test_events_reach_subscribers_only(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    _, lc = world.join("c")
+    world.hub.subscribe(a, ["e"])
+    world.hub.subscribe(b, ["e"])
+    world.send(a, {"type": "e", "to": "*", "data": {"q": 1}, "from": "w/zzz"})
+    assert [link.frames[0]["from"] for link in (la, lb)] == ["w/a", "w/a"]
+    assert la.frames[0]["to"] == "w/*"
+    assert lc.frames == []
+    world.hub.unsubscribe(b, ["e"])
+    world.send(a, {"type": "e", "to": "*"})
+    assert len(lb.frames) == 1
+
+
+@pytest.mark.spec("wire-51", "wire-16.6", "wire-16.7", "core-R12", "core-11.1.14")
+@pytest.mark.parametrize("to", ["other/*", "*/*", "other/x", "*"])
+@pytest.mark.parametrize("kind", ["e", "client_disconnected", "force-exit", "peer_not_found"])
+async def test_events_to_other_workspaces_and_reserved_names_are_refused(world: Any, to: str, kind: str) -> None:
+    a, _ = world.join("a")
+    x, lx = world.join("x", "other")
+    world.hub.subscribe(x, ["e", "client_disconnected", "force-exit", "peer_not_found"])
+    b, lb = world.join("b")
+    world.hub.subscribe(b, ["client_disconnected", "force-exit", "peer_not_found"])
+    world.send(a, {"type": kind, "to": to, "data": {}})
+    assert lx.frames == []
+    assert lb.frames == []
+
+
+@pytest.mark.spec("wire-10", "wire-16.7")
+@pytest.mark.parametrize("to", ["*", "w/*"])
+async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: Any, to: str) -> None:
+    a, _ = world.join("a", level=Level.READ)
+    b, lb = world.join("b")
+    world.hub.subscribe(b, ["e"])
+    world.send(a, {"type": "e", "to": to})
+    assert lb.frames == []
+
+
+async def test_server_events_are_encoded_once_for_all(world: Any) -> None:
+    a, la = world.join("a")
+    world.hub.subscribe(a, ["service_added"])
+    world.hub.publish("w", "service_added", {"id": 1})
+    world.hub.publish("other", "service_added", {"id": 2})
+    assert la.frames == [{"type": "service_added", "to": "*", "data": {"id": 1}}]
