@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -123,10 +124,11 @@ class Directory:
             return inner
         target = f"{record.workspace}/{record.client_id}"
         try:  # as the server itself: providers hand protected services only to their own workspace
-            answer = await self._peer.call(
-                target, "services.built-in.get_service", [record.name], timeout_s=timeout_s
-            )
-        except CallTimedOut:
+            async with asyncio.timeout(timeout_s):  # a provider's heartbeats do not extend this one
+                answer = await self._peer.call(
+                    target, "services.built-in.get_service", [record.name], timeout_s=timeout_s
+                )
+        except (CallTimedOut, TimeoutError):
             raise CallTimedOut(
                 f"{target} did not hand over its service {record.name} within {timeout_s:g} s; "
                 "it may be busy or gone."

@@ -13,6 +13,7 @@ import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hypha.auth.permissions import CURRENT_WORKSPACE, permission_of
 from hypha.auth.scopes import Level
 from hypha.hub.local_service import LocalFunction, LocalService
 
@@ -62,11 +63,8 @@ def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalF
 
 def _declared_level(function: Callable[..., Any]) -> Level:
     """The level needed in the caller's current workspace; rows on other targets are checked inside."""
-    row = getattr(function, "__permission__", None)
-    if row is None or row.on != "current workspace":
-        return Level.NONE
-    level: Level = row.level
-    return level
+    row = permission_of(function)
+    return row.level if row is not None and row.on == CURRENT_WORKSPACE else Level.NONE
 
 
 def _caller_signature(function: Callable[..., Any]) -> inspect.Signature:

@@ -1,0 +1,175 @@
+"""Manager functions on events: subscriptions, and the log of what users did (core-api 2.2, 2.4)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypha.auth.permissions import permission
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import InvalidRequest, NotFound, PermissionDenied
+from hypha.hub.client import Client
+from hypha.workspaces.parts import ManagerFunctions
+
+MAX_EVENT_TYPE_CHARS = 256
+MAX_NAMES_AT_ONCE = 1000
+
+
+class EventFunctions(ManagerFunctions):
+    """What a client may do with events."""
+
+    @permission(Level.READ_WRITE)
+    async def echo(self, data: Any, *, context: Context) -> Any:
+        """Return the argument.
+
+        Args:
+            data: Anything that can be sent.
+        """
+        return data
+
+    @permission(Level.READ_WRITE)
+    async def log(self, msg: Any, *, context: Context) -> None:
+        """Store a message in the event log of the workspace.
+
+        Args:
+            msg: Text or plain data.
+        """
+        await self._store_event("log", msg, context)
+
+    @permission(Level.READ_WRITE)
+    async def log_event(self, event_type: str, data: Any = None, *, context: Context) -> None:
+        """Store an event in the event log of the workspace.
+
+        Args:
+            event_type: Name without spaces.
+            data: Plain data that belongs to it.
+        """
+        await self._store_event(event_type, data, context)
+
+    async def _store_event(self, event_type: object, data: Any, context: Context) -> None:
+        name = check_event_type(event_type)
+        await self._parts.store.events.add(name, context.workspace, context.user.id, data)
+
+    @permission(Level.READ)
+    async def get_event_stats(
+        self,
+        event_type: str | None = None,
+        start_time: str | None = None,
+        end_time: str | None = None,
+        *,
+        context: Context,
+    ) -> list[dict[str, Any]]:
+        """Count the caller's own logged events of this workspace by type.
+
+        Args:
+            event_type: Only this type.
+            start_time: ISO time from which on (UTC).
+            end_time: ISO time up to which.
+        """
+        window = parse_time(start_time), parse_time(end_time)
+        return await self._parts.store.events.stats(
+            context.workspace, context.user.id, _optional_type(event_type), *window
+        )
+
+    @permission(Level.READ)
+    async def get_events(
+        self,
+        event_type: str | None = None,
+        start_time: str | None = None,
+        end_time: str | None = None,
+        *,
+        context: Context,
+    ) -> list[dict[str, Any]]:
+        """List the caller's own logged events of this workspace, oldest first.
+
+        Args:
+            event_type: Only this type.
+            start_time: ISO time from which on (UTC).
+            end_time: ISO time up to which.
+        """
+        window = parse_time(start_time), parse_time(end_time)
+        return await self._parts.store.events.list(
+            context.workspace, context.user.id, _optional_type(event_type), *window
+        )
+
+    @permission(Level.NONE, on="nothing")
+    async def subscribe(self, event_type: str | list[str], *, context: Context) -> bool:
+        """Receive events of this workspace from now on.
+
+        Args:
+            event_type: Name or list of names, e.g. `service_added`, `client_disconnected`, or your own.
+        """
+        names = parse_event_names(event_type, context.workspace)
+        self._parts.hub.subscribe(self._own_client(context), names)
+        return True
+
+    @permission(Level.NONE, on="nothing")
+    async def unsubscribe(self, event_type: str | list[str], *, context: Context) -> bool:
+        """Stop receiving events.
+
+        Args:
+            event_type: Name or list of names given to subscribe.
+        """
+        names = parse_event_names(event_type, context.workspace)
+        self._parts.hub.unsubscribe(self._own_client(context), names)
+        return True
+
+    def _own_client(self, context: Context) -> Client:
+        client = self._parts.hub.client(context.workspace, context.client_id)
+        if client is None:
+            raise NotFound(f"Connection not found for client {context.address}")
+        return client
+
+
+def check_event_type(event_type: object) -> str:
+    """Return the name if an event may be logged under it, else raise InvalidRequest."""
+    if not isinstance(event_type, str) or not event_type:
+        raise InvalidRequest("Event type must be a non-empty string.")
+    if len(event_type) > MAX_EVENT_TYPE_CHARS:
+        raise InvalidRequest(f"Event type must have at most {MAX_EVENT_TYPE_CHARS} characters.")
+    if any(letter.isspace() for letter in event_type):
+        raise InvalidRequest("Event type must not contain spaces")
+    return event_type
+
+
+def _optional_type(event_type: object) -> str | None:
+    return None if event_type is None else check_event_type(event_type)
+
+
+def parse_time(value: object) -> datetime | None:
+    """Read an ISO text (or datetime) as naive UTC."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidRequest(f"Invalid time: {value[:100]!r}, use ISO format.") from None
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InvalidRequest("Times must be given as ISO text.")
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+def parse_event_names(event_type: object, workspace: str) -> list[str]:
+    """Check the names of a subscription; none may point at another workspace (core-api 2.2)."""
+    names = event_type if isinstance(event_type, list | tuple) else [event_type]
+    if not names or len(names) > MAX_NAMES_AT_ONCE:
+        raise InvalidRequest(f"Name 1 to {MAX_NAMES_AT_ONCE} event types.")
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise InvalidRequest("Event type must be a non-empty string.")
+        if _is_foreign(name, workspace):
+            raise PermissionDenied(
+                f"Subscription to event '{name[:200]}' is forbidden. Permission denied: it names another "
+                "workspace; you receive events of your own workspace only."
+            )
+    return [str(name) for name in names]
+
+
+def _is_foreign(name: str, workspace: str) -> bool:
+    """True for `other/x`, `ws-other`, `ws-other:x`; what only begins like the own name is foreign."""
+    owner, slash, _ = name.partition("/")
+    if slash:
+        return owner != workspace
+    return name.startswith("ws-") and name.partition(":")[0] != workspace

@@ -1,0 +1,255 @@
+"""Manager functions on services: register, find, get (core-api 2.2, wire-protocol 9.4 to 9.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hypha.auth.permissions import permission
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import Conflict, InvalidAddress, PermissionDenied, QuotaExceeded, ServiceNotFound
+from hypha.registry.directory import LookupOptions
+from hypha.registry.records import BUILT_IN, Registrant, ServiceRecord, is_local_only, parse_registration
+from hypha.registry.search import SearchRequest
+from hypha.workspaces.parts import ManagerFunctions
+
+SETUP_TIMEOUT_S = 60.0
+
+
+class ServiceFunctions(ManagerFunctions):
+    """What a client may do with services."""
+
+    @permission(Level.READ_WRITE, on="service")
+    async def register_service(
+        self, service_info: dict[str, Any], config: dict[str, Any] | None = None, *, context: Context
+    ) -> None:
+        """Register a service of the calling client, or replace the one with the same id.
+
+        Args:
+            service_info: Map with id (`workspace/client:name`), name, type, description, docs, config,
+                service_schema.
+            config: Accepted for compatibility; not used.
+        """
+        if is_local_only(service_info):
+            return
+        parts = self._parts
+        client = parts.hub.client(context.workspace, context.client_id)
+        record = parse_registration(
+            service_info, Registrant.of(context, client.generation if client is not None else 0)
+        )
+        if not record.is_built_in:
+            context.require(Level.READ_WRITE)
+        if client is None and not self._is_inner(context):
+            return  # the client left meanwhile
+        known = parts.registry.get(*record.key)
+        if known is None:
+            self._check_quota(record)
+        elif record.app_id == "*" and replace(record, app_id=known.app_id) == known:
+            record = record.with_app(known.app_id)
+        self._check_singleton(record)
+        parts.registry.add(record)
+        self._announce(record, known)
+
+    def _is_inner(self, context: Context) -> bool:
+        """True for peers of the server itself."""
+        return context.user.is_admin and context.client_id in self._parts.hub.inner_peers
+
+    def _check_quota(self, record: ServiceRecord) -> None:
+        registry, most = self._parts.registry, self._parts.settings.max_services_per_client
+        count = registry.count_of_client(record.workspace, record.client_id)
+        count -= registry.get(record.workspace, record.client_id, BUILT_IN) is not None
+        if count >= most and not record.is_built_in and most > 0:
+            raise QuotaExceeded(
+                f"Service quota exceeded: client {record.client_id} already has {count} services "
+                f"(max {most}). Unregister some first."
+            )
+
+    def _check_singleton(self, record: ServiceRecord) -> None:
+        """Refuse a second live holder of a singleton's name; one of a held client gives way."""
+        registry, selection = self._parts.registry, self._parts.selection
+        rivals = registry.holders if record.is_singleton else registry.singletons
+        others = [
+            other
+            for other in rivals(record.workspace, record.name)
+            if other.client_id != record.client_id and not record.is_built_in
+        ]
+        if any(selection.is_live(other) for other in others):
+            raise Conflict(
+                f"A singleton service with the same name ({record.name}) already exists in the workspace "
+                f"({record.workspace}). Unregister it first, or choose another name."
+            )
+        for other in others:
+            registry.remove(*other.key)
+            self._parts.hub.publish(other.workspace, "service_removed", other.to_info())
+
+    def _announce(self, record: ServiceRecord, replaced: ServiceRecord | None) -> None:
+        """Send the events of a registration, and start what follows it."""
+        publish, workspace = self._parts.hub.publish, record.workspace
+        if record.is_built_in:
+            kind = "client_connected" if replaced is None else "client_updated"
+            publish(workspace, kind, {"id": f"{workspace}/{record.client_id}", "workspace": workspace})
+            return
+        if replaced == record and replaced.generation != record.generation:
+            return  # a client that resumed repeats itself
+        if replaced is not None:
+            publish(workspace, "service_removed", replaced.to_info())
+        publish(workspace, "service_added", record.to_info())
+        stored = self._parts.registry.get(*record.key)
+        client = self._parts.hub.client(workspace, record.client_id)
+        if stored is None or client is None:
+            return
+        self._parts.app_ids.ask(stored)
+        if record.name == "default" and "setup" in record.service_schema:
+            setup = self._parts.peer.call(client.address, "services.default.setup", timeout_s=SETUP_TIMEOUT_S)
+            self._parts.background.start(setup, f"setup of {record.id}")
+
+    @permission(Level.READ_WRITE, on="service")
+    async def unregister_service(self, service_id: str, *, context: Context) -> None:
+        """Unregister a service: an own one, or as admin of the workspace that of any client.
+
+        Args:
+            service_id: `name` of an own service, or `workspace/client:name`.
+        """
+        workspace, client_id, name = _parse_own_id(service_id, context)
+        if (workspace, client_id) != (context.workspace, context.client_id):
+            if context.level(workspace) < Level.ADMIN:
+                raise PermissionDenied(
+                    f"Permission denied for workspace {workspace}: unregistering a service of another client "
+                    "needs admin permission."
+                )
+        elif name != BUILT_IN:
+            context.require(Level.READ_WRITE)
+        record = self._parts.registry.remove(workspace, client_id, name)
+        if record is None:
+            raise ServiceNotFound(f"Service not found: {service_id[:600]}")
+        if not record.is_built_in:
+            self._parts.hub.publish(workspace, "service_removed", record.to_info())
+
+    @permission(Level.NONE, on="service")
+    async def get_service(
+        self,
+        service_id: str,
+        config: dict[str, Any] | None = None,
+        mode: str | None = None,
+        timeout: float | None = None,
+        case_conversion: str | None = None,
+        select_timeout: float | None = None,
+        *,
+        context: Context,
+    ) -> dict[str, Any]:
+        """Get a service, ready to be called.
+
+        Args:
+            service_id: `name`, `client:name`, `workspace/name` or `workspace/client:name`, each with
+                `@app`; `~` is the workspace manager.
+            config: Map of the options below.
+            mode: Which of several: random, first, last, exact, min_load, native:random or
+                `select:min:function` (also max, first_success).
+            timeout: Seconds to wait for the provider (10).
+            case_conversion: Rename functions to `camel` or `snake` case.
+            select_timeout: Seconds to wait for each candidate of a `select:` mode (2).
+        """
+        given = {
+            "mode": mode,
+            "timeout": timeout,
+            "case_conversion": case_conversion,
+            "select_timeout": select_timeout,
+        }
+        options = LookupOptions.parse(config, given)
+        return await self._parts.directory.get_service(service_id, context, options)
+
+    @permission(Level.NONE, on="service")
+    async def get_service_info(
+        self,
+        service_id: str,
+        config: dict[str, Any] | None = None,
+        mode: str | None = None,
+        select_timeout: float | None = None,
+        read_app_manifest: bool | None = None,
+        *,
+        context: Context,
+    ) -> dict[str, Any]:
+        """Get the description of a service, with the schema of its functions.
+
+        Args:
+            service_id: As in get_service.
+            config: Map of the options below.
+            mode: Which of several, as in get_service.
+            select_timeout: Seconds to wait for each candidate of a `select:` mode (2).
+            read_app_manifest: Accepted for compatibility.
+        """
+        options = LookupOptions.parse(config, {"mode": mode, "select_timeout": select_timeout})
+        return await self._parts.directory.get_service_info(service_id, context, options)
+
+    @permission(Level.NONE, on="service")
+    async def list_services(
+        self,
+        query: str | dict[str, Any] | None = None,
+        include_unlisted: bool = False,
+        include_app_services: bool = False,
+        prioritize_running_services: bool = False,
+        *,
+        context: Context,
+    ) -> list[dict[str, Any]]:
+        """List the services that the caller may see, in registration order.
+
+        Args:
+            query: Text (`workspace`, `workspace/name`, `client:name`, `*` for public ones everywhere)
+                or map with workspace, client_id, service_id, type, app_id, visibility. Default: all of
+                the current workspace.
+            include_unlisted: Also unlisted ones of a workspace that the caller may read.
+            include_app_services: Also services of installed apps that are not running.
+            prioritize_running_services: Running ones before those of apps.
+        """
+        if isinstance(include_unlisted, Mapping):  # an options map from JavaScript
+            include_unlisted = bool(include_unlisted.get("include_unlisted"))
+        return self._parts.listing.infos(context, query, bool(include_unlisted))
+
+    @permission(Level.NONE, on="service")
+    async def search_services(
+        self,
+        query: str | None = None,
+        filters: dict[str, Any] | None = None,
+        limit: int = 5,
+        offset: int = 0,
+        return_fields: list[str] | None = None,
+        order_by: str | None = None,
+        pagination: bool = False,
+        include_unlisted: bool = False,
+        *,
+        context: Context,
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        """Search public services and those of the current workspace by words; best first.
+
+        Args:
+            query: Words to look for in names, types, descriptions, docs and functions.
+            filters: Map of field (id, name, type, app_id, workspace, client_id, visibility,
+                description) to the value, or list of values, that it must have.
+            limit: Most results (1 to 1000).
+            offset: Results to skip.
+            return_fields: Fields of the results to return; `score` always comes.
+            order_by: score, id, name, type, description or app_id; `-` before it reverses.
+            pagination: Return `{items, total, offset, limit}`.
+            include_unlisted: Also unlisted ones of the current workspace.
+        """
+        request = SearchRequest.parse(query, filters, limit, offset, return_fields, order_by)
+        items, total = await self._parts.search.search(context, request, bool(include_unlisted))
+        if not pagination:
+            return items
+        return {"items": items, "total": total, "offset": request.offset, "limit": request.limit}
+
+
+def _parse_own_id(service_id: object, context: Context) -> tuple[str, str, str]:
+    """Workspace, client and name of an id; what is missing is the caller's."""
+    if not isinstance(service_id, str) or not service_id:
+        raise InvalidAddress("Service id must be a non-empty string.")
+    rest = service_id.partition("@")[0]
+    workspace, slash, local = rest.partition("/")
+    if not slash:
+        workspace, local = context.workspace, rest
+    client_id, colon, name = local.partition(":")
+    if not colon:
+        client_id, name = context.client_id, local
+    return workspace, client_id, name

@@ -1,0 +1,160 @@
+"""A manager with a fake hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.users import Context, User
+from hypha.errors import HyphaError, NotDelivered
+from hypha.registry.balance import Selection
+from hypha.registry.directory import Directory
+from hypha.registry.index import Registry
+from hypha.workspaces.parts import Parts
+
+
+@dataclass(eq=False)
+class FakeClient:
+    workspace: str
+    client_id: str
+    user: User
+    generation: int = 1
+    is_live: bool = True
+    load_per_min: float = 0.0
+    subscriptions: set[str] = field(default_factory=set)
+
+    @property
+    def address(self) -> str:
+        return f"{self.workspace}/{self.client_id}"
+
+    @property
+    def context(self) -> Context:
+        return Context(self.user, self.workspace, self.client_id)
+
+
+class FakeHub:
+    """Clients, the events published, and what the manager called at whom."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, FakeClient] = {}
+        self.inner_peers: dict[str, Any] = {}
+        self.events: list[tuple[str, str, Any]] = []
+        self.kicked: list[str] = []
+        self.calls: list[tuple[str, str]] = []
+        self.answers: dict[str, Callable[[str, Sequence[Any]], Any]] = {}
+
+    def join(self, address: str, level: Level = Level.ADMIN, **more: Level) -> FakeClient:
+        workspace, client_id = address.split("/")
+        scope = Scope({workspace: level, **more}, workspace, client_id)
+        user = User(f"user-{client_id}", email=f"{client_id}@example.org", scope=scope)
+        client = self.clients[address] = FakeClient(workspace, client_id, user)
+        return client
+
+    def client(self, workspace: str, client_id: str) -> FakeClient | None:
+        return self.clients.get(f"{workspace}/{client_id}")
+
+    def clients_of(self, workspace: str) -> list[FakeClient]:
+        return [client for client in self.clients.values() if client.workspace == workspace]
+
+    def publish(self, workspace: str, kind: str, data: Any) -> None:
+        self.events.append((workspace, kind, data))
+
+    def subscribe(self, client: FakeClient, names: Iterable[str]) -> None:
+        client.subscriptions |= set(names)
+
+    def unsubscribe(self, client: FakeClient, names: Iterable[str]) -> None:
+        client.subscriptions -= set(names)
+
+    def kick(self, client: FakeClient, code: int, reason: str) -> None:
+        self.kicked.append(client.address)
+        del self.clients[client.address]
+
+    async def call(
+        self,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        context: Context | None = None,
+    ) -> Any:
+        self.calls.append((target, method))
+        if target not in self.clients:
+            raise NotDelivered(f"Target peer {target} is not connected")
+        await asyncio.sleep(0)
+        answer = self.answers.get(target)
+        if answer is None:
+            await asyncio.sleep(3600)
+        assert answer is not None
+        return answer(method, args)
+
+    def kinds(self) -> list[str]:
+        return [kind for _, kind, _ in self.events]
+
+
+def info(
+    client: FakeClient, name: str, *, config: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """What the client library sends to register a service."""
+    return {
+        "id": f"{client.address}:{name}",
+        "name": name,
+        "type": "generic",
+        "description": None,
+        "docs": None,
+        "app_id": "*",
+        "config": {"workspace": client.workspace, **(config or {})},
+        "service_schema": {"echo": {"type": "function", "function": {"name": "echo"}}},
+        **more,
+    }
+
+
+def refused(caught: pytest.ExceptionInfo[HyphaError]) -> str:
+    """The text that an RPC caller reads, free of what makes the clients repeat a call."""
+    text = caught.value.rpc_text
+    for phrase in (
+        "Peer",
+        "Method expired",
+        "Method not found",
+        "Session not found",
+        "Connection was closed",
+    ):
+        assert phrase not in text
+    return text
+
+
+@pytest.fixture
+def hub() -> FakeHub:
+    return FakeHub()
+
+
+@pytest.fixture
+def settings() -> Any:
+    return SimpleNamespace(max_services_per_client=5)
+
+
+@pytest.fixture
+async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
+    registry = Registry()
+    selection = Selection(registry, hub, hub)
+    unused: Any = None
+    made = Parts(
+        hub=hub,  # type: ignore[arg-type]
+        peer=hub,
+        registry=registry,
+        selection=selection,
+        directory=Directory(selection, hub, "http://host:1", dict),
+        workspaces=unused,
+        tokens=unused,
+        store=unused,
+        settings=settings,
+    )
+    yield made
+    await made.background.close()
