@@ -126,7 +126,7 @@ class HttpApplication(Starlette):
             return
         except Exception as error:
             if isinstance(error, HTTPException) and error.status_code == 404 and error.detail == "Not Found":
-                error = _not_found(scope["path"])
+                error = self._absence(scope)
             answer = call_error_answer(error, scope, expose=self._services.expose_errors)
             if started.has_started:
                 logger.warning("request %s broke off after its answer had begun", scope["path"])
@@ -157,14 +157,20 @@ class HttpApplication(Starlette):
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Nothing is at this path; if a feature that is switched off owns it, say so."""
+        """No route matches."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
-        words = scope["hypha.path"].split("/")
+        raise self._absence(scope)
+
+    def _absence(self, scope: Scope) -> NotFound:
+        """Nothing is at this path; if a feature that is not there owns it, say so."""
+        words = (scope.get("hypha.path") or "/").split("/")
         inactive = self._services.inactive
-        sentence = inactive.get(words[1]) or (inactive.get(f"*/{words[2]}") if len(words) > 2 else None)
-        raise NotFound(sentence) if sentence else _not_found(scope["path"])
+        sentence = inactive.get(f"/{words[1]}")
+        if sentence is None and len(words) > 2:
+            sentence = inactive.get(f"/{{workspace}}/{words[2]}")
+        return NotFound(sentence) if sentence else _not_found(scope["path"])
 
 
 class _StartedSend:

@@ -75,6 +75,7 @@ class CoreRoutes:
         """What a page needs to know to connect."""
         facts = self._services.manager.config
         body: dict[str, Any] = {name: facts.get(name) for name in _SHOWN_FACTS}
+        body["uptime_seconds"] = round(self._services.health.uptime_s, 1)
         try:
             user = await self._services.credentials.user(request.scope)
             body["user"] = None if user.is_anonymous else user.to_wire()

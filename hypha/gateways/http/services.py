@@ -12,9 +12,10 @@ from hypha.gateways.http.cors import CorsPolicy
 from hypha.hub.local_service import LocalService
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
+from hypha.settings import Settings
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
-from hypha.web.ratelimits import RequestLimits
+from hypha.web.ratelimits import RequestLimits, TokenBuckets
 
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -89,8 +90,8 @@ class HttpServices:
 
     `manager` is the workspace manager as a local service; its `config` also feeds
     `/assets/config.json`. `find_local` gives the service of a peer inside the server by workspace,
-    client id and name, which is then called without a frame. `inactive` maps the first path word of
-    routes whose feature is not there (or `*/word` for the second one) to the sentence that says so.
+    client id and name, which is then called without a frame. `inactive` maps the patterns of
+    routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
     `call_timeout_s` bounds the silence of a callee.
     """
 
@@ -113,3 +114,27 @@ class HttpServices:
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     expose_errors: bool = False
+
+
+def limits_of(settings: Settings) -> RequestLimits:
+    """The request limits that the operator chose."""
+    return RequestLimits(
+        TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
+        TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
+    )
+
+
+def options_of(settings: Settings, *, version: str) -> dict[str, Any]:
+    """The fields of HttpServices that come from settings alone."""
+    return {
+        "limits": limits_of(settings),
+        "proxies": TrustedProxies(filter(None, settings.trusted_proxies.split(","))),
+        "cors": CorsPolicy(settings.allow_origins.split(",")),
+        "base_path": settings.url_path,
+        "public_base_url": settings.announced_base_url,
+        "version": version,
+        "inactive": settings.inactive_features,
+        "call_timeout_s": settings.http_call_timeout_s,
+        "max_body_bytes": settings.max_body_bytes,
+        "expose_errors": settings.expose_detailed_errors,
+    }

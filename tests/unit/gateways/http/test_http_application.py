@@ -198,7 +198,10 @@ def page_of(text: str) -> Any:
 
 
 async def test_routes_of_absent_features_say_so(server: FakeServer) -> None:
-    inactive = {"triton": "Triton is not part of this server yet.", "*/apps": "Server apps are off."}
+    inactive = {
+        "/triton": "Triton is not part of this server yet.",
+        "/{workspace}/apps": "Server apps are off.",
+    }
     async with client_of(server, inactive=inactive) as http:
         answers = [await http.get("/triton/v2"), await http.get("/ws-user-anna/apps")]
     assert [a.status_code for a in answers] == [404, 404]

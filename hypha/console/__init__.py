@@ -1,0 +1,1 @@
+"""Pages that people see: landing page, workspace page, API description; all assets are in the package."""

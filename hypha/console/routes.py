@@ -1,0 +1,106 @@
+"""Routes of the pages and their files (core-api 5.1, 5.2)."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from hypha.gateways.http import HttpServices
+from hypha.web.files import LargeChunkFileResponse, StaticFolder
+
+STATIC_FOLDER = Path(__file__).parent / "static"
+CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
+_PAGE_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+        "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+class Console:
+    """The pages, with this server's addresses filled in once."""
+
+    def __init__(self, services: HttpServices) -> None:
+        self._base_path = services.base_path
+        filling = {
+            "__BASE_PATH__": html.escape(services.base_path),
+            "__BASE_URL__": html.escape(services.public_base_url),
+            "__VERSION__": html.escape(services.version),
+        }
+        self._pages = {
+            page.stem: _filled(page.read_text("utf-8"), filling) for page in STATIC_FOLDER.glob("*.html")
+        }
+
+    def first(self) -> list[BaseRoute]:
+        """Files: they own the words `static` and `assets`."""
+        builds = [Route(f"/assets/{name}", self.client_build) for name in CLIENT_BUILDS]
+        folder = StaticFolder(STATIC_FOLDER, cache_control="no-cache")
+        return [Mount("/static", folder), *builds]
+
+    def last(self) -> list[BaseRoute]:
+        """Pages, behind everything else that could be meant."""
+        return [
+            Route("/", self.landing),
+            Route("/api-docs", self.api_docs),
+            Route("/api-redoc", self.api_docs),
+            Route("/favicon.ico", self.icon),
+            Route("/{workspace}/", self.workspace),
+            Route("/{workspace}", self.to_workspace),
+        ]
+
+    async def landing(self, request: Request) -> Response:
+        """What people see first."""
+        return self._page("index")
+
+    async def api_docs(self, request: Request) -> Response:
+        """The API description, to read."""
+        return self._page("api-docs")
+
+    async def icon(self, request: Request) -> Response:
+        """The icon for browsers that don't read the page for it."""
+        return LargeChunkFileResponse(STATIC_FOLDER / "favicon.svg")
+
+    async def client_build(self, request: Request) -> Response:
+        """The published JavaScript client, as it is."""
+        name = request.url.path.rpartition("/")[2]
+        headers = {"cache-control": "no-cache"}
+        return LargeChunkFileResponse(
+            STATIC_FOLDER / name, headers=headers, media_type="application/javascript"
+        )
+
+    async def workspace(self, request: Request) -> Response:
+        """The page of one workspace; it asks for its content with the visitor's rights."""
+        if not _may_be_workspace(request.path_params["workspace"]):
+            raise HTTPException(404)
+        return self._page("workspace")
+
+    async def to_workspace(self, request: Request) -> Response:
+        """Add the slash that the page's relative links need."""
+        name = request.path_params["workspace"]
+        if not _may_be_workspace(name):
+            raise HTTPException(404)
+        return RedirectResponse(f"{self._base_path}/{quote(name)}/", 307)
+
+    def _page(self, name: str) -> Response:
+        return Response(self._pages[name], headers=_PAGE_HEADERS, media_type="text/html")
+
+
+def _may_be_workspace(name: str) -> bool:
+    """Names of pages have no hyphen, names of workspaces do; `public` is the exception."""
+    return name == "public" or "-" in name
+
+
+def _filled(text: str, filling: dict[str, str]) -> bytes:
+    for mark, value in filling.items():
+        text = text.replace(mark, value)
+    return text.encode()
