@@ -1,0 +1,23 @@
+"""Fixtures that several end-to-end files share."""
+
+from __future__ import annotations
+
+import pytest_asyncio
+
+from hypha.testing import ServerProcess
+from tests.conftest import Connect, make_person
+from tests.e2e.lab import Lab
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lab(module_connect: Connect, server: ServerProcess) -> Lab:
+    """The shared provider, consumer and stranger."""
+    owner = make_person(server, "lab")
+    clients = [
+        await module_connect(owner, client_id="provider"),
+        await module_connect(owner, client_id="consumer"),
+        await module_connect(make_person(server, "stranger"), client_id="stranger"),
+    ]
+    lab = Lab(*clients)
+    await lab.register()
+    return lab

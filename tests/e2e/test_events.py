@@ -1,0 +1,194 @@
+"""Events and subscriptions (wire-protocol 10, 11 and 17.39 to 17.41)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hypha.testing import RawCallError, eventually
+from tests.conftest import Connect, ConnectRaw, Person
+
+LIFE = ["client_connected", "client_updated", "client_disconnected", "service_added", "service_removed"]
+
+
+async def _fence(sender: Any, listener: Any) -> None:
+    """Return when everything broadcast before has reached the raw listener."""
+    await listener.call_manager("subscribe", ["fence"])
+    await sender.emit({"type": "fence", "to": "*"})
+    await listener.wait_event("fence")
+
+
+@pytest.mark.spec("wire-39", "core-M11")
+async def test_life_of_clients_and_services_is_told_to_subscribers(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect_raw(alice)
+    assert await listener.call_manager("subscribe", LIFE) is True
+    other = await connect(alice, client_id="newcomer")
+    connected = await listener.wait_event("client_connected")
+    assert connected.main["data"] == {"id": f"{alice.workspace}/newcomer", "workspace": alice.workspace}
+    await other.register_service({"id": "svc", "description": "a service", "hello": lambda: 1})
+    added = (await listener.wait_event("service_added")).main["data"]
+    assert added["id"] == f"{alice.workspace}/newcomer:svc"
+    assert added["name"] == "svc" and added["type"] == "generic" and added["app_id"] == "*"
+    assert added["config"]["visibility"] == "protected"
+    assert added["config"]["workspace"] == alice.workspace
+    assert set(added["config"]["created_by"]) == {"id"}
+    assert "hello" in added["service_schema"]
+    await other.unregister_service("svc")
+    removed = (await listener.wait_event("service_removed")).main["data"]
+    assert removed["id"] == added["id"]
+    await other.disconnect()
+    gone = (await listener.wait_event("client_disconnected")).main
+    assert gone["data"] == {"id": "newcomer", "workspace": alice.workspace}
+
+
+@pytest.mark.spec("wire-39")
+async def test_built_in_registration_makes_no_service_event(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect_raw(alice)
+    await listener.call_manager("subscribe", LIFE)
+    other = await connect(alice)
+    await _fence(other, listener)
+    assert not [frame for frame in listener.frames if frame.main["type"] == "service_added"]
+
+
+@pytest.mark.spec("wire-39", "core-M10")
+async def test_broadcast_is_delivered_only_while_subscribed(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    sender = await connect(alice)
+    listener = await connect_raw(alice)
+    await sender.emit({"type": "news", "to": "*", "data": "before"})
+    await _fence(sender, listener)
+    await listener.call_manager("subscribe", "news")
+    await sender.emit({"type": "news", "to": "*", "data": "during"})
+    assert (await listener.wait_event("news")).main["data"] == "during"
+    assert await listener.call_manager("unsubscribe", "news") is True
+    await sender.emit({"type": "news", "to": "*", "data": "after"})
+    listener.frames.clear()
+    await _fence(sender, listener)
+    assert [frame.main.get("data") for frame in listener.frames if frame.main["type"] == "news"] == []
+
+
+@pytest.mark.spec("wire-39", "core-M10")
+async def test_handler_without_subscription_hears_nothing_and_with_it_hears_once(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    sender, listener = await connect(alice), await connect(alice)
+    heard: list[Any] = []
+    listener.on("news", lambda event: heard.append(event["data"]))
+    await sender.emit({"type": "news", "to": "*", "data": 1})
+    await listener.subscribe("news")
+    await sender.emit({"type": "news", "to": "*", "data": 2})
+    await eventually(lambda: 2 in heard)
+    assert heard == [2]
+
+
+@pytest.mark.spec("wire-40")
+async def test_event_reaches_subscribers_with_the_true_sender(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect_raw(alice)
+    await listener.call_manager("subscribe", "news")
+    sender = await connect(alice, client_id="sender")
+    event = {
+        "type": "news",
+        "to": "*",
+        "data": {"q": 1},
+        "from": "forged/one",
+        "ws": "forged",
+        "user": {"id": "root"},
+    }
+    await sender.emit(event)
+    seen = (await listener.wait_event("news")).main
+    assert seen["from"] == f"{alice.workspace}/sender"
+    assert seen["to"] == f"{alice.workspace}/*"
+    assert seen["ws"] == alice.workspace
+    assert seen["user"]["id"] == alice.id
+    assert seen["data"] == {"q": 1}
+
+
+@pytest.mark.spec("wire-40")
+async def test_direct_event_needs_no_subscription(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect_raw(alice, client_id="listener")
+    sender = await connect(alice, client_id="sender")
+    for target in ("listener", f"{alice.workspace}/listener"):
+        await sender.emit({"type": "direct", "to": target, "data": target})
+    frames = [
+        await listener.wait_frame(lambda frame, t=t: frame.main.get("data") == t) for t in ("listener",)
+    ]
+    assert frames[0].main["from"] == f"{alice.workspace}/sender"
+    assert frames[0].main["to"] == f"{alice.workspace}/listener"
+
+
+@pytest.mark.spec("wire-40")
+async def test_sender_hears_its_own_broadcast_when_subscribed(connect_raw: ConnectRaw, alice: Person) -> None:
+    raw = await connect_raw(alice)
+    await raw.call_manager("subscribe", "echo-event")
+    await raw.emit("echo-event", "*", data=1)
+    assert (await raw.wait_event("echo-event")).main["data"] == 1
+
+
+@pytest.mark.spec("wire-41", "core-M10")
+@pytest.mark.parametrize(
+    "event", ["ws-user-other/x", "other/x", "ws-user-other", "ws-other:x", "ws-user-other/*", "*/x"]
+)  # fmt: skip
+async def test_subscribing_to_another_workspaces_name_is_forbidden(
+    connect_raw: ConnectRaw, event: str
+) -> None:
+    raw = await connect_raw()
+    with pytest.raises(RawCallError, match=r"forbidden"):
+        await raw.call_manager("subscribe", event)
+    with pytest.raises(RawCallError, match=r"forbidden"):
+        await raw.call_manager("subscribe", ["harmless", event])
+
+
+@pytest.mark.spec("wire-16.13")
+async def test_subscriptions_per_connection_are_bounded(connect_raw: ConnectRaw) -> None:
+    raw = await connect_raw()
+    with pytest.raises(RawCallError, match=r"(?i)limit|too many|exceed"):
+        for start in range(0, 200_000, 1000):
+            await raw.call_manager("subscribe", [f"event-{number}" for number in range(start, start + 1000)])
+    assert await raw.is_alive()
+
+
+@pytest.mark.spec("wire-39")
+async def test_client_disconnected_tells_real_clients_to_fail_pending_calls(
+    connect: Connect, alice: Person
+) -> None:
+    provider, caller = await connect(alice, client_id="provider"), await connect(alice)
+    called = asyncio.Event()
+
+    async def slow() -> None:
+        called.set()
+        await asyncio.sleep(30)
+
+    await provider.register_service({"id": "slow", "slow": slow})
+    service = await caller.get_service("slow")
+    heard: list[Any] = []
+    caller.on("remote_client_disconnected", lambda event: heard.append(event["client_id"]))
+    call = asyncio.ensure_future(service.slow())
+    await asyncio.wait_for(called.wait(), 5)
+    await provider.disconnect()
+    with pytest.raises(Exception, match=r".+"):
+        await asyncio.wait_for(call, 5)
+    await eventually(lambda: f"{alice.workspace}/provider" in heard)
+
+
+@pytest.mark.spec("wire-40")
+async def test_event_over_512_kb_is_refused_and_the_connection_lives(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect_raw(alice)
+    await listener.call_manager("subscribe", "large")
+    sender = await connect_raw(alice)
+    await sender.emit("large", "*", data=b"x" * 600_000)
+    assert await sender.is_alive()
+    await sender.emit("large", "*", data="small")
+    assert (await listener.wait_event("large")).main["data"] == "small"
