@@ -84,7 +84,6 @@ class DataFolder:
         _write_file(file, made + "\n")
         return made
 
-    @property
     def manager_id(self) -> str:
         """Client id of the workspace manager: the same over restarts, or clients drop their calls."""
         if self.path is None:

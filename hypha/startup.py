@@ -13,6 +13,7 @@ import inspect
 import logging
 import sys
 import types
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,19 @@ def _load_file(place: str) -> types.ModuleType:
     path = Path(place).expanduser().absolute()
     if not path.is_file():
         raise ConfigurationError(f"Startup function: the file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"hypha_startup_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"Startup function: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # dataclasses and pydantic look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 

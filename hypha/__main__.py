@@ -1,0 +1,40 @@
+"""`python -m hypha`: serve, or run a sub-command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
+    """Run `[server] [flags]` or `generate-token …`; without any argument, flags come from HYPHA_…."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["generate-token"]:
+        from hypha.cli.environment import load_env_file
+        from hypha.cli.token import generate_token
+
+        load_env_file()
+        return generate_token(words[1:])
+    from hypha import server
+
+    flags = words[1:] if words[:1] == ["server"] else words
+    return server.main(flags, from_env=not words, interactive=interactive)
+
+
+def shell() -> int:
+    """`hypha-server-cli`: the same flags, always with a Python prompt."""
+    return main(interactive=True)
+
+
+def __getattr__(name: str) -> Any:
+    """`hypha.__main__:app` is the same application as `hypha.server:app`."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hypha import server
+
+    return server.app
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""`hypha.server:app`: the application for `uvicorn hypha.server:app`, set up by the environment."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
+from hypha.observe.logs import setup_logging
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
+
+
+class EnvironmentApplication:
+    """Reads the settings when it is made, builds the server when it is first used.
+
+    Raises:
+        ConfigurationError: uvicorn's flags contradict the environment.
+    """
+
+    def __init__(self) -> None:
+        load_env_file()
+        adopt_uvicorn_flags()
+        self._application: Starlette | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope; the lifespan scope starts and stops the server."""
+        await self._built()(scope, receive, send)
+
+    @property
+    def state(self) -> Any:
+        """The application's state, with `store`."""
+        return self._built().state
+
+    def _built(self) -> Starlette:
+        if self._application is None:
+            from hypha.server import create_application, get_argparser
+
+            setup_logging(os.environ.get("HYPHA_LOGLEVEL", "WARNING"))
+            self._application = create_application(get_argparser().parse_args(["--from-env"]))
+        return self._application

@@ -1,0 +1,77 @@
+"""What the command line reads around its arguments: `.env`, and the port given to uvicorn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+from hypha.errors import ConfigurationError
+
+
+def load_env_file() -> None:
+    """Load the nearest `.env` file from the working directory upwards; set variables win."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / ".env"
+        if file.is_file():
+            from dotenv import load_dotenv
+
+            load_dotenv(file, override=False)
+            return
+
+
+def adopt_uvicorn_flags(
+    argv: Sequence[str] | None = None, environment: MutableMapping[str, str] | None = None
+) -> None:
+    """Under `uvicorn hypha.server:app`, copy its `--host` and `--port` into `HYPHA_HOST`/`HYPHA_PORT`.
+
+    Raises:
+        ConfigurationError: a variable names another value, or several workers are asked for.
+    """
+    argv = sys.argv if argv is None else argv
+    environment = os.environ if environment is None else environment
+    if not _is_uvicorn(argv[0] if argv else ""):
+        return
+    for name in ("host", "port"):
+        given = _flag_value(argv, f"--{name}")
+        variable = f"HYPHA_{name.upper()}"
+        if given is None:
+            continue
+        present = environment.get(variable)
+        if present and present != given:
+            raise ConfigurationError(
+                f"uvicorn is given --{name} {given} but {variable} is {present}: let them agree, or unset it"
+            )
+        environment[variable] = given
+    workers = _flag_value(argv, "--workers") or environment.get("WEB_CONCURRENCY") or "1"
+    if workers != "1":
+        _refuse_workers()
+
+
+def _is_uvicorn(program: str) -> bool:
+    path = Path(program)
+    return path.stem == "uvicorn" or (path.name == "__main__.py" and path.parent.name == "uvicorn")
+
+
+def _flag_value(argv: Sequence[str], flag: str) -> str | None:
+    value = None
+    for at, word in enumerate(argv):
+        if word == flag and at + 1 < len(argv):
+            value = argv[at + 1]
+        elif word.startswith(flag + "="):
+            value = word.partition("=")[2]
+    return value
+
+
+def _refuse_workers() -> None:
+    """End uvicorn's supervisor too: it would start refused workers again for ever."""
+    import multiprocessing
+    import signal
+
+    sentence = "--workers above 1 needs Redis, which is not active in this version: start with one worker"
+    if multiprocessing.parent_process() is not None:
+        print(f"hypha: {sentence}", file=sys.stderr, flush=True)
+        os.kill(os.getppid(), signal.SIGTERM)
+    raise ConfigurationError(sentence)

@@ -1,0 +1,178 @@
+"""Serve: bind the port, build the server, run it under uvicorn until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from hypha.cli.welcome import welcome
+from hypha.errors import ConfigurationError
+from hypha.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hypha.assembly import Server
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+BACKLOG = 4096
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve with parsed arguments; returns the exit code of the process."""
+    from hypha.observe.logs import setup_logging
+
+    with _one_sentence() as outcome:
+        settings, warnings = load_settings(arguments)
+        setup_logging(settings.loglevel, access_log=settings.access_log)
+        for warning in warnings:
+            logging.getLogger("hypha.settings").warning(warning)
+        if settings.interactive:
+            from hypha.cli.shell import run_shell
+
+            return run_shell(settings)
+        listener = bind(settings.host, settings.port)
+        with contextlib.closing(listener):
+            port = listener.getsockname()[1]
+            serve(dataclasses.replace(settings, port=port), listener)
+    return outcome.code
+
+
+class _Outcome:
+    code = 0
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[_Outcome]:
+    """Turn a refusal to start into one sentence and an exit code; a fault of ours into a traceback."""
+    outcome = _Outcome()
+    try:
+        yield outcome
+    except (ConfigurationError, FileNotFoundError) as error:
+        print(f"hypha: {error}", file=sys.stderr, flush=True)
+        outcome.code = EXIT_FAILED
+    except KeyboardInterrupt:
+        outcome.code = 130
+    except Exception:
+        logger.exception("The server ended by a fault of its own")
+        outcome.code = EXIT_FAILED
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is done, so that a port in use is told at once.
+
+    Raises:
+        ConfigurationError: the port is in use, not allowed, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot listen on {host}: {error.strerror or error}") from error
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(_bind_sentence(host, port, error)) from error
+    return listener
+
+
+def _bind_sentence(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is in use: choose another with --port, or stop what listens there"
+    if error.errno == errno.EACCES:
+        return f"Port {port} may not be used by this user: choose one above 1023 with --port"
+    return f"Cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Build the server and run it until a signal ends it.
+
+    Raises:
+        ConfigurationError: the server cannot start; nothing is left running.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, listener))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    from hypha.assembly import Server
+
+    server = Server(settings)
+    try:
+        await server.start()
+        await http_server(server, settings).serve([listener])
+    finally:
+        await server.stop()
+
+
+def http_server(server: Server, settings: Settings) -> Any:
+    """A uvicorn server that hands the hub's path to the hub."""
+    import uvicorn
+
+    class HubServer(uvicorn.Server):
+        """uvicorn's server, with our words at start and an orderly end."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            print(welcome(settings, server.data_shown), flush=True)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """A signal ends the server in order, with exit code 0; a second Ctrl-C hurries."""
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            self.should_exit = True
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            server.begin_stop()
+            await super().shutdown(sockets)
+
+    return HubServer(
+        uvicorn.Config(
+            server.app,
+            http=server.http_protocol,
+            ws=_websocket_protocol,  # type: ignore[arg-type]
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=settings.access_log,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive_s,
+            timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+            ws_max_size=settings.max_frame_bytes,
+            ws_ping_interval=None,
+            ws_ping_timeout=None,
+            ws_per_message_deflate=False,
+            backlog=BACKLOG,
+        )
+    )
+
+
+def _websocket_protocol(**arguments: Any) -> Any:
+    """uvicorn's protocol for WebSockets that are not the hub's, imported when one comes."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**arguments)
