@@ -16,10 +16,11 @@ from hypha.web.files import LargeChunkFileResponse, StaticFolder
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
+# the published JavaScript client evaluates a string when it loads, hence 'unsafe-eval'
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": (
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+        "default-src 'self'; script-src 'self' 'unsafe-eval'; connect-src 'self' ws: wss:; img-src 'self' data:; "
         "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
     ),
     "x-content-type-options": "nosniff",

@@ -3,38 +3,90 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-CHUNK_BYTES = 2 * 1024 * 1024
+SMALL_FILE_BYTES = 2 * 1024 * 1024
+KEPT_BYTES = 16 * 1024 * 1024
 
 
 class LargeChunkFileResponse(FileResponse):
     """A file sent in pieces of 2 MiB: each piece costs a trip to a worker thread."""
 
-    chunk_size = CHUNK_BYTES
+    chunk_size = SMALL_FILE_BYTES
+
+
+class SmallFiles:
+    """Contents of small files that were asked for lately, as long as the files stay as they were.
+
+    At most `kept_bytes` are kept; the least recently used go first.
+    """
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
+        self._size = 0
+        self._contents: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+
+    async def read(self, path: str, stat: os.stat_result) -> bytes:
+        """The content of a file whose state is known; read in a worker thread if it isn't kept."""
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        content = self._contents.get(key)
+        if content is not None:
+            self._contents.move_to_end(key)
+            return content
+        content = await anyio.to_thread.run_sync(Path(path).read_bytes)
+        if len(content) == stat.st_size and key not in self._contents:
+            self._contents[key] = content
+            self._size += len(content)
+            while self._size > self._kept_bytes:
+                self._size -= len(self._contents.popitem(last=False)[1])
+        return content
 
 
 class StaticFolder(StaticFiles):
-    """One folder with its `index.html`; nothing outside of it can be reached."""
+    """One folder with its `index.html`; nothing outside of it can be reached.
 
-    def __init__(self, directory: str | os.PathLike[str], *, cache_control: str | None = None) -> None:
-        super().__init__(directory=directory, html=True, follow_symlink=False)
+    `cache_control` goes into every answer; None leaves it to the browser.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike[str], *, cache_control: str | None = None, check_dir: bool = True
+    ) -> None:
+        super().__init__(directory=directory, html=True, check_dir=check_dir, follow_symlink=False)
         self._cache_control = cache_control
+        self._small = SmallFiles()
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or 404; a path that the file system cannot name is not found either."""
         try:
-            return await super().get_response(path, scope)
+            response = await super().get_response(path, scope)
+            return await self._quick(response, scope)
         except HTTPException as refusal:
             raise refusal if refusal.status_code == 405 else HTTPException(404) from None
         except (ValueError, OSError):
             raise HTTPException(404) from None
+
+    async def _quick(self, response: Response, scope: Scope) -> Response:
+        """The same answer from memory where it is a whole small file."""
+        if type(response) is not LargeChunkFileResponse or response.stat_result is None:
+            return response
+        if response.stat_result.st_size > SMALL_FILE_BYTES or scope["method"] != "GET":
+            return response
+        if any(name == b"range" for name, _ in scope["headers"]):
+            return response
+        content = await self._small.read(str(response.path), response.stat_result)
+        quick = Response(content, response.status_code)
+        quick.raw_headers = [(k, v) for k, v in response.raw_headers if k != b"content-length"]
+        quick.raw_headers.append((b"content-length", b"%d" % len(content)))
+        return quick
 
     def file_response(
         self, full_path: Any, stat_result: os.stat_result, scope: Scope, status_code: int = 200

@@ -2,6 +2,7 @@
 "use strict";
 
 const PING_EVERY_MS = 2000;
+const RETRY_AFTER_MS = 5000;
 const CALLS_SHOWN = 6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const shownUrl = correctUrls();
@@ -139,9 +140,7 @@ async function showAge() {
   setInterval(show, 1000);
 }
 
-async function goLive() {
-  showAge().catch(() => {});
-  showServices();
+async function connect() {
   try {
     const server = await hyphaWebsocketClient.connectToServer({ server_url: reachedUrl, name: "landing page" });
     showState(true, `Connected as ${server.config.user.id}`);
@@ -150,9 +149,12 @@ async function goLive() {
   } catch (error) {
     showState(false, `Not connected: ${error.message || error}`);
     $("try-line").textContent = "# the page is not connected";
+    setTimeout(connect, RETRY_AFTER_MS);
   }
 }
 
 setUpTabs();
 addCopyButtons();
-goLive();
+showAge().catch(() => {});
+showServices();
+connect();

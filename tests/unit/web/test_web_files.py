@@ -11,7 +11,7 @@ import pytest
 from starlette.routing import Mount
 
 from hypha.gateways.http import HttpApplication
-from hypha.web.files import StaticFolder
+from hypha.web.files import SmallFiles, StaticFolder
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 
 
@@ -65,3 +65,29 @@ async def test_nothing_outside_of_the_folder_is_reached(http: httpx.AsyncClient,
 
 async def test_writing_is_refused(http: httpx.AsyncClient) -> None:
     assert (await http.post("/tools/a.txt")).status_code == 405
+
+
+async def test_a_changed_file_is_read_again(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    assert (await http.get("/tools/a.txt")).text == "hello"
+    (tmp_path / "open" / "a.txt").write_text("changed now")
+    answer = await http.get("/tools/a.txt")
+    assert (answer.text, answer.headers["content-length"]) == ("changed now", "11")
+
+
+async def test_kept_contents_are_bounded(tmp_path: Path) -> None:
+    files = SmallFiles(kept_bytes=100)
+    for number in range(5):
+        path = tmp_path / str(number)
+        path.write_bytes(bytes(40))
+        assert await files.read(str(path), path.stat()) == bytes(40)
+    (tmp_path / "4").unlink()
+    (tmp_path / "0").unlink()
+    stat = (tmp_path / "1").stat()
+    assert len(await files.read(str(tmp_path / "1"), stat)) == 40
+    with pytest.raises(FileNotFoundError):
+        await files.read(str(tmp_path / "0"), stat)
+
+
+async def test_head_tells_the_size_only(http: httpx.AsyncClient) -> None:
+    answer = await http.head("/tools/a.txt")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "5")
