@@ -1,0 +1,249 @@
+"""Peers inside the server: built-in answers, calls to clients, chunked messages."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import msgpack
+import pytest
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context, anonymous_user
+from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
+from hypha.hub.local_peer import LocalPeer
+from hypha.hub.local_service import LocalFunction, LocalService
+
+
+async def echo(data: Any, *, context: Context) -> Any:
+    return data
+
+
+async def whoami(*, context: Context) -> str:
+    return f"{context.address} {context.user.id}"
+
+
+async def fail(*, context: Context) -> None:
+    raise RuntimeError("a secret path: /srv/x")
+
+
+async def slow(*, context: Context) -> str:
+    await asyncio.sleep(0.25)
+    return "done"
+
+
+def function(call: Any, level: Level = Level.NONE) -> LocalFunction:
+    parameters = [p for n, p in inspect.signature(call).parameters.items() if n != "context"]
+    return LocalFunction(call.__name__, call, "", {}, level, inspect.Signature(parameters))
+
+
+@pytest.fixture
+async def manager(world: Any) -> Any:
+    peer = LocalPeer(world.hub, "*", "manager-x", "http://h")
+    functions = {f.__name__: function(f) for f in (echo, whoami, fail, slow)}
+    functions["guarded"] = function(echo, Level.READ_WRITE)
+    peer.host(LocalService("default", functions, "manager"))
+    world.hub.manager = peer
+    yield peer
+    await peer.close()
+
+
+async def ask(world: Any, client: Any, method: str, *args: Any, **extra: Any) -> None:
+    main = {"type": "method", "from": client.address, "to": "*/manager-x", "method": f"services.{method}",
+            "session": "S"}  # fmt: skip
+    world.send(client, main, {"args": list(args), "promise": "*", "t": 15.0, **extra})
+
+
+async def answer_on(link: Any) -> dict[str, Any]:
+    async with asyncio.timeout(3):
+        while not link.frames:
+            await asyncio.sleep(0)
+    found: dict[str, Any] = link.frames.pop(0)
+    return found
+
+
+async def test_functions_are_called_and_answered_from_the_managers_own_address(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "default.echo", {"x": b"1"})
+    answer = await answer_on(la)
+    assert (answer["from"], answer["method"], answer["parent"]) == ("*/manager-x", "S.resolve", "S")
+    assert answer["args"] == [{"x": b"1"}]
+
+
+@pytest.mark.spec("wire-16.4", "core-R8")
+async def test_the_context_comes_from_the_connection_never_from_the_frame(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    forged = {"user": {"id": "root"}, "ws": "other", "from": "other/x"}
+    await ask(world, a, "default.whoami", {"context": forged}, with_kwargs=True)
+    assert (await answer_on(la))["args"] == [f"w/a {a.user.id}"]
+
+
+@pytest.mark.spec("wire-16.4", "wire-50")
+@pytest.mark.parametrize("place", ["main", "extra"])
+async def test_a_forged_context_in_a_chunked_message_is_refused_or_ignored(
+    world: Any, manager: Any, place: str
+) -> None:
+    a, la = world.join("a")
+    root = {"user": {"id": "root", "roles": ["admin"]}, "ws": "other"}
+    main = {"type": "method", "from": "*/manager-x", "to": "*/manager-x", "session": "T",
+            "method": "services.default.whoami"}  # fmt: skip
+    extra: dict[str, Any] = {"args": [], "promise": "*"}
+    (main if place == "main" else extra)["ctx"] = root
+    message = msgpack.packb(main) + msgpack.packb(extra)
+    await ask(world, a, "built-in.message_cache.create", "k", False)
+    await ask(world, a, "built-in.message_cache.set", "k", 0, message, False)
+    await ask(world, a, "built-in.message_cache.process", "k", False)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    values = [frame["args"][0] for frame in la.frames if frame["method"].startswith("T.")]
+    assert values in ([], [f"w/a {a.user.id}"])
+
+
+@pytest.mark.spec("wire-16.12", "core-11.1.12")
+async def test_a_fault_of_the_server_shows_no_path_and_no_traceback(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "default.fail")
+    error = (await answer_on(la))["args"][0]
+    assert error["_rvalue"].startswith("ServerFault: ")
+    assert "/srv" not in str(error)
+    assert "Traceback" not in str(error)
+
+
+async def test_the_declared_level_is_checked(world: Any, manager: Any) -> None:
+    a, la = world.join("a", level=Level.READ)
+    await ask(world, a, "default.guarded", 1)
+    assert "Permission denied for workspace w" in (await answer_on(la))["args"][0]["_rvalue"]
+
+
+@pytest.mark.parametrize(("args", "phrase"), [((1, 2, 3), "too many"), ((), "missing")])
+async def test_arguments_that_do_not_fit_are_named(world: Any, manager: Any, args: Any, phrase: str) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "default.echo", *args)
+    text = (await answer_on(la))["args"][0]["_rvalue"]
+    assert text.startswith("TypeError: echo: ")
+    assert phrase in text
+
+
+async def test_a_busy_function_says_so_after_a_moment_and_a_quick_one_does_not(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "default.slow")
+    assert (await answer_on(la))["method"] == "S.heartbeat"
+    assert (await answer_on(la))["args"] == ["done"]
+
+
+async def test_functions_in_arguments_get_an_absolute_target(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    callback = {"_rtype": "method", "_rtarget": "a", "_rmethod": "x.y"}
+    await ask(world, a, "default.echo", [{"deep": callback}])
+    assert (await answer_on(la))["args"] == [[{"deep": {**callback, "_rtarget": "w/a"}}]]
+
+
+async def test_explicit_promises_are_answered_by_name(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    promise = {name: {"_rtype": "method", "_rmethod": f"P.{name}"} for name in ("resolve", "reject", "heartbeat")}
+    await ask(world, a, "built-in.ping", "ping", promise={**promise, "interval": 3.0})
+    answer = await answer_on(la)
+    assert (answer["method"], answer["args"]) == ("P.resolve", ["pong"])
+
+
+async def test_the_service_description_names_every_function(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "built-in.get_service", "default")
+    service = (await answer_on(la))["args"][0]
+    assert service["echo"]["_rmethod"] == "services.default.echo"
+    assert service["echo"]["_rtarget"] == "*/manager-x"
+
+
+@pytest.mark.spec("wire-26")
+async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    data = bytes(range(256)) * 4096
+    await ask(world, a, "built-in.message_cache.create", "k", False)
+    call = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": "services.default.echo", "session": "T"}
+    message = msgpack.packb(call) + msgpack.packb({"args": [data], "promise": "*"})
+    for index in range(0, len(message), 262_144):
+        await ask(world, a, "built-in.message_cache.set", "k", index // 262_144, message[index : index + 262_144])
+    await ask(world, a, "built-in.message_cache.process", "k")
+    parts: dict[int, bytes] = {}
+    async with asyncio.timeout(5):
+        while True:
+            frame = await answer_on(la)
+            if not str(frame["method"]).startswith("services.built-in.message_cache."):
+                continue
+            if frame["method"].endswith(".set"):
+                parts[frame["args"][1]] = frame["args"][2]
+                assert len(frame["args"][2]) <= 262_144
+            world.answer(a, "*/manager-x", frame["session"])
+            if frame["method"].endswith(".process"):
+                break
+    unpacker = msgpack.Unpacker(max_buffer_size=0)
+    unpacker.feed(b"".join(parts[index] for index in range(len(parts))))
+    assert unpacker.unpack()["method"] == "T.resolve"
+    assert unpacker.unpack()["args"] == [data]
+
+
+async def test_calls_to_clients_return_answers_and_errors(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    task = asyncio.ensure_future(manager.call("w/a", "services.s.f", [1], {"k": 2}))
+    call = await answer_on(la)
+    assert (call["from"], call["user"]["id"], call["args"]) == ("*/manager-x", "root", [1, {"k": 2}])
+    world.answer(a, "*/manager-x", call["session"])
+    assert await task == 2
+    task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+    call = await answer_on(la)
+    main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.reject"}
+    world.send(a, main, {"args": [{"_rtype": "error", "_rvalue": "ValueError: bad", "_rtrace": ""}]})
+    with pytest.raises(CallFailed, match="ValueError: bad"):
+        await task
+    assert not a.pending
+
+
+async def test_nobody_else_may_answer_a_call_of_the_server(world: Any, manager: Any) -> None:
+    _, la = world.join("a")
+    x, _ = world.join("x", "other")
+    task = asyncio.ensure_future(manager.call("w/a", "services.s.f", timeout_s=0.3))
+    call = await answer_on(la)
+    world.answer(x, "*/manager-x", call["session"])
+    with pytest.raises(CallTimedOut):
+        await task
+
+
+async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: Any, manager: Any) -> None:
+    with pytest.raises(NotDelivered):
+        await manager.call("w/nobody", "services.s.f")
+    a, la = world.join("a")
+    task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+    await answer_on(la)
+    world.hub.end(a, "test")
+    with pytest.raises(OutcomeUnknown):
+        await task
+
+
+async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: Any) -> None:
+    peer = LocalPeer(world.hub, "", "http-x", "http://h")
+    world.hub.inner_peers["http-x"] = peer
+    a, la = world.join("a")
+    user = anonymous_user()
+    context = Context(user, "other")
+    task = asyncio.ensure_future(peer.call("w/a", "services.s.f", context=context))
+    call = await answer_on(la)
+    assert (call["from"], call["ws"], call["user"]["id"]) == ("other/http-x", "other", user.id)
+    world.answer(a, "other/http-x", call["session"])
+    assert await task == 2
+
+
+async def test_generators_are_pulled_item_by_item_and_closed_early(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    value = {"_rtype": "generator", "_rtarget": "w/a", "_rmethod": "g.next", "_rclose_method": "g.close"}
+    items = manager.iterate(value)
+    step = asyncio.ensure_future(anext(items))
+    call = await answer_on(la)
+    assert call["method"] == "g.next"
+    world.answer(a, "*/manager-x", call["session"])
+    assert await step == 2
+    closing = asyncio.ensure_future(items.aclose())
+    call = await answer_on(la)
+    assert call["method"] == "g.close"
+    world.answer(a, "*/manager-x", call["session"])
+    await closing
