@@ -1,0 +1,148 @@
+"""Engines: from a database URI to connections that keep our promises about durability."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, InvalidRequest
+
+WRITES = "hypha_writes"
+BUSY_TIMEOUT_S = 5.0
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_JSON: Mapping[str, Any] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
+MEMORY_URI = "sqlite+aiosqlite:///:memory:"
+
+
+def parse_uri(uri: str) -> URL:
+    """Read a database URI and choose its driver.
+
+    Raises:
+        ConfigurationError: not a URI, or of a database that isn't supported. The text never
+            repeats the URI, which may hold a password.
+    """
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "The database URI cannot be read: use sqlite+aiosqlite:///<path> or "
+            "postgresql+asyncpg://<user>:<password>@<host>/<name>."
+        ) from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ConfigurationError(
+            f"The database '{url.drivername}' is not supported: use sqlite+aiosqlite:///<path> or "
+            "postgresql+asyncpg://<user>:<password>@<host>/<name>."
+        )
+    return url.set(drivername=driver)
+
+
+def is_memory(url: URL) -> bool:
+    """True for a SQLite database that lives in memory."""
+    return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
+
+
+def make_engine(url: URL) -> AsyncEngine:
+    """Make an engine; nothing is opened yet.
+
+    SQLite: WAL, every commit flushed to disk, foreign keys on, and transactions begun by ourselves
+    (the driver's own habit leaves table changes outside of them).
+
+    Raises:
+        ConfigurationError: the driver of the database isn't installed.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url)
+    try:
+        return create_async_engine(
+            url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10, **_JSON
+        )
+    except (ImportError, NoSuchModuleError):
+        raise ConfigurationError(
+            "PostgreSQL needs its driver, which is not installed: pip install 'hypha-server[postgres]'."
+        ) from None
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_S}, **_JSON}
+    if is_memory(url):
+        options["poolclass"] = StaticPool
+    else:
+        options |= {"pool_size": 4, "max_overflow": 0, "pool_timeout": 30}
+        folder = Path(url.database or "").parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"The folder of the database does not exist: {folder}")
+    engine = create_async_engine(url, **options)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once where something is written; a read needs no transaction."""
+    if connection.get_execution_options().get(WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def translated(error: BaseException) -> HyphaError:
+    """The error that users see for a fault of the database: no SQL, no path, no password."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    text = str(cause).lower()
+    if isinstance(error, DataError | UnicodeError) or any(word in text for word in _BAD_TEXT):
+        return InvalidRequest("The value cannot be stored: it holds characters that no database takes.")
+    if isinstance(error, PoolTimeout):
+        return BackendUnavailable(_FAULTS[0][1])
+    for words, sentence in _FAULTS:
+        if any(word in text for word in words):
+            return BackendUnavailable(sentence)
+    if isinstance(cause, sqlite3.Error):
+        return BackendUnavailable("The database file cannot be opened: tell the operator.")
+    return BackendUnavailable("The database does not answer: nothing was changed, please try again.")
+
+
+_BAD_TEXT = ("invalid byte sequence", "\\u0000", "codec can't encode")
+_FAULTS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("locked", "busy"), "The database is busy: nothing was changed, please try again."),
+    (("readonly", "read-only"), "The database is read-only: nothing was changed, tell the operator."),
+    (("full", "no space"), "The disk of the database is full: nothing was changed, tell the operator."),
+    (
+        ("disk i/o", "malformed", "not a database"),
+        "The database file cannot be read or written: tell the operator.",
+    ),
+    (
+        ("no such table", "does not exist"),
+        "The database, or a table of this server in it, is missing: tell the operator.",
+    ),
+)

@@ -1,0 +1,135 @@
+"""All tables, declared once; migrations bring older databases to this shape.
+
+Every table is declared here, also those of features, so that a new database can be made in one
+step. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Float, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The metadata of the whole database."""
+
+
+class Workspace(Base):
+    """One workspace; owners, environment, bookmarks and types are rows of their own."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text)
+    persistent: Mapped[bool]
+    read_only: Mapped[bool]
+    icon: Mapped[str | None] = mapped_column(Text)
+    covers: Mapped[Any] = mapped_column(Json, nullable=True)
+    docs: Mapped[Any] = mapped_column(Json, nullable=True)
+    config: Mapped[Any] = mapped_column(Json, nullable=True)
+    created_by: Mapped[str | None] = mapped_column(String(320), index=True)
+    created_at: Mapped[float] = mapped_column(Float)
+
+
+def _of_workspace() -> Mapped[str]:
+    return mapped_column(
+        String(128), ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True, nullable=False
+    )
+
+
+class WorkspaceOwner(Base):
+    """An owner of a workspace: a user id or an e-mail address; `folded` compares e-mails."""
+
+    __tablename__ = "workspace_owners"
+
+    workspace: Mapped[str] = _of_workspace()
+    position: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(320), index=True)
+    folded: Mapped[str] = mapped_column(String(320), index=True)
+
+
+class EnvironmentVariable(Base):
+    """One variable of a workspace; the value is sealed."""
+
+    __tablename__ = "workspace_environment"
+
+    workspace: Mapped[str] = _of_workspace()
+    key: Mapped[str] = mapped_column(String(256), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class BookmarkRow(Base):
+    """One bookmark of a user's own workspace."""
+
+    __tablename__ = "bookmarks"
+
+    workspace: Mapped[str] = _of_workspace()
+    bookmark_type: Mapped[str] = mapped_column(String(32), primary_key=True)
+    id: Mapped[str] = mapped_column(String(512), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text)
+    config: Mapped[Any] = mapped_column(Json, nullable=True)
+    created_at: Mapped[float] = mapped_column(Float)
+
+
+class ServiceTypeRow(Base):
+    """One service type of a workspace."""
+
+    __tablename__ = "service_types"
+
+    workspace: Mapped[str] = _of_workspace()
+    id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    definition: Mapped[Any] = mapped_column(Json, nullable=True)
+    description: Mapped[str] = mapped_column(Text)
+    config: Mapped[Any] = mapped_column(Json, nullable=True)
+    docs: Mapped[Any] = mapped_column(Json, nullable=True)
+    created_at: Mapped[float] = mapped_column(Float)
+
+
+class Event(Base):
+    """One entry of the event log."""
+
+    __tablename__ = "event_logs"
+    __table_args__ = (Index("ix_event_logs_lookup", "workspace", "user_id", "event_type", "timestamp"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace: Mapped[str] = mapped_column(String(128), ForeignKey("workspaces.id", ondelete="CASCADE"))
+    user_id: Mapped[str] = mapped_column(String(320))
+    event_type: Mapped[str] = mapped_column(String(256))
+    timestamp: Mapped[float] = mapped_column(Float)
+    data: Mapped[Any] = mapped_column(Json, nullable=True)
+
+
+class RevokedToken(Base):
+    """The fingerprint of a revoked token, kept until the token would have expired."""
+
+    __tablename__ = "revoked_tokens"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[float] = mapped_column(Float)
+
+
+class Subscription(Base):
+    """What one client listens to; outlives a restart of the server, not the client."""
+
+    __tablename__ = "subscriptions"
+
+    workspace: Mapped[str] = mapped_column(String(128), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    names: Mapped[Any] = mapped_column(Json)
+
+
+class Fact(Base):
+    """A fact about the whole deployment, such as its manager id."""
+
+    __tablename__ = "facts"
+
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,51 @@
+"""What all repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.store.models import Base
+
+
+class Connections(Protocol):
+    """Where a repository gets its connections from."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection to read from."""
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection inside a transaction."""
+
+
+class Repository:
+    """One kind of record; every method is one round trip or one transaction."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+
+def insert(connection: AsyncConnection, model: type[Base]) -> Any:
+    """An INSERT that can say what to do on conflict, for the dialect of the connection."""
+    module: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return module.insert(model)
+
+
+async def upsert(
+    connection: AsyncConnection, model: type[Base], values: Mapping[str, Any], keys: Sequence[str]
+) -> None:
+    """Insert a row, or set the given fields of the one that has the same keys."""
+    statement = insert(connection, model).values(**values)
+    changes = {name: statement.excluded[name] for name in values if name not in keys}
+    await connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changes))
+
+
+async def insert_if_absent(connection: AsyncConnection, model: type[Base], values: Mapping[str, Any]) -> bool:
+    """Insert a row unless its key is taken; True if it was inserted."""
+    statement = insert(connection, model).values(**values).on_conflict_do_nothing()
+    result = await connection.execute(statement)
+    return bool(result.rowcount == 1)

@@ -1,0 +1,66 @@
+"""The shape of the database: made in one step when new, migrated when old.
+
+Alembic takes a third of a second to import, so it is only loaded when there is something to migrate.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from hypha.errors import ConfigurationError
+from hypha.store.models import Base
+
+HEAD = "0001"
+"""The newest revision in `migrations/versions`; a test compares the two."""
+
+_VERSION_TABLE = "alembic_version"
+_LOCK_NUMBER = 0x48797068  # "Hyph"
+
+
+def prepare(connection: Connection) -> None:
+    """Bring the database to the newest shape, inside the caller's transaction.
+
+    Two servers that start at once wait for each other: SQLite by its write lock, PostgreSQL by an
+    advisory lock that ends with the transaction.
+
+    Raises:
+        ConfigurationError: the database was written by a newer version of the server.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
+    current = revision(connection)
+    if current is None and not inspect(connection).has_table("workspaces"):
+        Base.metadata.create_all(connection)
+        connection.execute(
+            text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        )
+        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
+    elif current != HEAD:
+        _migrate(connection, current)
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision that the database has, or None."""
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()
+    return str(found) if found is not None else None
+
+
+def _migrate(connection: Connection, current: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise ConfigurationError(
+            f"The database has revision {current}, which this version of the server does not know: "
+            "it was written by a newer version. Start that version, or use another database."
+        )
+    command.upgrade(config, "head")

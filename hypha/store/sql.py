@@ -1,0 +1,116 @@
+"""The store: one database, its repositories, and the rules for reading and writing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Self
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hypha.errors import HyphaError
+from hypha.store import engines, schema
+from hypha.store.bookmarks import Bookmarks
+from hypha.store.environment import Environment
+from hypha.store.events import Events
+from hypha.store.facts import Facts
+from hypha.store.service_types import ServiceTypes
+from hypha.store.subscriptions import Subscriptions
+from hypha.store.tokens import RevokedTokens
+from hypha.store.workspaces import Workspaces
+
+
+class Store:
+    """Records that last.
+
+    A write is acknowledged when its transaction is on disk. On SQLite writers queue here, so that
+    they don't wait for each other inside the database; on PostgreSQL they run side by side.
+
+    Args:
+        uri: `sqlite+aiosqlite:///<path>`, `postgresql+asyncpg://…`, or `:memory:`.
+
+    Raises:
+        ConfigurationError: from the constructor, for a URI or driver that cannot be used.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._url = engines.parse_uri(engines.MEMORY_URI if uri == ":memory:" else uri)
+        self.is_memory = engines.is_memory(self._url)
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine: AsyncEngine = engines.make_engine(self._url)
+        self._writer = self._engine.execution_options(**{engines.WRITES: True})
+        self._writing = asyncio.Lock()
+        self.workspaces = Workspaces(self)
+        self.environment = Environment(self)
+        self.bookmarks = Bookmarks(self)
+        self.service_types = ServiceTypes(self)
+        self.events = Events(self)
+        self.revoked_tokens = RevokedTokens(self)
+        self.subscriptions = Subscriptions(self)
+        self.facts = Facts(self)
+
+    async def open(self) -> Self:
+        """Connect and bring the database to the newest shape.
+
+        Raises:
+            ConfigurationError: the database was written by a newer version.
+            BackendUnavailable: it cannot be reached or written.
+        """
+        try:
+            async with self.writing() as connection:
+                await connection.run_sync(schema.prepare)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Close all connections; what was acknowledged is on disk already."""
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from.
+
+        Raises:
+            BackendUnavailable: for every fault of the database.
+        """
+        async with self._writing if self.is_memory else contextlib.nullcontext(), _translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection inside a transaction that is committed, and flushed, at the end.
+
+        Raises:
+            BackendUnavailable: for every fault of the database; nothing was changed.
+            IntegrityError: a key is taken; for the repositories, which know what that means.
+        """
+        async with self._writing if self._is_sqlite else contextlib.nullcontext(), _translated():
+            async with self._writer.begin() as connection:
+                yield connection
+
+    async def check(self) -> None:
+        """Raise BackendUnavailable unless the database answers; for the readiness page."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@contextlib.asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (IntegrityError, HyphaError):
+        raise
+    except (SQLAlchemyError, OSError, UnicodeError) as error:
+        raise engines.translated(error) from error

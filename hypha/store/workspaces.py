@@ -1,0 +1,189 @@
+"""Workspaces in the database: fields are written one by one, never as a whole record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.errors import AlreadyExists
+from hypha.store.models import Subscription, Workspace, WorkspaceOwner
+from hypha.store.records import WorkspaceRecord
+from hypha.store.repository import Repository, insert_if_absent
+
+MATCHABLE = ("id", "name", "description", "persistent", "read_only")
+_FIELDS = frozenset(("name", "description", "persistent", "read_only", "icon", "covers", "docs", "config"))
+
+
+async def ensure(connection: AsyncConnection, record: WorkspaceRecord) -> None:
+    """Write a workspace that so far lived in memory, if it isn't there; in the caller's transaction."""
+    if await insert_if_absent(connection, Workspace, _values(record)):
+        await _write_owners(connection, record)
+
+
+def _values(record: WorkspaceRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "description": record.description,
+        "persistent": record.persistent,
+        "read_only": record.read_only,
+        "icon": record.icon,
+        "covers": record.covers,
+        "docs": record.docs,
+        "config": dict(record.config),
+        "created_by": record.created_by,
+        "created_at": record.created_at,
+    }
+
+
+async def _write_owners(connection: AsyncConnection, record: WorkspaceRecord) -> None:
+    rows = [
+        {"workspace": record.id, "position": position, "owner": owner, "folded": owner.casefold()}
+        for position, owner in enumerate(record.owners)
+    ]
+    if rows:
+        await connection.execute(WorkspaceOwner.__table__.insert(), rows)  # type: ignore[attr-defined]
+
+
+class Workspaces(Repository):
+    """The workspaces that last."""
+
+    async def get(self, workspace: str) -> WorkspaceRecord | None:
+        """The record of a workspace, or None."""
+        async with self._connections.reading() as connection:
+            found = await _records(connection, Workspace.id == workspace)
+        return found[0] if found else None
+
+    async def ensure(self, record: WorkspaceRecord) -> None:
+        """Write a workspace unless it is there."""
+        async with self._connections.writing() as connection:
+            await ensure(connection, record)
+
+    async def create(self, record: WorkspaceRecord, *, quota: int | None = None) -> int | None:
+        """Write a new workspace; return the count that its creator has already if over `quota`.
+
+        Counting and writing are one transaction, so that a race cannot pass the quota on SQLite.
+
+        Raises:
+            AlreadyExists: the id is taken.
+        """
+        try:
+            async with self._connections.writing() as connection:
+                if quota is not None and record.created_by is not None:
+                    owned = await _count_created(connection, record.created_by)
+                    if owned >= quota:
+                        return owned
+                await connection.execute(Workspace.__table__.insert(), _values(record))  # type: ignore[attr-defined]
+                await _write_owners(connection, record)
+        except IntegrityError:
+            raise AlreadyExists(f"Workspace already exists: {record.id}") from None
+        return None
+
+    async def update(
+        self, workspace: str, fields: Mapping[str, Any], owners: Sequence[str] | None = None
+    ) -> bool:
+        """Set some fields of a workspace; False if there is none of that id."""
+        unknown = set(fields) - _FIELDS
+        if unknown:
+            raise ValueError(f"unknown fields: {sorted(unknown)}")
+        async with self._connections.writing() as connection:
+            if fields:
+                statement = update(Workspace).where(Workspace.id == workspace).values(**fields)
+                if (await connection.execute(statement)).rowcount == 0:
+                    return False
+            if owners is not None:
+                await connection.execute(delete(WorkspaceOwner).where(WorkspaceOwner.workspace == workspace))
+                await _write_owners(connection, WorkspaceRecord(workspace, owners=tuple(owners)))
+        return True
+
+    async def delete(self, workspaces: Iterable[str]) -> None:
+        """Delete workspaces with everything set in them."""
+        ids = list(workspaces)
+        if not ids:
+            return
+        async with self._connections.writing() as connection:
+            await connection.execute(delete(Subscription).where(Subscription.workspace.in_(ids)))
+            await connection.execute(delete(Workspace).where(Workspace.id.in_(ids)))
+
+    async def temporary(self) -> list[str]:
+        """Ids of the workspaces that are stored but not persistent."""
+        async with self._connections.reading() as connection:
+            rows = await connection.execute(select(Workspace.id).where(Workspace.persistent.is_(False)))
+            return list(rows.scalars())
+
+    async def list(
+        self,
+        *,
+        owners: Sequence[str] | None,
+        ids: Sequence[str] = (),
+        match: Mapping[str, Any] | None = None,
+        offset: int = 0,
+        limit: int = 256,
+    ) -> list[WorkspaceRecord]:
+        """Workspaces in the order of their ids.
+
+        Args:
+            owners: only those of one of these owners (user id, e-mail), or named in `ids`;
+                None: all.
+            match: values that fields must have; `owners` names one owner that must be among them.
+        """
+        wanted: list[ColumnElement[bool]] = []
+        if owners is not None:
+            folded = [owner.casefold() for owner in owners if "@" in owner]
+            owned = select(WorkspaceOwner.workspace).where(
+                or_(
+                    WorkspaceOwner.owner.in_(owners), WorkspaceOwner.folded.in_(folded) if folded else false()
+                )
+            )
+            wanted.append(or_(Workspace.id.in_(owned), Workspace.id.in_(list(ids))))
+        for name, value in (match or {}).items():
+            wanted.append(_matches(name, value))
+        async with self._connections.reading() as connection:
+            return await _records(connection, and_(True, *wanted), offset=offset, limit=limit)
+
+
+def _matches(name: str, value: Any) -> ColumnElement[bool]:
+    if name == "owners":
+        names = value if isinstance(value, list | tuple) else [value]
+        having = [
+            select(WorkspaceOwner.workspace).where(WorkspaceOwner.owner == str(owner)) for owner in names
+        ]
+        return and_(True, *(Workspace.id.in_(one) for one in having))
+    column: ColumnElement[Any] = getattr(Workspace, name)
+    if name in ("persistent", "read_only"):
+        return column.is_(bool(value))
+    return column == str(value)
+
+
+async def _records(
+    connection: AsyncConnection, where: ColumnElement[bool], *, offset: int = 0, limit: int = 1
+) -> list[WorkspaceRecord]:
+    statement = select(Workspace.__table__).where(where).order_by(Workspace.id).offset(offset).limit(limit)
+    rows = (await connection.execute(statement)).mappings().all()
+    if not rows:
+        return []
+    owners: dict[str, list[str]] = {row["id"]: [] for row in rows}
+    query = (
+        select(WorkspaceOwner.workspace, WorkspaceOwner.owner)
+        .where(WorkspaceOwner.workspace.in_(owners))
+        .order_by(WorkspaceOwner.workspace, WorkspaceOwner.position)
+    )
+    for workspace, owner in await connection.execute(query):
+        owners[workspace].append(owner)
+    return [
+        WorkspaceRecord(**{**row, "config": row["config"] or {}, "owners": tuple(owners[row["id"]])})
+        for row in rows
+    ]
+
+
+async def _count_created(connection: AsyncConnection, creator: str) -> int:
+    statement = (
+        select(func.count())
+        .select_from(Workspace)
+        .where(Workspace.created_by == creator, ~Workspace.id.startswith("ws-user-", autoescape=True))
+    )
+    return int((await connection.execute(statement)).scalar_one())

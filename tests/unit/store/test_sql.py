@@ -1,0 +1,163 @@
+"""Opening, durability, faults: DESIGN 7."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
+from hypha.store import Store, WorkspaceRecord, engines
+
+LAB = WorkspaceRecord("lab", owners=("o",))
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("mysql://u:hidden@h/d", "'mysql' is not supported"),
+        ("no uri", "cannot be read"),
+        ("", "cannot be read"),
+        ("sqlite:////no/such/folder/x.db", "folder of the database does not exist"),
+    ],
+)
+def test_unusable_uris_are_refused_in_one_sentence(uri: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        Store(uri)
+    assert "hidden" not in str(caught.value)
+
+
+def test_postgres_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'hypha-server\[postgres\]'"):
+        Store("postgresql://u@h/d")
+
+
+async def test_sqlite_keeps_the_promised_settings(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path}/x.db") as store, store.reading() as connection:
+        found = [
+            (await connection.execute(text(f"PRAGMA {name}"))).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+    assert found == ["wal", 2, 1, 5000]
+
+
+async def test_what_was_acknowledged_is_there_after_reopening(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.db"
+    async with Store(uri) as store:
+        await store.environment.set(LAB, "K", b"v")
+    async with Store(uri) as store:
+        assert await store.environment.get("lab", "K") == b"v"
+
+
+async def test_an_acknowledged_write_survives_the_death_of_the_process(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, sys\n"
+        "from hypha.store import Store, WorkspaceRecord\n"
+        "async def main():\n"
+        "    store = await Store(sys.argv[1]).open()\n"
+        "    await store.environment.set(WorkspaceRecord('lab'), 'K', b'v')\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    uri = f"sqlite:///{tmp_path}/x.db"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, uri)
+    assert await process.wait() == 9
+    async with Store(uri) as store:
+        assert await store.environment.get("lab", "K") == b"v"
+
+
+async def test_a_failed_transaction_changes_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        async with store.writing() as connection:
+            await connection.execute(text("INSERT INTO facts VALUES ('k', 'v')"))
+            raise RuntimeError("stop")
+    assert await store.facts.get("k") is None
+
+
+async def test_a_locked_database_gives_a_helpful_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.01)
+    path = tmp_path / "x.db"
+    async with Store(f"sqlite:///{path}") as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendUnavailable, match=r"busy.*try again"):
+            await store.facts.set("k", "v")
+        assert await store.facts.get("k") is None  # readers are not disturbed
+        other.close()
+        await store.facts.set("k", "v")
+
+
+async def test_a_read_only_database_gives_a_helpful_error(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path}/x.db") as store:
+        async with store.reading() as connection:
+            await connection.execute(text("PRAGMA query_only=ON"))
+            with pytest.raises(BackendUnavailable, match="read-only") as caught:
+                async with store.writing() as writer:
+                    await writer.execute(text("PRAGMA query_only=ON"))
+                    await writer.execute(text("INSERT INTO facts VALUES ('secret', 'v')"))
+    assert "INSERT" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "full"),
+        (sqlite3.OperationalError("disk I/O error"), "cannot be read"),
+        (sqlite3.DatabaseError("file is not a database"), "cannot be read"),
+        (sqlite3.OperationalError("unable to open database file /x/y"), "cannot be opened"),
+        (sqlite3.OperationalError("no such table: events"), "missing"),
+        (ConnectionRefusedError(111, "refused"), "does not answer"),
+    ],
+)
+def test_faults_are_told_without_details(fault: Exception, words: str) -> None:
+    error = engines.translated(fault)
+    assert isinstance(error, BackendUnavailable)
+    assert words in str(error) and "/x/y" not in str(error)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(BackendUnavailable, match="cannot be read"):
+        await Store(f"sqlite:///{path}").open()
+
+
+async def test_text_that_no_database_takes_is_the_callers_mistake(store: Store) -> None:
+    with pytest.raises(InvalidRequest):
+        await store.facts.set("k", "\ud800")
+
+
+async def test_readers_and_writers_run_side_by_side(store: Store) -> None:
+    async def write(number: int) -> None:
+        await store.facts.set(f"k{number}", "v")
+
+    async def read() -> None:
+        await store.check()
+
+    await asyncio.gather(*(write(n) for n in range(20)), *(read() for _ in range(20)))
+    assert [await store.facts.get(f"k{n}") for n in range(20)] == ["v"] * 20
+
+
+async def test_closing_releases_the_file(tmp_path: Path) -> None:
+    store = await Store(f"sqlite:///{tmp_path}/x.db").open()
+    await store.check()
+    assert open_files(tmp_path)
+    await store.close()
+    assert not open_files(tmp_path)
+
+
+def open_files(folder: Path) -> list[str]:
+    """Which files of a folder this process holds open."""
+    handles = Path("/proc/self/fd")
+    if not handles.is_dir():
+        pytest.skip("needs /proc")
+    targets = [os.readlink(handle) for handle in handles.iterdir() if handle.exists()]
+    return [target for target in targets if target.startswith(str(folder))]
