@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 COMPRESS_FROM_BYTES = 500
 GZIP_LEVEL = 4
 MAX_SHOWN_PATH = 200
+# the HTTP stream transport has back-pressure of its own, as the WebSocket has
+UNLIMITED_PATHS = frozenset({"/rpc"})
 _CODINGS = (b"gzip", b"zstd", b"br", b"*")
 
 
@@ -115,7 +117,7 @@ class HttpApplication(Starlette):
             path: str | None = scope["hypha.path"]
             if path is None or _is_odd(path):
                 raise _not_found(scope["path"])
-            if self._limits is not None:
+            if self._limits is not None and path not in UNLIMITED_PATHS:
                 await self._check_limits(scope)
             address = self._function_address(path)
             if address is not None:

@@ -33,8 +33,7 @@ from hypha.hub.local_service import LocalService
 from hypha.web.errors import ErrorAnswer, error_answer
 
 MANAGER_NAMES = frozenset({"ws", "~"})
-_READING = frozenset({"GET", "HEAD"})
-_ALLOWED = "GET, HEAD, POST"
+_ALLOWED = "GET, POST"
 
 
 def schema_at(schema: Any, path: list[str]) -> Any:
@@ -64,8 +63,7 @@ class FunctionCalls:
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, address: tuple[str, str, str]
     ) -> None:
         """Answer one request for a function at (workspace, service, function)."""
-        method = scope["method"]
-        if method not in _READING and method != "POST":
+        if scope["method"] not in ("GET", "POST"):
             await _send_answer(send, _not_allowed(scope))
             return
         try:
@@ -166,7 +164,7 @@ class FunctionCalls:
         pairs: list[tuple[str, str]],
         schema: Mapping[str, Any] | None,
     ) -> Arguments:
-        if scope["method"] in _READING:
+        if scope["method"] == "GET":
             return [], query_arguments(pairs, schema)
         headers = scope["hypha.headers"]
         body = await read_body(receive, headers, self._services.max_body_bytes)

@@ -94,7 +94,7 @@ async def test_a_provider_that_left_is_told_as_such(server: FakeServer) -> None:
 
 async def test_other_methods_are_refused(server: FakeServer) -> None:
     async with client_of(server) as http:
-        for method in ("PUT", "DELETE", "PATCH"):
+        for method in ("PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
             answer = await http.request(method, f"{BASE}/add")
             assert answer.status_code == 405
             assert "GET" in answer.headers["allow"]
