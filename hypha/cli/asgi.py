@@ -17,7 +17,7 @@ class EnvironmentApplication:
     """Reads the settings when it is made, builds the server when it is first used.
 
     Raises:
-        ConfigurationError: uvicorn's flags contradict the environment.
+        ValueError: uvicorn's flags contradict the environment.
     """
 
     def __init__(self) -> None:

@@ -6,8 +6,7 @@ import os
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
-
-from hypha.errors import ConfigurationError
+from typing import NoReturn
 
 
 def load_env_file() -> None:
@@ -28,7 +27,7 @@ def adopt_uvicorn_flags(
     """Under `uvicorn hypha.server:app`, copy its `--host` and `--port` into `HYPHA_HOST`/`HYPHA_PORT`.
 
     Raises:
-        ConfigurationError: a variable names another value, or several workers are asked for.
+        ValueError: a variable names another value, or several workers are asked for.
     """
     argv = sys.argv if argv is None else argv
     environment = os.environ if environment is None else environment
@@ -41,7 +40,7 @@ def adopt_uvicorn_flags(
             continue
         present = environment.get(variable)
         if present and present != given:
-            raise ConfigurationError(
+            raise ValueError(
                 f"uvicorn is given --{name} {given} but {variable} is {present}: let them agree, or unset it"
             )
         environment[variable] = given
@@ -65,13 +64,17 @@ def _flag_value(argv: Sequence[str], flag: str) -> str | None:
     return value
 
 
-def _refuse_workers() -> None:
+def _refuse_workers() -> NoReturn:
     """End uvicorn's supervisor too: it would start refused workers again for ever."""
     import multiprocessing
     import signal
 
     sentence = "--workers above 1 needs Redis, which is not active in this version: start with one worker"
-    if multiprocessing.parent_process() is not None:
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        raise ValueError(sentence)
+    if multiprocessing.current_process().name.endswith("-1"):
         print(f"hypha: {sentence}", file=sys.stderr, flush=True)
-        os.kill(os.getppid(), signal.SIGTERM)
-    raise ConfigurationError(sentence)
+        if supervisor.pid and supervisor.pid == os.getppid():
+            os.kill(supervisor.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # SIGTERM would end with 0
+    raise SystemExit(1)

@@ -1,0 +1,84 @@
+"""The data folder: secrets, identity, lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hypha.datafolder import DataFolder
+from hypha.errors import ConfigurationError
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_everything_in_it_is_private(tmp_path: Path) -> None:
+    folder = DataFolder.open(str(tmp_path / "deep" / "data"))
+    assert folder.path is not None
+    folder.secret("jwt")
+    folder.manager_id()
+    assert mode(folder.path) == 0o700 and mode(folder.path / "secrets") == 0o700
+    assert mode(folder.path / "secrets" / "jwt") == 0o600
+    folder.close()
+
+
+def test_secrets_and_identity_stay_the_same(tmp_path: Path) -> None:
+    first = DataFolder.open(str(tmp_path / "data"))
+    kept = (first.secret("jwt"), first.secret("encryption"), first.manager_id())
+    assert len(set(kept)) == 3 and len(kept[0]) >= 32
+    first.close()
+    second = DataFolder.open(str(tmp_path / "data"))
+    assert (second.secret("jwt"), second.secret("encryption"), second.manager_id()) == kept
+    second.close()
+
+
+def test_a_second_server_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+    first = DataFolder.open(str(tmp_path), "http://127.0.0.1:9527")
+    code = (
+        "import sys\nfrom hypha.datafolder import DataFolder\nfrom hypha.errors import ConfigurationError\n"
+        f"try: DataFolder.open({str(tmp_path)!r})\nexcept ConfigurationError as error: sys.exit(str(error))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"http://127.0.0.1:9527 (process {os.getpid()})" in done.stderr
+    first.close()
+    DataFolder.open(str(tmp_path)).close()
+
+
+def test_in_memory_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = DataFolder.open(":memory:")
+    assert folder.keeps_nothing and "nothing is kept" in folder.shown
+    assert folder.secret("jwt") == folder.secret("jwt") != DataFolder.open(":memory:").secret("jwt")
+    assert folder.manager_id() == folder.manager_id()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unusable_place_gives_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"cannot be used \(.*\): choose another with --data-dir"):
+        DataFolder.open(str(tmp_path / "file" / "data"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1}', '{"version": 1, "manager_id": 5}'])
+def test_a_damaged_identity_is_not_replaced_silently(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deployment.json").write_text(text)
+    folder = DataFolder.open(str(tmp_path))
+    with pytest.raises(ConfigurationError, match="damaged"):
+        folder.manager_id()
+    folder.close()
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "deployment.json").write_text(json.dumps({"version": 99, "manager_id": "m"}))
+    folder = DataFolder.open(str(tmp_path))
+    with pytest.raises(ConfigurationError, match="newer version"):
+        folder.manager_id()
+    folder.close()

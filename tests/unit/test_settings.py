@@ -1,0 +1,189 @@
+"""Options: flags, environment, precedence, refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from hypha.errors import ConfigurationError
+from hypha.options import describe, options_of
+from hypha.settings import Settings, get_argparser, inactive_flags, load_settings
+
+STRONG = "7f3a9c5e1b8d4f60a2c7e9b3d5f1084c"
+
+
+def load(*flags: str, **environment: str) -> tuple[Settings, list[str]]:
+    return load_settings(get_argparser().parse_args(flags), environment)
+
+
+def test_defaults_are_ours() -> None:
+    settings, warnings = load()
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 9527, "./hypha-data")
+    assert (settings.hold_time_s, settings.resume_window_s, settings.ws_msg_rate_limit) == (10.0, 90.0, 0.0)
+    assert (settings.max_connections_per_user, settings.max_concurrent_connections) == (2000, 200)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "flags", [["--static-mounts", "/a:x", "/b:y"], ["--static-mounts", "/a:x", "--static-mounts", "/b:y"]]
+)
+def test_list_flags_take_several_values_and_repeat(flags: list[str]) -> None:
+    assert load(*flags)[0].static_mounts == ("/a:x", "/b:y")
+
+
+def test_list_variables_are_split_on_whitespace() -> None:
+    settings, _ = load("--from-env", HYPHA_STATIC_MOUNTS=" /a:x  /b:y ")
+    assert settings.static_mounts == ("/a:x", "/b:y")
+
+
+def test_twins_are_read_only_on_request() -> None:
+    assert load(HYPHA_PORT="9001")[0].port == 9527
+    assert load("--from-env", HYPHA_PORT="9001")[0].port == 9001
+
+
+@pytest.mark.spec("core-L3")
+def test_a_given_flag_wins_over_its_twin_with_a_warning() -> None:
+    settings, warnings = load("--from-env", "--port", "9000", HYPHA_PORT="9001")
+    assert settings.port == 9000
+    assert len(warnings) == 1 and "HYPHA_PORT" in warnings[0] and "--port" in warnings[0]
+
+
+def test_a_twin_that_says_the_same_is_not_warned_about() -> None:
+    assert load("--from-env", "--port", "9000", HYPHA_PORT="9000")[1] == []
+
+
+def test_a_value_that_does_not_convert_is_skipped_with_a_warning() -> None:
+    settings, warnings = load("--from-env", HYPHA_PORT="many", HYPHA_HOLD_TIME="soon")
+    assert (settings.port, settings.hold_time_s) == (9527, 10.0)
+    assert len(warnings) == 2 and "HYPHA_PORT" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("true", True), ("1", True), ("YES", True), ("y", True), ("On", True), ("0", False), ("nope", False)],
+)
+def test_booleans_of_the_environment(text: str, expected: bool) -> None:
+    assert load("--from-env", HYPHA_IN_DOCKER=text)[0].in_docker is expected
+
+
+def test_variables_without_a_flag_are_always_read() -> None:
+    settings, _ = load(HYPHA_WS_IDLE_TIMEOUT="2", HYPHA_LOGLEVEL="INFO", JWT_SECRET="second")
+    assert (settings.ws_idle_timeout_s, settings.loglevel, settings.jwt_secret) == (2.0, "INFO", "second")
+    assert load(HYPHA_JWT_SECRET="first", JWT_SECRET="second")[0].jwt_secret == "first"
+
+
+def test_server_id_and_origins_have_variables_of_their_own() -> None:
+    settings, _ = load("--allow-origins", "", HYPHA_SERVER_ID="north", ALLOW_ORIGINS="https://a.example")
+    assert (settings.server_id, settings.allow_origins) == ("north", "https://a.example")
+
+
+def test_a_program_may_set_the_namespace() -> None:
+    arguments = get_argparser().parse_args([])
+    arguments.port = 4000
+    assert load_settings(arguments, {})[0].port == 4000
+
+
+@pytest.mark.parametrize(
+    ("flags", "nearest"), [(["--prot", "1"], "--port"), (["--statc-mounts=x"], "--static-mounts")]
+)
+def test_an_unknown_flag_is_refused_with_the_nearest_name(
+    flags: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        load(*flags)
+    assert refused.value.code == 2
+    assert f"did you mean {nearest}?" in capsys.readouterr().err
+
+
+def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load("--start-minio")
+    assert "unknown flag --start-minio" in capsys.readouterr().err
+
+
+@pytest.mark.spec("core-L4")
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        ("short", "32 characters"),
+        ("", "32 characters"),
+        ("x" * 30 + "ADMIN" + "y" * 5, "guessable word 'admin'"),
+    ],
+)
+def test_a_weak_root_token_is_refused(token: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        load("--root-token", token)
+
+
+def test_strong_root_tokens_pass() -> None:
+    assert load("--root-token", STRONG)[0].root_token == STRONG
+    assert load("--root-token", "admin" + STRONG * 2)[0].root_token
+
+
+def test_flags_of_later_features_give_one_warning_that_names_them() -> None:
+    _, warnings = load("--enable-s3", "--enable-mcp", "--redis-uri", "redis://h/0")
+    assert len(warnings) == 1
+    assert all(name in warnings[0] for name in ("--enable-s3", "--enable-mcp", "--redis-uri"))
+
+
+def test_every_feature_flag_of_a_later_version_is_known() -> None:
+    flags = [option.flag for option in options_of(Settings) if option.is_flag]
+    for name in ("enable-server-apps", "enable-a2a", "triton-servers", "minio-version", "openai-api-key"):
+        assert f"--{name}" in flags
+
+
+def test_the_admin_terminal_needs_a_root_token() -> None:
+    _, warnings = load("--enable-admin-terminal")
+    assert "switched off" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--start-minio-server", "--endpoint-url", "http://s3"],
+        ["--start-minio-server", "--access-key-id", "me"],
+        ["--redis-uri", "memory"],
+        ["--workers", "2"],
+        ["--port", "70000"],
+        ["--base-path", "/a/../b"],
+    ],
+)
+def test_contradictions_are_refused(flags: list[str]) -> None:
+    with pytest.raises(ConfigurationError):
+        load(*flags)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [("/", ""), ("", ""), ("/my/engine", "/my/engine"), ("my/engine/", "/my/engine")]
+)
+def test_base_path_is_normalised(given: str, path: str) -> None:
+    settings, _ = load("--base-path", given)
+    assert settings.url_path == path
+    assert settings.announced_base_url == f"http://127.0.0.1:9527{path}"
+
+
+def test_the_public_url_is_announced_without_its_slash() -> None:
+    assert load("--public-base-url", "https://hub.example/")[0].announced_base_url == "https://hub.example"
+
+
+def test_every_option_has_help_and_a_unique_name() -> None:
+    options = options_of(Settings)
+    assert all(describe(option) for option in options)
+    variables = [name for option in options for name in option.variables]
+    assert len(variables) == len(set(variables))
+    assert not inactive_flags(Settings())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['hypha', '--help']\n"
+        "import hypha.server\n"
+        "try: hypha.server.main()\nexcept SystemExit: pass\n"
+        "heavy = {'uvicorn', 'starlette', 'sqlalchemy', 'pydantic', 'numpy', 'hypha_rpc', 'asyncio'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--static-mounts" in done.stdout
