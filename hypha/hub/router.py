@@ -49,7 +49,7 @@ class Router:
         stats.frames_in += 1
         try:
             main, head, interval_s = self._parse(data)
-            to = main.get("to")
+            to: Any = main.get("to")
             kind = main.get("type")
             if kind == "method":
                 target = self.clients.get(to)

@@ -36,7 +36,7 @@ MAX_EARLY_BYTES = 1024 * 1024
 ABNORMAL = 1006
 
 
-class WebSocketLink(WSListener):  # type: ignore[misc]
+class WebSocketLink(WSListener):
     """One WebSocket of a client, from upgrade to close."""
 
     kind = "websocket"
@@ -127,7 +127,7 @@ class WebSocketLink(WSListener):  # type: ignore[misc]
 
     def _on_close(self, frame: WSFrame) -> None:
         code = frame.get_close_code()
-        self._close_code = int(getattr(code, "value", code)) or 1005
+        self._close_code = code.value if isinstance(code, WSCloseCode) else int(code) or 1005
         self._transport.send_close(WSCloseCode.OK if self._close_code == 1005 else code, b"")
         self._transport.disconnect()
 
