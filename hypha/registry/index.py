@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from types import MappingProxyType
 
 from hypha.addresses import ServiceQuery
@@ -136,10 +137,11 @@ class Registry:
         if wanted.workspace and wanted.client_id and wanted.name:
             record = self.get(wanted.workspace, wanted.client_id, wanted.name)
             return [record] if record is not None and wanted.matches(record) else []
-        bucket = self._smallest(wanted)
-        return _in_order(record for record in bucket.values() if wanted.matches(record))
+        found, is_exact = self._smallest(wanted)
+        return _in_order(found.values() if is_exact else filter(wanted.matches, found.values()))
 
-    def _smallest(self, wanted: ServiceFilter) -> Mapping[Key, ServiceRecord]:
+    def _smallest(self, wanted: ServiceFilter) -> tuple[Mapping[Key, ServiceRecord], bool]:
+        """The smallest bucket that holds all that is wanted, and whether it holds nothing else."""
         workspace = wanted.workspace
         hits = [self._bucket("public") if workspace is None else self._bucket("workspace", workspace)]
         for part, value in (("name", wanted.name), ("type", wanted.type), ("app", wanted.app_id)):
@@ -149,7 +151,9 @@ class Registry:
             hits.append(self._bucket(*index))
         if workspace is not None and wanted.client_id is not None:
             hits.append(self._bucket("client", workspace, wanted.client_id))
-        return min(hits, key=len)
+        parts = (wanted.client_id, wanted.name, wanted.type, wanted.app_id, wanted.visibility)
+        given = sum(part is not None for part in parts)
+        return min(hits, key=len), given == len(hits) - 1 <= 1
 
     def _bucket(self, *index: str) -> Mapping[Key, ServiceRecord]:
         return self._buckets.get(index, _EMPTY)
@@ -158,8 +162,11 @@ class Registry:
 _EMPTY: Mapping[Key, ServiceRecord] = MappingProxyType({})
 
 
+_order_of = attrgetter("order")
+
+
 def _in_order(records: Iterable[ServiceRecord]) -> list[ServiceRecord]:
-    return sorted(records, key=lambda record: record.order)
+    return sorted(records, key=_order_of)
 
 
 def _index_keys(record: ServiceRecord) -> list[tuple[str, ...]]:

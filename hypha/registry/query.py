@@ -87,6 +87,21 @@ def _visibility(query: Mapping[str, Any]) -> str | None:
     return "protected" if value == "private" else value
 
 
+class Membership:
+    """Which workspaces a caller may read; each is asked once, a listing asks for many records."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: dict[str, bool] = {}
+
+    def of(self, workspace: str) -> bool:
+        """True if the caller may read the workspace."""
+        is_member = self._known.get(workspace)
+        if is_member is None:
+            is_member = self._known[workspace] = self._context.level(workspace) >= Level.READ
+        return is_member
+
+
 class Listing:
     """Lists services, each caller seeing what it may."""
 
@@ -97,7 +112,9 @@ class Listing:
         self, context: Context, query: object = None, include_unlisted: bool = False
     ) -> list[dict[str, Any]]:
         """The info maps of all matching services that the caller may see, in registration order."""
-        return [record.to_info(context) for record in self.records(context, query, include_unlisted)]
+        membership = Membership(context)
+        found = self.records(context, query, include_unlisted)
+        return [record.info(membership.of(record.workspace)) for record in found]
 
     def records(
         self, context: Context, query: object = None, include_unlisted: bool = False
@@ -117,8 +134,11 @@ class Listing:
                 f"Cannot include unlisted services from workspace {wanted.workspace}. "
                 "Permission denied: you can only include those of workspaces that you may read."
             )
+        is_member = context.level(wanted.workspace or context.workspace) >= Level.READ
         found = self._registry.find(wanted)
-        return [record for record in found if record.is_listed_for(context, include_unlisted)]
+        return [
+            record for record in found if record.is_listed(is_member, context.workspace, include_unlisted)
+        ]
 
     def _everywhere(
         self, context: Context, wanted: ServiceFilter, include_unlisted: bool

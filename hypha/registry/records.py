@@ -77,11 +77,16 @@ class ServiceRecord:
 
     def is_listed_for(self, context: Context, include_unlisted: bool = False) -> bool:
         """True if a listing may show the service to the caller."""
-        if context.level(self.workspace) >= Level.READ:
+        is_member = context.level(self.workspace) >= Level.READ
+        return self.is_listed(is_member, context.workspace, include_unlisted)
+
+    def is_listed(self, is_member: bool, viewer_workspace: str, include_unlisted: bool = False) -> bool:
+        """`is_listed_for` when it is known whether the viewer may read the service's workspace."""
+        if is_member:
             return include_unlisted or self.visibility != "unlisted"
-        if self.is_built_in or self.visibility == "unlisted":
+        if self.visibility == "unlisted" or self.is_built_in:
             return False
-        return self.visibility == "public" or context.workspace in self.authorized_workspaces
+        return self.visibility == "public" or viewer_workspace in self.authorized_workspaces
 
     def with_app(self, app_id: str) -> ServiceRecord:
         """The same record under another app id."""
@@ -92,8 +97,12 @@ class ServiceRecord:
 
         `viewer` None is the server itself: events inside the service's own workspace.
         """
+        return self.info(viewer is None or viewer.level(self.workspace) >= Level.READ)
+
+    def info(self, is_member: bool) -> dict[str, Any]:
+        """`to_info` when it is known whether the viewer may read the service's workspace."""
         config = dict(self.config)
-        if viewer is not None and viewer.level(self.workspace) < Level.READ:
+        if not is_member:
             config.pop("created_by", None)
             config.pop("authorized_workspaces", None)
         return {

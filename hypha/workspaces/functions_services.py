@@ -36,13 +36,12 @@ class ServiceFunctions(ManagerFunctions):
             return
         parts = self._parts
         client = parts.hub.client(context.workspace, context.client_id)
-        record = parse_registration(
-            service_info, Registrant.of(context, client.generation if client is not None else 0)
-        )
+        generation = client.generation if client is not None else 0
+        record = parse_registration(service_info, Registrant.of(context, generation))
         if not record.is_built_in:
             context.require(Level.READ_WRITE)
-        if client is None and not self._is_inner(context):
-            return  # the client left meanwhile
+        if client is None:
+            return  # it left meanwhile
         known = parts.registry.get(*record.key)
         if known is None:
             self._check_quota(record)
@@ -51,10 +50,6 @@ class ServiceFunctions(ManagerFunctions):
         self._check_singleton(record)
         parts.registry.add(record)
         self._announce(record, known)
-
-    def _is_inner(self, context: Context) -> bool:
-        """True for peers of the server itself."""
-        return context.user.is_admin and context.client_id in self._parts.hub.inner_peers
 
     def _check_quota(self, record: ServiceRecord) -> None:
         registry, most = self._parts.registry, self._parts.settings.max_services_per_client

@@ -43,7 +43,6 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.clients: dict[str, FakeClient] = {}
-        self.inner_peers: dict[str, Any] = {}
         self.events: list[tuple[str, str, Any]] = []
         self.kicked: list[str] = []
         self.calls: list[tuple[str, str]] = []
