@@ -30,6 +30,9 @@ class WorkspaceRights(Protocol):
     async def load(self, workspace_id: str) -> Any:
         """The record of a workspace, loaded if need be, or None."""
 
+    async def open(self, workspace_id: str, user: User) -> Any:
+        """Load a workspace on behalf of a user; the user's own one is made if it isn't there."""
+
     def level_for(self, user: User, record: Any) -> Level:
         """What the user may do there: by token, by ownership, by role."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, UnsupportedContent
 
+SILENCE_S = 30.0
 _GZIP_WINDOW = 31
 
 
@@ -24,14 +26,13 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     Raises:
         FrameTooLarge: it is larger.
         UnsupportedContent: another content encoding.
-        InvalidRequest: broken gzip data.
+        InvalidRequest: broken gzip data, or nothing came for 30 s.
+        ClientLeft: the connection ended before the body did.
     """
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientLeft
+    message = await _next_part(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
         body = await _read_rest(receive, body, limit)
@@ -41,12 +42,21 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     return _decode(body, encoding, limit) if encoding and body else body
 
 
+async def _next_part(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            message = await receive()
+    except TimeoutError:
+        raise InvalidRequest(f"The request body stopped: nothing came for {SILENCE_S:g} s.") from None
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    return message
+
+
 async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
     parts, size, more = [first], len(first), True
     while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
+        message = await _next_part(receive)
         part = message.get("body", b"")
         size += len(part)
         if size > limit:

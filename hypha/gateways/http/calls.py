@@ -71,6 +71,8 @@ class FunctionCalls:
             context = await self._services.credentials.context(scope, workspace)
             if service in MANAGER_NAMES:
                 manager = self._services.manager
+                if self._services.workspaces.get(context.workspace) is None:
+                    await self._services.workspaces.open(context.workspace, context.user)
                 await self._call_local(scope, receive, send, (manager, function), context)
             else:
                 await self._call_service(scope, receive, send, (workspace, service, function), context)

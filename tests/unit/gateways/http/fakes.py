@@ -76,6 +76,9 @@ class FakeServer:
     async def load(self, workspace_id: str) -> Any:
         return self.workspaces.get(workspace_id)
 
+    async def open(self, workspace_id: str, user: User) -> Any:
+        return self.workspaces.setdefault(workspace_id, user.id)
+
     def level_for(self, user: User, record: Any) -> Level:
         return Level.ADMIN if record == user.id or user.is_admin else Level.NONE
 

@@ -342,3 +342,19 @@ async def test_the_context_of_a_call_comes_from_the_server(server: FakeServer) -
     assert first is second
     assert (first.user.id, first.workspace, first.connection_type) == ("anna", "ws-user-anna", "http")
     assert orjson.dumps(first.user.to_wire())
+
+
+async def test_a_users_own_workspace_exists_for_its_first_call(server: FakeServer) -> None:
+    from tests.unit.gateways.http.fakes import generic
+
+    server.users["new"] = generic("new")
+    async with client_of(server) as http:
+        answer = await http.get("/public/services/ws/echo?data=1", headers={"authorization": "Bearer new"})
+    assert answer.json()["workspace"] == "ws-user-new"
+    assert "ws-user-new" in server.workspaces
+
+
+async def test_text_in_queries_may_be_of_any_language(server: FakeServer) -> None:
+    async with client_of(server) as http:
+        answer = await http.get(f"{BASE}/add", params={"a": "grün", "b": "森"})
+    assert answer.json() == "grün森"
