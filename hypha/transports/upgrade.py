@@ -20,6 +20,7 @@ from hypha.wire.frames import MAX_FRAME_BYTES
 
 logger = logging.getLogger(__name__)
 
+_SLICE_BYTES = 1024 * 1024
 _READ_BUFFER_BYTES = 4096
 _UPGRADE_TIMEOUT_S = 10.0
 _BUSY = (
@@ -40,6 +41,11 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._link = link
         self._connections = connections
         connections.add(self)
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """Read in bounded slices, so that one sender's burst does not hold up the others."""
+        buffer: memoryview = super().get_buffer(size_hint)
+        return buffer[:_SLICE_BYTES]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave uvicorn's set of connections."""
