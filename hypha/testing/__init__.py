@@ -13,14 +13,16 @@
 
 from hypha.testing.clients import NodeWorker, PythonWorker, Worker, WorkerError
 from hypha.testing.oplog import OperationLog, Report
-from hypha.testing.proxy import FaultProxy, Link
+from hypha.testing.proxy import Direction, FaultProxy, FaultScript, Link
 from hypha.testing.rawclient import RawCallError, RawClient, RawRefused
 from hypha.testing.server import ServerFailed, ServerProcess, free_port
 from hypha.testing.tokens import mint_token
 from hypha.testing.waiting import eventually
 
 __all__ = [
+    "Direction",
     "FaultProxy",
+    "FaultScript",
     "Link",
     "NodeWorker",
     "OperationLog",

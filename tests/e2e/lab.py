@@ -100,8 +100,9 @@ class Lab:
 
         return {
             "add": add, "async_add": async_add, "fail": fail, "async_fail": async_fail, "whoami": whoami,
-            "echo": lambda value: value, "size": len, "call_back": call_back, "numbers": numbers, "slow": slow,
-            "async_numbers": async_numbers, "broken_numbers": broken_numbers, "read_stream": read_stream,
+            "echo": lambda value: value, "size": len, "call_back": call_back, "numbers": numbers,
+            "slow": slow, "async_numbers": async_numbers, "broken_numbers": broken_numbers,
+            "read_stream": read_stream,
             "make": lambda size: b"x" * size, "use_interface": use_interface, "collect": self.received.append,
             "nested": {"deep": {"add": add}, "constant": 42}, "tools": [add, lambda value: value],
         }  # fmt: skip

@@ -331,11 +331,11 @@ async def test_manager_offers_every_documented_function(connect_raw: ConnectRaw)
     raw = await connect_raw()
     service = await raw.call(raw.manager, "services.built-in.get_service", "default")
     names = (
-        "echo log log_event get_event_stats get_events register_service unregister_service list_workspaces "
-        "list_services search_services list_clients register_service_type get_service_type list_service_types "
-        "get_service_info get_service generate_token revoke_token parse_token create_workspace delete_workspace "
-        "bookmark unbookmark get_workspace_info get_summary ping cleanup check_status set_env get_env subscribe "
-        "unsubscribe"
+        "echo log log_event get_event_stats get_events register_service unregister_service "
+        "list_workspaces list_services search_services list_clients register_service_type "
+        "get_service_type list_service_types get_service_info get_service generate_token revoke_token "
+        "parse_token create_workspace delete_workspace bookmark unbookmark get_workspace_info "
+        "get_summary ping cleanup check_status set_env get_env subscribe unsubscribe"
     ).split()
     assert not [name for name in names if service.get(name, {}).get("_rtype") != "method"]
 

@@ -19,9 +19,9 @@ from hypha.testing.rawclient import pack, unpack
 from tests.conftest import Connect, ConnectRaw, Person, StartServer
 
 CONFIG_KEYS = (
-    "workspace client_id user manager_id server_id hypha_version public_base_url local_base_url reconnection_token "
-    "reconnection_token_life_time login_service_url auth0_client_id auth0_domain auth0_audience auth0_issuer "
-    "visibility require_context type"
+    "workspace client_id user manager_id server_id hypha_version public_base_url local_base_url "
+    "reconnection_token reconnection_token_life_time login_service_url auth0_client_id auth0_domain "
+    "auth0_audience auth0_issuer visibility require_context type"
 ).split()
 USER_KEYS = {"id", "roles", "is_anonymous", "scope", "email", "parent", "expires_at", "current_workspace"}
 
@@ -184,7 +184,9 @@ async def test_token_bound_to_a_workspace_is_refused_for_another(
     token = await owner.generate_token()
     with pytest.raises(RawRefused) as refusal:
         await connect_raw(token=token, workspace=alice.workspace)
-    expected = f"Current workspace encoded in the token ({owner.config.workspace}) does not match the specified workspace"
+    expected = (
+        f"Current workspace encoded in the token ({owner.config.workspace}) does not match the specified"
+    )
     assert expected in refusal.value.message
 
 
@@ -427,7 +429,8 @@ async def test_refresh_token_gives_a_token_that_reconnects(connect_raw: ConnectR
 
 @pytest.mark.spec("wire-12")
 @pytest.mark.parametrize(
-    "text", ['{"type":"dance"}', "{bad", '["ping"]', "5", '{"type":"ping","pad":"' + "x" * 1001 + '"}', "ü" * 5000],
+    "text",
+    ['{"type":"dance"}', "{bad", '["ping"]', "5", '{"type":"ping","pad":"' + "x" * 1001 + '"}', "ü" * 5000],
     ids=["unknown", "bad-json", "array", "number", "long-ping", "long-text"],
 )  # fmt: skip
 async def test_odd_text_messages_leave_the_connection_alone(connect_raw: ConnectRaw, text: str) -> None:
@@ -442,7 +445,8 @@ async def test_odd_text_messages_leave_the_connection_alone(connect_raw: Connect
     "data",
     [
         b"", b"\xc1", b"\x00", b"garbage that is no msgpack", b"\x81", b"\x81\xa4type", b"\x93\x01\x02\x03",
-        b"\x81\xa4type\xa6method", b"\xdf\xff\xff\xff\xff", b"\x81" * 4000, b"\x81\x01\x02", b"\x91" * 100_000,
+        b"\x81\xa4type\xa6method", b"\xdf\xff\xff\xff\xff", b"\x81" * 4000, b"\x81\x01\x02",
+        b"\x91" * 100_000,
     ],
     ids=[
         "empty", "reserved-byte", "integer", "text", "cut-map", "cut-value", "array",

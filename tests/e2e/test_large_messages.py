@@ -53,9 +53,13 @@ async def test_list_of_services_over_one_megabyte_arrives(
     await provider.offer("first")
     for number in range(150):
         info = {
-            "id": f"{provider.address}:svc-{number}", "name": f"svc-{number}", "type": "generic", "docs": "d" * 8000,
-            "config": {"visibility": "protected", "workspace": provider.workspace}, "app_id": "*",
-        }  # fmt: skip
+            "id": f"{provider.address}:svc-{number}",
+            "name": f"svc-{number}",
+            "type": "generic",
+            "docs": "d" * 8000,
+            "config": {"visibility": "protected", "workspace": provider.workspace},
+            "app_id": "*",
+        }
         await provider.call_manager("register_service", info)
     reader = await connect(alice)
     listed = await reader.list_services()

@@ -227,9 +227,13 @@ async def test_outcome_unknown_uses_no_word_that_makes_clients_repeat(
     with pytest.raises(RawCallError) as failure:
         await caller.answer_of(session)
     phrases = (
-        "Method expired or not found", "Session not found", "Peer", "Method not found", "Connection was closed",
+        "Method expired or not found",
+        "Session not found",
+        "Peer",
+        "Method not found",
+        "Connection was closed",
         "Connection is closed",
-    )  # fmt: skip
+    )
     assert not [phrase for phrase in phrases if phrase in str(failure.value)]
 
 

@@ -287,12 +287,24 @@ async def test_error_texts_name_no_files_modules_or_other_tenants(
     await connect(alice)
     raw = await connect_raw(bob)
     attempts: list[tuple[str, list[Any]]] = [
-        ("get_service", [f"{alice.workspace}/secret-thing"]), ("get_service", [{"a": 1}]), ("get_service", []),
-        ("list_services", [{"bad": 1}]), ("list_clients", [alice.workspace]), ("get_workspace_info", ["nowhere"]),
-        ("delete_workspace", [alice.workspace]), ("parse_token", ["junk"]), ("revoke_token", [5]),
-        ("create_workspace", [None]), ("set_env", []), ("register_service", ["junk"]), ("ping", [{}]),
-        ("bookmark", [{}]), ("log_event", [5]), ("subscribe", [5]), ("register_service_type", [1]),
-    ]  # fmt: skip
+        ("get_service", [f"{alice.workspace}/secret-thing"]),
+        ("get_service", [{"a": 1}]),
+        ("get_service", []),
+        ("list_services", [{"bad": 1}]),
+        ("list_clients", [alice.workspace]),
+        ("get_workspace_info", ["nowhere"]),
+        ("delete_workspace", [alice.workspace]),
+        ("parse_token", ["junk"]),
+        ("revoke_token", [5]),
+        ("create_workspace", [None]),
+        ("set_env", []),
+        ("register_service", ["junk"]),
+        ("ping", [{}]),
+        ("bookmark", [{}]),
+        ("log_event", [5]),
+        ("subscribe", [5]),
+        ("register_service_type", [1]),
+    ]
     for function, args in attempts:
         try:
             await raw.call_manager(function, *args)

@@ -13,11 +13,27 @@ from pydantic import BaseModel
 from tests.e2e.lab import Lab
 
 VALUES: dict[str, Any] = {
-    "null": None, "true": True, "false": False, "zero": 0, "negative": -1, "smallest": -(2**63), "largest": 2**64 - 1,
-    "above-int64": 2**63, "float": 3.141592653589793, "infinity": float("inf"), "tiny": 5e-324, "empty-text": "",
-    "text": "naïve 🦉 \u0000 text", "bytes": bytes(range(256)), "empty-bytes": b"", "list": [1, "a", None, [2.5]],
-    "map": {"a": {"b": {"c": [1, {"d": None}]}}, "": 1}, "empty-list": [], "empty-map": {}, "set": {1, 2, 3},
-}  # fmt: skip
+    "null": None,
+    "true": True,
+    "false": False,
+    "zero": 0,
+    "negative": -1,
+    "smallest": -(2**63),
+    "largest": 2**64 - 1,
+    "above-int64": 2**63,
+    "float": 3.141592653589793,
+    "infinity": float("inf"),
+    "tiny": 5e-324,
+    "empty-text": "",
+    "text": "naïve 🦉 \u0000 text",
+    "bytes": bytes(range(256)),
+    "empty-bytes": b"",
+    "list": [1, "a", None, [2.5]],
+    "map": {"a": {"b": {"c": [1, {"d": None}]}}, "": 1},
+    "empty-list": [],
+    "empty-map": {},
+    "set": {1, 2, 3},
+}
 
 
 @pytest.mark.spec("wire-21")

@@ -133,10 +133,14 @@ async def test_read_only_client_may_call_public_services_but_change_nothing(
     await provider.register_service({"id": "open", "config": {"visibility": "public"}, "hello": lambda: "hi"})
     reader = await connect(token=alice.token_for("r"))
     for call in (
-        lambda: reader.echo(1), lambda: reader.set_env("A", "1"), lambda: reader.get_env(), lambda: reader.log("x"),
-        lambda: reader.register_service({"id": "svc", "hello": lambda: 1}), lambda: reader.log_event("x"),
+        lambda: reader.echo(1),
+        lambda: reader.set_env("A", "1"),
+        lambda: reader.get_env(),
+        lambda: reader.log("x"),
+        lambda: reader.register_service({"id": "svc", "hello": lambda: 1}),
+        lambda: reader.log_event("x"),
         lambda: reader.register_service_type({"id": "t", "name": "t", "definition": {}}),
-    ):  # fmt: skip
+    ):
         with pytest.raises(Exception, match=f"Permission denied for workspace {alice.workspace}"):
             await call()
     assert await (await reader.get_service(f"{bob.workspace}/open")).hello() == "hi"

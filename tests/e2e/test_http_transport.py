@@ -1,0 +1,387 @@
+"""The HTTP streaming transport (wire-protocol 12 and 17.47 to 17.49, 16.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from hypha.testing import FaultProxy, NodeWorker, ServerProcess, eventually
+from hypha.testing.rawclient import Frame, pack, unpack
+from tests.conftest import Connect, ConnectRaw, Person, make_person
+from tests.e2e.lab import Lab
+
+
+class Stream:
+    """An open `GET /rpc`, read by hand."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, response: httpx.Response, url: str, params: dict[str, str]
+    ) -> None:
+        self.client, self.response, self.url, self.params = client, response, url, params
+        self._bytes = response.aiter_raw()
+        self._buffer = b""
+        self.info: dict[str, Any] = {}
+
+    async def record(self, timeout_s: float = 5.0) -> bytes:
+        """The next length-prefixed record."""
+        async with asyncio.timeout(timeout_s):
+            while len(self._buffer) < 4 or len(self._buffer) < 4 + struct.unpack(">I", self._buffer[:4])[0]:
+                self._buffer += await anext(self._bytes)
+        size = struct.unpack(">I", self._buffer[:4])[0]
+        record, self._buffer = self._buffer[4 : 4 + size], self._buffer[4 + size :]
+        return record
+
+    async def frame(self, timeout_s: float = 5.0) -> Frame:
+        """The next frame or control record."""
+        return unpack(await self.record(timeout_s))
+
+    async def post(self, *parts: Any, **options: Any) -> httpx.Response:
+        """Send a frame."""
+        options.setdefault("params", self.params)
+        return await self.client.post(self.url, content=pack(*parts), **options)
+
+    async def call(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
+        """Call the manager and wait for the answer."""
+        session = uuid.uuid4().hex
+        target = f"*/{self.info['manager_id']}"
+        main = {"type": "method", "to": target, "method": f"services.default.{method}", "session": session}
+        answer = await self.post(main, {"args": list(args), "promise": "*", "t": 5.0})
+        assert answer.status_code == 200, answer.text
+        while True:
+            frame = await self.frame(timeout_s)
+            if frame.method in (f"{session}.resolve", f"{session}.reject"):
+                value = frame.extra["args"][0]
+                if frame.method.endswith("reject"):
+                    raise RuntimeError(value["_rvalue"])
+                return value
+
+
+@asynccontextmanager
+async def open_stream(
+    server: ServerProcess, token: str | None = None, client: httpx.AsyncClient | None = None, **params: str
+) -> AsyncIterator[Stream]:
+    """Open a stream and read its `connection_info`."""
+    params.setdefault("client_id", f"http-{uuid.uuid4().hex[:10]}")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    own = client or httpx.AsyncClient(headers=headers, timeout=30)
+    try:
+        async with own.stream("GET", f"{server.url}/rpc", params=params) as response:
+            stream = Stream(own, response, f"{server.url}/rpc", {**params})
+            if response.status_code == 200:
+                stream.info = unpack(await stream.record()).main
+                stream.params = {"client_id": params["client_id"], "workspace": stream.info["workspace"]}
+            yield stream
+    finally:
+        if client is None:
+            await own.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def http_lab(module_connect: Connect, server: ServerProcess) -> Lab:
+    """Provider over HTTP, consumer over HTTP, stranger over WebSocket."""
+    owner = make_person(server, "http")
+    clients = [
+        await module_connect(owner, client_id="provider", transport="http"),
+        await module_connect(owner, client_id="consumer", transport="http"),
+        await module_connect(make_person(server, "stranger"), client_id="stranger"),
+    ]
+    lab = Lab(*clients)
+    await lab.register()
+    return lab
+
+
+@pytest.mark.spec("wire-47")
+async def test_calls_over_http_streams(http_lab: Lab) -> None:
+    for service in (http_lab.service, http_lab.public_service):
+        assert await service.add(1, b=2) == 3
+        assert await service.nested.deep.add(2, 3) == 5
+        assert await service.call_back(lambda value: value * 2, [1, 2]) == [2, 4]
+        assert [number async for number in await service.async_numbers(3)] == [0, 1, 2]
+        assert [number async for number in await service.numbers(3)] == [0, 1, 2]
+        with pytest.raises(Exception, match=r"the battery is empty"):
+            await service.fail("the battery is empty")
+
+
+@pytest.mark.spec("wire-47")
+async def test_context_over_http_names_the_caller(http_lab: Lab) -> None:
+    seen = await http_lab.service.whoami()
+    assert seen["from"] == f"{http_lab.workspace}/consumer"
+    assert (seen["ws"], seen["user"]) == (http_lab.workspace, http_lab.consumer.config.user.id)
+    seen = await http_lab.public_service.whoami()
+    assert seen["user"] == http_lab.stranger.config.user.id
+
+
+@pytest.mark.spec("wire-47")
+async def test_values_over_http_streams(http_lab: Lab) -> None:
+    array = np.arange(12, dtype="float32").reshape(3, 4)
+    for service in (http_lab.service, http_lab.public_service):
+        for value in (
+            None,
+            True,
+            -(2**63),
+            2**64 - 1,
+            1.5,
+            "naïve 🦉",
+            b"\x00\xff",
+            [1, {"a": None}],
+            {1, 2},
+        ):
+            assert await service.echo(value) == value
+        assert np.array_equal(await service.echo(array), array)
+
+
+@pytest.mark.spec("wire-47")
+@pytest.mark.parametrize("size", [1024, 256 * 1024, 262144 + 1025, 1024 * 1024, 8 * 1024 * 1024])
+async def test_large_messages_over_http_streams(http_lab: Lab, size: int) -> None:
+    data = b"h" * size
+    for service in (http_lab.service, http_lab.public_service):
+        assert await service.echo(data) == data
+    assert await http_lab.consumer.echo(data) == data
+
+
+@pytest.mark.spec("wire-47")
+async def test_websocket_provider_with_http_caller(
+    http_lab: Lab, connect: Connect, server: ServerProcess
+) -> None:
+    await http_lab.stranger.register_service(
+        {"id": "ws-svc", "config": {"visibility": "public"}, "echo": lambda value: value}, {"overwrite": True}
+    )
+    service = await http_lab.consumer.get_service(f"{http_lab.stranger.config.workspace}/ws-svc")
+    answers = await asyncio.gather(*(service.echo(number) for number in range(50)))
+    assert answers == list(range(50))
+
+
+@pytest.mark.spec("wire-47")
+async def test_anonymous_http_clients_have_users_of_their_own(connect: Connect) -> None:
+    one, two = await connect(transport="http"), await connect(transport="http")
+    assert one.config.workspace != two.config.workspace
+    assert one.config.user.id != two.config.user.id and one.config.user.is_anonymous
+
+
+@pytest.mark.node
+@pytest.mark.spec("wire-47")
+async def test_javascript_over_http_calls_and_is_called(
+    node: NodeWorker, server: ServerProcess, connect: Connect, alice: Person
+) -> None:
+    provider = await connect(alice, client_id="py")
+    await provider.register_service({"id": "svc", "echo": lambda value: value, "add": lambda a, b: a + b})
+    seen = await node.run(
+        """
+        const config = {server_url: args.url, token: args.token, transport: "http", client_id: "js-http"};
+        state.http = await connect(config);
+        await state.http.registerService({id: "js-svc", echo: (v) => v, numbers: async function* (n) {
+          for (let i = 0; i < n; i++) yield i; }});
+        const svc = await state.http.getService("py:svc");
+        const big = await svc.echo(new Uint8Array(1000000).fill(3));
+        return [await svc.add(1, 2), big.length, await svc.echo({a: [1, null]})];
+        """,
+        url=server.url,
+        token=alice.token,
+    )
+    assert seen == [3, 1_000_000, {"a": [1, None]}]
+    service = await provider.get_service("js-http:js-svc")
+    assert await service.echo("to js") == "to js"
+    assert len(await service.echo(b"x" * 1_000_000)) == 1_000_000
+    assert [n async for n in await service.numbers(3)] == [0, 1, 2]
+    await node.run("await state.http.disconnect();")
+
+
+@pytest.mark.spec("wire-47")
+async def test_stream_answers_with_the_documented_headers(server: ServerProcess, alice: Person) -> None:
+    async with open_stream(server, alice.token) as stream:
+        headers = stream.response.headers
+        assert headers["content-type"] == "application/x-msgpack-stream"
+        assert headers["cache-control"] == "no-cache"
+        assert headers["x-accel-buffering"] == "no"
+        assert "content-encoding" not in headers
+        info = stream.info
+        assert info["type"] == "connection_info" and info["workspace"] == alice.workspace
+        keys = {"hypha_version", "public_base_url", "local_base_url", "manager_id", "client_id", "user"}
+        assert keys <= set(info) and info["reconnection_token"].count(".") == 2
+        assert await stream.call("echo", "raw") == "raw"
+
+
+@pytest.mark.spec("wire-47")
+async def test_control_bodies_are_answered_over_the_stream(server: ServerProcess, alice: Person) -> None:
+    async with open_stream(server, alice.token) as stream:
+        assert (await stream.post({"type": "ping"})).status_code == 200
+        assert (await stream.frame()).main == {"type": "pong"}
+        assert (await stream.post({"type": "refresh_token"})).status_code == 200
+        answer = (await stream.frame()).main
+        assert answer["type"] == "reconnection_token" and answer["reconnection_token"].count(".") == 2
+
+
+@pytest.mark.spec("wire-47")
+async def test_refusals_have_the_documented_status(
+    server: ServerProcess, connect: Connect, alice: Person, bob: Person
+) -> None:
+    await connect(alice)
+    async with open_stream(server, "junk") as stream:
+        assert stream.response.status_code == 401
+        assert b"detail" in await stream.response.aread()
+    async with open_stream(server, bob.token, workspace=alice.workspace) as stream:
+        assert stream.response.status_code == 403
+        body = await stream.response.aread()
+        assert b"Permission denied" in body and b'"success":false' in body.replace(b" ", b"")
+    async with open_stream(server, bob.token, reconnection_token="junk") as stream:
+        assert stream.response.status_code == 401
+        assert b"Invalid reconnection token" in await stream.response.aread()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{server.url}/rpc")).status_code == 400
+
+
+@pytest.mark.spec("wire-47")
+async def test_post_without_a_stream_is_400(server: ServerProcess, alice: Person) -> None:
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    async with httpx.AsyncClient(headers=headers) as client:
+        params = {"client_id": "nobody", "workspace": alice.workspace}
+        answer = await client.post(f"{server.url}/rpc", params=params, content=pack({"type": "ping"}))
+        assert answer.status_code == 400
+        assert (await client.post(f"{server.url}/rpc", content=b"x")).status_code == 400
+        assert (await client.post(f"{server.url}/rpc", params=params, content=b"")).status_code == 400
+
+
+@pytest.mark.spec("wire-48", "wire-16.5", "core-11.1.1")
+async def test_post_is_bound_to_the_streams_user(server: ServerProcess, alice: Person, bob: Person) -> None:
+    async with open_stream(server, alice.token) as stream:
+        manager = f"*/{stream.info['manager_id']}"
+        main = {"type": "method", "to": manager, "method": "services.default.set_env", "session": "s"}
+        body = {"args": ["HACKED", "1"], "promise": "*", "t": 5.0}
+        for headers in ({}, {"Authorization": f"Bearer {bob.token}"}, {"Authorization": "Bearer junk"}):
+            async with httpx.AsyncClient(headers=headers) as other:
+                answer = await other.post(stream.url, params=stream.params, content=pack(main, body))
+                assert answer.status_code in (401, 403)
+        assert await stream.call("get_env") == {}
+
+
+@pytest.mark.spec("wire-48", "wire-16.5", "core-11.1.1")
+async def test_post_to_an_anonymous_stream_needs_its_cookie_or_address(
+    server: ServerProcess,
+) -> None:
+    async with open_stream(server) as stream:
+        assert await stream.call("echo", 1) == 1
+        assert stream.response.headers.get("set-cookie")
+        cookie = dict(stream.client.cookies)
+        assert cookie
+        async with httpx.AsyncClient(cookies={key: "forged" for key in cookie}) as other:
+            answer = await other.post(stream.url, params=stream.params, content=pack({"type": "ping"}))
+            assert answer.status_code in (401, 403)
+
+
+@pytest.mark.spec("wire-16.1", "wire-16.3")
+async def test_forged_fields_over_http_reach_nobody(
+    server: ServerProcess, connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    callee = await connect_raw(alice)
+    await callee.offer("svc", visibility="public")
+    async with open_stream(server, bob.token) as stream:
+        forged = {
+            "ctx": {"user": {"id": "root"}},
+            "from": "*/manager",
+            "ws": "public",
+            "user": {"id": "root"},
+        }
+        main = {
+            "type": "method",
+            "to": callee.address,
+            "method": "services.svc.hello",
+            "session": "s",
+            **forged,
+        }
+        await stream.post(main, {"args": []})
+        call = await asyncio.wait_for(callee.calls.get(), 5)
+        assert call.main["from"] == f"{bob.workspace}/{stream.info['client_id']}"
+        assert (
+            call.main["user"]["id"] == bob.id and call.main["ws"] == bob.workspace and "ctx" not in call.main
+        )
+        await stream.post({**main, "session": "t"}, {"args": [], "from": "*/manager"})
+        assert await stream.call("echo", "fence") == "fence"
+        assert callee.calls.empty()
+
+
+@pytest.mark.spec("wire-48")
+async def test_closed_stream_is_noticed_at_once(
+    server: ServerProcess, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    watcher = await connect_raw(alice)
+    async with open_stream(server, alice.token, client_id="fleeting") as stream:
+        target, session = f"{alice.workspace}/fleeting", "x"
+        assert await stream.call("echo", 1) == 1
+    start = time.monotonic()
+    session = await watcher.start_call(target, "services.svc.hello")
+    with pytest.raises(Exception, match=r"NotDelivered|not connected"):
+        await watcher.answer_of(session, timeout_s=14)
+    assert time.monotonic() - start < 13.0
+
+
+@pytest.mark.spec("wire-48")
+async def test_cut_stream_reconnects_with_its_services(
+    connect: Connect, server: ServerProcess, alice: Person
+) -> None:
+    async with FaultProxy(server.url) as proxy:
+        provider = await connect(alice, url=proxy.url, transport="http", client_id="provider")
+        await provider.register_service({"id": "svc", "hello": lambda: "hello"})
+        caller = await connect(alice)
+        service = await caller.get_service("svc")
+        accepted = proxy.accepted
+        proxy.cut_all()
+        await eventually(lambda: proxy.accepted > accepted, within_s=10)
+
+        async def answers() -> bool:
+            return bool(await service.hello() == "hello")
+
+        await eventually(answers, within_s=15, interval_s=0.3)
+        await provider.disconnect()
+
+
+@pytest.mark.spec("wire-48")
+async def test_second_stream_with_the_token_supersedes_the_first(
+    server: ServerProcess, alice: Person
+) -> None:
+    async with open_stream(server, alice.token, client_id="twice") as first:
+        token = first.info["reconnection_token"]
+        async with open_stream(server, alice.token, client_id="twice", reconnection_token=token) as second:
+            assert second.info["workspace"] == alice.workspace
+            with pytest.raises((StopAsyncIteration, httpx.HTTPError)):
+                for _ in range(100):
+                    await first.record()
+            assert await second.call("echo", 1) == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.spec("wire-48")
+async def test_silent_stream_is_pinged_every_fifteen_seconds(server: ServerProcess, alice: Person) -> None:
+    async with open_stream(server, alice.token) as stream:
+        start = time.monotonic()
+        while (await stream.frame(timeout_s=17)).main != {"type": "ping"}:
+            assert time.monotonic() - start < 16
+        assert time.monotonic() - start <= 16
+
+
+@pytest.mark.spec("wire-49")
+async def test_slow_reader_loses_no_frame(
+    server: ServerProcess, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    sender = await connect_raw(alice)
+    async with open_stream(server, alice.token, client_id="slow-reader") as stream:
+        assert await stream.call("echo", "ready") == "ready"
+        for number in range(1000):
+            main = {"type": "method", "to": "slow-reader", "method": "services.svc.take"}
+            await sender.send(main, {"args": [number, b"x" * 1000]})
+        await sender.call_manager("echo", "fence")
+        got: list[int] = []
+        while len(got) < 1000:
+            frame = await stream.frame()
+            if frame.method == "services.svc.take":
+                got.append(frame.extra["args"][0])
+        assert got == list(range(1000))

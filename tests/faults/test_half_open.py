@@ -1,0 +1,83 @@
+"""Promise: half-open and frozen peers are found out and never own an id twice (faults F2, F3)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from hypha.testing import Direction, FaultProxy, ServerProcess, eventually
+from hypha.testing.rawclient import RawCallError
+from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.spec("faults-F3")
+@pytest.mark.parametrize("direction", [None, Direction.UP, Direction.DOWN])
+async def test_client_behind_a_stalled_link_comes_back(
+    connect: Connect, server: ServerProcess, alice: Person, direction: Direction | None
+) -> None:
+    async with FaultProxy(server.url) as proxy:
+        config = {"url": proxy.url, "ping_interval": 1, "ping_timeout": 2, "client_id": "provider"}
+        provider = await connect(alice, **config)
+        await provider.register_service({"id": "svc", "hello": lambda: "hello"})
+        caller = await connect(alice)
+        service = await caller.get_service("svc")
+        for link in proxy.open_links:
+            link.stall(*([direction] if direction else []))
+        start = time.monotonic()
+
+        async def is_answered() -> bool:
+            return bool(await service.hello() == "hello")
+
+        await eventually(is_answered, within_s=25, what="a call after the stall")
+        assert time.monotonic() - start < 20
+        assert proxy.accepted >= 2
+        await provider.disconnect()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.spec("faults-F2")
+async def test_frozen_client_is_replaced_and_wakes_up_without_its_id(
+    python_worker: NewWorker, connect_raw: ConnectRaw, server: ServerProcess, alice: Person
+) -> None:
+    frozen = await python_worker()
+    await frozen.connect(server.url, token=alice.token, client_id="owner")
+    await frozen.serve("lab")
+    caller = await connect_raw(alice)
+    frozen.freeze()
+    start = time.monotonic()
+    session = await caller.start_call(f"{alice.workspace}/owner", "services.lab.run", "a", 0, interval_s=3.0)
+    with pytest.raises((RawCallError, TimeoutError)):
+        await caller.answer_of(session, timeout_s=7)
+    assert time.monotonic() - start < 8
+    successor = await connect_raw(alice, client_id="owner")
+    await successor.offer("lab", {"run": lambda *_: "successor"})
+    frozen.thaw()
+    await asyncio.wait_for(caller.call_manager("echo", 1), 5)
+    for _ in range(10):
+        assert await caller.call(f"{alice.workspace}/owner", "services.lab.run", "b", 0) == "successor"
+        await asyncio.sleep(0.1)
+    assert successor.closed is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.spec("faults-F2")
+async def test_frozen_server_goes_on_where_it_stopped(
+    start_server: StartServer, python_worker: NewWorker, connect: Connect
+) -> None:
+    own = await start_server()
+    alice = make_person(own, "alice")
+    worker = await python_worker()
+    await worker.connect(own.url, token=alice.token, client_id="callee")
+    await worker.serve("lab")
+    caller = await connect(alice, url=own.url)
+    service = await caller.get_service("lab")
+    own.freeze()
+    call = asyncio.ensure_future(service.run("during", 0))
+    await asyncio.wait({call}, timeout=2.0)
+    assert not call.done()
+    own.thaw()
+    assert await asyncio.wait_for(call, 10) == "during"
+    assert (await worker.runs()) == {"during": 1}
