@@ -10,10 +10,12 @@ export HYPHA_PORT ?= 9527
 export HYPHA_DATA_DIR ?= ./hypha-data
 ARGS ?=
 PYTEST_ARGS ?=
+SEED ?=
+MINUTES ?= 1
 BENCH ?= ../shared/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test test-quick test-all check lint format machine spec bench docs lock clean
+.PHONY: help venv serve test test-quick test-all chaos check lint format machine spec bench docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -61,6 +63,9 @@ test: machine lint ## Everything that must be green before a change lands
 test-all: machine lint ## `make test` and the slow tests
 	@mkdir -p $(RESULTS)
 	@$(BIN)/pytest -q -n 2 --dist loadfile --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
+
+chaos: $(VENV)/.tests tests/js/node_modules/.ready ## Break links and restart the server at random (SEED=, MINUTES=)
+	@$(BIN)/python -m hypha.testing.chaos --node-folder tests/js --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test-quick: $(VENV)/.tests ## The tests that need no server
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
