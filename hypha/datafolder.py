@@ -1,15 +1,16 @@
 """The data folder: secrets, the deployment's identity, and the lock that keeps it to one server.
 
-    hypha-data/            mode 0700
-      lock                 held while a server runs; names its process and URL
-      deployment.json      the manager id that clients must find again after a restart
-      secrets/             mode 0700, files 0600
-      hypha.sqlite         records (written by the store)
+hypha-data/            mode 0700
+  lock                 held while a server runs; names its process and URL
+  deployment.json      the manager id that clients must find again after a restart
+  secrets/             mode 0700, files 0600
+  hypha.sqlite         records (written by the store)
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -121,7 +122,9 @@ def _read_record(file: Path) -> Mapping[str, Any]:
 
 
 def _make_private_folder(path: Path) -> None:
-    if path.is_dir():
+    if path.exists():
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700)

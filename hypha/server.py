@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hypha.settings import get_argparser
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from hypha.assembly import Application
 
 __all__ = ["create_application", "get_argparser", "main"]
 
 
-def create_application(arguments: argparse.Namespace | None = None) -> Starlette:
+def create_application(arguments: argparse.Namespace | None = None) -> Application:
     """Make the ASGI application; its lifespan starts and stops the server.
 
     `arguments` come from `get_argparser().parse_args(…)`. `application.state.store` is the store.

@@ -9,8 +9,9 @@ from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
 from hypha.observe.logs import setup_logging
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from starlette.types import Receive, Scope, Send
+
+    from hypha.assembly import Application
 
 
 class EnvironmentApplication:
@@ -23,7 +24,7 @@ class EnvironmentApplication:
     def __init__(self) -> None:
         load_env_file()
         adopt_uvicorn_flags()
-        self._application: Starlette | None = None
+        self._application: Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; the lifespan scope starts and stops the server."""
@@ -34,7 +35,7 @@ class EnvironmentApplication:
         """The application's state, with `store`."""
         return self._built().state
 
-    def _built(self) -> Starlette:
+    def _built(self) -> Application:
         if self._application is None:
             from hypha.server import create_application, get_argparser
 
