@@ -22,6 +22,7 @@ from joserfc.jwk import OctKey
 from joserfc.util import json_b64decode, to_bytes
 
 from hypha.addresses import check_workspace_id
+from hypha.auth.revocation import Revocations
 from hypha.auth.scopes import Scope
 from hypha.auth.users import User, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
@@ -61,7 +62,7 @@ class TokenAuthority:
         root_token: an opaque credential that is root's; None for none.
         max_life_s: longest life that may be asked for.
         reconnection_life_s: life of reconnection tokens.
-        is_revoked: asked with a fingerprint; must answer from memory.
+        revocations: which tokens no longer count; by default it forgets them with the process.
         clock: Unix time in seconds.
     """
 
@@ -75,7 +76,7 @@ class TokenAuthority:
         root_token: str | None = None,
         max_life_s: float = DEFAULT_MAX_LIFE_S,
         reconnection_life_s: float = DEFAULT_RECONNECTION_LIFE_S,
-        is_revoked: Callable[[str], bool] = lambda _: False,
+        revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.issuer = issuer
@@ -86,7 +87,8 @@ class TokenAuthority:
         self._key = OctKey.import_key(secret)
         self._root_token = _bytes(root_token) if root_token else None
         self._root = root_user()
-        self._is_revoked = is_revoked
+        self.revocations = revocations or Revocations(clock=clock)
+        self._is_revoked = self.revocations.is_revoked
         self._clock = clock
         self._cache: OrderedDict[bytes, tuple[User, str]] = OrderedDict()
 
@@ -168,6 +170,20 @@ class TokenAuthority:
             Scope.from_claim(" ".join(map(str, scope)) if isinstance(scope, list) else str(scope)),
             credential if isinstance(credential, str) and credential else own_fingerprint,
         )
+
+    async def revoke(self, token: str) -> None:
+        """Make a valid token invalid for good and end the connections that were made with it.
+
+        Who may do that is for the caller to check.
+
+        Raises:
+            NotAuthenticated, TokenExpired: as `parse`.
+            InvalidRequest: the root token, which lives in the settings.
+        """
+        user = self.parse(token)
+        if user.expires_at is None:
+            raise InvalidRequest("The root token cannot be revoked: change it in the server's settings.")
+        await self.revocations.revoke(fingerprint(token), user.expires_at)
 
     # -- making ----------------------------------------------------------------------------------
 

@@ -1,0 +1,63 @@
+"""Revoked tokens, answered from memory; the store keeps them over restarts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+PURGE_AT = 10_000
+
+
+class RevokedTokenStore(Protocol):
+    """What is needed of the store."""
+
+    async def add(self, fingerprint: str, expires_at: float) -> None:
+        """Write one fingerprint."""
+
+    async def load(self, now: float) -> dict[str, float]:
+        """All fingerprints that still matter."""
+
+
+class Revocations:
+    """The fingerprints of tokens that no longer count, until they would have expired anyway.
+
+    Args:
+        store: where they last; None keeps them in memory only.
+        on_revoked: called with a fingerprint, so that connections made with the token are closed.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        store: RevokedTokenStore | None = None,
+        on_revoked: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, float] = {}
+        self.on_revoked = on_revoked
+
+    async def load(self) -> None:
+        """Read what was revoked before; call once, before the first token is read."""
+        if self._store is not None:
+            self._known.update(await self._store.load(self._clock()))
+
+    def is_revoked(self, fingerprint: str) -> bool:
+        """Whether a token was revoked; never touches the store."""
+        return fingerprint in self._known
+
+    async def revoke(self, fingerprint: str, expires_at: float) -> None:
+        """Make a token invalid; it is so for good when this returns.
+
+        Raises:
+            BackendUnavailable: it could not be written; it is revoked until the next restart only.
+        """
+        self._known[fingerprint] = expires_at
+        self.on_revoked(fingerprint)
+        if len(self._known) > PURGE_AT:
+            now = self._clock()
+            self._known = {known: until for known, until in self._known.items() if until > now}
+        if self._store is not None:
+            await self._store.add(fingerprint, expires_at)

@@ -1,0 +1,133 @@
+"""Who a newcomer is and in which workspace it acts (wire-protocol 1.3, steps 2 to 4).
+
+An anonymous newcomer and one that comes back with its reconnection token are admitted without
+touching the database, unless the server restarted meanwhile (spec: resuming, rule 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypha.addresses import check_client_id
+from hypha.auth.scopes import Level
+from hypha.auth.tokens import REVOKED_TEXT, TokenAuthority
+from hypha.auth.users import User, anonymous_user
+from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
+from hypha.wire.handshake import FirstMessage, Refused
+from hypha.workspaces.lifecycle import Workspaces
+from hypha.workspaces.records import PUBLIC
+
+PREFIX = "Failed to establish connection: "
+AUTHENTICATION_PREFIX = "Failed to authenticate user: "
+POLICY_VIOLATION = 1008
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A newcomer as the server knows it.
+
+    `user` carries the rights found for `workspace`; `resumes` says that a reconnection token proved
+    it to be the one who had `client_id` before.
+    """
+
+    user: User
+    workspace: str
+    client_id: str
+    resumes: bool = False
+
+
+class Admission:
+    """Turns a first message into an identity, or refuses it.
+
+    A place in the workspace is kept for the newcomer until it joins.
+    """
+
+    def __init__(self, tokens: TokenAuthority, workspaces: Workspaces) -> None:
+        self._tokens = tokens
+        self._workspaces = workspaces
+
+    async def identify(self, first: FirstMessage) -> Identity:
+        """Find out who a newcomer is.
+
+        Raises:
+            Refused: with the close code and text of wire-protocol 1.6.
+            BackendUnavailable: the database is needed and does not answer; the client may try again.
+        """
+        try:
+            check_client_id(first.client_id)
+        except InvalidAddress as error:
+            raise Refused(PREFIX + error.message) from None
+        if first.reconnection_token is not None:
+            return await self._returning(first, first.reconnection_token)
+        if first.token is not None:
+            return await self._with_token(first, first.token)
+        return await self._anonymous(first)
+
+    async def _anonymous(self, first: FirstMessage) -> Identity:
+        user = anonymous_user()
+        if first.workspace is not None:
+            return await self._enter(first, user, first.workspace)
+        own = self._workspaces.open_new(user).id
+        return Identity(user.within(own, first.client_id, Level.ADMIN), own, first.client_id)
+
+    async def _with_token(self, first: FirstMessage, token: str) -> Identity:
+        user = await self._authenticate(token)
+        scope = user.scope
+        if scope.client_id is not None and scope.client_id != first.client_id:
+            raise _refused(
+                f"Client id mismatch: this token is restricted to client with client_id='{scope.client_id}'"
+            )
+        is_root = user.id == "root" and user.is_admin
+        bound = None if is_root else scope.current_workspace
+        wanted = first.workspace
+        if wanted == PUBLIC and bound != PUBLIC and not is_root:
+            wanted = bound or user.own_workspace
+        if bound is not None and wanted is not None and wanted != bound:
+            raise _refused(
+                f"Current workspace encoded in the token ({bound}) does not match the specified "
+                f"workspace ({wanted[:200]})"
+            )
+        return await self._enter(first, user, wanted or bound or user.own_workspace)
+
+    async def _returning(self, first: FirstMessage, token: str) -> Identity:
+        user = await self._authenticate(token)
+        workspace, client_id = user.scope.current_workspace, user.scope.client_id
+        if workspace is None or client_id is None:
+            raise _refused("Invalid reconnection token: it names no workspace or no client")
+        if client_id != first.client_id:
+            raise _refused("Client id mismatch, disconnecting")
+        if first.workspace is not None and first.workspace != workspace:
+            raise _refused(f"Invalid scope, workspace mismatch: {workspace} != {first.workspace[:200]}")
+        if user.level(workspace) < Level.READ:
+            raise _refused(f"Permission denied for workspace: {workspace}")
+        return await self._enter(first, user, workspace, resumes=True)
+
+    async def _authenticate(self, token: str) -> User:
+        try:
+            user = await self._tokens.authenticate(token)
+        except NotAuthenticated as error:
+            if error.message == REVOKED_TEXT:
+                raise _refused(AUTHENTICATION_PREFIX + REVOKED_TEXT) from None
+            raise Refused(error.message, POLICY_VIOLATION) from None
+        if user.scope.is_specialized:
+            raise _refused(
+                f"Specialized token with scopes {list(user.scope.extra_scopes)} cannot be used for general "
+                "workspace access. Permission is limited to the endpoint that it was made for."
+            )
+        return user
+
+    async def _enter(
+        self, first: FirstMessage, user: User, workspace: str, *, resumes: bool = False
+    ) -> Identity:
+        try:
+            record = await self._workspaces.open(workspace, user, returning=resumes)
+        except WorkspaceNotFound as error:
+            raise _refused(f"'{error.message}'") from None
+        level = self._workspaces.level_for(user, record)
+        if level < Level.READ:
+            raise _refused(f"Permission denied for workspace: {workspace}")
+        return Identity(user.within(workspace, first.client_id, level), workspace, first.client_id, resumes)
+
+
+def _refused(text: str) -> Refused:
+    return Refused(PREFIX + text)

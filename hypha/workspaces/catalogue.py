@@ -1,0 +1,201 @@
+"""Creating, listing and deleting workspaces on a user's behalf (core-api 2.2, 2.3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context, User
+from hypha.errors import AlreadyExists, InvalidRequest, PermissionDenied, QuotaExceeded, WorkspaceNotFound
+from hypha.store import Bookmark, Store
+from hypha.store.records import WorkspaceRecord
+from hypha.store.workspaces import MATCHABLE
+from hypha.workspaces import records
+from hypha.workspaces.lifecycle import Publish, Workspaces
+from hypha.workspaces.residents import Resident
+
+MAX_LISTED = 256
+_CHANGEABLE = ("name", "description", "persistent", "read_only", "icon", "covers", "docs")
+
+
+class Catalogue:
+    """The workspaces that exist, as a user sees and changes them.
+
+    Args:
+        max_per_user: how many workspaces one person may have made.
+        publish: sends an event `(workspace, type, data)` to those who subscribed.
+        on_deleted: called with the id of a workspace that was deleted under its clients.
+    """
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        store: Store,
+        max_per_user: int,
+        publish: Publish,
+        on_deleted: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.on_deleted = on_deleted
+        self._workspaces = workspaces
+        self._store = store
+        self._max_per_user = max_per_user
+        self._publish = publish
+
+    async def create(self, config: object, context: Context, *, overwrite: bool = False) -> dict[str, Any]:
+        """Create a workspace and bookmark it for its creator; return its info.
+
+        Raises:
+            PermissionDenied, InvalidRequest, AlreadyExists, QuotaExceeded: texts of core-api 2.2.
+        """
+        user = context.user
+        if user.is_anonymous:
+            raise PermissionDenied(
+                "Only registered user can create workspace. Permission denied: please log in first."
+            )
+        if context.level() < Level.READ_WRITE:
+            raise PermissionDenied(
+                f"Permission denied for workspace {context.workspace}: your token may only read."
+            )
+        record = records.new_record(config, user)
+        async with self._workspaces.locked(record.id):
+            existing = await self._workspaces.find_stored(record.id)
+            if existing is not None:
+                await self._overwrite(existing, record, user, overwrite)
+            else:
+                await self._add(record, user)
+        await self._bookmark(record, user)
+        self._publish(user.own_workspace, "workspace_loaded", records.to_info(record))
+        return records.to_info(record, {"ready": False, "status": "loading"})
+
+    async def _add(self, record: WorkspaceRecord, user: User) -> None:
+        _check_not_reserved(record.id, user)
+        quota = None if user.is_admin else self._max_per_user
+        owned = await self._store.workspaces.create(record, quota=quota)
+        if owned is not None:
+            raise QuotaExceeded(
+                f"Workspace quota exceeded: user {record.created_by} already owns {owned} workspaces "
+                f"(max {quota}). Delete one first."
+            )
+        residents = self._workspaces.residents
+        residents.look_at(residents.add(record, is_stored=True))
+
+    async def _overwrite(
+        self, existing: Resident, record: WorkspaceRecord, user: User, overwrite: bool
+    ) -> None:
+        if not overwrite:
+            raise AlreadyExists(f"Workspace already exists: {record.id}")
+        if existing.is_fixed or records.level_for(user, existing.record) < Level.ADMIN:
+            raise PermissionDenied(
+                f"Permission denied: user {user.id} cannot overwrite workspace {record.id}"
+            )
+        if not existing.is_stored:
+            await self._store.workspaces.ensure(existing.record)
+            existing.is_stored = True
+        fields = {name: getattr(record, name) for name in _CHANGEABLE}
+        fields["config"] = dict(record.config)
+        await self._store.workspaces.update(record.id, fields, record.owners)
+        old = existing.record
+        existing.record = replace(record, created_by=old.created_by, created_at=old.created_at)
+        self._publish(record.id, "workspace_changed", records.to_info(existing.record))
+
+    async def _bookmark(self, record: WorkspaceRecord, user: User) -> None:
+        if user.parent is not None or record.id == user.own_workspace:
+            return
+        bookmark = Bookmark("workspace", record.id, record.name, record.description)
+        async with self._workspaces.changing(user.own_workspace, user) as own:
+            await self._store.bookmarks.put(own.record, bookmark, time.time())
+
+    async def delete(self, workspace: str, context: Context) -> None:
+        """Delete a workspace with everything in it; its clients are told through `on_deleted`.
+
+        Raises:
+            WorkspaceNotFound, PermissionDenied: texts of core-api 2.2.
+        """
+        record = await self._workspaces.load(workspace)
+        if record is None:
+            raise WorkspaceNotFound(f"Workspace not found: {str(workspace)[:200]}")
+        if workspace in records.RESERVED_IDS or records.level_for(context.user, record) < Level.ADMIN:
+            raise PermissionDenied(f"Permission denied for workspace {workspace}")
+        async with self._workspaces.locked(workspace):
+            await self._store.workspaces.delete([workspace])
+            resident = self._workspaces.residents.get(workspace)
+            if resident is not None:
+                self._workspaces.residents.remove(resident)
+        info = records.to_info(record, "deleted")
+        for place in {workspace, context.user.own_workspace}:
+            self._publish(place, "workspace_deleted", info)
+        self.on_deleted(workspace)
+
+    async def visible_to(
+        self, user: User, match: object = None, offset: object = 0, limit: object = MAX_LISTED
+    ) -> list[WorkspaceRecord]:
+        """The workspaces that a user may read or owns, those only in memory first.
+
+        Raises:
+            InvalidRequest: wrong range or unknown field.
+        """
+        first, most = _range(offset, limit)
+        fields = _match(match)
+        rights = [name for name, level in user.scope.workspaces.items() if level]
+        sees_all = user.level("*") >= Level.READ
+        named = [*rights, user.own_workspace]
+        fleeting = self._fleeting(None if sees_all else named, fields)
+        shown = fleeting[first : first + most]
+        if len(shown) < most:
+            owners = [user.id, *([user.email] if user.email and user.parent is None else [])]
+            shown += await self._store.workspaces.list(
+                owners=None if sees_all else owners,
+                ids=named,
+                match=fields,
+                offset=max(first - len(fleeting), 0),
+                limit=most - len(shown),
+            )
+        return shown
+
+    def _fleeting(self, names: list[str] | None, fields: Mapping[str, Any]) -> list[WorkspaceRecord]:
+        """Workspaces that are in memory only, in the order of their ids; `names` None: all."""
+        residents = self._workspaces.residents
+        found = residents if names is None else [residents.get(name) for name in dict.fromkeys(names)]
+        unwritten = [resident.record for resident in found if resident and not resident.is_stored]
+        return sorted((record for record in unwritten if _fits(record, fields)), key=lambda record: record.id)
+
+
+def _check_not_reserved(workspace: str, user: User) -> None:
+    if workspace in records.RESERVED_IDS:
+        raise PermissionDenied(f"Permission denied: workspace {workspace} belongs to the server.")
+    if workspace.startswith(records.PERSONAL_PREFIX) and workspace != user.own_workspace:
+        raise PermissionDenied(
+            f"Permission denied: {workspace} is reserved for the user of that name; choose an id that "
+            f"does not begin with '{records.PERSONAL_PREFIX}'."
+        )
+
+
+def _range(offset: object, limit: object) -> tuple[int, int]:
+    if isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset < 2**31:
+        raise InvalidRequest("Offset number must be greater than or equal to 0")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
+        raise InvalidRequest(f"Limit must be greater than 0 and less than {MAX_LISTED}")
+    return offset, limit
+
+
+def _match(match: object) -> Mapping[str, Any]:
+    if match is None:
+        return {}
+    if not isinstance(match, Mapping) or not set(match) <= {*MATCHABLE, "owners"}:
+        names = ", ".join((*MATCHABLE, "owners"))
+        raise InvalidRequest(f"'match' must be an object with some of {names}.")
+    return match
+
+
+def _fits(record: WorkspaceRecord, fields: Mapping[str, Any]) -> bool:
+    for name, value in fields.items():
+        if name == "owners":
+            wanted = value if isinstance(value, list | tuple) else [value]
+            if not set(map(str, wanted)) <= set(record.owners):
+                return False
+        elif getattr(record, name) != value:
+            return False
+    return True

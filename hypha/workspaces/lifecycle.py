@@ -1,0 +1,303 @@
+"""The life of workspaces: opened on demand, visited, left, unloaded (core-api 2.3, 8).
+
+A workspace that isn't persistent is written only when something is set in it, so an anonymous
+user's coming and going never touches the database (DESIGN 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from hypha.addresses import check_workspace_id
+from hypha.auth.scopes import Level
+from hypha.auth.users import User
+from hypha.errors import InvalidAddress, WorkspaceNotFound
+from hypha.store import Store
+from hypha.store.records import WorkspaceRecord
+from hypha.workspaces import records
+from hypha.workspaces.background import Background
+from hypha.workspaces.locks import NamedLocks
+from hypha.workspaces.residents import CallLater, Resident, Residents
+
+Publish = Callable[[str, str, dict[str, Any]], None]
+
+
+class WorkspaceSettings(Protocol):
+    """The settings that concern workspaces."""
+
+    @property
+    def workspace_unload_grace_period_s(self) -> float:
+        """Wait between a workspace's last disconnect and its unloading."""
+
+    @property
+    def resume_window_s(self) -> float:
+        """How long clients have to come back after a start."""
+
+    @property
+    def max_workspaces_per_user(self) -> int:
+        """Workspaces that one user may have created."""
+
+    @property
+    def enable_s3_for_anonymous_users(self) -> bool:
+        """Whether anonymous workspaces may store files."""
+
+
+def _loop_call_later(delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay_s, call)
+
+
+class Workspaces:
+    """All workspaces of the deployment; those in use are in memory.
+
+    Args:
+        publish: sends an event `(workspace, type, data)` to those who subscribed.
+        call_later, clock: the event loop's timers and a monotonic clock, or a test's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: WorkspaceSettings,
+        *,
+        publish: Publish = lambda *_: None,
+        call_later: CallLater = _loop_call_later,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._publish = publish
+        self._call_later = call_later
+        self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
+        self._locks = NamedLocks()
+        self._background = Background()
+        self._stopping = False
+
+    # -- start and stop --------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load the system's workspaces; let the temporary ones of the last run wait for their users."""
+        for record in records.system_records():
+            stored = await self._store.workspaces.get(record.id)
+            self.residents.add(stored or record, is_stored=stored is not None, is_fixed=True)
+        left_over = await self._store.workspaces.temporary()
+        if left_over:
+            window_s = self._settings.resume_window_s
+            self._call_later(window_s, lambda: self._forget(left_over))
+
+    async def stop(self) -> None:
+        """Unload nothing from now on: who is here now may come back after a restart."""
+        self._stopping = True
+        self.residents.cancel_all()
+        await self._background.settled()
+
+    def _forget(self, workspaces: list[str]) -> None:
+        for workspace in workspaces:
+            if not self._stopping:
+                self._background.start(self._remove_temporary(workspace), f"removal of {workspace}")
+
+    # -- looking up ------------------------------------------------------------------------------
+
+    def get(self, workspace: str) -> WorkspaceRecord | None:
+        """The record of a workspace in memory, or None."""
+        resident = self.residents.get(workspace)
+        return None if resident is None else resident.record
+
+    async def load(self, workspace: str) -> WorkspaceRecord | None:
+        """The record of a workspace, read from the database if need be, or None."""
+        resident = await self._find(workspace)
+        if resident is None:
+            return None
+        self.residents.look_at(resident)
+        return resident.record
+
+    async def require(self, workspace: str) -> WorkspaceRecord:
+        """The record of a workspace; raise WorkspaceNotFound if there is none."""
+        record = await self.load(workspace)
+        if record is None:
+            raise WorkspaceNotFound(f"Workspace ({str(workspace)[:200]}) not found")
+        return record
+
+    async def _find(self, workspace: str) -> Resident | None:
+        resident = self.residents.get(workspace)
+        if resident is not None:
+            return resident
+        try:
+            check_workspace_id(workspace)
+        except InvalidAddress:
+            return None
+        async with self.locked(workspace):
+            return await self.find_stored(workspace)
+
+    async def find_stored(self, workspace: str) -> Resident | None:
+        """The resident, loaded if need be; the caller holds the workspace's lock."""
+        resident = self.residents.get(workspace)
+        if resident is None:
+            record = await self._store.workspaces.get(workspace)
+            if record is not None:
+                resident = self.residents.add(record, is_stored=True)
+        return resident
+
+    async def describe(self, record: WorkspaceRecord) -> dict[str, Any]:
+        """Workspace info with service types and bookmarks (core-api 2.3); never the environment."""
+        resident = self.residents.get(record.id)
+        if resident is not None and not resident.is_stored:
+            return records.to_info(record)
+        return records.to_full_info(
+            record,
+            await self._store.service_types.all(record.id),
+            await self._store.bookmarks.all(record.id),
+        )
+
+    # -- rights ----------------------------------------------------------------------------------
+
+    def level_for(self, user: User, record: WorkspaceRecord) -> Level:
+        """What a user may do in a workspace: by role, token or ownership."""
+        return records.level_for(user, record)
+
+    async def level_in(self, user: User, workspace: str) -> Level:
+        """The same for a workspace id, which need not exist (a user's own may be yet to come)."""
+        if user.is_admin:
+            return Level.ADMIN
+        record = await self.load(workspace)
+        return records.level_for(user, record or WorkspaceRecord(workspace))
+
+    async def owner_level(self, user_id: str | None, workspace: str) -> Level:
+        """ADMIN if the user of that id owns the workspace, else NONE."""
+        if not user_id:
+            return Level.NONE
+        record = await self.load(workspace)
+        owners = record.owners if record is not None else ()
+        is_own = workspace == records.PERSONAL_PREFIX + user_id
+        return Level.ADMIN if is_own or user_id in owners else Level.NONE
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def open_new(self, user: User) -> WorkspaceRecord:
+        """The own workspace of a user who was made this moment; touches no database."""
+        return self._arrive(self._create_personal(user), user)
+
+    async def open(self, workspace: str, user: User, *, returning: bool = False) -> WorkspaceRecord:
+        """The workspace in which a client is about to join; a user's own is created on demand.
+
+        Whether the user may join is for the caller to check. With `returning` the user's token shows
+        that it was in the workspace before the server restarted: a personal one is made again, even
+        for a descendant of its person.
+
+        Raises:
+            WorkspaceNotFound: there is none, and it isn't the user's own.
+        """
+        resident = self.residents.get(workspace) or await self._open_stored(workspace, user, returning)
+        return self._arrive(resident, user)
+
+    async def _open_stored(self, workspace: str, user: User, returning: bool) -> Resident:
+        try:
+            check_workspace_id(workspace)
+        except InvalidAddress:
+            raise _not_accessible(workspace) from None
+        async with self.locked(workspace):
+            return await self._open_locked(workspace, user, returning)
+
+    async def _open_locked(self, workspace: str, user: User, returning: bool) -> Resident:
+        resident = self.residents.get(workspace)
+        if resident is not None:
+            return resident
+        resident = await self.find_stored(workspace)
+        if resident is None:
+            person = _person_of(workspace, user, returning)
+            if person is None:
+                raise _not_accessible(workspace)
+            resident = self._create_personal(person)
+            if resident.record.persistent:
+                await self._store.workspaces.ensure(resident.record)
+                resident.is_stored = True
+        self._publish(user.own_workspace, "workspace_loaded", records.to_info(resident.record))
+        return resident
+
+    def _create_personal(self, user: User) -> Resident:
+        anonymous_storage = self._settings.enable_s3_for_anonymous_users
+        record = records.personal_record(user, anonymous_storage=anonymous_storage)
+        return self.residents.add(record, is_stored=False)
+
+    def _arrive(self, resident: Resident, user: User) -> WorkspaceRecord:
+        self.residents.expect(resident)
+        return resident.record
+
+    @contextlib.asynccontextmanager
+    async def changing(self, workspace: str, user: User) -> AsyncIterator[Resident]:
+        """Hold a workspace while something is set in it; from then on the database has a row of it.
+
+        It cannot be unloaded or deleted meanwhile. A user's own is created on demand.
+
+        Raises:
+            WorkspaceNotFound: there is none.
+        """
+        async with self.locked(workspace):
+            resident = await self._open_locked(workspace, user, False)
+            resident.is_stored = True
+            yield resident
+        self.residents.look_at(resident)
+
+    def locked(self, workspace: str) -> AbstractAsyncContextManager[None]:
+        """Hold the lock under which a workspace comes into being and ends."""
+        return self._locks.held(workspace)
+
+    # -- coming and going ------------------------------------------------------------------------
+
+    def client_joined(self, workspace: str) -> None:
+        """Count a client in."""
+        self.residents.joined(workspace)
+
+    def client_left(self, workspace: str) -> None:
+        """Count a client out; the workspace may be unloaded."""
+        self.residents.left(workspace)
+
+    def _leave(self, resident: Resident) -> None:
+        """Nobody is in a workspace: drop it from memory; a temporary one ends for good."""
+        if self._stopping:
+            return
+        record = resident.record
+        if resident.is_stored and not record.persistent and resident.was_visited:
+            self._background.start(self._remove_temporary(record.id), f"removal of {record.id}")
+            return
+        self.residents.remove(resident)
+        self._publish(record.id, "workspace_unloaded", {"id": record.id})
+
+    async def _remove_temporary(self, workspace: str) -> bool:
+        """Delete a workspace that isn't persistent, unless somebody has come."""
+        async with self.locked(workspace):
+            resident = self.residents.get(workspace)
+            if resident is not None:
+                if resident.record.persistent or not self.residents.is_deserted(resident):
+                    return False
+                self.residents.remove(resident)
+            await self._store.workspaces.delete([workspace])
+        self._publish(workspace, "workspace_unloaded", {"id": workspace})
+        return True
+
+    async def remove_if_empty(self, workspace: str) -> bool:
+        """Delete a workspace that isn't persistent if nobody is in it; True if it was."""
+        record = await self.load(workspace)
+        return record is not None and not record.persistent and await self._remove_temporary(workspace)
+
+
+def _not_accessible(workspace: str) -> WorkspaceNotFound:
+    return WorkspaceNotFound(f"Workspace {workspace[:200]} does not exist or is not accessible")
+
+
+def _person_of(workspace: str, user: User, returning: bool) -> User | None:
+    """For whom a missing workspace may be made: the user, or the person from whom it descends."""
+    if workspace == user.own_workspace:
+        return user
+    name = workspace.removeprefix(records.PERSONAL_PREFIX)
+    if name == workspace or not name:
+        return None
+    is_anonymous = name.startswith("anonymouz-")
+    descends = user.parent == name and workspace in user.scope.workspaces and not is_anonymous
+    if descends or returning:
+        return User(name, ("anonymous",) if is_anonymous else (), is_anonymous)
+    return None

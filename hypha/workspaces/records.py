@@ -1,0 +1,225 @@
+"""Workspace records: read from what a user asks for, shown as workspace info, judged for rights."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hypha.addresses import check_workspace_id
+from hypha.auth.scopes import Level
+from hypha.auth.users import User
+from hypha.errors import InvalidRequest
+from hypha.store.records import Bookmark, ServiceType, WorkspaceRecord
+from hypha.workspaces.values import check_plain
+
+PUBLIC = "public"
+ANONYMOUS = "ws-anonymous"
+ROOT = "ws-user-root"
+PERSONAL_PREFIX = "ws-user-"
+RESERVED_IDS = frozenset({PUBLIC, ANONYMOUS, ROOT, "api-docs"})
+MAX_OWNERS = 100
+_NEW_ID = re.compile(r"[a-z0-9|-]{1,128}")
+_TEXT_LIMITS = {"name": 1024, "description": 16 * 1024, "icon": 256 * 1024}
+_HIDDEN_CONFIG = frozenset({"environs", "bookmarks"})
+
+
+def system_records() -> list[WorkspaceRecord]:
+    """The workspaces that always exist (core-api 4.2)."""
+    return [
+        WorkspaceRecord(PUBLIC, PUBLIC, "Services for everybody", ("root",), persistent=True, read_only=True),
+        WorkspaceRecord(ROOT, ROOT, "Workspace of the server's operator", ("root",), persistent=True),
+        WorkspaceRecord(
+            ANONYMOUS, ANONYMOUS, "Callers over HTTP without a credential", ("root",), True, True
+        ),
+    ]
+
+
+def personal_record(user: User, *, anonymous_storage: bool = False) -> WorkspaceRecord:
+    """The own workspace of a user; it lasts for registered people only."""
+    name = user.own_workspace
+    return WorkspaceRecord(
+        name,
+        name,
+        owners=(user.id,),
+        persistent=not user.is_anonymous and user.parent is None,
+        read_only=user.is_anonymous and not anonymous_storage,
+        created_by=user.parent or user.id,
+        created_at=time.time(),
+    )
+
+
+def person_behind(user: User) -> str:
+    """Id of the person who acts: the first ancestor of a child token's user."""
+    return user.parent or user.id
+
+
+def is_owner(user: User, record: WorkspaceRecord) -> bool:
+    """Whether the user owns the workspace by id, or by e-mail unless it is a child.
+
+    Children carry their maker's e-mail; counting it would give them the maker's workspaces.
+    """
+    if user.own_workspace == record.id:
+        return True
+    if user.is_anonymous:
+        return False
+    if user.id in record.owners:
+        return True
+    if user.parent is not None or not user.email:
+        return False
+    folded = user.email.casefold()
+    return any("@" in owner and owner.casefold() == folded for owner in record.owners)
+
+
+def level_for(user: User, record: WorkspaceRecord) -> Level:
+    """What a user may do in a workspace: role, then scope, then ownership (core-api 4.3).
+
+    An entry of the token for this very workspace is final (or the stronger one for `*`); an owner
+    whose token has none is admin.
+    """
+    if user.is_admin:
+        return Level.ADMIN
+    level = user.scope.level(record.id)
+    if record.id not in user.scope.workspaces and is_owner(user, record):
+        return Level.ADMIN
+    return level
+
+
+def new_record(config: object, user: User) -> WorkspaceRecord:
+    """Read what `create_workspace` was given (core-api 2.3); the caller becomes an owner.
+
+    Raises:
+        InvalidRequest: with the texts of core-api 2.2.
+    """
+    if not isinstance(config, Mapping):
+        raise InvalidRequest("Workspace config must be an object such as {'id': 'my-workspace'}.")
+    workspace = check_new_id(config.get("id"), user)
+    owners = _owners(config.get("owners"))
+    if not is_owner(user, WorkspaceRecord(workspace, owners=owners)):
+        owners = (*owners, user.id)
+    if user.parent is not None and user.parent not in owners and not user.is_admin:
+        owners = (*owners, user.parent)
+    extra = config.get("config") or {}
+    if not isinstance(extra, Mapping):
+        raise InvalidRequest("The workspace's 'config' must be an object.")
+    plain = {str(key): value for key, value in extra.items() if key not in _HIDDEN_CONFIG}
+    return WorkspaceRecord(
+        workspace,
+        _text(config, "name") or workspace,
+        _text(config, "description") or "",
+        owners,
+        _flag(config, "persistent"),
+        _flag(config, "read_only"),
+        _text(config, "icon"),
+        check_plain(config.get("covers"), "covers"),
+        check_plain(config.get("docs"), "docs"),
+        check_plain(plain, "config"),
+        person_behind(user),
+        time.time(),
+    )
+
+
+def check_new_id(workspace: object, user: User) -> str:
+    """Return the id if a workspace may be created under it; root needs no hyphen."""
+    if not workspace or not isinstance(workspace, str):
+        raise InvalidRequest("Workspace id must be provided.")
+    is_root = user.id == "root" and user.is_admin
+    if "-" not in workspace and not is_root:
+        raise InvalidRequest("Workspace name must contain at least one hyphen (e.g. my-workspace).")
+    if _NEW_ID.fullmatch(workspace) is None:
+        raise InvalidRequest(
+            f"Invalid workspace name: {workspace[:200]}, only lowercase letters, numbers and hyphens are "
+            "allowed."
+        )
+    return check_workspace_id(workspace)
+
+
+def _owners(value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    if len(names) > MAX_OWNERS or not all(isinstance(name, str) and 0 < len(name) <= 320 for name in names):
+        raise InvalidRequest(f"'owners' must be a list of at most {MAX_OWNERS} user ids or e-mail addresses.")
+    return tuple(dict.fromkeys(names))
+
+
+def _text(config: Mapping[str, Any], key: str) -> str | None:
+    value, limit = config.get(key), _TEXT_LIMITS[key]
+    if value is not None and (not isinstance(value, str) or len(value) > limit):
+        raise InvalidRequest(f"The workspace's '{key}' must be text of at most {limit} characters.")
+    return value
+
+
+def _flag(config: Mapping[str, Any], key: str) -> bool:
+    value = config.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"The workspace's '{key}' must be true or false.")
+    return bool(value)
+
+
+def to_info(record: WorkspaceRecord, status: str | Mapping[str, Any] = "ready") -> dict[str, Any]:
+    """Workspace info of core-api 2.3, without what lies in other tables; never any environment."""
+    state = {"ready": status == "ready", "status": status} if isinstance(status, str) else dict(status)
+    return {
+        "type": "workspace",
+        "id": record.id,
+        "name": record.name or record.id,
+        "description": record.description,
+        "persistent": record.persistent,
+        "owners": list(record.owners),
+        "read_only": record.read_only,
+        "icon": record.icon,
+        "covers": record.covers,
+        "docs": record.docs,
+        "service_types": {},
+        "config": dict(record.config),
+        "status": state,
+    }
+
+
+def to_summary(record: WorkspaceRecord) -> dict[str, Any]:
+    """A line of `list_workspaces`."""
+    return {
+        "id": record.id,
+        "name": record.name or record.id,
+        "description": record.description,
+        "read_only": record.read_only,
+        "persistent": record.persistent,
+        "owners": list(record.owners),
+    }
+
+
+def to_full_info(
+    record: WorkspaceRecord, service_types: Iterable[ServiceType], bookmarks: Iterable[Bookmark]
+) -> dict[str, Any]:
+    """Workspace info with service types and bookmarks, for those who may read the workspace."""
+    info = to_info(record)
+    info["service_types"] = {found.id: type_info(record.id, found) for found in service_types}
+    marked = [bookmark_info(bookmark) for bookmark in bookmarks]
+    if marked:
+        info["config"]["bookmarks"] = marked
+    return info
+
+
+def type_info(workspace: str, found: ServiceType) -> dict[str, Any]:
+    """A service type as users see it; its id names the workspace."""
+    return {
+        "id": f"{workspace}/{found.id}",
+        "name": found.name,
+        "definition": found.definition,
+        "description": found.description,
+        "config": dict(found.config or {}),
+        "docs": found.docs,
+    }
+
+
+def bookmark_info(bookmark: Bookmark) -> dict[str, Any]:
+    """A bookmark as users see it."""
+    shown: dict[str, Any] = {
+        "bookmark_type": bookmark.bookmark_type,
+        "id": bookmark.id,
+        "name": bookmark.name,
+        "description": bookmark.description,
+    }
+    if bookmark.config is not None:
+        shown["config"] = dict(bookmark.config)
+    return shown

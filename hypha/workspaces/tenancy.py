@@ -1,0 +1,54 @@
+"""The parts of tenancy, built together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from hypha.store import Seal, Store
+from hypha.workspaces.bookmarks import Bookmarks
+from hypha.workspaces.catalogue import Catalogue
+from hypha.workspaces.environment import Environment
+from hypha.workspaces.event_log import EventLog
+from hypha.workspaces.lifecycle import Publish, Workspaces, WorkspaceSettings
+from hypha.workspaces.service_types import ServiceTypes
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """Workspaces and what users set in them."""
+
+    workspaces: Workspaces
+    catalogue: Catalogue
+    environment: Environment
+    event_log: EventLog
+    service_types: ServiceTypes
+    bookmarks: Bookmarks
+
+    @classmethod
+    def build(
+        cls,
+        store: Store,
+        settings: WorkspaceSettings,
+        seal: Seal,
+        publish: Publish,
+        on_deleted: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Build all parts on one store.
+
+        Args:
+            publish: sends an event `(workspace, type, data)` to those who subscribed.
+            on_deleted: called with the id of a workspace that was deleted under its clients.
+        """
+        workspaces = Workspaces(store, settings, publish=publish)
+        event_log = EventLog(workspaces, store)
+        limit = settings.max_workspaces_per_user
+        return cls(
+            workspaces,
+            Catalogue(workspaces, store, limit, publish, on_deleted),
+            Environment(workspaces, store, seal, event_log),
+            event_log,
+            ServiceTypes(workspaces, store),
+            Bookmarks(workspaces, store),
+        )
