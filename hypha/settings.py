@@ -20,8 +20,10 @@ GUESSABLE_WORDS = "test root admin password token secret 123 abc hypha default".
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 MIB = 1024 * 1024
 
+_section = dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # cheap to make
 
-@dataclass(frozen=True, kw_only=True)
+
+@_section
 class Serving:
     """Serving."""
 
@@ -61,7 +63,7 @@ class Serving:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class Storing:
     """Storing."""
 
@@ -122,7 +124,7 @@ class Storing:
     executable_path: str = flag("bin", "Folder of helper programs", feature="the built-in MinIO")
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class SigningIn:
     """Signing in."""
 
@@ -193,7 +195,7 @@ class SigningIn:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class Connecting:
     """Connections."""
 
@@ -266,7 +268,7 @@ class Connecting:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class Limits:
     """Limits."""
 
@@ -323,7 +325,7 @@ class Limits:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class Files:
     """Files and artifacts."""
 
@@ -362,7 +364,7 @@ class Files:
     minio_file_system_mode: bool = flag(False, "Its file system mode", feature="the built-in MinIO")
 
 
-@dataclass(frozen=True, kw_only=True)
+@_section
 class Features:
     """Features."""
 
@@ -394,9 +396,9 @@ class Features:
     openai_api_key: str | None = flag(None, "Key of that server", feature="language models", secret=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving):
-    """All options, read once at start."""
+    """All options, read once at start; never printed as a whole, since some are secrets."""
 
     @property
     def url_path(self) -> str:

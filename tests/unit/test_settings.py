@@ -176,6 +176,11 @@ def test_every_option_has_help_and_a_unique_name() -> None:
     assert not inactive_flags(Settings())
 
 
+def test_settings_do_not_print_their_secrets() -> None:
+    settings, _ = load("--root-token", STRONG)
+    assert STRONG not in repr(settings) and STRONG not in str(settings)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['hypha', '--help']\n"
