@@ -20,10 +20,8 @@ GUESSABLE_WORDS = "test root admin password token secret 123 abc hypha default".
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 MIB = 1024 * 1024
 
-_section = dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # cheap to make
 
-
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Serving:
     """Serving."""
 
@@ -63,7 +61,7 @@ class Serving:
     )
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Storing:
     """Storing."""
 
@@ -124,7 +122,7 @@ class Storing:
     executable_path: str = flag("bin", "Folder of helper programs", feature="the built-in MinIO")
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class SigningIn:
     """Signing in."""
 
@@ -195,7 +193,7 @@ class SigningIn:
     )
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Connecting:
     """Connections."""
 
@@ -268,7 +266,7 @@ class Connecting:
     )
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Limits:
     """Limits."""
 
@@ -325,7 +323,7 @@ class Limits:
     )
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Files:
     """Files and artifacts."""
 
@@ -364,7 +362,7 @@ class Files:
     minio_file_system_mode: bool = flag(False, "Its file system mode", feature="the built-in MinIO")
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Features:
     """Features."""
 
