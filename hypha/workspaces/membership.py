@@ -1,0 +1,112 @@
+"""What follows when clients come and go: counts, services, events, stored subscriptions."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.hub import Hub
+    from hypha.registry.index import Registry
+    from hypha.store.subscriptions import Subscriptions
+    from hypha.workspaces.background import Background
+    from hypha.workspaces.lifecycle import Workspaces
+
+logger = logging.getLogger(__name__)
+
+OWN_SUBSCRIPTIONS = frozenset({"client_disconnected"})
+"""What the client libraries subscribe to by themselves after each reconnect; never stored."""
+
+
+class Members:
+    """Keeps the layers above the hub in step with its clients (the hub's `Membership`)."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        workspaces: Workspaces,
+        subscriptions: Subscriptions,
+        background: Background,
+    ) -> None:
+        self.hub = hub
+        self.registry = registry
+        self.workspaces = workspaces
+        self.subscriptions = subscriptions
+        self.background = background
+        self._per_user: Counter[str] = Counter()
+        self._per_workspace: Counter[str] = Counter()
+        self._stored: set[str] = set()
+        self._storing: set[str] = set()
+        self._before: dict[tuple[str, str], frozenset[str]] = {}
+
+    def connections_of(self, user_id: str) -> int:
+        """Number of clients of one user, held ones included."""
+        return self._per_user[user_id]
+
+    def clients_in(self, workspace: str) -> int:
+        """Number of clients of one workspace, held ones included."""
+        return self._per_workspace[workspace]
+
+    async def load(self) -> None:
+        """Read what clients listened to before the server stopped; call once, at start."""
+        self._before = await self.subscriptions.all()
+
+    async def forget_absent(self) -> None:
+        """Delete what belonged to clients that did not come back; call after the resume window."""
+        gone, self._before = list(self._before), {}
+        await self.subscriptions.remove(gone)
+
+    def joined(self, client: Client, restore: bool) -> None:
+        """Count a new client; with `restore` it comes back after a restart of the server."""
+        self._per_user[client.user.id] += 1
+        self._per_workspace[client.workspace] += 1
+        self.workspaces.client_joined(client.workspace)
+        names = self._before.pop((client.workspace, client.client_id), None)
+        if names:
+            self._stored.add(client.address)
+            if restore:
+                self.hub.subscribe(client, names)
+
+    def subscriptions_changed(self, client: Client) -> None:
+        """Store what the client subscribed to, so that a restart keeps it."""
+        wanted = client.subscriptions - OWN_SUBSCRIPTIONS
+        if (wanted or client.address in self._stored) and client.address not in self._storing:
+            self._storing.add(client.address)
+            self.background.start(self._store(client), f"subscriptions of {client.address}")
+
+    async def _store(self, client: Client) -> None:
+        self._storing.discard(client.address)
+        if client.ended:
+            return
+        wanted = client.subscriptions - OWN_SUBSCRIPTIONS
+        self._stored.add(client.address)
+        await self.subscriptions.put(client.workspace, client.client_id, sorted(wanted))
+
+    def services_end(self, client: Client) -> None:
+        """Remove the services of a client whose state ends."""
+        self.registry.remove_client(client.workspace, client.client_id)
+
+    def client_ended(self, client: Client) -> None:
+        """Forget an ended client and tell its workspace."""
+        self.hub.forget(client)
+        if self.hub.manager is not None:
+            self.hub.manager.forget(client)
+        for counts, key in ((self._per_user, client.user.id), (self._per_workspace, client.workspace)):
+            counts[key] -= 1
+            if counts[key] <= 0:
+                del counts[key]
+        if client.address in self._stored:
+            self._stored.discard(client.address)
+            self.background.start(
+                self.subscriptions.remove([(client.workspace, client.client_id)]),
+                f"subscriptions of {client.address}",
+            )
+        self.hub.publish(
+            client.workspace,
+            "client_disconnected",
+            {"id": client.client_id, "workspace": client.workspace},
+        )
+        self.workspaces.client_left(client.workspace)
