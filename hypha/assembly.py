@@ -207,8 +207,8 @@ class Server:
         directory = Directory(self.selection, peer, base_url, lambda: peer.describe(self.manager_service))
         manager = WorkspaceManager(
             Parts(
-                self.hub, peer, self.registry, self.selection, directory, self.workspaces, self.tokens,
-                self.store, self.settings, self.background,
+                self.hub, peer, self.registry, self.selection, directory, self.tenancy, self.tokens,
+                self.settings, self.background,
             )
         )  # fmt: skip
         self.manager_service = manager.service(self._manager_facts())
