@@ -27,7 +27,7 @@ class ClientFunctions(ManagerFunctions):
             workspace: Another workspace that the caller may read.
         """
         workspace = workspace or context.workspace
-        context.require(Level.READ, workspace)
+        await self._require(Level.READ, workspace, context)
         clients = self._parts.hub.clients_of(workspace)
         return [
             {"id": client.address, "user": client.user.to_wire()}
@@ -49,7 +49,7 @@ class ClientFunctions(ManagerFunctions):
             timeout_s = ping_timeout(timeout)
             workspace = address.partition("/")[0]
             if workspace != context.workspace:
-                context.require(Level.READ, workspace)
+                await self._require(Level.READ, workspace, context)
             return await self._ping(address, timeout_s)
         except HyphaError as error:
             return f"Failed to ping client {address}: {error}"
@@ -75,7 +75,7 @@ class ClientFunctions(ManagerFunctions):
             timeout: Seconds to wait for each client.
         """
         workspace = workspace or context.workspace
-        if context.level(workspace) < Level.ADMIN:
+        if await self._level(context, workspace) < Level.ADMIN:
             raise PermissionDenied(f"Permission denied for workspace {workspace}, user: {context.user.id}")
         timeout_s = ping_timeout(timeout)
         clients = self._parts.hub.clients_of(workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from hypha.auth.permissions import permission
@@ -12,7 +11,6 @@ from hypha.errors import InvalidRequest, NotFound, PermissionDenied
 from hypha.hub.client import Client
 from hypha.workspaces.parts import ManagerFunctions
 
-MAX_EVENT_TYPE_CHARS = 256
 MAX_NAMES_AT_ONCE = 1000
 
 
@@ -35,7 +33,7 @@ class EventFunctions(ManagerFunctions):
         Args:
             msg: Text or plain data.
         """
-        await self._store_event("log", msg, context)
+        await self._parts.tenancy.event_log.log(context, "log", msg)
 
     @permission(Level.READ_WRITE)
     async def log_event(self, event_type: str, data: Any = None, *, context: Context) -> None:
@@ -45,11 +43,7 @@ class EventFunctions(ManagerFunctions):
             event_type: Name without spaces.
             data: Plain data that belongs to it.
         """
-        await self._store_event(event_type, data, context)
-
-    async def _store_event(self, event_type: object, data: Any, context: Context) -> None:
-        name = check_event_type(event_type)
-        await self._parts.store.events.add(name, context.workspace, context.user.id, data)
+        await self._parts.tenancy.event_log.log(context, event_type, data)
 
     @permission(Level.READ)
     async def get_event_stats(
@@ -67,10 +61,7 @@ class EventFunctions(ManagerFunctions):
             start_time: ISO time from which on (UTC).
             end_time: ISO time up to which.
         """
-        window = parse_time(start_time), parse_time(end_time)
-        return await self._parts.store.events.stats(
-            context.workspace, context.user.id, _optional_type(event_type), *window
-        )
+        return await self._parts.tenancy.event_log.count(context, event_type, start_time, end_time)
 
     @permission(Level.READ)
     async def get_events(
@@ -81,17 +72,14 @@ class EventFunctions(ManagerFunctions):
         *,
         context: Context,
     ) -> list[dict[str, Any]]:
-        """List the caller's own logged events of this workspace, oldest first.
+        """List the caller's own logged events of this workspace, oldest first; the newest 10,000.
 
         Args:
             event_type: Only this type.
             start_time: ISO time from which on (UTC).
             end_time: ISO time up to which.
         """
-        window = parse_time(start_time), parse_time(end_time)
-        return await self._parts.store.events.list(
-            context.workspace, context.user.id, _optional_type(event_type), *window
-        )
+        return await self._parts.tenancy.event_log.find(context, event_type, start_time, end_time)
 
     @permission(Level.NONE, on="nothing")
     async def subscribe(self, event_type: str | list[str], *, context: Context) -> bool:
@@ -120,35 +108,6 @@ class EventFunctions(ManagerFunctions):
         if client is None:
             raise NotFound(f"Connection not found for client {context.address}")
         return client
-
-
-def check_event_type(event_type: object) -> str:
-    """Return the name if an event may be logged under it, else raise InvalidRequest."""
-    if not isinstance(event_type, str) or not event_type:
-        raise InvalidRequest("Event type must be a non-empty string.")
-    if len(event_type) > MAX_EVENT_TYPE_CHARS:
-        raise InvalidRequest(f"Event type must have at most {MAX_EVENT_TYPE_CHARS} characters.")
-    if any(letter.isspace() for letter in event_type):
-        raise InvalidRequest("Event type must not contain spaces")
-    return event_type
-
-
-def _optional_type(event_type: object) -> str | None:
-    return None if event_type is None else check_event_type(event_type)
-
-
-def parse_time(value: object) -> datetime | None:
-    """Read an ISO text (or datetime) as naive UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise InvalidRequest(f"Invalid time: {value[:100]!r}, use ISO format.") from None
-    if value is None:
-        return None
-    if not isinstance(value, datetime):
-        raise InvalidRequest("Times must be given as ISO text.")
-    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
 def parse_event_names(event_type: object, workspace: str) -> list[str]:

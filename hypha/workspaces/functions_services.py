@@ -198,9 +198,10 @@ class ServiceFunctions(ManagerFunctions):
             include_app_services: Also services of installed apps that are not running.
             prioritize_running_services: Running ones before those of apps.
         """
-        if isinstance(include_unlisted, Mapping):  # an options map from JavaScript
-            include_unlisted = bool(include_unlisted.get("include_unlisted"))
-        return self._parts.listing.infos(context, query, bool(include_unlisted))
+        options: Any = include_unlisted
+        if isinstance(options, Mapping):  # an options map from JavaScript
+            options = options.get("include_unlisted")
+        return self._parts.listing.infos(context, query, bool(options))
 
     @permission(Level.NONE, on="service")
     async def search_services(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import PermissionDenied
 from hypha.registry.balance import Peer, Selection
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
-    from hypha.store import Store
     from hypha.workspaces.lifecycle import Workspaces
+    from hypha.workspaces.tenancy import Tenancy
 
 
 @dataclass(slots=True)
@@ -30,9 +33,8 @@ class Parts:
     registry: Registry
     selection: Selection
     directory: Directory
-    workspaces: Workspaces
+    tenancy: Tenancy
     tokens: TokenAuthority
-    store: Store
     settings: Settings
     background: Background = field(default_factory=Background)
     listing: Listing = field(init=False)
@@ -44,9 +46,26 @@ class Parts:
         self.search = Search(self.listing)
         self.app_ids = AppIds(self.registry, self.peer, self.background)
 
+    @property
+    def workspaces(self) -> Workspaces:
+        """The workspaces of the deployment."""
+        return self.tenancy.workspaces
+
 
 class ManagerFunctions:
     """Base of the groups of functions that make up the manager."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+
+    async def _level(self, context: Context, workspace: str) -> Level:
+        """The caller's level in any workspace: by its credential, or because the user owns it."""
+        level = context.level(workspace)
+        if level is Level.ADMIN or workspace == context.workspace:
+            return level
+        return max(level, await self._parts.workspaces.level_in(context.user, workspace))
+
+    async def _require(self, level: Level, workspace: str, context: Context) -> None:
+        """Raise PermissionDenied unless the caller has a level in a workspace."""
+        if await self._level(context, workspace) < level:
+            raise PermissionDenied(f"Permission denied for workspace {workspace}")

@@ -129,6 +129,11 @@ def refused(caught: pytest.ExceptionInfo[HyphaError]) -> str:
     return text
 
 
+async def level_in_token(user: User, workspace: str) -> Level:
+    """What `Workspaces.level_in` says where nobody owns anything."""
+    return user.level(workspace)
+
+
 @pytest.fixture
 def hub() -> FakeHub:
     return FakeHub()
@@ -144,15 +149,15 @@ async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
     registry = Registry()
     selection = Selection(registry, hub, hub)
     unused: Any = None
+    no_owners: Any = SimpleNamespace(workspaces=SimpleNamespace(level_in=level_in_token))
     made = Parts(
         hub=hub,  # type: ignore[arg-type]
         peer=hub,
         registry=registry,
         selection=selection,
         directory=Directory(selection, hub, "http://host:1", dict),
-        workspaces=unused,
+        tenancy=no_owners,
         tokens=unused,
-        store=unused,
         settings=settings,
     )
     yield made

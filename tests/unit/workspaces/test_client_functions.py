@@ -102,7 +102,7 @@ async def test_summary_counts_clients_and_services(parts: Parts, hub: FakeHub) -
     async def require(workspace: str) -> Any:
         return SimpleNamespace(name=workspace, description="A place")
 
-    parts.workspaces = SimpleNamespace(require=require)  # type: ignore[assignment]
+    parts.tenancy = SimpleNamespace(workspaces=SimpleNamespace(require=require))  # type: ignore[assignment]
     member = hub.join("w/a", Level.READ)
     hub.join("w/b")
     summary = await ClientFunctions(parts).get_summary(context=member.context)

@@ -1,4 +1,4 @@
-"""Subscribing to events, and the event log."""
+"""Subscribing to events."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hypha.errors import HyphaError, InvalidRequest, NotFound, PermissionDenied
-from hypha.workspaces.functions_events import EventFunctions, parse_event_names, parse_time
+from hypha.errors import HyphaError, NotFound, PermissionDenied
+from hypha.workspaces.functions_events import EventFunctions, parse_event_names
 from hypha.workspaces.parts import Parts
 from tests.unit.workspaces.conftest import FakeHub, refused
 
@@ -52,20 +52,3 @@ async def test_callers_without_a_connection_cannot_subscribe(parts: Parts, hub: 
     with pytest.raises(NotFound) as caught:
         await EventFunctions(parts).subscribe("x", context=client.context)
     assert "Connection not found for client w/a" in refused(caught)
-
-
-@pytest.mark.spec("core-M8")
-@pytest.mark.parametrize("name", ["a b", "a\tb", "a\nb"])
-async def test_event_types_must_not_contain_spaces(parts: Parts, hub: FakeHub, name: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        await EventFunctions(parts).log_event(name, context=hub.join("w/a").context)
-    assert "Event type must not contain spaces" in refused(caught)
-
-
-def test_times_are_read_as_naive_utc() -> None:
-    time = parse_time("2024-05-01T12:00:00+02:00")
-    assert time is not None and time.isoformat() == "2024-05-01T10:00:00"
-    assert parse_time(None) is None
-    for wrong in ("yesterday", 5, {}):
-        with pytest.raises(InvalidRequest):
-            parse_time(wrong)
