@@ -25,9 +25,9 @@ SECRET = "a-secret-of-the-tests-which-is-long-enough"
 ALL = (
     "echo, log, log_event, get_event_stats, get_events, register_service, unregister_service, "
     "list_workspaces, list_services, search_services, list_clients, register_service_type, get_service_type, "
-    "list_service_types, get_service_info, get_service, generate_token, revoke_token, parse_token, create_workspace, "
-    "delete_workspace, bookmark, unbookmark, get_workspace_info, get_summary, ping, cleanup, check_status, "
-    "set_env, get_env, subscribe, unsubscribe"
+    "list_service_types, get_service_info, get_service, generate_token, revoke_token, parse_token, "
+    "create_workspace, delete_workspace, bookmark, unbookmark, get_workspace_info, get_summary, ping, "
+    "cleanup, check_status, set_env, get_env, subscribe, unsubscribe"
 ).split(", ")
 
 
