@@ -69,8 +69,12 @@ class DataFolder:
 
     @property
     def database_uri(self) -> str:
-        """URI of the default database."""
-        return f"sqlite+aiosqlite:///{self.path / 'hypha.sqlite' if self.path else MEMORY}"
+        """URI of the default database; its file is made here so that only its owner reads it."""
+        if self.path is None:
+            return f"sqlite+aiosqlite:///{MEMORY}"
+        file = self.path / "hypha.sqlite"
+        file.touch(mode=0o600)
+        return f"sqlite+aiosqlite:///{file}"
 
     def secret(self, name: str) -> str:
         """The secret of this name, made at first use."""

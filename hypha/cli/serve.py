@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -138,6 +139,8 @@ def http_server(server: Server, settings: Settings) -> Any:
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            gc.collect()
+            gc.freeze()  # what start-up made stays; the collector need not look at it again
             print(welcome(settings, server.data_shown), flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,20 @@ def test_curl_calls(folder: Path, service_id: str) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     assert run(folder, "call.sh", service_id, "sh") == '"Hello HTTP world!"'
+
+
+def test_the_startup_function_of_the_running_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(blocks) == 1
+    (tmp_path / "instruments.py").write_text(blocks[0])
+    running = ServerProcess(flags=["--startup-functions", f"{tmp_path / 'instruments.py'}:setup"])
+    try:
+        url = running.start().url
+        with urllib.request.urlopen(f"{url}/public/services/instrument/read", timeout=10) as answer:
+            assert answer.read() == b"42"
+    finally:
+        running.close()
 
 
 def test_no_example_is_left_out() -> None:

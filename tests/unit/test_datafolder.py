@@ -26,6 +26,8 @@ def test_everything_in_it_is_private(tmp_path: Path) -> None:
     folder.manager_id()
     assert mode(folder.path) == 0o700 and mode(folder.path / "secrets") == 0o700
     assert mode(folder.path / "secrets" / "jwt") == 0o600
+    assert folder.database_uri == f"sqlite+aiosqlite:///{folder.path}/hypha.sqlite"
+    assert mode(folder.path / "hypha.sqlite") == 0o600
     folder.close()
 
 
