@@ -199,9 +199,16 @@ class FrameTooLarge(LimitReached):
 
 
 class CallFailed(HyphaError):
-    """The callee raised; `message` is the callee's own text."""
+    """The callee raised; `message` is the callee's own text.
+
+    `trace` is the traceback that the callee's library sent along; it may name the callee's files.
+    """
 
     code, rpc_name = "call_failed", "RemoteException"
+
+    def __init__(self, message: str = "", *, hint: str | None = None, trace: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.trace = trace
 
 
 class NotDelivered(HyphaError, ConnectionError):

@@ -223,15 +223,18 @@ class Calls:
         if name == "resolve":
             waiting.future.set_result(value)
             return
-        text = str(value.get("_rvalue", "")) if isinstance(value, dict) else str(value)
-        waiting.future.set_exception(error_from_text(text))
+        if isinstance(value, dict):
+            error = error_from_text(str(value.get("_rvalue", "")), str(value.get("_rtrace") or ""))
+        else:
+            error = error_from_text(str(value))
+        waiting.future.set_exception(error)
 
 
-def error_from_text(text: str) -> HyphaError:
+def error_from_text(text: str, trace: str = "") -> HyphaError:
     """Turn the text of a reject into the error it stands for."""
     name, _, rest = text.partition(": ")
     if name == "NotDelivered":
         return NotDelivered(rest)
     if name == "OutcomeUnknown":
         return OutcomeUnknown(rest)
-    return CallFailed(text)
+    return CallFailed(text, trace=trace)

@@ -1,6 +1,7 @@
-"""Calling services by HTTP, with a real Python provider (core-api 5; lists H and O)."""
+"""Calling services by HTTP, with a real Python provider (core-api 5; lists H and O).
 
-from __future__ import annotations
+No postponed annotations here: the client library derives schemas from the real types.
+"""
 
 import asyncio
 import base64

@@ -24,13 +24,18 @@ _STATUS_OF_TYPE = {
 MAX_DETAIL_CHARS = 4000
 
 
-def remote_error(text: str) -> tuple[str, str]:
+def remote_error(text: str, trace: str = "") -> tuple[str, str]:
     """Type name and message of an error as a client reports it.
 
-    The Python client sends a whole traceback, JavaScript sends `Type: message`; the last exception
-    of a chain is the one that was raised. Nothing of the traceback (it names the callee's files)
-    is kept. The type is empty when the text does not name one.
+    The Python client sends a whole traceback as the text, or the bare message with the traceback
+    beside it; JavaScript sends `Type: message`. The last exception of a chain is the one that was
+    raised. Nothing else of the traceback (it names the callee's files) is kept. The type is empty
+    when neither names one.
     """
+    if trace and _TRACEBACK not in text:
+        kind, _ = remote_error(trace)
+        if kind and not text.startswith(f"{kind}: "):
+            return kind, text.strip()
     last = _after_traceback(text).strip()
     while match := _PREFIXES.match(last):
         last = last[match.end() :].lstrip()
@@ -64,11 +69,11 @@ def call_error_answer(
     """
     if not isinstance(error, CallFailed):
         return error_answer(error, scope)
-    kind, message = remote_error(error.message)
+    kind, message = remote_error(error.message, error.trace)
     shown = message[:MAX_DETAIL_CHARS]
     detail = f"RemoteException: {kind}: {shown}" if kind else f"RemoteException: {shown}"
     if expose:
-        detail = f"{detail}\n{error.message}"
+        detail = f"{detail}\n{error.trace or error.message}"
     return error_answer(error, scope, status=status_of(kind, message), detail=detail)
 
 

@@ -167,7 +167,7 @@ def _encode_item(item: Any, as_msgpack: bool) -> bytes:
 def _stream_error(error: HyphaError, expose: bool) -> str:
     if not isinstance(error, CallFailed) or expose:
         return error.message
-    kind, message = remote_error(error.message)
+    kind, message = remote_error(error.message, error.trace)
     return f"{kind}: {message}" if kind else message
 
 

@@ -32,6 +32,21 @@ def test_type_and_message_are_taken_from_what_clients_send(text: str, expected: 
     assert remote_error(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "trace", "expected"),
+    [
+        ("boom", TRACE + "RuntimeError: boom", ("RuntimeError", "boom")),
+        ("'x'", TRACE + "KeyError: 'x'", ("KeyError", "'x'")),
+        ("Note: this", TRACE + "ValueError: Note: this", ("ValueError", "Note: this")),
+        (TRACE + "TypeError: t", "Exception: whatever", ("TypeError", "t")),
+        ("TypeError: t", "TypeError: t\n    at f (x.js:1:2)", ("TypeError", "t")),
+        ("boom", "no trace at all", ("", "boom")),
+    ],
+)
+def test_a_trace_beside_the_message_names_the_type(text: str, trace: str, expected: tuple[str, str]) -> None:
+    assert remote_error(text, trace) == expected
+
+
 def scope() -> dict[str, object]:
     return {"type": "http", "method": "GET", "path": "/x", "headers": []}
 
