@@ -75,6 +75,7 @@ class Workspaces:
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
         self._locks = NamedLocks()
         self._background = Background()
+        self._left_over: set[str] = set()
         self._stopping = False
 
     # -- start and stop --------------------------------------------------------------------------
@@ -84,10 +85,9 @@ class Workspaces:
         for record in records.system_records():
             stored = await self._store.workspaces.get(record.id)
             self.residents.add(stored or record, is_stored=stored is not None, is_fixed=True)
-        left_over = await self._store.workspaces.temporary()
-        if left_over:
-            window_s = self._settings.resume_window_s
-            self._call_later(window_s, lambda: self._forget(left_over))
+        self._left_over = set(await self._store.workspaces.temporary())
+        if self._left_over:
+            self._call_later(self._settings.resume_window_s, self._forget)
 
     async def stop(self) -> None:
         """Unload nothing from now on: who is here now may come back after a restart."""
@@ -95,8 +95,10 @@ class Workspaces:
         self.residents.cancel_all()
         await self._background.settled()
 
-    def _forget(self, workspaces: list[str]) -> None:
-        for workspace in workspaces:
+    def _forget(self) -> None:
+        """The window for coming back after a start is over."""
+        left_over, self._left_over = self._left_over, set()
+        for workspace in left_over:
             if not self._stopping:
                 self._background.start(self._remove_temporary(workspace), f"removal of {workspace}")
 
@@ -257,11 +259,15 @@ class Workspaces:
         self.residents.left(workspace)
 
     def _leave(self, resident: Resident) -> None:
-        """Nobody is in a workspace: drop it from memory; a temporary one ends for good."""
+        """Nobody is in a workspace: drop it from memory; a temporary one ends for good.
+
+        One that was created and never visited stays in the database for its first client.
+        """
         if self._stopping:
             return
         record = resident.record
-        if resident.is_stored and not record.persistent and resident.was_visited:
+        had_its_time = record.id not in self._left_over and record.id.startswith(records.PERSONAL_PREFIX)
+        if resident.is_stored and not record.persistent and (resident.was_visited or had_its_time):
             self._background.start(self._remove_temporary(record.id), f"removal of {record.id}")
             return
         self.residents.remove(resident)

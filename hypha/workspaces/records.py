@@ -96,7 +96,7 @@ def new_record(config: object, user: User) -> WorkspaceRecord:
         raise InvalidRequest("Workspace config must be an object such as {'id': 'my-workspace'}.")
     workspace = check_new_id(config.get("id"), user)
     owners = _owners(config.get("owners"))
-    if not is_owner(user, WorkspaceRecord(workspace, owners=owners)):
+    if user.id not in owners and not is_owner(user, WorkspaceRecord("", owners=owners)):
         owners = (*owners, user.id)
     if user.parent is not None and user.parent not in owners and not user.is_admin:
         owners = (*owners, user.parent)
@@ -109,7 +109,7 @@ def new_record(config: object, user: User) -> WorkspaceRecord:
         _text(config, "name") or workspace,
         _text(config, "description") or "",
         owners,
-        _flag(config, "persistent"),
+        _flag(config, "persistent") or (workspace == user.own_workspace and user.parent is None),
         _flag(config, "read_only"),
         _text(config, "icon"),
         check_plain(config.get("covers"), "covers"),

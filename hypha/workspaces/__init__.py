@@ -1,0 +1,1 @@
+"""Tenancy: workspaces, who may enter them, what is set in them, and the manager's functions."""
