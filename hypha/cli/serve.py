@@ -7,21 +7,13 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
-import gc
 import logging
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import TYPE_CHECKING, Any
 
-from hypha.cli.welcome import welcome
 from hypha.errors import ConfigurationError
 from hypha.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from hypha.assembly import Server
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +113,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     from hypha.assembly import Server
+    from hypha.cli.webserver import http_server
 
     server = Server(settings)
     try:
@@ -128,54 +121,3 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         await http_server(server, settings).serve([listener])
     finally:
         await server.stop()
-
-
-def http_server(server: Server, settings: Settings) -> Any:
-    """A uvicorn server that hands the hub's path to the hub."""
-    import uvicorn
-
-    class HubServer(uvicorn.Server):
-        """uvicorn's server, with our words at start and an orderly end."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            gc.collect()
-            gc.freeze()  # what start-up made stays; the collector need not look at it again
-            print(welcome(settings, server.data_shown), flush=True)
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """A signal ends the server in order, with exit code 0; a second Ctrl-C hurries."""
-            self.force_exit = self.should_exit and sig == signal.SIGINT
-            self.should_exit = True
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            server.begin_stop()
-            await super().shutdown(sockets)
-
-    return HubServer(
-        uvicorn.Config(
-            server.app,
-            http=server.http_protocol,
-            ws=_websocket_protocol,  # type: ignore[arg-type]
-            loop="none",
-            lifespan="off",
-            log_config=None,
-            access_log=settings.access_log,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
-            ws_max_size=settings.max_frame_bytes,
-            ws_ping_interval=None,
-            ws_ping_timeout=None,
-            ws_per_message_deflate=False,
-            backlog=BACKLOG,
-        )
-    )
-
-
-def _websocket_protocol(**arguments: Any) -> Any:
-    """uvicorn's protocol for WebSockets that are not the hub's, imported when one comes."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-    return WebSocketsSansIOProtocol(**arguments)

@@ -31,7 +31,7 @@ def run_shell(settings: Settings) -> int:
 
 async def _run(settings: Settings, listener: Any) -> None:
     from hypha.assembly import Server
-    from hypha.cli.serve import http_server
+    from hypha.cli.webserver import http_server
 
     server = Server(settings)
     await server.start()

@@ -1,0 +1,71 @@
+"""uvicorn as we run it: our HTTP protocol, our words at start, an orderly end."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from hypha.assembly import Server
+from hypha.cli.serve import BACKLOG
+from hypha.cli.welcome import welcome
+from hypha.settings import Settings
+
+
+class HubServer(uvicorn.Server):
+    """uvicorn's server for one of ours, which is started already."""
+
+    def __init__(self, config: uvicorn.Config, hub_server: Server) -> None:
+        super().__init__(config)
+        self._hub_server = hub_server
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, then tell the person at the terminal."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what start-up made stays; the collector need not look at it again
+        print(welcome(self._hub_server.settings, self._hub_server.data_shown), flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal ends the server in order, with exit code 0; a second Ctrl-C hurries."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say "not ready" first, then let uvicorn drain and close."""
+        self._hub_server.begin_stop()
+        await super().shutdown(sockets)
+
+
+def http_server(server: Server, settings: Settings) -> HubServer:
+    """A uvicorn server that hands the hub's path to the hub."""
+    config = uvicorn.Config(
+        server.app,
+        http=server.http_protocol,
+        ws=_websocket_protocol,  # type: ignore[arg-type]
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=settings.access_log,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        ws_max_size=settings.max_frame_bytes,
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        ws_per_message_deflate=False,
+        backlog=BACKLOG,
+    )
+    return HubServer(config, server)
+
+
+def _websocket_protocol(**arguments: Any) -> Any:
+    """uvicorn's protocol for WebSockets that are not the hub's, imported when one comes."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**arguments)
