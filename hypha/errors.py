@@ -13,7 +13,7 @@ HyphaError                      code               http  retry
 ├─ NotFound                     not_found          404   no      (also a KeyError)
 │  └─ WorkspaceNotFound, ServiceNotFound, FunctionNotFound, ArtifactNotFound, AppNotFound
 ├─ Conflict                     conflict           409   no
-│  └─ AlreadyExists, VersionConflict
+│  └─ AlreadyExists (ServiceTypeExists), VersionConflict
 ├─ LimitReached                 limit_reached      429   after retry_after_s
 │  └─ QuotaExceeded, RateLimited; FrameTooLarge (413)
 ├─ CallFailed                   call_failed        500   no      the callee raised; carries its text
@@ -87,9 +87,7 @@ class MalformedFrame(InvalidRequest):
 
     code = "malformed_frame"
 
-    def __init__(
-        self, message: str = "", *, session: str | None = None, target: str | None = None
-    ) -> None:
+    def __init__(self, message: str = "", *, session: str | None = None, target: str | None = None) -> None:
         super().__init__(message)
         self.session = session
         self.target = target
@@ -162,6 +160,12 @@ class AlreadyExists(Conflict):
     """The name is taken."""
 
     code, rpc_name = "already_exists", "FileExistsError"
+
+
+class ServiceTypeExists(AlreadyExists):
+    """A service type of that id exists; callers over RPC know it as a KeyError (core-api 2.2)."""
+
+    rpc_name = "KeyError"
 
 
 class VersionConflict(Conflict):

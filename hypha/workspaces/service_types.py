@@ -9,7 +9,7 @@ from typing import Any
 from hypha.addresses import check_service_name
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import AlreadyExists, InvalidRequest, NotFound, PermissionDenied
+from hypha.errors import InvalidRequest, NotFound, PermissionDenied, ServiceTypeExists
 from hypha.store import ServiceType, Store
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.records import PUBLIC, type_info
@@ -33,7 +33,7 @@ class ServiceTypes:
         `overwrite` is for the server's own types, which are registered at each start.
 
         Raises:
-            InvalidRequest, AlreadyExists: texts of core-api 2.2.
+            InvalidRequest, ServiceTypeExists: texts of core-api 2.2.
         """
         found = _parse(type_info_given, context.workspace)
         async with self._workspaces.changing(context.workspace, context.user) as resident:
@@ -41,7 +41,7 @@ class ServiceTypes:
                 resident.record, found, time.time(), overwrite=overwrite
             )
         if not added:
-            raise AlreadyExists(f"Service type already exists: {found.id}")
+            raise ServiceTypeExists(f"Service type already exists: {found.id}")
         return type_info(context.workspace, found)
 
     async def get(self, context: Context, type_id: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User
-from hypha.errors import AlreadyExists, FrameTooLarge, InvalidRequest, NotFound, PermissionDenied
+from hypha.errors import FrameTooLarge, InvalidRequest, NotFound, PermissionDenied, ServiceTypeExists
 from hypha.store import Bookmark, Store
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
 
@@ -151,8 +151,9 @@ async def test_a_service_type_is_registered_once(tenants: Tenants) -> None:
     given = {"id": "echo", "name": "Echo", "definition": {"f": 1}, "description": "d"}
     made = await types.register(context, given)
     assert made["id"] == "ws-user-alice/echo"
-    with pytest.raises(AlreadyExists, match="Service type already exists: echo"):
+    with pytest.raises(ServiceTypeExists, match="Service type already exists: echo") as caught:
         await types.register(context, given)
+    assert caught.value.rpc_text.startswith("KeyError: ")
     assert await types.get(context, "echo") == made == await types.get(context, "ws-user-alice/echo")
     assert await types.list(context) == [made]
     assert (await types.register(context, {**given, "name": "E"}, overwrite=True))["name"] == "E"
