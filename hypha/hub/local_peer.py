@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+API_VERSION = 3
 FIRST_HEARTBEAT_S = 0.1
 MAX_RUNNING_PER_CLIENT = 2000
 
@@ -48,6 +49,7 @@ class Request:
     heartbeat: str | None
     interval_s: float
     session: str | None
+    address: str
 
 
 _Handler = Callable[["LocalPeer", Request, list[Any], dict[str, Any]], Any]
@@ -149,7 +151,13 @@ class LocalPeer(Calls):
             names["heartbeat"],
             float(interval),
             session if isinstance(session, str) else None,
+            self._address_in(main),
         )
+
+    def _address_in(self, main: dict[str, Any]) -> str:
+        """This peer as the caller addressed it: one that calls for many workspaces has no own."""
+        to = main.get("to")
+        return to if not self.workspace and isinstance(to, str) and "/" in to else self.address
 
     def _start(self, request: Request, path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         service_id, _, name = path.partition(".")
@@ -204,7 +212,7 @@ class LocalPeer(Calls):
             return
         main: dict[str, Any] = {
             "type": "method",
-            "from": self.address,
+            "from": request.address,
             "to": sender.address,
             "method": method,
         }
@@ -221,7 +229,7 @@ class LocalPeer(Calls):
             return
         main = {
             "type": "method",
-            "from": self.address,
+            "from": request.address,
             "to": request.sender.address,
             "method": request.resolve,
             "parent": request.session,
@@ -235,14 +243,19 @@ class LocalPeer(Calls):
             return
         session = request.reject.partition(".")[0]
         text = error.rpc_text
-        request.sender.deliver(reject_frame(session, self.address, request.sender.address, text), Kind.ANSWER)
+        request.sender.deliver(
+            reject_frame(session, request.address, request.sender.address, text), Kind.ANSWER
+        )
 
     def _answer_built_in(self, request: Request, name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
         """Answer the functions that every peer hosts at once; False for those not known here."""
         try:
             if name == "get_service":
                 service_id = args[0] if args else kwargs.get("service_id")
-                body = self._described.get(str(service_id).rpartition(":")[2])
+                name = str(service_id).rpartition(":")[2]
+                body = self._described.get(name)
+                if name == "built-in":
+                    body = pack({"args": [self._describe_built_in(request.address)]})
                 if body is None:
                     raise ServiceNotFound(f"Service not found: {str(service_id)[:200]}")
                 if request.resolve is not None:
@@ -257,6 +270,20 @@ class LocalPeer(Calls):
         except HyphaError as error:
             self._fail(request, error)
         return True
+
+    def _describe_built_in(self, address: str) -> dict[str, Any]:
+        """The endpoint that every peer hosts (wire-protocol 7); callers read it before a large message."""
+        described: dict[str, Any] = {
+            "id": "built-in",
+            "name": f"Builtin services for {address}",
+            "type": "built-in",
+            "config": {"require_context": True, "visibility": "public", "api_version": API_VERSION},
+        }
+        for path in ("get_service", *self._built_in):
+            group, _, name = path.rpartition(".")
+            method = method_value(address, f"services.built-in.{path}", self.server_url, name, None, None)
+            (described.setdefault(group, {}) if group else described)[name] = method
+        return described
 
     def _ping(self, _request: Request, args: list[Any], _kwargs: dict[str, Any]) -> Any:
         return "pong"

@@ -63,7 +63,9 @@ async def answer_on(link: Any) -> dict[str, Any]:
     return found
 
 
-async def test_functions_are_called_and_answered_from_the_managers_own_address(world: Any, manager: Any) -> None:
+async def test_functions_are_called_and_answered_from_the_managers_own_address(
+    world: Any, manager: Any
+) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.echo", {"x": b"1"})
     answer = await answer_on(la)
@@ -125,7 +127,9 @@ async def test_arguments_that_do_not_fit_are_named(world: Any, manager: Any, arg
     assert phrase in text
 
 
-async def test_a_busy_function_says_so_after_a_moment_and_a_quick_one_does_not(world: Any, manager: Any) -> None:
+async def test_a_busy_function_says_so_after_a_moment_and_a_quick_one_does_not(
+    world: Any, manager: Any
+) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.slow")
     assert (await answer_on(la))["method"] == "S.heartbeat"
@@ -141,7 +145,9 @@ async def test_functions_in_arguments_get_an_absolute_target(world: Any, manager
 
 async def test_explicit_promises_are_answered_by_name(world: Any, manager: Any) -> None:
     a, la = world.join("a")
-    promise = {name: {"_rtype": "method", "_rmethod": f"P.{name}"} for name in ("resolve", "reject", "heartbeat")}
+    promise = {
+        name: {"_rtype": "method", "_rmethod": f"P.{name}"} for name in ("resolve", "reject", "heartbeat")
+    }
     await ask(world, a, "built-in.ping", "ping", promise={**promise, "interval": 3.0})
     answer = await answer_on(la)
     assert (answer["method"], answer["args"]) == ("P.resolve", ["pong"])
@@ -155,15 +161,45 @@ async def test_the_service_description_names_every_function(world: Any, manager:
     assert service["echo"]["_rtarget"] == "*/manager-x"
 
 
+async def test_a_peer_describes_its_own_endpoint_under_the_address_that_was_asked(
+    world: Any, manager: Any
+) -> None:
+    a, la = world.join("a")
+    await ask(world, a, "built-in.get_service", "built-in")
+    endpoint = (await answer_on(la))["args"][0]
+    assert endpoint["config"]["api_version"] == 3
+    assert endpoint["message_cache"]["create"]["_rtarget"] == "*/manager-x"
+    caller = LocalPeer(world.hub, "", "http-1", "http://h")
+    world.hub.inner_peers["http-1"] = caller
+    main = {"type": "method", "from": a.address, "to": "ws-anonymous/http-1", "session": "S"}
+    la.frames.clear()
+    world.send(
+        a,
+        {**main, "method": "services.built-in.get_service"},
+        {"args": ["built-in"], "promise": "*", "t": 15.0},
+    )
+    answer = await answer_on(la)
+    assert answer["from"] == "ws-anonymous/http-1"
+    assert answer["args"][0]["message_cache"]["set"]["_rtarget"] == "ws-anonymous/http-1"
+
+
 @pytest.mark.spec("wire-26")
 async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world: Any, manager: Any) -> None:
     a, la = world.join("a")
     data = bytes(range(256)) * 4096
     await ask(world, a, "built-in.message_cache.create", "k", False)
-    call = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": "services.default.echo", "session": "T"}
+    call = {
+        "type": "method",
+        "from": "w/a",
+        "to": "*/manager-x",
+        "method": "services.default.echo",
+        "session": "T",
+    }
     message = msgpack.packb(call) + msgpack.packb({"args": [data], "promise": "*"})
     for index in range(0, len(message), 262_144):
-        await ask(world, a, "built-in.message_cache.set", "k", index // 262_144, message[index : index + 262_144])
+        await ask(
+            world, a, "built-in.message_cache.set", "k", index // 262_144, message[index : index + 262_144]
+        )
     await ask(world, a, "built-in.message_cache.process", "k")
     parts: dict[int, bytes] = {}
     async with asyncio.timeout(5):
