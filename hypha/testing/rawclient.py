@@ -205,6 +205,7 @@ class RawClient:
         Calls to names without a function wait in `calls`. Returns the service's full id.
         """
         config = {"visibility": "protected", "require_context": False, **config}
+        self._services[name] = {"config": config, "functions": dict(functions or {})}
         for service, settings in (
             ("built-in", {"visibility": "public", "require_context": True}),
             (name, config),
@@ -217,7 +218,6 @@ class RawClient:
                 "app_id": "*",
             }
             await self.call_manager("register_service", info)
-        self._services[name] = {"config": config, "functions": dict(functions or {})}
         return f"{self.address}:{name}"
 
     async def resolve(self, call: Frame, value: Any = None) -> None:

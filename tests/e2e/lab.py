@@ -104,5 +104,6 @@ class Lab:
             "slow": slow, "async_numbers": async_numbers, "broken_numbers": broken_numbers,
             "read_stream": read_stream,
             "make": lambda size: b"x" * size, "use_interface": use_interface, "collect": self.received.append,
+            "make_adder": lambda a: lambda b: a + b,
             "nested": {"deep": {"add": add}, "constant": 42}, "tools": [add, lambda value: value],
         }  # fmt: skip

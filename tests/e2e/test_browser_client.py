@@ -117,15 +117,17 @@ async def test_browser_comes_back_after_a_cut(page: Page, server: ServerProcess,
 
 @pytest.mark.spec("core-H12")
 async def test_page_of_another_origin_may_connect(page: Page, server: ServerProcess) -> None:
-    await page.open("about:blank")
-    assert await page.run(LOAD_CLIENT, source=f"{server.url}/assets/hypha-rpc-websocket.js") == "function"
-    user = await page.run(
-        """
-        const server = await hyphaWebsocketClient.connectToServer({server_url: args.url});
-        const id = server.config.user.id;
-        await server.disconnect();
-        return id;
-        """,
-        url=server.url,
-    )
-    assert user.startswith("anonymouz-")
+    async with FaultProxy(server.url) as other_origin:
+        await page.open(f"{other_origin.url}/health/readiness")
+        assert await page.run(LOAD_CLIENT, source=f"{server.url}/assets/hypha-rpc-websocket.js") == "function"
+        user = await page.run(
+            """
+            const server = await hyphaWebsocketClient.connectToServer({server_url: args.url});
+            const id = server.config.user.id;
+            await server.disconnect();
+            const health = await fetch(`${args.url}/health/readiness`);
+            return [id, health.status];
+            """,
+            url=server.url,
+        )
+        assert user[0].startswith("anonymouz-") and user[1] == 200

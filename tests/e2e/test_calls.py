@@ -35,7 +35,7 @@ async def test_context_tells_the_truth_about_the_caller(lab: Lab) -> None:
     assert seen["from"] == f"{lab.workspace}/consumer"
     assert seen["to"] == f"{lab.workspace}/provider"
     assert seen["ws"] == lab.workspace
-    assert seen["user"] == lab.consumer.config.user.id
+    assert seen["user"] == lab.consumer.config.user["id"]
     assert seen["type"] == "method" and seen["method"] == "services.lab.whoami"
     assert seen["connection_type"] == "websocket"
 
@@ -45,14 +45,14 @@ async def test_context_of_a_caller_from_another_workspace(lab: Lab) -> None:
     seen = await lab.public_service.whoami()
     assert seen["from"] == f"{lab.stranger.config.workspace}/stranger"
     assert seen["ws"] == lab.stranger.config.workspace
-    assert seen["user"] == lab.stranger.config.user.id
+    assert seen["user"] == lab.stranger.config.user["id"]
 
 
 @pytest.mark.spec("core-R8")
 async def test_context_given_by_the_caller_is_ignored(lab: Lab) -> None:
     seen = await lab.service.whoami(context={"from": "forged/one", "ws": "forged", "user": {"id": "root"}})
     assert seen["from"] == f"{lab.workspace}/consumer"
-    assert seen["user"] == lab.consumer.config.user.id
+    assert seen["user"] == lab.consumer.config.user["id"]
 
 
 @pytest.mark.spec("wire-17")

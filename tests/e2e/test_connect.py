@@ -30,9 +30,9 @@ USER_KEYS = {"id", "roles", "is_anonymous", "scope", "email", "parent", "expires
 async def test_anonymous_client_lands_in_its_own_workspace(connect: Connect) -> None:
     client = await connect()
     user = client.config.user
-    assert user.is_anonymous is True
-    assert user.id.startswith("anonymouz-")
-    assert client.config.workspace == f"ws-user-{user.id}"
+    assert user["is_anonymous"] is True
+    assert user["id"].startswith("anonymouz-")
+    assert client.config.workspace == f"ws-user-{user['id']}"
     status = await client.check_status()
     assert status["status"] == "ready"
     assert status["user_permission"] == "a"
@@ -71,8 +71,8 @@ async def test_generated_token_joins_the_owners_workspace(connect: Connect) -> N
     token = await owner.generate_token()
     guest = await connect(token=token, workspace=owner.config.workspace)
     assert guest.config.workspace == owner.config.workspace
-    assert guest.config.user.parent == owner.config.user.id
-    assert guest.config.user.id != owner.config.user.id
+    assert guest.config.user["parent"] == owner.config.user["id"]
+    assert guest.config.user["id"] != owner.config.user["id"]
 
 
 @pytest.mark.spec("wire-3")

@@ -116,9 +116,9 @@ async def test_calls_over_http_streams(http_lab: Lab) -> None:
 async def test_context_over_http_names_the_caller(http_lab: Lab) -> None:
     seen = await http_lab.service.whoami()
     assert seen["from"] == f"{http_lab.workspace}/consumer"
-    assert (seen["ws"], seen["user"]) == (http_lab.workspace, http_lab.consumer.config.user.id)
+    assert (seen["ws"], seen["user"]) == (http_lab.workspace, http_lab.consumer.config.user["id"])
     seen = await http_lab.public_service.whoami()
-    assert seen["user"] == http_lab.stranger.config.user.id
+    assert seen["user"] == http_lab.stranger.config.user["id"]
 
 
 @pytest.mark.spec("wire-47")
@@ -165,7 +165,7 @@ async def test_websocket_provider_with_http_caller(
 async def test_anonymous_http_clients_have_users_of_their_own(connect: Connect) -> None:
     one, two = await connect(transport="http"), await connect(transport="http")
     assert one.config.workspace != two.config.workspace
-    assert one.config.user.id != two.config.user.id and one.config.user.is_anonymous
+    assert one.config.user["id"] != two.config.user["id"] and one.config.user["is_anonymous"]
 
 
 @pytest.mark.node

@@ -208,8 +208,8 @@ async def test_javascript_values_survive_the_round_trip_through_python(node: Nod
         same.bytes = bytes instanceof Uint8Array && bytes[2] === 255 && bytes.length === 3;
         const set = await state.lab.echo(new Set([1, 2]));
         same.set = set instanceof Set && set.has(1) && set.size === 2;
-        const fn = await state.lab.echo((x) => x + 1);
-        same.function = (await fn(1)) === 2;
+        const addFive = await state.lab.make_adder(5);
+        same.function = (await addFive(1)) === 6;
         const date = await state.lab.echo(new Date(0));
         same.date = date instanceof Date ? date.getTime() === 0 : String(date);
         return same;
@@ -327,10 +327,11 @@ async def test_events_between_javascript_and_python(
 async def test_get_remote_service_by_url(node: NodeWorker, server: ServerProcess, py_lab: Lab) -> None:
     answer = await node.run(
         """
-        const svc = await hypha.getRemoteService(args.uri, {token: args.token});
+        const svc = await hypha.getRemoteService(args.uri, {server_url: args.url, token: args.token});
         return await svc.add(20, 22);
         """,
         uri=f"{server.url}/{py_lab.workspace}/services/provider:lab-public",
+        url=server.url,
         token=make_person(server).token,
     )
     assert answer == 42

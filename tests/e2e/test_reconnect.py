@@ -18,6 +18,13 @@ def is_back(client: Any) -> bool:
     return connection._reconnected_event is None and connection._websocket.state.name == "OPEN"
 
 
+async def lose(client: RawClient, witness: RawClient) -> None:
+    """Drop a client's link and return when the server has surely seen it."""
+    await client.abort()
+    for _ in range(2):
+        await witness.call_manager("echo", "fence")
+
+
 @pytest.mark.spec("wire-42", "wire-44")
 async def test_cut_client_is_back_and_its_callers_notice_nothing(
     connect: Connect, connect_raw: ConnectRaw, server: ServerProcess, alice: Person
@@ -55,7 +62,7 @@ async def test_held_calls_arrive_in_order_after_the_first_binary_frame(
     await callee.offer("svc")
     caller = await connect_raw(alice)
     token = callee.info["reconnection_token"]
-    await callee.abort()
+    await lose(callee, caller)
     sessions = [
         await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", n) for n in range(20)
     ]
@@ -79,7 +86,7 @@ async def test_held_calls_reach_a_silent_client_after_a_second(
     callee = await connect_raw(alice, client_id="callee")
     await callee.offer("svc")
     caller = await connect_raw(alice)
-    await callee.abort()
+    await lose(callee, caller)
     await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", 1)
     again = await connect_raw(client_id="callee", reconnection_token=callee.info["reconnection_token"])
     start = time.monotonic()
@@ -243,7 +250,7 @@ async def test_hold_time_and_resume_window_of_a_lost_client(connect_raw: Connect
     callee = await connect_raw(alice, client_id="callee")
     await callee.offer("svc")
     caller = await connect_raw(alice)
-    await callee.abort()
+    await lose(callee, caller)
     start = time.monotonic()
     session = await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", interval_s=60.0)
     with pytest.raises(RawCallError, match=r"^NotDelivered|not connected"):
@@ -263,7 +270,7 @@ async def test_held_call_ends_before_its_caller_gives_up(connect_raw: ConnectRaw
     callee = await connect_raw(alice, client_id="callee")
     await callee.offer("svc")
     caller = await connect_raw(alice)
-    await callee.abort()
+    await lose(callee, caller)
     start = time.monotonic()
     session = await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", interval_s=2.0)
     with pytest.raises(RawCallError, match=r"^NotDelivered|not connected"):
@@ -280,8 +287,7 @@ async def test_live_client_wins_a_selection_against_a_held_one(
     live = await connect_raw(alice, client_id="live")
     await live.offer("svc", {"hello": lambda: "live"})
     caller = await connect_raw(alice)
-    await held.abort()
-    await caller.call_manager("echo", "fence")
+    await lose(held, caller)
     for mode in ("first", "random", "last"):
         service = await caller.call_manager("get_service", "svc", kwargs={"config": {"mode": mode}})
         assert service["id"] == f"{alice.workspace}/live:svc"
@@ -304,7 +310,7 @@ async def test_new_handshake_without_the_token_ends_the_held_state(
     await held.offer("svc")
     caller = await connect_raw(alice)
     await caller.call_manager("subscribe", ["client_disconnected"])
-    await held.abort()
+    await lose(held, caller)
     session = await caller.start_call(f"{alice.workspace}/phoenix", "services.svc.run")
     await caller.call_manager("echo", "fence")
     start = time.monotonic()

@@ -302,6 +302,7 @@ async def test_schema_describes_annotated_functions_and_hides_the_context(
         """Measure a sample."""
         return 1.0
 
+    measure.__annotations__ = {"sample": str, "count": int, "return": float}
     provider = await connect(alice)
     await provider.register_service({"id": "svc", "config": {"require_context": True}, "measure": measure})
     info = await provider.get_service_info("svc")

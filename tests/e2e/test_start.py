@@ -203,7 +203,7 @@ def web_folder(tmp_path: Path) -> Path:
     (folder / "index.html").write_text("<h1>index</h1>")
     (folder / "a.txt").write_text("file a")
     (folder / "sub" / "b.txt").write_text("file b")
-    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "secret.txt").write_text("swordfish")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
     return folder
 
@@ -240,7 +240,7 @@ async def test_static_mounts_give_nothing_outside_their_folder(
     answer = (await asyncio.wait_for(reader.read(), 5)).decode(errors="replace")
     writer.close()
     assert answer.split()[1] in ("400", "403", "404")
-    assert "secret" not in answer.partition("\r\n\r\n")[2]
+    assert "swordfish" not in answer.partition("\r\n\r\n")[2]
 
 
 @pytest.mark.spec("core-L7")
@@ -272,7 +272,7 @@ async def test_generate_token_command_makes_a_token_that_the_server_accepts(
     client = await connect(token=token)
     assert client.config.workspace == "ws-user-u"
     assert (await client.check_status())["user_permission"] == "a"
-    assert client.config.user.roles == ["tester"] and client.config.user.email == "u@lab.example"
+    assert client.config.user["roles"] == ["tester"] and client.config.user["email"] == "u@lab.example"
 
 
 @pytest.mark.spec("core-L10")

@@ -40,14 +40,14 @@ async def test_parent_stays_the_first_ancestor(connect: Connect, alice: Person) 
     owner = await connect(alice)
     child = await connect(token=await owner.generate_token({"permission": "admin"}))
     grandchild = await connect(token=await child.generate_token())
-    assert grandchild.config.user.parent == alice.id
+    assert grandchild.config.user["parent"] == alice.id
 
 
 @pytest.mark.spec("core-A1")
 async def test_child_of_an_anonymous_user_is_anonymous(connect: Connect) -> None:
     owner = await connect()
     child = await connect(token=await owner.generate_token())
-    assert child.config.user.is_anonymous is True
+    assert child.config.user["is_anonymous"] is True
 
 
 @pytest.mark.spec("core-M7")
@@ -139,7 +139,7 @@ async def test_root_token_is_admin_everywhere(connect: Connect, root: Person, al
     await connect(alice)
     admin = await connect(root)
     assert admin.config.workspace == "ws-user-root"
-    assert admin.config.user.id == "root"
+    assert admin.config.user["id"] == "root"
     inside = await connect(root, workspace=alice.workspace)
     assert (await inside.check_status())["user_permission"] == "a"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import Any
 
@@ -89,10 +88,9 @@ async def test_file_object_is_read_by_the_receiver(lab: Lab) -> None:
 
 @pytest.mark.spec("wire-21")
 async def test_function_can_be_returned_and_called(lab: Lab) -> None:
-    function = await lab.service.echo(lambda value: value + 1)
-    assert callable(function)
-    result = function(1)
-    assert (await result if asyncio.isfuture(result) or asyncio.iscoroutine(result) else result) == 2
+    add_five = await lab.service.make_adder(5)
+    assert await add_five(1) == 6
+    assert await add_five(2) == 7
 
 
 @pytest.mark.spec("wire-21")

@@ -7,6 +7,7 @@ const readline = require("node:readline");
 const { WebSocket } = require("ws");
 
 globalThis.WebSocket = WebSocket;
+globalThis.self = globalThis; // where the encryption library looks for the random source
 for (const level of ["log", "info", "warn", "debug"]) {
   console[level] = (...parts) => console.error(...parts);
 }

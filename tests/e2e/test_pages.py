@@ -1,0 +1,99 @@
+"""The pages in a real browser: they connect, show that the server is there, and work offline."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from hypha.testing import ServerProcess, eventually
+from tests.conftest import Connect, Person
+from tests.e2e.chromium import Page, find_chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page() -> AsyncIterator[Page]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    async with Page(program) as page:
+        yield page
+
+
+async def text_of(page: Page, element: str) -> str:
+    return str(await page.run("return document.getElementById(args.id).textContent;", id=element))
+
+
+async def test_the_landing_page_is_live_and_can_be_called(page: Page, server: ServerProcess) -> None:
+    await page.open(f"{server.url}/")
+
+    async def is_connected() -> bool:
+        connected = (await text_of(page, "status")).startswith("Connected as anonymouz-")
+        return connected and (await text_of(page, "trip")).endswith("ms")
+
+    async def line() -> str:
+        found = await text_of(page, "try-line")
+        return found if found.startswith("curl ") else ""
+
+    await eventually(is_connected, within_s=15)
+    url = (await eventually(line, within_s=10)).split('"')[1]
+    answer = await asyncio.to_thread(subprocess.run, ["curl", "-s", url], capture_output=True, text=True)
+    assert "Hello, you!" in answer.stdout
+
+    async def has_noticed() -> bool:
+        return "you called this page" in await text_of(page, "calls")
+
+    await eventually(has_noticed, within_s=5)
+    assert server.url in await text_of(page, "panel-python")
+
+
+async def test_the_landing_page_fits_a_phone_and_its_tabs_obey_the_keyboard(
+    page: Page, server: ServerProcess
+) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    await page.command("Emulation.setDeviceMetricsOverride", **size)
+    await page.open(f"{server.url}/")
+    assert await page.run("return document.documentElement.scrollWidth;") == 360
+    shown = await page.run(
+        """
+        const tab = document.getElementById("tab-python");
+        tab.focus();
+        tab.dispatchEvent(new KeyboardEvent("keydown", {key: "End", bubbles: true}));
+        return [document.activeElement.id, document.getElementById("panel-curl").hidden];
+        """
+    )
+    assert shown == ["tab-curl", False]
+    await page.command("Emulation.clearDeviceMetricsOverride")
+
+
+async def test_the_workspace_page_lists_functions(
+    page: Page, server: ServerProcess, connect: Connect, alice: Person
+) -> None:
+    client = await connect(alice, client_id="provider")
+
+    def greet(name: str) -> str:
+        """Say hello."""
+        return name
+
+    await client.register_service({"id": "greeter", "config": {"visibility": "public"}, "greet": greet})
+    await page.open(f"{server.url}/{alice.workspace}/")
+
+    async def is_listed() -> bool:
+        text = await text_of(page, "list")
+        return "greet(name)" in text and "Say hello." in text
+
+    await eventually(is_listed, within_s=10)
+
+
+async def test_the_api_page_shows_the_description(page: Page, server: ServerProcess) -> None:
+    await page.open(f"{server.url}/api-docs")
+
+    async def is_shown() -> bool:
+        return "/{workspace}/services/{service}/{function}" in await text_of(page, "groups")
+
+    await eventually(is_shown, within_s=10)
