@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,9 +13,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hypha import __version__
 from hypha.auth.revocation import Revocations
-from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
-from hypha.auth.users import root_user
+from hypha.auth.users import User, root_user
 from hypha.console.routes import Console
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
@@ -28,6 +28,7 @@ from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalService
 from hypha.ids import random_id, readable_id
 from hypha.observe.health import Health
+from hypha.observe.memory import trim_regularly
 from hypha.observe.metrics import Metrics, Reading, counts_of
 from hypha.registry.balance import Selection
 from hypha.registry.directory import Directory
@@ -133,6 +134,9 @@ class Server:
         every_s = min(settings.activity_check_interval_s, idle_s / 4) if idle_s > 0 else 10.0
         self.hub.pulse.start_liveness(idle_s, max(every_s, 0.2))
         self.background.start(self._after_window(), "cleaning up after the last run")
+        self.background.start(trim_regularly(settings.malloc_trim_interval_s), "giving back memory")
+        gc.collect()
+        gc.freeze()  # what lives as long as the server need not be looked at again and again
         self._started = True
         self.is_accepting = True
         self.health.is_ready = True
@@ -320,16 +324,30 @@ class Server:
 
     async def _new_server_object(self) -> Any:
         """The server object of startup functions: root, in `public`, under the server's own id."""
-        user = root_user("public").within("public", self.server_id, Level.ADMIN)
-        facts = self._facts()
-        link = LocalConnection.open(self.hub, "public", self.server_id, user, facts)
+        return await self._inner_client("public", self.server_id, root_user("public"))
+
+    async def _inner_client(self, workspace: str, client_id: str, user: User) -> Any:
+        """A client of the client library inside this process, with the keys of core-api 1.4."""
+        level = user.level(workspace)
+        link = LocalConnection.open(
+            self.hub, workspace, client_id, user.within(workspace, client_id, level), self._facts()
+        )
         assert link.client is not None
         self.members.joined(link.client, restore=False)
         extras = {
             "store": self,
             "get_root_user": root_user,
+            "get_workspace_interface": self.get_workspace_interface,
         }
         return await server_object(link, link.connection_info, extras)
+
+    async def get_workspace_interface(
+        self, user: User | None = None, workspace: str = "public", client_id: str | None = None
+    ) -> Any:
+        """A client inside this process, acting as `user` (root by default) in a workspace."""
+        acting = user or root_user(workspace)
+        await self.workspaces.open(workspace, acting)
+        return await self._inner_client(workspace, client_id or random_id(), acting)
 
     async def _after_window(self) -> None:
         await asyncio.sleep(self.settings.resume_window_s * 2)
@@ -346,11 +364,11 @@ class Server:
             return
         self._stopping = True
         self.begin_stop()
+        if hasattr(self, "workspaces"):
+            await self.workspaces.stop()
         if self._started:
             await self._say_goodbye()
         await self.background.close()
-        if hasattr(self, "workspaces"):
-            await self.workspaces.stop()
         if hasattr(self, "hub"):
             for peer in (self.hub.manager, self.http_peer):
                 if peer is not None:
@@ -367,9 +385,8 @@ class Server:
         for link in links:
             if link is not None:
                 link.close(1001, "Server is shutting down")
-        deadline = self.hub.time() + STOP_GRACE_S
-        while self.hub.time() < deadline and any(self.hub.live_clients()):
-            await asyncio.sleep(0.02)
+        if links:
+            await asyncio.sleep(STOP_GRACE_S)
 
 
 class _AsgiHub:

@@ -34,7 +34,7 @@ class Membership(Protocol):
     def client_ended(self, client: Client) -> None:
         """Send the events and release what was kept; called after its callers were told."""
 
-    def subscriptions_changed(self, client: Client) -> None:
+    async def keep_subscriptions(self, client: Client) -> None:
         """Store the client's subscriptions, so that a restart keeps them."""
 
 
@@ -150,7 +150,6 @@ class Hub:
         listeners = self._listeners.setdefault(client.workspace, {})
         for name in fresh:
             listeners.setdefault(name, set()).add(client)
-        self.membership.subscriptions_changed(client)
 
     def unsubscribe(self, client: Client, names: Iterable[str]) -> None:
         """Stop delivering broadcasts of these event types to the client."""
@@ -158,7 +157,6 @@ class Hub:
         if gone:
             client.subscriptions -= gone
             self._unlisten(client, gone)
-            self.membership.subscriptions_changed(client)
 
     def _unlisten(self, client: Client, names: Iterable[str]) -> None:
         listeners = self._listeners.get(client.workspace)

@@ -46,7 +46,9 @@ class LocalConnection:
         self._tasks: set[asyncio.Future[Any]] = set()
 
     @classmethod
-    def open(cls, hub: Hub, workspace: str, client_id: str, user: User, facts: dict[str, Any]) -> LocalConnection:
+    def open(
+        cls, hub: Hub, workspace: str, client_id: str, user: User, facts: dict[str, Any]
+    ) -> LocalConnection:
         """Join the hub as `workspace/client_id` with an identity chosen by the server."""
         link = cls(hub)
         link.workspace, link.client_id = workspace, client_id

@@ -61,7 +61,7 @@ class LocalService:
         """
         function = self.functions.get(name)
         if function is None:
-            raise FunctionNotFound(f"Function not found: {name} in service {self.id}")
+            raise FunctionNotFound(f"Method expired or not found: {self.id}.{name[:200]}")
         if function.level is not Level.NONE:
             context.require(function.level)
         bound = function.bind(args, kwargs)

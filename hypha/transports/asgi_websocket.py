@@ -14,6 +14,7 @@ from hypha.wire.frames import MAX_FRAME_BYTES, Sealed, payload
 from hypha.wire.handshake import (
     OBSOLETE_QUERY_KEYS,
     PONG,
+    Busy,
     Refused,
     close_reason,
     control,
@@ -98,6 +99,10 @@ class AsgiLink:
             self.client = client
             self.send_control(self.reception.connection_info(client))
             return True
+        except Busy as error:
+            logger.warning("A connection has to wait: %s", error.message)
+            self.close(1013, "Server busy, please retry")
+            return False
         except Refused as error:
             logger.info("Refused a connection from %s: %s", self.peer_address, error.message)
             self.send_control({"type": "error", "message": error.message})

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypha.addresses import check_client_id
-from hypha.errors import HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
-from hypha.wire.handshake import FirstMessage, Refused
+from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
+from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
@@ -74,6 +74,7 @@ class Reception:
 
         Raises:
             Refused: with the close code and text that the client gets.
+            Busy: not now; closed without a text, so that the client tries again.
         """
         identity = await self._identify(first)
         hub = self.hub
@@ -102,6 +103,8 @@ class Reception:
             raise
         except NotAuthenticated as error:
             raise Refused(f"Authentication error: {error.message}", 1008) from None
+        except BackendUnavailable as error:
+            raise Busy(error.message) from None
         except HyphaError as error:
             raise Refused(f"{PREFIX}{error.message}") from None
 

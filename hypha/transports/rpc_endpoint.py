@@ -13,7 +13,7 @@ import orjson
 from hypha.errors import NotAuthenticated
 from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
 from hypha.wire.frames import MAX_FRAME_BYTES
-from hypha.wire.handshake import FirstMessage, Refused
+from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -84,6 +84,9 @@ class RpcEndpoint:
         self.reception.in_progress += 1
         try:
             client = await self.reception.admit(first, link)
+        except Busy:
+            await _answer(send, 503, "Server busy, please retry")
+            return
         except Refused as error:
             await self._refuse(send, error, bool(reconnection))
             return

@@ -15,6 +15,7 @@ from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
 from hypha.wire.handshake import (
     OBSOLETE_QUERY_KEYS,
     PONG,
+    Busy,
     Refused,
     close_reason,
     control,
@@ -190,6 +191,10 @@ class WebSocketLink(WSListener):
             client = await self.reception.admit(first, self)
         except Refused as error:
             self._refuse(error)
+            return
+        except Busy as error:
+            logger.warning("A connection has to wait: %s", error.message)
+            self.close(1013, "Server busy, please retry")
             return
         except asyncio.CancelledError:
             raise

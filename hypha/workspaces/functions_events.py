@@ -89,7 +89,9 @@ class EventFunctions(ManagerFunctions):
             event_type: Name or list of names, e.g. `service_added`, `client_disconnected`, or your own.
         """
         names = parse_event_names(event_type, context.workspace)
-        self._parts.hub.subscribe(self._own_client(context), names)
+        client = self._own_client(context)
+        self._parts.hub.subscribe(client, names)
+        await self._parts.hub.membership.keep_subscriptions(client)
         return True
 
     @permission(Level.NONE, on="nothing")
@@ -100,7 +102,9 @@ class EventFunctions(ManagerFunctions):
             event_type: Name or list of names given to subscribe.
         """
         names = parse_event_names(event_type, context.workspace)
-        self._parts.hub.unsubscribe(self._own_client(context), names)
+        client = self._own_client(context)
+        self._parts.hub.unsubscribe(client, names)
+        await self._parts.hub.membership.keep_subscriptions(client)
         return True
 
     def _own_client(self, context: Context) -> Client:

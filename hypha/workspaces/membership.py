@@ -39,7 +39,6 @@ class Members:
         self._per_user: Counter[str] = Counter()
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
-        self._storing: set[str] = set()
         self._before: dict[tuple[str, str], frozenset[str]] = {}
 
     def connections_of(self, user_id: str) -> int:
@@ -70,20 +69,12 @@ class Members:
             if restore:
                 self.hub.subscribe(client, names)
 
-    def subscriptions_changed(self, client: Client) -> None:
-        """Store what the client subscribed to, so that a restart keeps it."""
+    async def keep_subscriptions(self, client: Client) -> None:
+        """Store what the client subscribed to, so that a restart keeps it; flushed on return."""
         wanted = client.subscriptions - OWN_SUBSCRIPTIONS
-        if (wanted or client.address in self._stored) and client.address not in self._storing:
-            self._storing.add(client.address)
-            self.background.start(self._store(client), f"subscriptions of {client.address}")
-
-    async def _store(self, client: Client) -> None:
-        self._storing.discard(client.address)
-        if client.ended:
-            return
-        wanted = client.subscriptions - OWN_SUBSCRIPTIONS
-        self._stored.add(client.address)
-        await self.subscriptions.put(client.workspace, client.client_id, sorted(wanted))
+        if wanted or client.address in self._stored:
+            self._stored.add(client.address)
+            await self.subscriptions.put(client.workspace, client.client_id, sorted(wanted))
 
     def services_end(self, client: Client) -> None:
         """Remove the services of a client whose state ends."""

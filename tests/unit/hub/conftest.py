@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgpack
@@ -28,10 +29,18 @@ class FakeLink:
         self.closed: tuple[int, str] | None = None
         self.paused = False
         self.buffered = 0
+        self._some = asyncio.Event()
 
     def send_frame(self, frame: Sealed) -> None:
         main, extra = decode(payload(frame))
         self.frames.append({**main, **extra})
+        self._some.set()
+
+    async def arrived(self) -> None:
+        """Wait until there is a frame that the test hasn't taken."""
+        if not self.frames:
+            self._some.clear()
+            await self._some.wait()
 
     def send_control(self, message: dict[str, Any]) -> None:
         self.controls.append(message)
@@ -72,7 +81,7 @@ class FakeMembership:
         self.log.append(f"ended {client.client_id}")
         self.hub.forget(client)
 
-    def subscriptions_changed(self, client: Client) -> None:
+    async def keep_subscriptions(self, client: Client) -> None:
         self.log.append(f"subscriptions {client.client_id}")
 
 
@@ -86,7 +95,9 @@ class World:
         self.hub.time = lambda: self.now  # type: ignore[method-assign]
         self.hub.membership = FakeMembership(self.hub, self.log)
 
-    def join(self, client_id: str, workspace: str = "w", level: Level = Level.ADMIN) -> tuple[Client, FakeLink]:
+    def join(
+        self, client_id: str, workspace: str = "w", level: Level = Level.ADMIN
+    ) -> tuple[Client, FakeLink]:
         link = FakeLink()
         user = anonymous_user().within(workspace, client_id, level)
         client = self.hub.join(workspace, client_id, user, None, link)
@@ -103,7 +114,12 @@ class World:
         self.hub.resume.lost(client, client.connection, code)
 
     def call(
-        self, sender: Client, to: str, session: str | None = "S", method: str = "services.s.f", t: float = 15.0
+        self,
+        sender: Client,
+        to: str,
+        session: str | None = "S",
+        method: str = "services.s.f",
+        t: float = 15.0,
     ) -> None:
         main: dict[str, Any] = {"type": "method", "from": sender.address, "to": to, "method": method}
         if session is not None:

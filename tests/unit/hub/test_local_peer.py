@@ -56,9 +56,7 @@ async def ask(world: Any, client: Any, method: str, *args: Any, **extra: Any) ->
 
 
 async def answer_on(link: Any) -> dict[str, Any]:
-    async with asyncio.timeout(3):
-        while not link.frames:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(link.arrived(), 3)
     found: dict[str, Any] = link.frames.pop(0)
     return found
 

@@ -27,7 +27,7 @@ async def test_frames_wait_in_order_for_a_held_client(world: Any) -> None:
 @pytest.mark.spec("wire-42")
 async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: Any) -> None:
     a, la = world.join("a")
-    b, lb = world.join("b")
+    b, _ = world.join("b")
     world.call(b, "w/a", "S1")
     world.answer(a, "w/b", "S1")
     world.call(a, "w/b", "S2")
@@ -127,15 +127,15 @@ async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(wo
 
 
 async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_order(world: Any) -> None:
-    a, la = world.join("a")
+    a, _ = world.join("a")
     b, _ = world.join("b")
     world.hub.subscribe(b, ["e"])
     world.lose(b)
     world.tick(89)
-    assert world.log == ["subscriptions b"]
+    assert world.log == []
     world.answer(a, "w/b", "kept")
     world.tick(1.1)
-    assert world.log == ["subscriptions b", "services end b", "ended b"]
+    assert world.log == ["services end b", "ended b"]
     assert "w/b" not in world.hub.clients
     assert world.hub.clients_of("w") == [a]
 

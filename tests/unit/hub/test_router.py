@@ -53,7 +53,8 @@ async def test_a_forged_body_is_rejected_to_its_sender_alone(world: Any) -> None
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xc1", b"\x81\xa2to\xc0", msgpack.packb({"type": "method"}), msgpack.packb({"to": ["x"]}),
-     msgpack.packb({"type": "method", "to": {"a": 1}, "session": [1], "method": "m.x"}), msgpack.packb({"to": "*"}),
+     msgpack.packb({"type": "method", "to": {"a": 1}, "session": [1], "method": "m.x"}),
+     msgpack.packb({"to": "*"}),
      msgpack.packb({"type": "method", "to": "w/b", "method": 5}), msgpack.packb({"type": 5, "to": "*"})],
 )  # fmt: skip
 async def test_malformed_frames_are_dropped_and_harmless(world: Any, data: bytes) -> None:
@@ -84,7 +85,9 @@ async def test_events_reach_subscribers_only(world: Any) -> None:
 @pytest.mark.spec("wire-51", "wire-16.6", "wire-16.7", "core-R12", "core-11.1.14")
 @pytest.mark.parametrize("to", ["other/*", "*/*", "other/x", "*"])
 @pytest.mark.parametrize("kind", ["e", "client_disconnected", "force-exit", "peer_not_found"])
-async def test_events_to_other_workspaces_and_reserved_names_are_refused(world: Any, to: str, kind: str) -> None:
+async def test_events_to_other_workspaces_and_reserved_names_are_refused(
+    world: Any, to: str, kind: str
+) -> None:
     a, _ = world.join("a")
     x, lx = world.join("x", "other")
     world.hub.subscribe(x, ["e", "client_disconnected", "force-exit", "peer_not_found"])

@@ -38,10 +38,21 @@ class FakeClient:
         return Context(self.user, self.workspace, self.client_id)
 
 
+class FakeMembership:
+    """Keeps the addresses of clients whose subscriptions were stored."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    async def keep_subscriptions(self, client: Any) -> None:
+        self.kept.append(client.address)
+
+
 class FakeHub:
     """Clients, the events published, and what the manager called at whom."""
 
     def __init__(self) -> None:
+        self.membership = FakeMembership()
         self.clients: dict[str, FakeClient] = {}
         self.events: list[tuple[str, str, Any]] = []
         self.kicked: list[str] = []
