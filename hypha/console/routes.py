@@ -20,8 +20,8 @@ CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-eval'; connect-src 'self' ws: wss:; img-src 'self' data:; "
-        "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+        "default-src 'self'; script-src 'self' 'unsafe-eval'; connect-src 'self' ws: wss:; "
+        "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",

@@ -1,6 +1,6 @@
 """HTTP to services: routes, arguments, results, errors (core-api 5)."""
 
 from hypha.gateways.http.application import HttpApplication
-from hypha.gateways.http.services import HttpServices, options_of
+from hypha.gateways.http.services import HttpServices
 
-__all__ = ["HttpApplication", "HttpServices", "options_of"]
+__all__ = ["HttpApplication", "HttpServices"]

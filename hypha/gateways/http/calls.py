@@ -103,9 +103,7 @@ class FunctionCalls:
         target = f"{record.workspace}/{record.client_id}"
         answer_msgpack = wants_msgpack(scope)
         if not is_function(schema):
-            found, value = await self._look_up(target, record.name, path, context)
-            if not found:
-                raise FunctionNotFound(f"{function} not found.")
+            value = await self._look_up(target, record.name, path, context)
             if not _is_method(value):
                 await send_value(send, value, as_msgpack=answer_msgpack)
                 return
@@ -120,11 +118,13 @@ class FunctionCalls:
         )
         if is_generator(result):
             items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
-            stream = cast(ItemStream, items)
-            expose = services.expose_errors
-            await send_items(send, receive, stream, as_msgpack=answer_msgpack, expose=expose)
+            await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
             return
         await send_value(send, result, as_msgpack=answer_msgpack)
+
+    async def _stream(self, send: Send, receive: Receive, items: ItemStream, as_msgpack: bool) -> None:
+        expose = self._services.expose_errors
+        await send_items(send, receive, items, as_msgpack=as_msgpack, expose=expose)
 
     async def _call_local(
         self,
@@ -172,8 +172,8 @@ class FunctionCalls:
         body = await read_body(receive, headers, self._services.max_body_bytes)
         return body_arguments(body, media_type(headers.get(b"content-type")), schema)
 
-    async def _look_up(self, target: str, name: str, path: list[str], context: Context) -> tuple[bool, Any]:
-        """Ask the provider itself for what its schema does not show: (is it there, its value)."""
+    async def _look_up(self, target: str, name: str, path: list[str], context: Context) -> Any:
+        """Ask the provider itself for what its schema does not show."""
         value = await self._services.peer.call(
             target,
             "services.built-in.get_service",
@@ -187,8 +187,8 @@ class FunctionCalls:
             elif isinstance(value, list) and word.isdigit() and int(word) < len(value):
                 value = value[int(word)]
             else:
-                return False, None
-        return True, value
+                raise FunctionNotFound(f"{'.'.join(path)} not found.")
+        return value
 
 
 _UNKNOWN: Mapping[str, Any] = {"type": "function"}

@@ -12,10 +12,9 @@ from hypha.gateways.http.cors import CorsPolicy
 from hypha.hub.local_service import LocalService
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
-from hypha.settings import Settings
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
-from hypha.web.ratelimits import RequestLimits, TokenBuckets
+from hypha.web.ratelimits import RequestLimits
 
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -114,27 +113,3 @@ class HttpServices:
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     expose_errors: bool = False
-
-
-def limits_of(settings: Settings) -> RequestLimits:
-    """The request limits that the operator chose."""
-    return RequestLimits(
-        TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
-        TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
-    )
-
-
-def options_of(settings: Settings, *, version: str) -> dict[str, Any]:
-    """The fields of HttpServices that come from settings alone."""
-    return {
-        "limits": limits_of(settings),
-        "proxies": TrustedProxies(filter(None, settings.trusted_proxies.split(","))),
-        "cors": CorsPolicy(settings.allow_origins.split(",")),
-        "base_path": settings.url_path,
-        "public_base_url": settings.announced_base_url,
-        "version": version,
-        "inactive": settings.inactive_features,
-        "call_timeout_s": settings.http_call_timeout_s,
-        "max_body_bytes": settings.max_body_bytes,
-        "expose_errors": settings.expose_detailed_errors,
-    }
