@@ -125,7 +125,7 @@ async def test_page_of_another_origin_may_connect(page: Page, server: ServerProc
             const server = await hyphaWebsocketClient.connectToServer({server_url: args.url});
             const id = server.config.user.id;
             await server.disconnect();
-            const health = await fetch(`${args.url}/health/readiness`);
+            const health = await fetch(`${args.url}/public/services/`);
             return [id, health.status];
             """,
             url=server.url,

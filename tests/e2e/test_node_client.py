@@ -210,8 +210,13 @@ async def test_javascript_values_survive_the_round_trip_through_python(node: Nod
         same.set = set instanceof Set && set.has(1) && set.size === 2;
         const addFive = await state.lab.make_adder(5);
         same.function = (await addFive(1)) === 6;
-        const date = await state.lab.echo(new Date(0));
-        same.date = date instanceof Date ? date.getTime() === 0 : String(date);
+        const own = await state.server.getService("js-provider:js-lab");
+        const date = await own.echo(new Date(1000));
+        same.date = date instanceof Date && date.getTime() === 1000;
+        const map = await own.echo(new Map([["a", 1]]));
+        same.map_object = map instanceof Map && map.get("a") === 1;
+        const floats = await own.echo(new Float32Array([1.5]));
+        same.typed_array = floats instanceof Float32Array && floats[0] === 1.5;
         return same;
         """
     )

@@ -30,13 +30,13 @@ async def _run(plan: Plan, server: ServerProcess, share: float) -> None:
 async def test_no_call_runs_twice_or_hangs_while_links_are_cut(
     server: ServerProcess, pair: tuple[str, str]
 ) -> None:
-    await _run(Plan(seed=20, seconds=10, pairs=(pair,), gap_s=2.5, method_timeout_s=8), server, share=0.97)
+    await _run(Plan(seed=20, seconds=7, pairs=(pair,), gap_s=2, method_timeout_s=6), server, share=0.97)
 
 
 @pytest.mark.timeout(90)
 @pytest.mark.spec("faults-F4")
 async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
-    plan = Plan(seed=4, seconds=8, gap_s=2.5, payload_bytes=600_000, loops=2, method_timeout_s=8)
+    plan = Plan(seed=4, seconds=6, gap_s=2, payload_bytes=600_000, loops=2, method_timeout_s=6)
     await _run(plan, server, share=0.8)
 
 

@@ -13,7 +13,7 @@ from tests.conftest import JS_FOLDER, StartServer, require_node
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_load_goes_on_after_a_restart(start_server: StartServer, how: str) -> None:
     own = await start_server()
-    plan = Plan(seed=3, seconds=8, gap_s=0, restarts=(how,), method_timeout_s=10)
+    plan = Plan(seed=3, seconds=5, gap_s=0, restarts=(how,), method_timeout_s=10)
     result = await run_experiment(plan, own)
     print(result.table())
     assert result.report.problems == [], result.table()
