@@ -18,6 +18,7 @@ from hypha.auth.users import User, root_user
 from hypha.console.routes import Console
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
+from hypha.features.base import Feature, FeatureContext
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
@@ -33,6 +34,7 @@ from hypha.observe.metrics import Metrics, Reading, counts_of
 from hypha.registry.balance import Selection
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
+from hypha.registry.offering import Offering
 from hypha.startup import run_startup_functions, server_object
 from hypha.store import Seal, Store
 from hypha.transports.asgi_websocket import AsgiLink
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
+FEATURES: tuple[type[Feature], ...] = ()
+"""What the server offers over its core, in the order in which it starts."""
 
 
 class Server:
@@ -90,6 +94,10 @@ class Server:
         self._started = False
         self._stopping = False
         self._startup_object: Any = None
+        self.features: list[Feature] = []
+        self.context: FeatureContext
+        self.credentials: Credentials
+        self.offering: Offering
 
     @property
     def data_shown(self) -> str:
@@ -124,6 +132,7 @@ class Server:
             await self._open_stores()
             self._build_hub()
             await self._build_tenancy()
+            await self._start_features()
             self._build_http()
             await self._run_startup_functions()
         except BaseException:
@@ -186,6 +195,7 @@ class Server:
         await self.workspaces.start()
         self.members = Members(hub, self.registry, self.workspaces, store.subscriptions, self.background)
         await self.members.load()
+        self.offering = Offering(hub, self.registry, self.server_id, settings.announced_base_url)
         hub.membership = self.members
         self._build_manager()
         self.reception = Reception(
@@ -208,7 +218,13 @@ class Server:
         peer = self.hub.manager
         self.selection = Selection(self.registry, self.hub, peer)
         base_url = self.settings.announced_base_url
-        directory = Directory(self.selection, peer, base_url, lambda: peer.describe(self.manager_service))
+        directory = Directory(
+            self.selection,
+            peer,
+            base_url,
+            lambda: peer.describe(self.manager_service),
+            self.offering.describe,
+        )
         manager = WorkspaceManager(
             Parts(
                 self.hub, peer, self.registry, self.selection, directory, self.tenancy, self.tokens,
@@ -250,6 +266,31 @@ class Server:
             "login_service_url": f"{settings.announced_base_url}/public/services/hypha-login",
         }
 
+    async def _start_features(self) -> None:
+        assert self.folder is not None and self.store is not None
+        settings = self.settings
+        self.credentials = Credentials(self.tokens.authenticate, self.workspaces)
+        self.context = FeatureContext(
+            settings=settings,
+            server_id=self.server_id,
+            base_url=settings.announced_base_url,
+            hub=self.hub,
+            registry=self.registry,
+            selection=self.selection,
+            tenancy=self.tenancy,
+            tokens=self.tokens,
+            credentials=self.credentials,
+            store=self.store,
+            offer=self.offering.offer,
+            start=self.background.start,
+            secret=self.folder.secret,
+            add_check=self.health.add_check,
+        )
+        for make in FEATURES:
+            feature = make()
+            await feature.start(self.context)
+            self.features.append(feature)
+
     def _build_http(self) -> None:
         settings = self.settings
         proxies = TrustedProxies(word.strip() for word in settings.trusted_proxies.split(",") if word.strip())
@@ -257,14 +298,12 @@ class Server:
             peer=self.http_peer,
             selection=self.selection,
             workspaces=self.workspaces,
-            credentials=Credentials(self.tokens.authenticate, self.workspaces),
+            credentials=self.credentials,
+            find_local=self.offering.find,
             manager=self.manager_service,
             health=self.health,
             metrics=Metrics(self._reading),
-            limits=RequestLimits(
-                TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
-                TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
-            ),
+            limits=_request_limits(settings),
             proxies=proxies,
             cors=CorsPolicy(settings.allow_origins.split(",")),
             base_path=settings.url_path,
@@ -285,6 +324,7 @@ class Server:
         first: list[BaseRoute] = [
             Route("/rpc", rpc),
             WebSocketRoute("/ws", _AsgiHub(self.reception, self._new_rate)),
+            *self.context.routes,
             *console.first(),
             *mount_routes(settings.static_mounts),
         ]
@@ -368,7 +408,11 @@ class Server:
             await self.workspaces.stop()
         if self._started:
             await self._say_goodbye()
+        for feature in reversed(self.features):
+            await feature.stop()
         await self.background.close()
+        if hasattr(self, "offering"):
+            await self.offering.close()
         if hasattr(self, "hub"):
             for peer in (self.hub.manager, self.http_peer):
                 if peer is not None:
@@ -387,6 +431,13 @@ class Server:
                 link.close(1001, "Server is shutting down")
         if links:
             await asyncio.sleep(STOP_GRACE_S)
+
+
+def _request_limits(settings: Settings) -> RequestLimits:
+    return RequestLimits(
+        TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
+        TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
+    )
 
 
 class _AsgiHub:

@@ -73,7 +73,7 @@ class Calls:
             CallFailed: the callee raised. NotDelivered: it is not there; it never saw the call.
             OutcomeUnknown: it went away meanwhile. CallTimedOut: no answer and no heartbeat.
         """
-        client = self.hub.clients.get(target)
+        client = self.hub.find(target)
         if client is None or client.fails_fast:
             raise NotDelivered(absent_text(target).partition(": ")[2])
         self._count += 1

@@ -20,6 +20,7 @@ from hypha.wire.frames import Sealed, encode
 if TYPE_CHECKING:
     from hypha.hub.connection import Connection
     from hypha.hub.local_peer import LocalPeer
+    from hypha.hub.server_peer import ServerPeer
 
 MAX_SUBSCRIPTIONS = 1000
 MAX_EVENT_NAME = 256
@@ -66,6 +67,7 @@ class Hub:
         self.clients: dict[str, Client] = {}
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
+        self.server_peers: dict[str, ServerPeer] = {}
         self.reserved_ids = {manager_id}
         self.membership: Membership
         self.pulse = Pulse(self, ack_interval_s)
@@ -78,7 +80,18 @@ class Hub:
 
     def client(self, workspace: str, client_id: str) -> Client | None:
         """The client with this id, live or held."""
-        return self.clients.get(f"{workspace}/{client_id}")
+        return self.find(f"{workspace}/{client_id}")
+
+    def find(self, address: str) -> Client | None:
+        """The client with this address, live or held; the server's own guest included."""
+        client = self.clients.get(address)
+        if client is None and (peer := self.server_peers.get(address)) is not None:
+            return peer.guest
+        return client
+
+    def inner_peer(self, address: str, client_id: str) -> LocalPeer | None:
+        """The peer inside the server that answers under this address."""
+        return self.server_peers.get(address) or self.inner_peers.get(client_id)
 
     def clients_of(self, workspace: str) -> list[Client]:
         """All clients of a workspace, live and held."""

@@ -54,7 +54,7 @@ class Router:
             if kind == "method":
                 target = self.clients.get(to)
                 if target is not None and not target.fails_fast:
-                    self._forward(sender, target, main, data, head, interval_s)
+                    self.forward(sender, target, main, data, head, interval_s)
                 else:
                     self._resolve(sender, to, main, data, head, interval_s)
             else:
@@ -64,15 +64,16 @@ class Router:
         except TypeError:
             self._refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
 
-    def _forward(
+    def forward(
         self,
         sender: Client,
         target: Client,
         main: dict[str, Any],
         data: Buffer,
         head: int,
-        interval_s: float | None,
+        interval_s: float | None = None,
     ) -> None:
+        """Pass a call or an answer on to a client, with the sender's true identity."""
         method = main.get("method")
         if type(method) is not str:
             raise MalformedFrame("Malformed frame: no method", session=_session(main))
@@ -145,20 +146,20 @@ class Router:
         workspace, _, client_id = address.partition("/")
         target = self.clients.get(address)
         if target is not None and not target.fails_fast:
-            self._forward(sender, target, main, data, head, interval_s)
+            self.forward(sender, target, main, data, head, interval_s)
             return
         if workspace == "*":
             if client_id == self.hub.manager_id and self.hub.manager is not None:
                 self.hub.manager.receive(sender, main, data, head)
                 return
-        elif (peer := self.hub.inner_peers.get(client_id)) is not None:
+        elif (peer := self.hub.inner_peer(address, client_id)) is not None:
             peer.receive(sender, main, data, head)
             return
         if main.get("session") is not None:
             self.stats.rejects_not_delivered += 1
             sender.reject(str(main["session"]), address, absent_text(address))
         elif target is not None and str(main.get("method")).endswith((".resolve", ".reject")):
-            self._forward(sender, target, main, data, head, None)  # kept until its client is back
+            self.forward(sender, target, main, data, head, None)  # kept until its client is back
 
     def _route_event(
         self, sender: Client, kind: Any, to: Any, main: dict[str, Any], data: Buffer, head: int

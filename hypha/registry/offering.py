@@ -1,0 +1,77 @@
+"""Built-in services: hosted inside the server, registered like every other service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypha.hub.server_peer import ServerPeer
+from hypha.registry.records import ServiceRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hypha.hub.hub import Hub
+    from hypha.hub.local_service import LocalService
+    from hypha.registry.index import Registry
+
+
+class Offering:
+    """The server's own peers, one per workspace in which it offers something."""
+
+    def __init__(self, hub: Hub, registry: Registry, server_id: str, base_url: str) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._server_id = server_id
+        self._base_url = base_url
+        self._peers: dict[str, ServerPeer] = {}
+        self._peer("public")
+
+    def _peer(self, workspace: str) -> ServerPeer:
+        peer = self._peers.get(workspace)
+        if peer is None:
+            peer = self._peers[workspace] = ServerPeer(self._hub, workspace, self._server_id, self._base_url)
+            self._hub.server_peers[peer.address] = peer
+        return peer
+
+    def offer(self, service: LocalService, *, workspace: str = "public", visibility: str = "public") -> None:
+        """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
+        self._peer(workspace).host(service)
+        self._registry.add(
+            ServiceRecord(
+                workspace,
+                self._server_id,
+                service.id,
+                type=service.type,
+                title=service.name,
+                description=service.description,
+                docs=service.docs,
+                config={
+                    **service.config,
+                    "visibility": visibility,
+                    "require_context": True,
+                    "workspace": workspace,
+                    "created_by": {"id": "root"},
+                },
+                service_schema={
+                    name: {"type": "function", "function": dict(function.schema)}
+                    for name, function in service.functions.items()
+                },
+                visibility=visibility,
+            )
+        )
+
+    def find(self, workspace: str, client_id: str, name: str) -> LocalService | None:
+        """The service of the server under this id, None for a client's."""
+        if client_id != self._server_id or workspace not in self._peers:
+            return None
+        return self._peers[workspace].services.get(name)
+
+    def describe(self, record: ServiceRecord) -> Mapping[str, Any] | None:
+        """The encoded service of a record of the server's own, None for a client's."""
+        service = self.find(record.workspace, record.client_id, record.name)
+        return None if service is None else self._peers[record.workspace].describe(service)
+
+    async def close(self) -> None:
+        """Cancel running calls."""
+        for peer in self._peers.values():
+            await peer.close()
