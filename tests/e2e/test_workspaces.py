@@ -197,6 +197,7 @@ async def test_ping_of_nobody_returns_a_text(connect: Connect, alice: Person) ->
 async def test_service_types_are_registered_once_and_checked(connect: Connect, alice: Person) -> None:
     client = await connect(alice)
     definition = {
+        "id": {"type": "string"},
         "add": {
             "type": "function",
             "function": {
@@ -207,7 +208,7 @@ async def test_service_types_are_registered_once_and_checked(connect: Connect, a
                     "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
                 },
             },
-        }
+        },
     }
     kind = {"id": "adder", "name": "Adder", "description": "adds", "definition": definition}
     await client.register_service_type(kind)

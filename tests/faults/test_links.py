@@ -36,7 +36,7 @@ async def test_no_call_runs_twice_or_hangs_while_links_are_cut(
 @pytest.mark.timeout(90)
 @pytest.mark.spec("faults-F4")
 async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
-    plan = Plan(seed=4, seconds=6, gap_s=2, payload_bytes=600_000, loops=2, method_timeout_s=6)
+    plan = Plan(seed=4, seconds=5, gap_s=1.5, payload_bytes=600_000, loops=2, method_timeout_s=6)
     await _run(plan, server, share=0.8)
 
 

@@ -10,7 +10,7 @@ from tests.conftest import JS_FOLDER, StartServer, require_node
 
 @pytest.mark.timeout(120)
 @pytest.mark.spec("faults-F1", "wire-43", "core-L10")
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("stop", marks=pytest.mark.slow)])
 async def test_load_goes_on_after_a_restart(start_server: StartServer, how: str) -> None:
     own = await start_server()
     plan = Plan(seed=3, seconds=5, gap_s=0, restarts=(how,), method_timeout_s=10)
