@@ -1,0 +1,1 @@
+"""Signing in: the service `public/hypha-login` and the providers behind it."""
