@@ -133,3 +133,18 @@ class Fact(Base):
 
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class PendingLogin(Base):
+    """A program that waits for a person to sign in; neither key nor token can be read from it.
+
+    `answer` is what was reported, sealed with the key that only the program and the page know.
+    """
+
+    __tablename__ = "pending_logins"
+
+    key_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    workspace: Mapped[str | None] = mapped_column(String(128))
+    token_life_s: Mapped[float | None] = mapped_column(Float)
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)

@@ -17,6 +17,7 @@ from hypha.store.bookmarks import Bookmarks
 from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
+from hypha.store.logins import PendingLogins
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
 from hypha.store.tokens import RevokedTokens
@@ -51,6 +52,7 @@ class Store:
         self.revoked_tokens = RevokedTokens(self)
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
+        self.pending_logins = PendingLogins(self)
 
     async def open(self) -> Self:
         """Connect and bring the database to the newest shape.
