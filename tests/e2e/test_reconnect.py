@@ -42,9 +42,10 @@ async def test_cut_client_is_back_and_its_callers_notice_nothing(
         service = await caller.get_service("svc")
         start = time.monotonic()
         proxy.cut_all()
+        await eventually(lambda: proxy.accepted == 2, what="the new link")
         assert await service.hello() == "hello"
         assert time.monotonic() - start < 2.0
-        await eventually(lambda: proxy.accepted == 2 and is_back(provider), what="the reconnect")
+        await eventually(lambda: is_back(provider), what="the end of the reconnect")
         assert await (await caller.get_service("svc")).hello() == "hello"
         await caller.emit({"type": "news", "to": "*", "data": 1})
         await eventually(lambda: heard == [1], what="the event after the reconnect")
