@@ -148,3 +148,32 @@ class PendingLogin(Base):
     token_life_s: Mapped[float | None] = mapped_column(Float)
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class AccountRow(Base):
+    """One local account; `folded` is its e-mail address as it is compared."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    email: Mapped[str] = mapped_column(String(320))
+    folded: Mapped[str] = mapped_column(String(320), index=True, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    password: Mapped[str] = mapped_column(Text)
+    is_proven: Mapped[bool]
+    is_admin: Mapped[bool]
+    created_at: Mapped[float] = mapped_column(Float)
+
+
+class AccountCodeRow(Base):
+    """A code given out to somebody, kept as a keyed hash until it is used or over."""
+
+    __tablename__ = "account_codes"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(320), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[float] = mapped_column(Float)
+    sent_at: Mapped[float] = mapped_column(Float)
+    attempts: Mapped[int]
+    data: Mapped[Any] = mapped_column(Json)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hypha.errors import HyphaError
 from hypha.store import engines, schema
+from hypha.store.accounts import Accounts
 from hypha.store.bookmarks import Bookmarks
 from hypha.store.environment import Environment
 from hypha.store.events import Events
@@ -53,6 +54,7 @@ class Store:
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
         self.pending_logins = PendingLogins(self)
+        self.accounts = Accounts(self)
 
     async def open(self) -> Self:
         """Connect and bring the database to the newest shape.

@@ -1,0 +1,172 @@
+"""Local accounts, and the codes by which people prove something: sign-up, reset, first administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.store.models import AccountCodeRow, AccountRow
+from hypha.store.repository import Repository, insert_if_absent, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One local account.
+
+    `folded` is the e-mail address as it is compared; `password` is a hash with its own parameters.
+    `is_proven` says that the person showed, by a code sent there, that the address is theirs.
+    """
+
+    id: str
+    email: str
+    folded: str
+    name: str
+    password: str
+    is_proven: bool = False
+    is_admin: bool = False
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCode:
+    """A code that was given out: only a keyed hash of it is kept. `data` waits for the right code."""
+
+    kind: str
+    subject: str
+    code_hash: str
+    expires_at: float
+    sent_at: float
+    attempts: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Accounts(Repository):
+    """Every method is one transaction: what it acknowledges is on disk, whole."""
+
+    async def find(self, folded: str) -> Account | None:
+        """The account of an e-mail address."""
+        async with self._connections.reading() as connection:
+            rows = await connection.execute(select(AccountRow.__table__).where(AccountRow.folded == folded))
+            row = rows.first()
+            return None if row is None else Account(**row._mapping)
+
+    async def get(self, account_id: str) -> Account | None:
+        """The account of a user id."""
+        async with self._connections.reading() as connection:
+            rows = await connection.execute(select(AccountRow.__table__).where(AccountRow.id == account_id))
+            row = rows.first()
+            return None if row is None else Account(**row._mapping)
+
+    async def is_empty(self) -> bool:
+        """True when nobody has an account."""
+        async with self._connections.reading() as connection:
+            return (await connection.execute(select(AccountRow.id).limit(1))).first() is None
+
+    async def has_admin(self) -> bool:
+        """True when somebody's account has the role admin."""
+        async with self._connections.reading() as connection:
+            return await _has_admin(connection)
+
+    async def put_code(self, code: AccountCode) -> None:
+        """Write a code; it replaces the one of the same kind and subject, with its attempts."""
+        async with self._connections.writing() as connection:
+            await upsert(connection, AccountCodeRow, _row(code), ("kind", "subject"))
+
+    async def code(self, kind: str, subject: str) -> AccountCode | None:
+        """The code of this kind that was given out last, expired or not."""
+        async with self._connections.reading() as connection:
+            return await _code(connection, kind, subject)
+
+    async def try_code(self, kind: str, subject: str, now: float, max_attempts: int) -> AccountCode | None:
+        """Count one attempt and give the code to compare with; None if there is none to try any more.
+
+        `attempts` of the answer includes this one. Attempts are counted before they are compared, so
+        that guesses side by side don't gain anything.
+        """
+        async with self._connections.writing() as connection:
+            result = await connection.execute(
+                update(AccountCodeRow)
+                .where(AccountCodeRow.kind == kind, AccountCodeRow.subject == subject)
+                .where(AccountCodeRow.expires_at > now, AccountCodeRow.attempts < max_attempts)
+                .values(attempts=AccountCodeRow.attempts + 1)
+            )
+            return await _code(connection, kind, subject) if result.rowcount == 1 else None
+
+    async def redeem_for_account(self, code: AccountCode, account: Account, *, first_admin: bool) -> bool:
+        """Use a code up and make the account it stood for; False if one of the two is not possible.
+
+        With `first_admin` nothing happens when there is an administrator already.
+        """
+        async with self._connections.writing() as connection:
+            if first_admin and await _has_admin(connection):
+                return False
+            if not await _use_up(connection, code):
+                return False
+            row = {name: getattr(account, name) for name in Account.__slots__}
+            return await insert_if_absent(connection, AccountRow, row)
+
+    async def redeem_for_password(self, code: AccountCode, account_id: str, password: str) -> bool:
+        """Use a code up and set the password; False if the code was used meanwhile."""
+        async with self._connections.writing() as connection:
+            if not await _use_up(connection, code):
+                return False
+            await connection.execute(
+                update(AccountRow)
+                .where(AccountRow.id == account_id)
+                .values(password=password, is_proven=True)
+            )
+            return True
+
+    async def set_profile(self, account_id: str, values: Mapping[str, Any]) -> None:
+        """Set `name` or `password` of an account."""
+        async with self._connections.writing() as connection:
+            await connection.execute(update(AccountRow).where(AccountRow.id == account_id).values(**values))
+
+    async def drop_expired(self, now: float) -> None:
+        """Delete codes that are over."""
+        async with self._connections.writing() as connection:
+            await connection.execute(delete(AccountCodeRow).where(AccountCodeRow.expires_at <= now))
+
+    async def count_codes(self, kind: str, now: float) -> int:
+        """How many codes of a kind are still good."""
+        async with self._connections.reading() as connection:
+            result = await connection.execute(
+                select(func.count())
+                .select_from(AccountCodeRow)
+                .where(AccountCodeRow.kind == kind, AccountCodeRow.expires_at > now)
+            )
+            return int(result.scalar_one())
+
+
+async def _has_admin(connection: AsyncConnection) -> bool:
+    found = await connection.execute(select(AccountRow.id).where(AccountRow.is_admin).limit(1))
+    return found.first() is not None
+
+
+async def _code(connection: AsyncConnection, kind: str, subject: str) -> AccountCode | None:
+    rows = await connection.execute(
+        select(AccountCodeRow.__table__).where(AccountCodeRow.kind == kind, AccountCodeRow.subject == subject)
+    )
+    row = rows.first()
+    return None if row is None else AccountCode(**row._mapping)
+
+
+async def _use_up(connection: AsyncConnection, code: AccountCode) -> bool:
+    result = await connection.execute(
+        delete(AccountCodeRow).where(
+            AccountCodeRow.kind == code.kind,
+            AccountCodeRow.subject == code.subject,
+            AccountCodeRow.code_hash == code.code_hash,
+        )
+    )
+    return bool(result.rowcount == 1)
+
+
+def _row(code: AccountCode) -> dict[str, Any]:
+    row = {name: getattr(code, name) for name in AccountCode.__slots__}
+    row["data"] = dict(code.data)
+    return row
