@@ -16,6 +16,7 @@ MAX_FUNCTION_LINES = 40
 # "module" or "module:qualified.name" -> why it may be larger
 ALLOWED: dict[str, str] = {
     "hypha.store.migrations.versions.r0001_first_tables:upgrade": "one list of tables, written once",
+    "hypha.store.migrations.versions.r0004_security:upgrade": "one list of tables, written once",
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

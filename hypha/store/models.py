@@ -150,6 +150,51 @@ class PendingLogin(Base):
     expires_at: Mapped[float] = mapped_column(Float, index=True)
 
 
+class Block(Base):
+    """A user or address that is kept out for a while."""
+
+    __tablename__ = "blocklist"
+
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(320), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(String(320))
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float)
+
+
+class IssuedToken(Base):
+    """A generated token as its makers see it; the token itself is kept nowhere."""
+
+    __tablename__ = "issued_tokens"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_by: Mapped[str] = mapped_column(String(320), index=True)
+    user_id: Mapped[str] = mapped_column(String(320))
+    workspace: Mapped[str] = mapped_column(String(128), index=True)
+    permission: Mapped[str] = mapped_column(String(16))
+    client_id: Mapped[str | None] = mapped_column(String(256))
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float)
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class AuditEntry(Base):
+    """One security event; equal ones within a moment are one row with a count."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    timestamp: Mapped[float] = mapped_column(Float, index=True)
+    action: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(320))
+    workspace: Mapped[str] = mapped_column(String(128))
+    address: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[Any] = mapped_column(Json, nullable=True)
+    count: Mapped[int]
+
+
 class AccountRow(Base):
     """One local account; `folded` is its e-mail address as it is compared."""
 

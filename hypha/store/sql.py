@@ -14,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hypha.errors import HyphaError
 from hypha.store import engines, schema
 from hypha.store.accounts import Accounts
+from hypha.store.audit import AuditRecords
+from hypha.store.blocklist import BlockRecords
 from hypha.store.bookmarks import Bookmarks
 from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
+from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
@@ -53,6 +56,9 @@ class Store:
         self.revoked_tokens = RevokedTokens(self)
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
+        self.blocks = BlockRecords(self)
+        self.issued_tokens = IssuedTokens(self)
+        self.audit = AuditRecords(self)
         self.pending_logins = PendingLogins(self)
         self.accounts = Accounts(self)
 
