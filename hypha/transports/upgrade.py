@@ -54,7 +54,7 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """uvicorn stops: say goodbye with 1001, so that the client comes back at once."""
-        self._link.close(1001, "Server is shutting down")
+        self._link.retire()
 
 
 def hub_http_protocol(

@@ -35,6 +35,8 @@ _VIEW_BYTES = 8000
 MAX_EARLY_FRAMES = 64
 MAX_EARLY_BYTES = 1024 * 1024
 ABNORMAL = 1006
+GOODBYE = "Server is shutting down"
+RETIRE_GRACE_S = 1.0
 
 
 class WebSocketLink(WSListener):
@@ -59,6 +61,7 @@ class WebSocketLink(WSListener):
         self._pauses = 0
         self._close_code = ABNORMAL
         self._counted = False
+        self._retiring = False
 
     # -- picows callbacks
 
@@ -210,6 +213,19 @@ class WebSocketLink(WSListener):
         early, self._early = self._early, []
         for frame in early:
             self._on_message(_BINARY, frame)
+        if self._retiring:
+            self.close(1001, GOODBYE)
+
+    def retire(self) -> None:
+        """The server stops: close with 1001, but never between the upgrade and `connection_info`.
+
+        The JavaScript client would give up for good (resume.md 5.6).
+        """
+        if self.client is None and self._counted:
+            self._retiring = True
+            self.hub.loop.call_later(RETIRE_GRACE_S, self.close, 1001, GOODBYE)
+        else:
+            self.close(1001, GOODBYE)
 
     def _finish_handshake(self) -> None:
         if self._timer is not None:
