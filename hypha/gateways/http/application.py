@@ -19,6 +19,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 from hypha.errors import NotFound, RateLimited
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
+from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
@@ -143,6 +144,8 @@ class HttpApplication(Starlette):
         if len(words) != 5 or words[2] != "services" or words[1] in self._reserved:
             return None
         workspace, service, function = words[1], words[3], words[4]
+        if function == DESCRIPTION_FILE:
+            return None
         return (workspace, service, function) if workspace and service and function else None
 
     async def _check_limits(self, scope: MutableMapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -96,7 +97,7 @@ class FunctionCalls:
         record = await self.find(workspace, service, context, pairs)
         local = services.find_local(record.workspace, record.client_id, record.name)
         if local is not None:
-            await self._call_local(scope, receive, send, (local, function), context)
+            await self._call_local(scope, receive, send, (local, function), self._located(context, scope))
             return
         path = function.split(".")
         schema = schema_at(record.service_schema, path) if record.service_schema else _UNKNOWN
@@ -121,6 +122,11 @@ class FunctionCalls:
             await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
             return
         await send_value(send, result, as_msgpack=answer_msgpack)
+
+    def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
+        """The context with what only the request knows: the caller's address and the HTTP method."""
+        address = self._services.proxies.client_address(scope, scope["hypha.headers"])
+        return replace(context, details={"address": address, "http_method": scope["method"]})
 
     async def _stream(self, send: Send, receive: Receive, items: ItemStream, as_msgpack: bool) -> None:
         expose = self._services.expose_errors

@@ -28,7 +28,7 @@ _DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
-_AUTOMATIC_KEYS = ["type", "description"]
+AUTOMATIC_KEYS = ["type", "description"]
 _UNCONVERTED = object()
 
 Schema = Mapping[str, Any]
@@ -84,7 +84,7 @@ def convert(text: str, schema: Schema | None) -> Any:
     if schema is None:
         return guess(text)
     kinds = _types(schema)
-    if kinds == ["string"] and list(schema) == _AUTOMATIC_KEYS:
+    if kinds == ["string"] and list(schema) == AUTOMATIC_KEYS:
         return guess(text)
     for kind in kinds:
         value = _convert_to(kind, text)

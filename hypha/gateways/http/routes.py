@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
 from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls, wants_msgpack
-from hypha.gateways.http.openapi import openapi_document
+from hypha.gateways.http.descriptions import DESCRIPTION_FILE, Descriptions
+from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import encode_json, encode_msgpack
 from hypha.gateways.http.services import HttpServices
@@ -49,7 +50,10 @@ class CoreRoutes:
 
     def of_workspaces(self) -> list[BaseRoute]:
         """Routes below a workspace."""
+        descriptions = Descriptions(self._services, self._calls)
         return [
+            Route(f"/{{workspace}}/{DESCRIPTION_FILE}", descriptions.workspace),
+            Route(f"/{{workspace}}/services/{{service}}/{DESCRIPTION_FILE}", descriptions.service),
             Route("/{workspace}/info", self.workspace_info),
             Route("/{workspace}/services", self.to_service_list),
             Route("/{workspace}/services/", self.service_list),
@@ -69,7 +73,7 @@ class CoreRoutes:
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI description of all routes."""
-        return _json(openapi_document(self._services))
+        return _json(server_document(self._services))
 
     async def config(self, request: Request) -> Response:
         """What a page needs to know to connect."""

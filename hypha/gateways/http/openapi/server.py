@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypha.gateways.http.openapi.documents import components
+from hypha.gateways.http.openapi.schemas import SchemaPool
 from hypha.gateways.http.services import HttpServices
 
 _TEXT = {"type": "string"}
@@ -23,7 +25,7 @@ _CALL_TEXT = (
 )
 
 
-def openapi_document(services: HttpServices) -> dict[str, Any]:
+def server_document(services: HttpServices) -> dict[str, Any]:
     """OpenAPI 3.1 of all routes, as plain data."""
     url = services.public_base_url or services.base_path or "/"
     return {
@@ -36,24 +38,7 @@ def openapi_document(services: HttpServices) -> dict[str, Any]:
         "servers": [{"url": url}],
         "security": [{}, {"token": []}],
         "paths": {**_server_paths(), **_workspace_paths(), **_manager_paths(services)},
-        "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "schemas": {"Error": _error_schema()},
-        },
-    }
-
-
-def _error_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["success", "detail"],
-        "properties": {
-            "success": {"const": False},
-            "detail": {"type": "string", "description": "One sentence: what happened and what to do"},
-            "code": {"type": "string", "description": "Stable name of the kind of error"},
-            "request_id": {"type": "string", "description": "Tell it to the operator"},
-            "hint": {"type": "string"},
-        },
+        "components": components(),
     }
 
 
@@ -105,7 +90,13 @@ def _workspace_paths() -> dict[str, Any]:
         },
         "/{workspace}/info": {"get": _operation("Information on a workspace", "workspaces", names=one)},
         "/{workspace}/services/": {"get": _operation("Services that you may see", "services", names=one)},
+        "/{workspace}/openapi.json": {
+            "get": _operation("OpenAPI of the services that you may see", "workspaces", names=one)
+        },
         "/{workspace}/services/{service}": {"get": _operation("One service", "services", names=two)},
+        "/{workspace}/services/{service}/openapi.json": {
+            "get": _operation("OpenAPI of one service", "services", names=two)
+        },
         "/{workspace}/services/{service}/{function}": {
             "get": _operation(call, "services", names=call_names, description=_CALL_TEXT),
             "post": _operation(call, "services", names=call_names, description=_CALL_TEXT, requestBody=body),
@@ -114,9 +105,9 @@ def _workspace_paths() -> dict[str, Any]:
 
 
 def _manager_paths(services: HttpServices) -> dict[str, Any]:
-    paths = {}
+    paths, pool = {}, SchemaPool()
     for name, function in services.manager.functions.items():
-        schema = function.schema.get("parameters") or {"type": "object"}
+        schema = pool.cleaned(function.schema.get("parameters") or {"type": "object"})
         text = function.description or function.schema.get("description") or ""
         operation = _operation(
             text.strip().partition("\n")[0] or name,

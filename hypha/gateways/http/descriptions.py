@@ -1,0 +1,81 @@
+"""Routes that describe services: `/{ws}/openapi.json` and `/{ws}/services/{id}/openapi.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hypha.errors import WorkspaceNotFound
+from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls
+from hypha.gateways.http.openapi import DescribedService, service_document, workspace_document
+from hypha.gateways.http.parameters import split_query
+from hypha.gateways.http.services import HttpServices
+
+DESCRIPTION_FILE = "openapi.json"
+MANAGER_ADDRESS = "ws"
+
+
+class Descriptions:
+    """Makes OpenAPI documents of what the caller may see."""
+
+    def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
+        self._services = services
+        self._calls = calls
+
+    async def service(self, request: Request) -> Response:
+        """The description of one service, under the address by which it was asked for."""
+        workspace, address = request.path_params["workspace"], request.path_params["service"]
+        services = self._services
+        context = await services.credentials.context(request.scope, workspace)
+        if address in MANAGER_NAMES:
+            described = self._manager(workspace)
+        else:
+            pairs = split_query(request.scope["query_string"])
+            record = await self._calls.find(workspace, address, context, pairs)
+            local = services.find_local(record.workspace, record.client_id, record.name)
+            if local is not None:
+                described = DescribedService.of_local(workspace, address, local)
+            else:
+                info = {**record.to_info(context), "service_schema": record.service_schema}
+                described = DescribedService.of_info(workspace, address, info)
+        return _document(service_document(services, described))
+
+    async def workspace(self, request: Request) -> Response:
+        """The description of all services of a workspace that the caller may list."""
+        services, workspace = self._services, request.path_params["workspace"]
+        context = await services.credentials.context(request.scope, workspace)
+        if services.workspaces.get(workspace) is None and await services.workspaces.load(workspace) is None:
+            raise WorkspaceNotFound(f"Workspace not found: {workspace}")
+        found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
+        described = [self._manager(workspace), *self._listed(workspace, found)]
+        return _document(await workspace_document(services, workspace, described))
+
+    def _manager(self, workspace: str) -> DescribedService:
+        return DescribedService.of_local(workspace, MANAGER_ADDRESS, self._services.manager)
+
+    def _listed(self, workspace: str, infos: list[dict[str, Any]]) -> list[DescribedService]:
+        """Services under their names, or as `client:name` where several share a name."""
+        infos = [info for info in infos if info.get("type") != "built-in"]
+        ids = [info["id"].removeprefix(f"{workspace}/").partition("@")[0] for info in infos]
+        holders = Counter(id.rpartition(":")[2] for id in ids)
+        described = []
+        for id, info in zip(ids, infos, strict=True):
+            client, _, name = id.rpartition(":")
+            is_plain = holders[name] == 1 and name not in MANAGER_NAMES
+            local = self._services.find_local(workspace, client, name)
+            address = name if is_plain else id
+            described.append(
+                DescribedService.of_local(workspace, address, local)
+                if local is not None
+                else DescribedService.of_info(workspace, address, info)
+            )
+        return described
+
+
+def _document(document: dict[str, Any]) -> Response:
+    body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    return Response(body, media_type="application/json", headers={"cache-control": "no-cache"})

@@ -1,0 +1,192 @@
+"""Descriptions made from schemas that strangers registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from hypha.gateways.http.openapi import DescribedService, service_document
+from hypha.gateways.http.openapi.samples import sample
+from hypha.gateways.http.openapi.schemas import SchemaPool, fits
+from hypha.gateways.http.openapi.services import functions_in
+from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
+
+
+def described(schema: Any, **fields: Any) -> dict[str, Any]:
+    info = {"id": "ws-user-anna/provider:demo", "name": "Demo", "service_schema": schema, **fields}
+    services = services_of(FakeServer(), public_base_url="https://hub.example")
+    return service_document(services, DescribedService.of_info("ws-user-anna", "provider:demo", info))
+
+
+def function(parameters: Any, description: Any = "Do it.") -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": "f", "description": description, "parameters": parameters},
+    }
+
+
+def errors_in(document: dict[str, Any]) -> list[str]:
+    return [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+
+
+def test_a_function_is_described_for_get_and_post() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "n": {"type": "integer", "description": "How many"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "title": {"type": "string", "description": "", "default": "x"},
+        },
+        "required": ["n"],
+    }
+    document = described({"f": function(parameters)})
+    assert errors_in(document) == []
+    assert document["servers"] == [{"url": "https://hub.example"}]
+    path = document["paths"]["/ws-user-anna/services/provider:demo/f"]
+    n, tags, title = path["get"]["parameters"]
+    assert (n["required"], n["schema"]["type"], n["description"]) == (True, "integer", "How many")
+    assert tags["content"]["application/json"]["schema"]["type"] == "array"
+    assert title["schema"]["default"] == "x"
+    body = path["post"]["requestBody"]
+    by_name, by_position = body["content"]["application/json"]["schema"]["oneOf"]
+    assert body["required"] is True and by_name["required"] == ["n"]
+    assert (by_position["minItems"], by_position["maxItems"]) == (1, 3)
+    assert body["content"]["application/json"]["examples"]["by name"]["value"] == {"n": 1}
+    assert body["content"]["application/json"]["examples"]["by position"]["value"] == [1]
+
+
+def test_streams_and_errors_are_described() -> None:
+    document = described({"f": function({})})
+    responses = document["paths"]["/ws-user-anna/services/provider:demo/f"]["get"]["responses"]
+    assert "[DONE]" in responses["200"]["content"]["text/event-stream"]["example"]
+    refused = document["components"]["responses"][responses["404"]["$ref"].rpartition("/")[2]]
+    assert refused["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+    assert {"success", "detail", "code", "request_id"} == set(
+        document["components"]["schemas"]["Error"]["required"]
+    )
+    assert "Retry-After" in document["components"]["responses"]["E429"]["headers"]
+
+
+def test_nested_functions_have_dotted_paths() -> None:
+    schema = {"group": {"f": function({}), "list": [function({})], "value": {"type": "number"}}}
+    assert [path for path, _ in functions_in(schema)] == ["group.f", "group.list.0"]
+    assert "/ws-user-anna/services/provider:demo/group.f" in described(schema)["paths"]
+
+
+def test_names_that_no_address_can_hold_are_left_out() -> None:
+    schema = {
+        "a.b": function({}),
+        "a/b": function({}),
+        "": function({}),
+        "_rintf": function({}),
+        1: function({}),
+    }
+    assert described(schema)["paths"] == {}
+
+
+def test_protected_services_ask_for_a_token_and_hide_the_context() -> None:
+    schema = {"f": function({"type": "object", "properties": {"a": {}, "context": {}}})}
+    config = {"visibility": "protected", "require_context": True}
+    operation = described(schema, config=config)["paths"]["/ws-user-anna/services/provider:demo/f"]["get"]
+    assert operation["security"] == [{"token": []}]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["a"]
+
+
+def test_definitions_become_components_even_when_they_name_themselves() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    parameters = {
+        "type": "object",
+        "properties": {"root": {"$ref": "#/$defs/Node"}},
+        "$defs": {"Node": node},
+    }
+    document = described({"f": function(parameters), "g": function(parameters)})
+    assert errors_in(document) == []
+    assert {"Node", "Node_2"} <= set(document["components"]["schemas"])
+
+
+@pytest.mark.parametrize(
+    ("given", "clean"),
+    [
+        ({"type": "str"}, {"type": "string"}),
+        ({"type": "numpy.ndarray"}, {}),
+        ({"type": ["string", "null"]}, {"type": ["string", "null"]}),
+        ({"type": "string", "default": None}, {"type": ["string", "null"], "default": None}),
+        ({"type": "integer", "default": "many"}, {"type": "integer"}),
+        ({"type": "integer", "nullable": True}, {"type": ["integer", "null"]}),
+        ({"type": "string", "minLength": -1, "pattern": "("}, {"type": "string"}),
+        ({"$ref": "file:///etc/passwd"}, {}),
+        ({"enum": ["a", "a", "b"]}, {"enum": ["a", "b"]}),
+        ({"type": "object", "required": ["a", 3, "a"], "properties": {"a": True}},
+         {"type": "object", "properties": {"a": {}}, "required": ["a"]}),
+        ({"type": "string", "default": b"raw", "examples": [b"x"]}, {"type": "string"}),
+        ("text", {}),
+        (None, {}),
+    ],
+)  # fmt: skip
+def test_schemas_are_repaired(given: Any, clean: Any) -> None:
+    assert SchemaPool().cleaned(given) == clean
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        None,
+        "text",
+        [],
+        {"properties": []},
+        {"properties": {"a": None, "b": 3, "c": {"type": {}}}},
+        {"type": "array"},
+        {"$ref": "#/$defs/X"},
+        {"properties": {"a": {"anyOf": "x", "examples": {}, "items": 3, "additionalProperties": "no"}}},
+        {"properties": {"a": {"type": "number", "minimum": float("inf")}}},
+    ],
+)
+def test_every_schema_gives_a_valid_document(parameters: Any) -> None:
+    document = described({"f": function(parameters, 17), "g": {"type": "function"}}, docs=3, description=None)
+    assert errors_in(document) == []
+
+
+def test_a_deep_schema_ends() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(500):
+        schema = {"type": "array", "items": schema}
+    assert errors_in(described({"f": function({"properties": {"a": schema}})})) == []
+
+
+def test_samples_fit_their_schemas() -> None:
+    schemas: list[dict[str, Any]] = [
+        {"type": "integer", "minimum": 10},
+        {"type": "string", "enum": ["a", "b"]},
+        {"type": "string", "format": "date"},
+        {"type": "array", "items": {"type": "integer"}},
+        {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]},
+        {"anyOf": [{"type": "null"}, {"type": "string"}]},
+        {"type": ["integer", "null"], "default": None},
+    ]
+    for schema in schemas:
+        assert fits(sample(schema, {}), schema), schema
+
+
+async def test_documents_show_what_the_caller_may_see() -> None:
+    server = FakeServer()
+    server.add("demo", hello=lambda name: name).visibility = "protected"
+    async with client_of(server) as http:
+        token = {"Authorization": "Bearer anna"}
+        mine = await http.get("/ws-user-anna/services/demo/openapi.json", headers=token)
+        assert "/ws-user-anna/services/demo/hello" in mine.json()["paths"]
+        assert mine.json()["paths"]["/ws-user-anna/services/demo/hello"]["get"]["parameters"][-1] == {
+            "$ref": "#/components/parameters/mode"
+        }
+        assert (await http.get("/ws-user-anna/services/demo/openapi.json")).status_code == 403
+        assert (await http.get("/ws-user-anna/services/nope/openapi.json")).status_code == 404
+        assert (await http.get("/ws-nope/openapi.json")).status_code == 404
+
+
+async def test_the_manager_is_described_with_its_results() -> None:
+    async with client_of(FakeServer()) as http:
+        document = (await http.get("/ws-user-anna/services/~/openapi.json")).json()
+        whole = (await http.get("/openapi.json")).json()
+    assert errors_in(document) == errors_in(whole) == []
+    assert "/ws-user-anna/services/ws/echo" in document["paths"]
