@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,9 +15,11 @@ from hypha.errors import (
     InvalidRequest,
     LimitReached,
     MalformedFrame,
+    NotFound,
     ServerFault,
     ServiceNotFound,
 )
+from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.calls import Calls
 from hypha.hub.client import reject_frame
 from hypha.hub.local_service import LocalService
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 API_VERSION = 3
 FIRST_HEARTBEAT_S = 0.1
 MAX_RUNNING_PER_CLIENT = 2000
+_ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,12 @@ class LocalPeer(Calls):
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._check = EnvelopeParser().parse
+        self._sessions = Sessions()
+
+    def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
+        """Functions that the client `target` may call back during one call on behalf of `context`."""
+        address = self._stamp(context, context.workspace).address
+        return Session(self._sessions, target, address, self.server_url, functions)
 
     def host(self, service: LocalService) -> None:
         """Offer a service; its description is packed once."""
@@ -111,22 +120,29 @@ class LocalPeer(Calls):
         args = extra.get("args") or []
         if not isinstance(method, str) or not isinstance(args, list):
             raise MalformedFrame("Malformed frame: no method or no list of arguments")
-        if not method.startswith("services."):
-            session, _, name = method.partition(".")
-            if name != "heartbeat":
-                call = sender.pending.pop((self, session), None)
-            else:
-                call = sender.pending.get((self, session))
-            if call is not None:
-                sender.outbox.acknowledge(call[0])
-                sender.doubts.pop((self, session), None)
-            self.take_answer(sender, session, name, absolute_targets(args, sender.workspace))
+        is_service = method.startswith("services.")
+        session, _, name = method.partition(".")
+        if not is_service and name in _ANSWERS:
+            self._take_answer(sender, session, name, args)
             return
         request = self._request(sender, main, extra)
         kwargs: dict[str, Any] = {}
         if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
             kwargs = args.pop()
-        self._start(request, method[len("services.") :], args, kwargs)
+        if is_service:
+            self._start(request, method[len("services.") :], args, kwargs)
+        else:
+            self._launch(request, method, self._call_back(request, session, name, args, kwargs))
+
+    def _take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
+        if name != "heartbeat":
+            call = sender.pending.pop((self, session), None)
+        else:
+            call = sender.pending.get((self, session))
+        if call is not None:
+            sender.outbox.acknowledge(call[0])
+            sender.doubts.pop((self, session), None)
+        self.take_answer(sender, session, name, absolute_targets(args, sender.workspace))
 
     def _request(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> Request:
         session = main.get("session")
@@ -163,33 +179,48 @@ class LocalPeer(Calls):
         service_id, _, name = path.partition(".")
         if service_id == "built-in" and self._answer_built_in(request, name, args, kwargs):
             return
+        self._launch(request, path, self._serve(request, service_id, name, args, kwargs))
+
+    def _launch(self, request: Request, path: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a call in a task of its own, as far as its caller has not too many running."""
         running = self._running.get(request.sender.address, 0)
         if running >= MAX_RUNNING_PER_CLIENT:
+            work.close()
             self._fail(request, LimitReached(f"More than {MAX_RUNNING_PER_CLIENT} calls are running."))
             return
         self._running[request.sender.address] = running + 1
-        task = self.hub.loop.create_task(self._run(request, service_id, name, args, kwargs))
+        task = self.hub.loop.create_task(self._run(request, path, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(
+    async def _serve(
         self, request: Request, service_id: str, name: str, args: list[Any], kwargs: dict[str, Any]
-    ) -> None:
+    ) -> Any:
+        service = self.services.get(service_id)
+        if service is None:
+            raise ServiceNotFound(f"Service not found: {service_id[:200]}")
+        absolute_targets(args, request.sender.workspace)
+        absolute_targets(kwargs, request.sender.workspace)
+        return await service.invoke(name, args, kwargs, request.context)
+
+    async def _call_back(
+        self, request: Request, session_id: str, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        session = self._sessions.find(session_id, request.sender.address)
+        if session is None:
+            raise NotFound("The request to which this function belongs is over.")
+        return await session.call(name, args, kwargs)
+
+    async def _run(self, request: Request, path: str, work: Awaitable[Any]) -> None:
         timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            service = self.services.get(service_id)
-            if service is None:
-                raise ServiceNotFound(f"Service not found: {service_id[:200]}")
-            absolute_targets(args, request.sender.workspace)
-            absolute_targets(kwargs, request.sender.workspace)
-            result = await service.invoke(name, args, kwargs, request.context)
-            await self._resolve(request, pack({"args": [result]}))
+            await self._resolve(request, pack({"args": [await work]}))
         except HyphaError as error:
             self._fail(request, error)
         except Exception:
             fault_id = random_id(8)
-            logger.exception("Fault %s in %s.%s", fault_id, service_id, name)
+            logger.exception("Fault %s in %s", fault_id, path[:200])
             self._fail(request, ServerFault(f"The server failed; its log has the details under {fault_id}."))
         finally:
             timers[-1].cancel()

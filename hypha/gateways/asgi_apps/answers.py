@@ -1,0 +1,122 @@
+"""Plain text answers of the mounts, and checks of what an application sends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from starlette.types import Send
+
+from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
+from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
+from hypha.web.errors import error_answer
+
+logger = logging.getLogger(__name__)
+
+# they belong to the connection, or to the policy of the whole server
+_DROPPED = frozenset(
+    {
+        b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer",
+        b"access-control-allow-origin", b"access-control-allow-credentials",
+    }
+)  # fmt: skip
+_OWN_COOKIE = b"access_token="
+MAX_HEADERS = 200
+
+Headers = list[tuple[bytes, bytes]]
+
+
+async def send_text(send: Send, status: int, text: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with one sentence of plain text."""
+    body = text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-content-type-options", b"nosniff"),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(
+    send: Send, error: BaseException, scope: MutableMapping[str, Any], *, expose: bool = False
+) -> None:
+    """Answer with the sentence of an error; what an application raised is a 500 (core-api 5.5)."""
+    if isinstance(error, CallFailed):
+        text = f"Internal Server Error: {failure_text(error, expose)}"
+        await send_text(send, 500, text)
+        return
+    answer = error_answer(error, scope)
+    text = error.message if isinstance(error, HyphaError) else "Internal Server Error"
+    if isinstance(error, CallTimedOut):
+        text = "The application did not answer in time."
+    await send_text(send, answer.status, text, answer.headers)
+
+
+def failure_text(error: CallFailed, expose: bool) -> str:
+    """`<Type>: <message>` of what the application raised; its traceback only where that is switched on."""
+    if expose:
+        return error.trace or error.message
+    kind, message = remote_error(error.message, error.trace)
+    shown = message[:MAX_DETAIL_CHARS]
+    return f"{kind}: {shown}" if kind else shown
+
+
+def as_status(value: Any) -> int:
+    """A status that HTTP knows."""
+    if isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599:
+        return value
+    raise InvalidRequest(f"The application answered with the status {str(value)[:20]!r}.")
+
+
+def as_headers(value: Any, *, keep_length: bool = False) -> Headers:
+    """Headers of an answer, from pairs or a map of text or bytes; those of the server's own are dropped.
+
+    Raises:
+        InvalidRequest: a header is not text, or holds a line break.
+    """
+    pairs = value.items() if isinstance(value, dict) else value or ()
+    headers: Headers = []
+    try:
+        for name, content in pairs:
+            for part in content if isinstance(content, list) else (content,):
+                headers.append((_as_bytes(name).lower(), _as_bytes(part)))
+    except (TypeError, ValueError):
+        raise InvalidRequest("The application answered with malformed headers.") from None
+    if len(headers) > MAX_HEADERS:
+        raise InvalidRequest(f"The application answered with more than {MAX_HEADERS} headers.")
+    return [pair for pair in headers if _is_kept(pair, keep_length)]
+
+
+def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
+    name, content = pair
+    if name in _DROPPED or (name == b"content-length" and not (keep_length and content.isdigit())):
+        return False
+    return not (name == b"set-cookie" and content.lstrip().startswith(_OWN_COOKIE))
+
+
+def _as_bytes(value: Any) -> bytes:
+    data = value if isinstance(value, bytes) else str(value).encode("latin-1")
+    if b"\n" in data or b"\r" in data or b"\0" in data:
+        raise ValueError
+    return data
+
+
+def mounted_location(headers: Headers, scope: MutableMapping[str, Any], root_path: str, path: str) -> Headers:
+    """Headers with the mount put before a redirect that only adds or takes the path's last slash.
+
+    Frameworks make that redirect from the path that they see, which is relative to the mount.
+    """
+    slashed = {path + "/", path.rstrip("/") or "/"} - {path}
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    moved = []
+    for name, value in headers:
+        if name == b"location":
+            parts = urlsplit(value.decode("latin-1"))
+            if parts.netloc in ("", host) and parts.path in slashed:
+                value = urlunsplit(parts._replace(path=root_path + parts.path)).encode("latin-1")
+        moved.append((name, value))
+    return moved

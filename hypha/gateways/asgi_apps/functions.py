@@ -1,0 +1,155 @@
+"""`functions` services: the path chooses a function, which gets the request and returns the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from hypha.errors import NotFound
+from hypha.gateways.asgi_apps.answers import Headers, as_headers, as_status
+from hypha.gateways.asgi_apps.mount import Mount
+from hypha.gateways.http.bodies import read_body
+from hypha.gateways.http.calls import is_function, schema_at
+from hypha.gateways.http.results import encode_json, is_generator
+from hypha.gateways.http.services import HttpServices
+from hypha.hub.local_service import LocalService
+
+INDEX = "index"
+DEFAULT = "default"
+EVENT = "event"
+_JSON = (b"content-type", b"application/json")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_NO_BODY = frozenset({204, 304})
+
+
+def choose_function(functions: Mapping[str, Any], path: str) -> str | None:
+    """Dotted name of the function for a path, in a tree whose leaves are function schemas.
+
+    The function at the path itself; else the `index` of the group there; else the top `default`.
+    """
+    words = [word for word in path.split("/") if word]
+    if words and is_function(schema_at(functions, words)):
+        return ".".join(words)
+    if is_function(schema_at(functions, [*words, INDEX])):
+        return ".".join([*words, INDEX])
+    return DEFAULT if is_function(functions.get(DEFAULT)) else None
+
+
+class FunctionsApp:
+    """Answers one request from a `functions` service."""
+
+    def __init__(self, services: HttpServices, mount: Mount) -> None:
+        self._services = services
+        self._mount = mount
+
+    async def run(self) -> None:
+        """Find the function, call it, send what it returns.
+
+        Raises:
+            NotFound: no function fits the path. CallFailed: it raised.
+        """
+        services, mount = self._services, self._mount
+        record = mount.record
+        local = services.find_local(record.workspace, record.client_id, record.name)
+        tree = page_functions(local) if local is not None else record.service_schema
+        name = choose_function(tree or await self._provider_tree(), mount.path)
+        if name is None:
+            raise NotFound(f"Function not found: {mount.path.lstrip('/')[:200]}")
+        event = await self._event()
+        if name == DEFAULT:
+            event["function_path"] = mount.path
+        if local is not None:
+            result = await local.invoke(name, [event], {}, mount.context)
+        else:
+            result = await services.peer.call(
+                mount.target,
+                f"services.{record.name}.{name}",
+                [event],
+                timeout_s=services.call_timeout_s,
+                context=mount.context,
+            )
+        await self._answer(result)
+
+    async def _event(self) -> dict[str, Any]:
+        """The request as one value (core-api 5.5)."""
+        mount = self._mount
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in mount.headers}
+        body = await read_body(mount.receive, mount.scope["hypha.headers"], self._services.max_body_bytes)
+        return {
+            **mount.plain_scope(),
+            "headers": headers,
+            "query_string": mount.scope["query_string"].decode("latin-1"),
+            "raw_path": mount.raw_path.decode("latin-1"),
+            "body": body or None,
+            "user": mount.context.user.to_wire(),
+        }
+
+    async def _provider_tree(self) -> Mapping[str, Any]:
+        """The functions as the provider shows them, where nothing was registered of them."""
+        value = await self._services.peer.call(
+            self._mount.target,
+            "services.built-in.get_service",
+            [self._mount.record.name],
+            timeout_s=self._services.call_timeout_s,
+            context=self._mount.context,
+        )
+        return cast(Mapping[str, Any], _tree(value)) if isinstance(value, dict) else {}
+
+    async def _answer(self, result: Any) -> None:
+        status, headers, body = as_answer(result)
+        if is_generator(body):
+            await self._stream(status, headers, body)
+            return
+        data, kind = _encode(body)
+        if status in _NO_BODY:
+            data = b""
+        elif not any(name == b"content-type" for name, _ in headers):
+            headers.append(kind)
+        headers.append((b"content-length", b"%d" % len(data)))
+        send = self._mount.send
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": data})
+
+    async def _stream(self, status: int, headers: Headers, body: Mapping[str, Any]) -> None:
+        services, mount = self._services, self._mount
+        items: AsyncIterator[Any] = services.peer.iterate(
+            body, timeout_s=services.call_timeout_s, context=mount.context
+        )
+        await mount.send({"type": "http.response.start", "status": status, "headers": headers})
+        async with aclosing(cast(Any, items)):
+            async for item in items:
+                await mount.send({"type": "http.response.body", "body": _encode(item)[0], "more_body": True})
+        await mount.send({"type": "http.response.body", "body": b""})
+
+
+def page_functions(service: LocalService) -> dict[str, Any]:
+    """Functions of a built-in service that answer requests: those whose first parameter is `event`."""
+    return {
+        name: {"type": "function", "function": function.schema}
+        for name, function in service.functions.items()
+        if next(iter(function.signature.parameters), None) == EVENT
+    }
+
+
+def as_answer(result: Any) -> tuple[int, Headers, Any]:
+    """Status, headers and body of what a function returned; a plain value is answered as JSON."""
+    if not isinstance(result, dict) or not result.keys() & {"status", "headers", "body"}:
+        return 200, [_JSON], encode_json(result)
+    return as_status(result.get("status", 200)), as_headers(result.get("headers")), result.get("body")
+
+
+def _encode(body: Any) -> tuple[bytes, tuple[bytes, bytes]]:
+    if body is None:
+        return b"", _TEXT
+    if isinstance(body, str):
+        return body.encode(), _TEXT
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body), (b"content-type", b"application/octet-stream")
+    return encode_json(body), _JSON
+
+
+def _tree(value: Mapping[str, Any]) -> Any:
+    if value.get("_rtype") == "method":
+        return {"type": "function", "function": {}}
+    return {key: _tree(item) for key, item in value.items() if isinstance(item, dict)}

@@ -1,0 +1,227 @@
+"""ASGI applications of clients: `serve({scope, receive, send})`, streaming both ways.
+
+`receive` and `send` are functions of the server that the client calls back while `serve` runs.
+Each waits for the socket, so a body is never held whole: at most one part per direction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Message
+
+from hypha.errors import CallFailed, HyphaError, InvalidRequest, PeerGone
+from hypha.gateways.asgi_apps.answers import as_headers, as_status, failure_text, mounted_location, send_error
+from hypha.gateways.asgi_apps.mount import Mount
+from hypha.gateways.http.services import HttpServices
+from hypha.hub.callbacks import Function
+
+logger = logging.getLogger(__name__)
+
+ENDING_S = 5.0
+"""How long an application may go on after its client left or has its answer."""
+
+_DISCONNECT: dict[str, dict[str, Any]] = {
+    "http": {"type": "http.disconnect"},
+    "websocket": {"type": "websocket.disconnect", "code": 1006},
+}
+
+
+class AsgiProxy:
+    """Passes one HTTP request or WebSocket to an ASGI service and its answer back."""
+
+    def __init__(self, services: HttpServices, mount: Mount) -> None:
+        self._services = services
+        self._mount = mount
+        self._kind: str = mount.scope["type"]
+        self._intake = Intake(mount)
+        self._sending = asyncio.Lock()
+        self._has_started = False
+        self._finished = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve the request to its end; nothing is raised for the application's mistakes."""
+        reading = asyncio.create_task(self._intake.run())
+        serving = asyncio.ensure_future(self._serve())
+        ending = asyncio.create_task(self._over())
+        try:
+            await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                await asyncio.wait((serving,), timeout=ENDING_S)
+            if serving.done():
+                await self._conclude(serving)
+        finally:
+            for task in (reading, serving, ending):
+                task.cancel()
+            await asyncio.gather(reading, serving, ending, return_exceptions=True)
+
+    async def _over(self) -> None:
+        """Wait until the client has left or has its whole answer."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._intake.gone, self._finished)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _serve(self) -> Awaitable[Any]:
+        mount, services = self._mount, self._services
+        scope = mount.plain_scope()
+        local = services.find_local(mount.record.workspace, mount.record.client_id, mount.record.name)
+        if local is not None:
+            request = {"scope": scope, "receive": self.receive, "send": self.send}
+            return local.invoke("serve", [request], {}, mount.context)
+        return self._serve_remotely(scope)
+
+    async def _serve_remotely(self, scope: dict[str, Any]) -> None:
+        mount, peer = self._mount, self._services.peer
+        functions: dict[str, Function] = {"receive": self.receive, "send": self.send}
+        with peer.session(mount.target, functions, mount.context) as session:
+            await peer.call(
+                mount.target,
+                f"services.{mount.record.name}.serve",
+                [{"scope": scope, **session.values()}],
+                timeout_s=self._services.call_timeout_s,
+                context=mount.context,
+            )
+
+    async def receive(self) -> Message:
+        """The next part of the request, for the application."""
+        message = await self._intake.take(self._finished)
+        return dict(_DISCONNECT[self._kind]) if message is None else message
+
+    async def send(self, event: Any) -> None:
+        """Pass one event of the application on; waits until the socket has taken it.
+
+        Raises:
+            PeerGone: the client left. InvalidRequest: the event does not fit.
+        """
+        if not isinstance(event, dict):
+            raise InvalidRequest("An event of an application is a map with a `type`.")
+        async with self._sending:
+            if self._intake.gone.is_set():
+                raise PeerGone("The client has left; its answer is not needed any more.")
+            if self._finished.is_set():
+                raise InvalidRequest("The answer is complete already.")
+            if self._kind == "http":
+                await self._send_http(event)
+            else:
+                await self._send_websocket(event)
+
+    async def _send_http(self, event: dict[str, Any]) -> None:
+        mount, kind = self._mount, event.get("type")
+        if kind == "http.response.start":
+            if self._has_started:
+                raise InvalidRequest("The answer has begun already.")
+            headers = as_headers(event.get("headers"), keep_length=True)
+            headers = mounted_location(headers, mount.scope, mount.root_path, mount.path)
+            status = as_status(event.get("status", 200))
+            self._has_started = True
+            await mount.send({"type": kind, "status": status, "headers": headers})
+        elif kind == "http.response.body":
+            if not self._has_started:
+                raise InvalidRequest("http.response.start must come before the body.")
+            more = bool(event.get("more_body", False))
+            await mount.send({"type": kind, "body": _bytes(event.get("body", b"")), "more_body": more})
+            if not more:
+                self._finished.set()
+        else:
+            raise InvalidRequest(f"An HTTP application cannot send {str(kind)[:80]!r}.")
+
+    async def _send_websocket(self, event: dict[str, Any]) -> None:
+        send, kind = self._mount.send, event.get("type")
+        if kind == "websocket.accept":
+            headers = as_headers(event.get("headers"))
+            self._has_started = True
+            await send({"type": kind, "subprotocol": event.get("subprotocol"), "headers": headers})
+        elif kind == "websocket.send":
+            data, text = event.get("bytes"), event.get("text")
+            if data is not None:
+                await send({"type": kind, "bytes": _bytes(data)})
+            else:
+                await send({"type": kind, "text": str(text or "")})
+        elif kind == "websocket.close":
+            await send({"type": kind, "code": _close_code(event.get("code")), "reason": _reason(event)})
+            self._finished.set()
+        else:
+            raise InvalidRequest(f"A WebSocket application cannot send {str(kind)[:80]!r}.")
+
+    async def _conclude(self, serving: asyncio.Future[Any]) -> None:
+        """`serve` has ended: complete an answer that it left open."""
+        if self._finished.is_set() or self._intake.gone.is_set():
+            serving.exception()
+            return
+        error = serving.exception()
+        if error is not None and not isinstance(error, HyphaError):
+            raise error
+        if self._kind == "websocket":
+            await self._close_websocket(error)
+        elif not self._has_started:
+            error = error or CallFailed("RuntimeError: The application ended without an answer.")
+            await send_error(self._mount.send, error, self._mount.scope, expose=self._services.expose_errors)
+        else:  # the missing end tells the client that the answer broke off
+            text = failure_text(error, False) if isinstance(error, CallFailed) else str(error or "no end")
+            logger.warning("The answer of %s broke off: %s", self._mount.target, text[:200])
+
+    async def _close_websocket(self, error: BaseException | None) -> None:
+        code = 1000 if error is None else 1011
+        with suppress(RuntimeError):
+            await self._mount.send({"type": "websocket.close", "code": code, "reason": ""})
+
+
+class Intake:
+    """Reads the request one part ahead of the application, so that a client that leaves is noticed."""
+
+    def __init__(self, mount: Mount) -> None:
+        self._receive = mount.receive
+        self._part: asyncio.Queue[Message] = asyncio.Queue(1)
+        self.gone = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until the client has left."""
+        while True:
+            message = await self._receive()
+            if message["type"].endswith(".disconnect"):
+                self.gone.set()
+                return
+            await self._part.put(message)
+
+    async def take(self, finished: asyncio.Event) -> Message | None:
+        """The next part; None when the client has left or the answer is complete."""
+        if not self._part.empty():
+            return self._part.get_nowait()
+        waits = [
+            asyncio.create_task(self._part.get()),
+            asyncio.create_task(self.gone.wait()),
+            asyncio.create_task(finished.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            part = waits[0]
+            return part.result() if part.done() else None  # type: ignore[return-value]
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if value is None:
+        return b""
+    raise InvalidRequest("A body is bytes or text.")
+
+
+def _close_code(value: Any) -> int:
+    is_valid = isinstance(value, int) and (value == 1000 or 1001 <= value <= 4999)
+    return value if is_valid else 1000
+
+
+def _reason(event: dict[str, Any]) -> str:
+    return str(event.get("reason") or "")[:100]
