@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 
+from hypha.cli.supervisor import Supervisor, inherited_listener
 from hypha.errors import ConfigurationError
 from hypha.settings import Settings, load_settings
 
@@ -34,9 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
             from hypha.cli.shell import run_shell
 
             return run_shell(settings)
-        listener = bind(settings.host, settings.port)
+        inherited = inherited_listener()
+        listener = inherited or bind(settings.host, settings.port)
         with contextlib.closing(listener):
             port = listener.getsockname()[1]
+            if settings.supervise and inherited is None:
+                return Supervisor(listener, sys.argv[1:]).run()
             serve(dataclasses.replace(settings, port=port), listener)
     return outcome.code
 
