@@ -265,9 +265,12 @@ class LocalPeer(Calls):
             "method": request.resolve,
             "parent": request.session,
         }
-        await self.send_chunked(
-            request.sender, bytes(payload(seal(pack(main), body))), request.session, True, None
-        )
+        message = bytes(payload(seal(pack(main), body)))
+        await self.send_chunked(request.sender, message, request.session, True, self._answering(request))
+
+    def _answering(self, request: Request) -> Context | None:
+        """The identity for a large answer: a peer without a workspace answers as it was addressed."""
+        return None if self.workspace else Context(self._root, request.address.partition("/")[0])
 
     def _fail(self, request: Request, error: HyphaError) -> None:
         if request.reject is None or request.sender.ended:

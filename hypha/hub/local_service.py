@@ -9,7 +9,9 @@ from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import FunctionNotFound, InvalidArguments
+from hypha.errors import FunctionNotFound, HyphaError, InvalidArguments, PermissionDenied
+
+RefusalNote = Callable[[Context, str, HyphaError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class LocalFunction:
 
     `call` takes the caller's arguments and the keyword `context`; `schema` is
     `{"name", "description", "parameters"}`; `level` is what the caller needs in its current
-    workspace before the function runs (checks on other targets are the function's own).
+    workspace before the function runs (checks on other targets are the function's own); `by_root`
+    keeps it for holders of the role `admin`.
     """
 
     name: str
@@ -27,6 +30,7 @@ class LocalFunction:
     schema: Mapping[str, Any] = field(default_factory=dict)
     level: Level = Level.NONE
     signature: inspect.Signature = field(default_factory=inspect.Signature)
+    by_root: bool = False
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
         """Fit the arguments to the parameters; a `context` from outside is dropped."""
@@ -39,7 +43,7 @@ class LocalFunction:
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """A named set of functions of the server itself."""
+    """A named set of functions of the server itself; `on_refused` hears of callers without the right."""
 
     id: str
     functions: Mapping[str, LocalFunction]
@@ -48,6 +52,7 @@ class LocalService:
     description: str = ""
     docs: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    on_refused: RefusalNote | None = None
 
     async def invoke(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
@@ -62,7 +67,14 @@ class LocalService:
         function = self.functions.get(name)
         if function is None:
             raise FunctionNotFound(f"Method expired or not found: {self.id}.{name[:200]}")
-        if function.level is not Level.NONE:
-            context.require(function.level)
-        bound = function.bind(args, kwargs)
-        return await function.call(*bound.args, **bound.kwargs, context=context)
+        try:
+            if function.by_root and not context.user.is_admin:
+                raise PermissionDenied(f"Permission denied: {self.id}.{name} is for the role admin alone.")
+            if function.level is not Level.NONE:
+                context.require(function.level)
+            bound = function.bind(args, kwargs)
+            return await function.call(*bound.args, **bound.kwargs, context=context)
+        except PermissionDenied as error:
+            if self.on_refused is not None:
+                self.on_refused(context, f"{self.id}.{name}", error)
+            raise

@@ -7,6 +7,7 @@ its outbox. It resumes on a new connection, or its state ends and everybody is t
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hypha.errors import OutcomeUnknown
@@ -203,6 +204,21 @@ class Resume:
         self.hub.stats.outcome_unknown += 1
         key[0].reject(key[1], client.address, outcome_text(client.address))
 
+    def _tell_elsewhere(self, client: Client, calls: Iterable[CallKey]) -> None:
+        """Let callers in other workspaces drop all they keep for an ended client (wire-protocol 6.4).
+
+        Those of its own workspace learn it from `client_disconnected`.
+        """
+        for caller, session in {key[0]: key[1] for key in calls}.items():
+            found = self.hub.clients.get(caller.address)
+            if found is caller and found.workspace != client.workspace:
+                message = {
+                    "session": session,
+                    "peer_id": client.address,
+                    "error": outcome_text(client.address),
+                }
+                self.hub.tell(found, {"type": "peer_not_found", "to": found.address, **message})
+
     def end(self, client: Client, why: str) -> None:
         """End a client's state: its services go, its callers are told, events are sent."""
         if client.ended:
@@ -225,6 +241,7 @@ class Resume:
                 self._tell_undelivered(client, key)
             else:
                 self._tell_unknown(client, key)
+        self._tell_elsewhere(client, calls)
         outbox.drop([])
         client.is_open = False
         self.hub.membership.client_ended(client)

@@ -210,3 +210,15 @@ async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: An
     world.tick(1.1)
     assert len(b.outbox.entries) == 0
     assert link.pings == []
+
+
+async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(world: Any) -> None:
+    a, la = world.join("a", "other")
+    c, lc = world.join("c")
+    b, _ = world.join("b")
+    for caller in (a, c):
+        world.call(caller, "w/b")
+    world.hub.end(b, "test")
+    assert [frame["type"] for frame in la.frames] == ["method", "peer_not_found"]
+    assert (la.frames[1]["session"], la.frames[1]["peer_id"]) == ("S", "w/b")
+    assert [frame["type"] for frame in lc.frames] == ["method"]
