@@ -17,6 +17,7 @@ from starlette.types import Lifespan, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.errors import NotFound, RateLimited
+from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -33,6 +34,7 @@ GZIP_LEVEL = 4
 MAX_SHOWN_PATH = 200
 # the HTTP stream transport has back-pressure of its own, as the WebSocket has
 UNLIMITED_PATHS = frozenset({"/rpc"})
+APPS = "/apps/"
 _CODINGS = (b"gzip", b"zstd", b"br", b"*")
 
 
@@ -55,7 +57,7 @@ class HttpApplication(Starlette):
         self._services = services
         self._calls = FunctionCalls(services)
         core = CoreRoutes(services, self._calls)
-        own = [*core.fixed(), *core.of_workspaces()]
+        own = [*core.fixed(), *core.of_workspaces(), *AppRoutes(services, self._calls).routes()]
         super().__init__(routes=[*first, *own, *last], lifespan=lifespan)
         self.router.redirect_slashes = False
         self.router.default = self._unknown
@@ -107,7 +109,9 @@ class HttpApplication(Starlette):
             send = self._services.cors.sending(send, origin)
         scope["hypha.path"] = path
         accepted = headers.get(b"accept-encoding")
-        if accepted is not None and any(coding in accepted for coding in _CODINGS):
+        if path is not None and APPS in path:  # applications compress by themselves, and may stream
+            await self._serve(scope, receive, send)
+        elif accepted is not None and any(coding in accepted for coding in _CODINGS):
             await self._compressing(scope, receive, send)
         else:
             await self._serve(scope, receive, send)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from hypha.addresses import ServiceQuery
 from hypha.auth.users import Context
 from hypha.gateways.http.cors import CorsPolicy
+from hypha.hub.callbacks import Function, Session
 from hypha.hub.local_service import LocalService
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
@@ -34,6 +35,9 @@ class Peer(Protocol):
     ) -> Any:
         """Call one method of `workspace/client` on behalf of `context`."""
 
+    def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
+        """Functions that the client `target` may call back during one call on behalf of `context`."""
+
     def iterate(
         self, generator_value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
     ) -> AsyncIterator[Any]:
@@ -54,6 +58,10 @@ class FoundService(Protocol):
     @property
     def name(self) -> str:
         """Service name within its client."""
+
+    @property
+    def type(self) -> str:
+        """What kind of service it is, such as `generic`, `asgi` or `functions`."""
 
     @property
     def service_schema(self) -> Any:
