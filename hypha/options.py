@@ -77,9 +77,11 @@ def flag(
     return _field(default, option)
 
 
-def variable(default: T, help_text: str, *names: str, unit: str = "", feature: str = "") -> T:
+def variable(
+    default: T, help_text: str, *names: str, unit: str = "", feature: str = "", secret: bool = False
+) -> T:
     """Declare an option that is read from the first of the named environment variables that is set."""
-    is_secret = any(word in name for name in names for word in ("SECRET", "KEY", "PASSWORD"))
+    is_secret = secret or any(word in name for name in names for word in ("SECRET", "KEY", "PASSWORD"))
     return _field(default, Option(help_text, unit, variables=names, is_secret=is_secret, feature=feature))
 
 
