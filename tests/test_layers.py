@@ -99,7 +99,8 @@ def allowed(module: str, imported: str) -> bool:
     if imported.startswith(DOORS) and not module.startswith(DOORS):
         return False
     if part_of(module) == part_of(imported) == "hypha.features":
-        return module.split(".")[2:3] == imported.split(".")[2:3] or len(imported.split(".")) == 2
+        is_own = module.split(".")[2:3] == imported.split(".")[2:3]
+        return is_own or len(imported.split(".")) == 2 or imported == "hypha.features.base"
     if part_of(imported) == "hypha.workers":
         return False
     return row_of(imported) <= row_of(module)

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -41,6 +41,22 @@ _ALGORITHM = "HS256"
 _MAX_TOKEN_CHARS = 16 * 1024
 _MAX_CACHED = 20_000
 _CLOCK_SKEW_S = 60.0
+_FOREIGN_RECHECK_S = 300.0
+
+
+class ForeignTokens(Protocol):
+    """Tokens signed by a provider that the operator trusts, with keys that are not ours."""
+
+    algorithms: frozenset[str]
+    """The values of the header `alg` that may be one of these tokens."""
+
+    async def read(self, token: str) -> User:
+        """Whose token this is.
+
+        Raises:
+            NotAuthenticated, TokenExpired: it is not valid.
+            BackendUnavailable: the provider's keys cannot be had now.
+        """
 
 
 def fingerprint(token: str) -> str:
@@ -90,7 +106,8 @@ class TokenAuthority:
         self.revocations = revocations or Revocations(clock=clock)
         self._is_revoked = self.revocations.is_revoked
         self._clock = clock
-        self._cache: OrderedDict[bytes, tuple[User, str]] = OrderedDict()
+        self.foreign: ForeignTokens | None = None
+        self._cache: OrderedDict[bytes, tuple[User, str, float]] = OrderedDict()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -99,7 +116,14 @@ class TokenAuthority:
 
         Raises:
             NotAuthenticated, TokenExpired: as `parse`.
+            BackendUnavailable: a provider signed it whose keys cannot be had now.
         """
+        foreign = self.foreign
+        if foreign is not None and not self.is_root_token(token):
+            key = hashlib.sha256(_bytes(token)).digest()
+            if self._known(key) is None and unverified_header(token)["alg"] in foreign.algorithms:
+                user = await foreign.read(token)
+                self._keep(key, (user, fingerprint(token), self._clock() + _FOREIGN_RECHECK_S))
         return self.parse(token)
 
     def is_root_token(self, token: str) -> bool:
@@ -107,7 +131,7 @@ class TokenAuthority:
         return self._root_token is not None and hmac.compare_digest(self._root_token, _bytes(token))
 
     def parse(self, token: str) -> User:
-        """Whose token this is, with the rights it gives.
+        """Whose token this is, with the rights it gives; a provider's only once `authenticate` read it.
 
         Verified tokens are kept by their hash until they expire, so a known token costs a few
         microseconds; revocation and expiry are looked at every time.
@@ -119,11 +143,11 @@ class TokenAuthority:
         if self.is_root_token(token):
             return self._root
         key = hashlib.sha256(_bytes(token)).digest()
-        known = self._cache.get(key)
+        known = self._known(key)
         if known is None:
-            known = self._verify(token), fingerprint(token)
+            known = self._verify(token), fingerprint(token), math.inf
             self._keep(key, known)
-        user, own = known
+        user, own, _ = known
         if user.has_expired(self._clock()):
             self._cache.pop(key, None)
             raise TokenExpired(EXPIRED_TEXT)
@@ -131,7 +155,15 @@ class TokenAuthority:
             raise NotAuthenticated(REVOKED_TEXT)
         return user
 
-    def _keep(self, key: bytes, known: tuple[User, str]) -> None:
+    def _known(self, key: bytes) -> tuple[User, str, float] | None:
+        """What was found out about a token; a provider's may lose its key, so it is asked again."""
+        known = self._cache.get(key)
+        if known is not None and known[2] != math.inf and known[2] <= self._clock():
+            del self._cache[key]
+            return None
+        return known
+
+    def _keep(self, key: bytes, known: tuple[User, str, float]) -> None:
         self._cache[key] = known
         if len(self._cache) > _MAX_CACHED:
             self._cache.popitem(last=False)
@@ -180,7 +212,7 @@ class TokenAuthority:
             NotAuthenticated, TokenExpired: as `parse`.
             InvalidRequest: the root token, which lives in the settings.
         """
-        user = self.parse(token)
+        user = await self.authenticate(token)
         if user.expires_at is None:
             raise InvalidRequest("The root token cannot be revoked: change it in the server's settings.")
         await self.revocations.revoke(fingerprint(token), user.expires_at)
@@ -242,6 +274,18 @@ def _bytes(token: str) -> bytes:
 
 def _check_header(token: str) -> None:
     """Refuse what is no signed token, and every algorithm but our own, `none` above all."""
+    if unverified_header(token)["alg"] != _ALGORITHM:
+        raise NotAuthenticated(
+            f"Authentication error: Unsupported token algorithm, this server accepts {_ALGORITHM} only."
+        )
+
+
+def unverified_header(token: str) -> dict[str, Any]:
+    """The header of a signed token, in which only the text `alg` was looked at.
+
+    Raises:
+        NotAuthenticated: it is no signed token.
+    """
     if len(token) > _MAX_TOKEN_CHARS or token.count(".") != 2 or not token.isascii():
         raise NotAuthenticated(UNREADABLE_TEXT)
     try:
@@ -250,10 +294,7 @@ def _check_header(token: str) -> None:
         raise NotAuthenticated(UNREADABLE_TEXT) from None
     if not isinstance(header, dict) or not isinstance(header.get("alg"), str):
         raise NotAuthenticated(UNREADABLE_TEXT)
-    if header["alg"] != _ALGORITHM:
-        raise NotAuthenticated(
-            f"Authentication error: Unsupported token algorithm, this server accepts {_ALGORITHM} only."
-        )
+    return header
 
 
 def _subject(value: object) -> str:

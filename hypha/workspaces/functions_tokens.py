@@ -44,15 +44,15 @@ class TokenFunctions(ManagerFunctions):
         Args:
             token: The token.
         """
-        user = self._read(token)
+        user = await self._read(token)
         self._check_may_revoke(user, context)
         await self._parts.tokens.revoke(token)
 
-    def _read(self, token: object) -> User:
+    async def _read(self, token: object) -> User:
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
             raise InvalidRequest("Invalid token: it must be text.")
         try:
-            return self._parts.tokens.parse(token)
+            return await self._parts.tokens.authenticate(token)
         except TokenExpired:
             raise InvalidRequest("Token has already expired") from None
         except NotAuthenticated as error:
