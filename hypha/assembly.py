@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hypha import __version__
+from hypha.auth.blocklist import Blocked, Blocklist
+from hypha.auth.guard import Guard
+from hypha.auth.issued import IssuedTokens
 from hypha.auth.revocation import Revocations
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User, root_user
 from hypha.console.routes import Console
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
+from hypha.features.admin.feature import AdminFeature
 from hypha.features.base import Feature, FeatureContext
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
@@ -28,6 +32,7 @@ from hypha.hub.local_connection import LocalConnection
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalService
 from hypha.ids import random_id, readable_id
+from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.memory import trim_regularly
 from hypha.observe.metrics import Metrics, Reading, counts_of
@@ -37,6 +42,7 @@ from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
 from hypha.startup import run_startup_functions, server_object
 from hypha.store import Seal, Store
+from hypha.store.blocklist import BlockRecord
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.reception import Limits, Reception
@@ -61,7 +67,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
-FEATURES: tuple[type[Feature], ...] = ()
+FEATURES: tuple[type[Feature], ...] = (AdminFeature,)
 """What the server offers over its core, in the order in which it starts."""
 
 
@@ -98,6 +104,10 @@ class Server:
         self.context: FeatureContext
         self.credentials: Credentials
         self.offering: Offering
+        self.guard: Guard
+        self.proxies = TrustedProxies(
+            word.strip() for word in settings.trusted_proxies.split(",") if word.strip()
+        )
 
     @property
     def data_shown(self) -> str:
@@ -114,7 +124,8 @@ class Server:
         """uvicorn's HTTP protocol with the hub's WebSocket behind the upgrade."""
         from hypha.transports.upgrade import hub_http_protocol
 
-        return hub_http_protocol(self.reception, f"{self.settings.url_path}/ws", self._new_rate)
+        path = f"{self.settings.url_path}/ws"
+        return hub_http_protocol(self.reception, path, self._new_rate, self._address_of)
 
     def _new_rate(self) -> FrameRate | None:
         rate = self.settings.ws_msg_rate_limit
@@ -143,6 +154,9 @@ class Server:
         every_s = min(settings.activity_check_interval_s, idle_s / 4) if idle_s > 0 else 10.0
         self.hub.pulse.start_liveness(idle_s, max(every_s, 0.2))
         self.background.start(self._after_window(), "cleaning up after the last run")
+        self.background.start(self.guard.audit.run(), "writing the audit log")
+        if self.guard.issued is not None:
+            self.background.start(self.guard.issued.note_use(), "noting the use of tokens")
         self.background.start(trim_regularly(settings.malloc_trim_interval_s), "giving back memory")
         gc.collect()
         gc.freeze()  # what lives as long as the server need not be looked at again and again
@@ -189,6 +203,7 @@ class Server:
             reconnection_life_s=settings.reconnection_token_life_time_s,
             revocations=self.revocations,
         )
+        self.guard = await self._new_guard()
         seal = Seal(self.folder.secret("sealing"))
         self.tenancy = Tenancy.build(store, settings, seal, hub.publish, self._end_clients_of)
         self.workspaces = self.tenancy.workspaces
@@ -196,6 +211,7 @@ class Server:
         self.members = Members(hub, self.registry, self.workspaces, store.subscriptions, self.background)
         await self.members.load()
         self.offering = Offering(hub, self.registry, self.server_id, settings.announced_base_url)
+        self.offering.on_refused = self.guard.note_refused
         hub.membership = self.members
         self._build_manager()
         self.reception = Reception(
@@ -211,7 +227,31 @@ class Server:
                 settings.handshake_timeout_s,
             ),
             lambda: self.is_accepting,
+            self.guard,
         )
+
+    async def _new_guard(self) -> Guard:
+        assert self.store is not None
+        store, settings = self.store, self.settings
+        audit = AuditLog(
+            store.audit, keep_s=settings.audit_retention_s, keep_entries=settings.audit_max_entries
+        )
+        guard = Guard(Blocklist(store.blocks), audit, IssuedTokens(store.issued_tokens, self.tokens))
+        await guard.blocklist.load()
+        guard.blocklist.on_blocked = self._end_blocked
+        return guard
+
+    def _end_blocked(self, block: BlockRecord) -> None:
+        """Somebody was blocked: end the connections, the held ones too."""
+        for client in list(self.hub.clients.values()):
+            try:
+                address = client.connection.peer_address if client.connection else ""
+                self.guard.blocklist.check(client.user, address)
+            except Blocked as error:
+                self.hub.kick(client, 1008, error.message)
+
+    def _address_of(self, scope: Any) -> str:
+        return self.proxies.client_address(scope, dict(scope["headers"]))
 
     def _build_manager(self) -> None:
         assert self.hub.manager is not None and self.store is not None
@@ -228,7 +268,7 @@ class Server:
         manager = WorkspaceManager(
             Parts(
                 self.hub, peer, self.registry, self.selection, directory, self.tenancy, self.tokens,
-                self.settings, self.background,
+                self.settings, self.background, self.guard,
             )
         )  # fmt: skip
         self.manager_service = manager.service(self._manager_facts())
@@ -269,7 +309,10 @@ class Server:
     async def _start_features(self) -> None:
         assert self.folder is not None and self.store is not None
         settings = self.settings
-        self.credentials = Credentials(self.tokens.authenticate, self.workspaces)
+        blocklist = self.guard.blocklist
+        self.credentials = Credentials(
+            self.tokens.authenticate, self.workspaces, check_user=blocklist.check_user
+        )
         self.context = FeatureContext(
             settings=settings,
             server_id=self.server_id,
@@ -285,6 +328,9 @@ class Server:
             start=self.background.start,
             secret=self.folder.secret,
             add_check=self.health.add_check,
+            guard=self.guard,
+            members=self.members,
+            server=self,
         )
         for make in FEATURES:
             feature = make()
@@ -293,7 +339,6 @@ class Server:
 
     def _build_http(self) -> None:
         settings = self.settings
-        proxies = TrustedProxies(word.strip() for word in settings.trusted_proxies.split(",") if word.strip())
         services = HttpServices(
             peer=self.http_peer,
             selection=self.selection,
@@ -304,7 +349,8 @@ class Server:
             health=self.health,
             metrics=Metrics(self._reading),
             limits=_request_limits(settings),
-            proxies=proxies,
+            proxies=self.proxies,
+            blocklist=self.guard.blocklist,
             cors=CorsPolicy(settings.allow_origins.split(",")),
             base_path=settings.url_path,
             public_base_url=settings.announced_base_url,
@@ -317,13 +363,13 @@ class Server:
         rpc = RpcEndpoint(
             self.reception,
             self.tokens.authenticate,
-            lambda scope: proxies.client_address(scope, dict(scope["headers"])),
+            self._address_of,
             settings.stream_ping_interval_s,
         )
         console = Console(services)
         first: list[BaseRoute] = [
             Route("/rpc", rpc),
-            WebSocketRoute("/ws", _AsgiHub(self.reception, self._new_rate)),
+            WebSocketRoute("/ws", _AsgiHub(self.reception, self._new_rate, self._address_of)),
             *self.context.routes,
             *console.first(),
             *mount_routes(settings.static_mounts),
@@ -443,13 +489,20 @@ def _request_limits(settings: Settings) -> RequestLimits:
 class _AsgiHub:
     """The hub's WebSocket as an ASGI endpoint, for servers whose sockets are not ours."""
 
-    def __init__(self, reception: Reception, new_rate: Callable[[], FrameRate | None]) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        new_rate: Callable[[], FrameRate | None],
+        address_of: Callable[[Scope], str],
+    ) -> None:
         self._reception = reception
         self._new_rate = new_rate
+        self._address_of = address_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         link = AsgiLink(self._reception, scope, receive, send)
         link.rate = self._new_rate()
+        link.peer_address = self._address_of(scope)
         await link.run()
 
 

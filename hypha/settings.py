@@ -427,7 +427,7 @@ class Features:
     """Features."""
 
     enable_admin_terminal: bool = flag(
-        False, "A Python prompt inside the server for root; needs --root-token", feature="the admin terminal"
+        False, "A Python prompt inside the server for root; needs --root-token"
     )
     interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
     enable_server: bool = flag(False, "With --interactive: serve as well")

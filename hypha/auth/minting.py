@@ -22,7 +22,7 @@ DEFAULT_LIFE_S = 3600.0
 MAX_EXTRA_SCOPES = 100
 EVERYWHERE = "*"
 _LEVELS = {"read": Level.READ, "read_write": Level.READ_WRITE, "admin": Level.ADMIN}
-_KEYS = ("expires_in", "workspace", "permission", "extra_scopes", "client_id", "email")
+_KEYS = ("expires_in", "workspace", "permission", "extra_scopes", "client_id", "email", "name")
 _RESERVED_WORDS = ("ws:", "cid:", "wid:")
 
 
@@ -36,6 +36,7 @@ class TokenRequest:
     extra_scopes: tuple[str, ...] = ()
     client_id: str | None = None
     email: str | None = None
+    name: str | None = None
 
     @classmethod
     def parse(cls, config: object) -> TokenRequest:
@@ -67,6 +68,7 @@ class TokenRequest:
             _words(config.get("extra_scopes")),
             check_client_id(client_id) if client_id is not None else None,
             _text(config, "email"),
+            _text(config, "name"),
         )
 
 

@@ -65,7 +65,8 @@ def fingerprint(token: str) -> str:
     The signature is left out because the last character of its base64 form may be varied without
     making the token invalid.
     """
-    return hashlib.sha256(_bytes(token.rpartition(".")[0])).hexdigest()[:32]
+    signed = token.rpartition(".")[0] if token.count(".") == 2 else token
+    return hashlib.sha256(_bytes(signed)).hexdigest()[:32]
 
 
 class TokenAuthority:
@@ -80,6 +81,8 @@ class TokenAuthority:
         reconnection_life_s: life of reconnection tokens.
         revocations: which tokens no longer count; by default it forgets them with the process.
         clock: Unix time in seconds.
+
+    `used` collects when generated tokens were used, by fingerprint, for whoever writes that down.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class TokenAuthority:
         self._clock = clock
         self.foreign: ForeignTokens | None = None
         self._cache: OrderedDict[bytes, tuple[User, str, float]] = OrderedDict()
+        self.used: dict[str, float] = {}
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -148,11 +152,14 @@ class TokenAuthority:
             known = self._verify(token), fingerprint(token), math.inf
             self._keep(key, known)
         user, own, _ = known
-        if user.has_expired(self._clock()):
+        now = self._clock()
+        if user.has_expired(now):
             self._cache.pop(key, None)
             raise TokenExpired(EXPIRED_TEXT)
         if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
             raise NotAuthenticated(REVOKED_TEXT)
+        if user.parent is not None and len(self.used) < _MAX_CACHED:
+            self.used[user.credential or own] = now
         return user
 
     def _known(self, key: bytes) -> tuple[User, str, float] | None:
@@ -213,11 +220,16 @@ class TokenAuthority:
             InvalidRequest: the root token, which lives in the settings.
         """
         user = await self.authenticate(token)
-        if user.expires_at is None:
+        if self.is_root_token(token):
             raise InvalidRequest("The root token cannot be revoked: change it in the server's settings.")
-        await self.revocations.revoke(fingerprint(token), user.expires_at)
+        until = self._clock() + self.max_life_s if user.expires_at is None else user.expires_at
+        await self.revocations.revoke(fingerprint(token), until)
 
     # -- making ----------------------------------------------------------------------------------
+
+    async def issue(self, user: User, expires_in_s: float) -> str:
+        """A token of `user`, made by the provider's hook where there is one."""
+        return self.mint(user, expires_in_s)
 
     def mint(self, user: User, expires_in_s: float) -> str:
         """A token of `user` with all rights that the record holds (claims of core-api 4.4)."""

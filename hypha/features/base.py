@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from hypha.auth.guard import Guard
     from hypha.auth.tokens import TokenAuthority
     from hypha.hub.hub import Hub
     from hypha.observe.health import Check
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hypha.settings import Settings
     from hypha.store import Store
     from hypha.web.credentials import Credentials
+    from hypha.workspaces.membership import Members
     from hypha.workspaces.tenancy import Tenancy
 
 
@@ -26,6 +28,8 @@ class FeatureContext:
 
     `offer` makes a service callable over RPC and HTTP under `public/<server_id>` (or in
     `ws-user-root` where it says so); `start` runs work that is cancelled and awaited at the end.
+    `guard.audit` takes security events and `guard.blocklist` knows who is kept out; `server` is the
+    whole server, for the administrator's terminal alone.
     `secret` gives a lasting secret by name; `routes` are tried before the core's own.
     """
 
@@ -43,6 +47,9 @@ class FeatureContext:
     start: Callable[[Coroutine[Any, Any, Any], str], bool]
     secret: Callable[[str], str]
     add_check: Callable[[str, Check], None]
+    guard: Guard
+    members: Members
+    server: Any
     routes: list[BaseRoute] = field(default_factory=list)
     shared: dict[str, Any] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hypha.hub.server_peer import ServerPeer
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hypha.hub.hub import Hub
-    from hypha.hub.local_service import LocalService
+    from hypha.hub.local_service import LocalService, RefusalNote
     from hypha.registry.index import Registry
 
 
@@ -24,6 +25,7 @@ class Offering:
         self._server_id = server_id
         self._base_url = base_url
         self._peers: dict[str, ServerPeer] = {}
+        self.on_refused: RefusalNote | None = None
         self._peer("public")
 
     def _peer(self, workspace: str) -> ServerPeer:
@@ -35,7 +37,7 @@ class Offering:
 
     def offer(self, service: LocalService, *, workspace: str = "public", visibility: str = "public") -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
-        self._peer(workspace).host(service)
+        self._peer(workspace).host(replace(service, on_refused=self.on_refused))
         self._registry.add(
             ServiceRecord(
                 workspace,
@@ -70,6 +72,10 @@ class Offering:
         """The encoded service of a record of the server's own, None for a client's."""
         service = self.find(record.workspace, record.client_id, record.name)
         return None if service is None else self._peers[record.workspace].describe(service)
+
+    def services(self) -> list[LocalService]:
+        """All services of the server's own."""
+        return [service for peer in self._peers.values() for service in peer.services.values()]
 
     async def close(self) -> None:
         """Cancel running calls."""

@@ -58,6 +58,7 @@ def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalF
         function_schema(function, name),
         _declared_level(function),
         _caller_signature(function),
+        row.by_root if (row := permission_of(function)) is not None else False,
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypha.addresses import check_client_id
+from hypha.auth.blocklist import Blocked
+from hypha.auth.guard import Guard
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
@@ -43,6 +45,7 @@ class Reception:
     Args:
         facts: the part of `connection_info` that is the same for everybody.
         is_accepting: False while the server starts or stops.
+        guard: who is kept out, and where refusals are noted.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Reception:
         facts: Mapping[str, Any],
         limits: Limits,
         is_accepting: Callable[[], bool],
+        guard: Guard | None = None,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -62,6 +66,7 @@ class Reception:
         self.facts = dict(facts)
         self.limits = limits
         self.is_accepting = is_accepting
+        self.guard = guard or Guard()
         self.in_progress = 0
 
     @property
@@ -76,7 +81,14 @@ class Reception:
             Refused: with the close code and text that the client gets.
             Busy: not now; closed without a text, so that the client tries again.
         """
-        identity = await self._identify(first)
+        try:
+            identity = await self._identify(first)
+            self.guard.blocklist.check(identity.user, connection.peer_address)
+        except Refused as error:
+            self._note_refused(error, first, connection)
+            raise
+        except Blocked as error:
+            raise Refused(error.message, 1008) from None
         hub = self.hub
         address = f"{identity.workspace}/{identity.client_id}"
         present = hub.clients.get(address)
@@ -88,7 +100,18 @@ class Reception:
         self._check_limits(identity)
         client = hub.join(identity.workspace, identity.client_id, identity.user, first.token, connection)
         self.members.joined(client, restore=identity.resumes)
+        if first.token is not None and not identity.resumes:
+            self.guard.note_connected(identity.user, identity.workspace, connection.peer_address)
         return client
+
+    def _note_refused(self, error: Refused, first: FirstMessage, connection: Connection) -> None:
+        self.guard.audit.note(
+            "access_refused",
+            error.user_id,
+            first.workspace or "",
+            address=connection.peer_address,
+            detail={"reason": error.message},
+        )
 
     async def _identify(self, first: FirstMessage) -> Identity:
         try:

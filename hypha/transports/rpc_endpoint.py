@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from hypha.errors import NotAuthenticated
+from hypha.errors import HyphaError
 from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
 from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
@@ -102,6 +102,8 @@ class RpcEndpoint:
         if text.startswith("Authentication error") or "Token has been revoked" in text:
             detail = f"Invalid reconnection token: {text}" if resuming else text
             await _answer(send, 401, detail)
+        elif error.close_code == 1008 and " is blocked" in text:
+            await _answer(send, 403, text)
         elif "Permission denied" in text or "Connection limit" in text:
             await _answer(send, 403, text.removeprefix("Failed to establish connection: "))
         elif "mismatch" in text:
@@ -124,15 +126,16 @@ class RpcEndpoint:
         if token is not None:
             try:
                 user = await self.authenticate(token)
-            except NotAuthenticated as error:
-                await _answer(send, 401, error.message)
+                self.reception.guard.blocklist.check_user(user)
+            except HyphaError as error:
+                await _answer(send, error.status, error.message)
                 return
         client = self._stream_client(workspace, client_id, user)
         link = client.connection if client is not None else None
         if client is None or not isinstance(link, StreamLink):
             await _answer(send, 400, "No stream is open for this client; open one with GET first.")
             return
-        if not self._may_speak(link.key, user, scope, cookie_name(client.address)):
+        if not self._may_speak(link.key, user, scope, cookie_name(client.address), self.peer_address(scope)):
             await _answer(send, 401 if user is None else 403, "Permission denied: not the stream's user.")
             return
         body = await _read_body(receive)
@@ -165,15 +168,14 @@ class RpcEndpoint:
         return self.reception.hub.client(workspace, client_id) if workspace else None
 
     @staticmethod
-    def _may_speak(key: StreamKey, user: User | None, scope: Scope, cookie: str) -> bool:
+    def _may_speak(key: StreamKey, user: User | None, scope: Scope, cookie: str, address: str) -> bool:
         """A token's stream takes that user's POSTs; an anonymous one its cookie's or address's."""
         if not key.is_anonymous or user is not None:
             return user is not None and user.id == key.user_id
         shown = _cookie(scope, cookie)
         if shown is not None:
             return shown == key.cookie
-        client = scope.get("client")
-        return bool(key.peer_address) and client is not None and client[0] == key.peer_address
+        return bool(key.peer_address) and address == key.peer_address
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,11 +22,31 @@ logger = logging.getLogger(__name__)
 
 _SLICE_BYTES = 1024 * 1024
 _READ_BUFFER_BYTES = 4096
+_STRANGER_SLICE_BYTES = 64 * 1024
+_STRANGER_READS = 64
+_MAX_HEAD_BYTES = 64 * 1024
+_HEAD_TIMEOUT_S = 30.0
 _UPGRADE_TIMEOUT_S = 10.0
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
     b"content-length: 25\r\nconnection: close\r\n\r\nServer busy, please retry"
 )
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _PicowsLog(logging.LoggerAdapter[logging.Logger]):
+    """picows' log lines; a peer that breaks the protocol is closed and is no error of the server."""
+
+    def error(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log an error, unless it is the peer's."""
+        level = logging.DEBUG if str(msg).startswith("WS parser error") else logging.ERROR
+        self.log(level, msg, *args, **kwargs)
+
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """The coming and going of peers."""
+
+
+_LOG = _PicowsLog(logging.getLogger(__name__), {})
 
 
 class HubSocket(WSProtocol):  # type: ignore[misc]
@@ -34,17 +54,29 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
 
     def __init__(self, link: WebSocketLink, connections: set[Any]) -> None:
         super().__init__(
-            None, None, False, lambda _request: link, logging.getLogger("hypha.picows"), True,
+            None, None, False, lambda _request: link, _LOG, True,
             _UPGRADE_TIMEOUT_S, False, None, None, WSAutoPingStrategy.PING_WHEN_IDLE, True,
             MAX_FRAME_BYTES, None, _READ_BUFFER_BYTES,
         )  # fmt: skip
         self._link = link
         self._connections = connections
+        self._strangers_reads = 1
         connections.add(self)
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        """Read in bounded slices, so that one sender's burst does not hold up the others."""
+        """Read in bounded slices, so that one sender's burst does not hold up the others.
+
+        Before the handshake has ended little may come at all.
+        """
         buffer: memoryview = super().get_buffer(size_hint)
+        if self._strangers_reads:
+            if self._link.client is not None:
+                self._strangers_reads = 0
+            else:
+                self._strangers_reads += 1
+                if self._strangers_reads > _STRANGER_READS:
+                    self._link.abort()
+                return buffer[:_STRANGER_SLICE_BYTES]
         return buffer[:_SLICE_BYTES]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -57,42 +89,86 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._link.retire()
 
 
+class HubHttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with bounded request heads, except for upgrades of the hub's path."""
+
+    reception: ClassVar[Reception]
+    hub_path: ClassVar[bytes]
+    new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
+    _head_bytes = 0
+    _head_is_open = True
+    _head_timer: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Give the first request's head a deadline."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head_is_open, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is complete."""
+        self._head_is_open = False
+        self._head_timer.cancel()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a head without end is refused."""
+        super().data_received(data)
+        if self._head_is_open:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Give the socket to picows, or refuse with 503 while too many handshakes run."""
+        path, _, query = self.url.partition(b"?")
+        if path != self.hub_path:
+            super().handle_websocket_upgrade()
+            return
+        if self.reception.is_busy:
+            self.transport.write(_BUSY)
+            self.transport.close()
+            return
+        self.connections.discard(self)
+        self._unset_keepalive_if_required()
+        head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.scope["headers"]:
+            head += [name, b": ", value, b"\r\n"]
+        head.append(b"\r\n")
+        link = type(self).new_link(self.scope, query.decode("latin-1"))
+        socket = HubSocket(link, self.connections)
+        socket.connection_made(self.transport)
+        _feed(socket, b"".join(head))
+        self.transport.set_protocol(socket)
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+
 def hub_http_protocol(
-    reception: Reception, path: str, new_rate: Callable[[], FrameRate | None]
+    reception: Reception,
+    path: str,
+    new_rate: Callable[[], FrameRate | None],
+    address_of: Callable[[Any], str] = lambda scope: scope["client"][0] if scope["client"] else "",
 ) -> type[HttpToolsProtocol]:
     """Make the HTTP protocol class for uvicorn that hands `path` upgrades to the hub."""
     wanted = path.encode()
 
-    class HubHttpProtocol(HttpToolsProtocol):
-        """uvicorn's protocol, except for upgrades of the hub's path."""
+    def new_link(scope: Any, query: str) -> WebSocketLink:
+        return WebSocketLink(reception, address_of(scope), query, new_rate())
 
-        def handle_websocket_upgrade(self) -> None:
-            """Give the socket to picows, or refuse with 503 while too many handshakes run."""
-            path, _, query = self.url.partition(b"?")
-            if path != wanted:
-                super().handle_websocket_upgrade()
-                return
-            if reception.is_busy:
-                self.transport.write(_BUSY)
-                self.transport.close()
-                return
-            self.connections.discard(self)
-            self._unset_keepalive_if_required()
-            head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
-            for name, value in self.scope["headers"]:
-                head += [name, b": ", value, b"\r\n"]
-            head.append(b"\r\n")
-            address = self.client[0] if self.client else ""
-            link = WebSocketLink(reception, address, query.decode("latin-1"), new_rate())
-            socket = HubSocket(link, self.connections)
-            socket.connection_made(self.transport)
-            _feed(socket, b"".join(head))
-            self.transport.set_protocol(socket)
-
-        def _should_upgrade_to_ws(self) -> bool:
-            return True
-
-    return HubHttpProtocol
+    facts = {"reception": reception, "hub_path": path.encode(), "new_link": staticmethod(new_link)}
+    return type("ServerHttpProtocol", (HubHttpProtocol,), facts)
 
 
 def _feed(socket: HubSocket, data: bytes) -> None:

@@ -102,7 +102,8 @@ class Credentials:
     """Finds the user of a request and the context in which it acts.
 
     `authenticate` turns a token into a user or raises NotAuthenticated; `token_source`, where a
-    provider has set one, is asked for the token before the headers are.
+    provider has set one, is asked for the token before the headers are. `check_user` raises
+    PermissionDenied for users who are kept out.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class Credentials:
         workspaces: WorkspaceRights,
         *,
         token_source: TokenSource | None = None,
+        check_user: Callable[[User], None] = lambda _: None,
     ) -> None:
         self._authenticate = authenticate
         self._workspaces = workspaces
         self.token_source = token_source
+        self._check_user = check_user
         self.anonymous = http_anonymous_user()
         self._anonymous_context = Context(self.anonymous, ANONYMOUS_WORKSPACE, connection_type="http")
         self._contexts: OrderedDict[tuple[int, str, Level], tuple[User, Context]] = OrderedDict()
@@ -153,7 +156,9 @@ class Credentials:
         try:
             token = await self.token_source(scope) if self.token_source else None
             token = token or token_of(scope.get("hypha.headers") or dict(scope["headers"]))
-            return self.anonymous if token is None else await self._authenticate(token)
+            user = self.anonymous if token is None else await self._authenticate(token)
+            self._check_user(user)
+            return user
         except HyphaError as error:
             return error
 

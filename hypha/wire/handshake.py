@@ -17,13 +17,17 @@ OBSOLETE_QUERY_KEYS = frozenset({"workspace", "client_id", "token", "reconnectio
 
 
 class Refused(HyphaError):
-    """A handshake is refused for good: the text is sent, then the socket is closed with the code."""
+    """A handshake is refused for good: the text is sent, then the socket is closed with the code.
+
+    `user_id` is who was refused, where that is known.
+    """
 
     code, status = "refused", 403
 
     def __init__(self, message: str, close_code: int = 1001) -> None:
         super().__init__(message)
         self.close_code = close_code
+        self.user_id = ""
 
 
 class Busy(HyphaError):

@@ -90,7 +90,7 @@ class Admission:
         return await self._enter(first, user, wanted or bound or user.own_workspace)
 
     async def _returning(self, first: FirstMessage, token: str) -> Identity:
-        user = await self._authenticate(token)
+        user = await self._authenticate(token, is_ours=True)
         workspace, client_id = user.scope.current_workspace, user.scope.client_id
         if workspace is None or client_id is None:
             raise _refused("Invalid reconnection token: it names no workspace or no client")
@@ -102,9 +102,10 @@ class Admission:
             raise _refused(f"Permission denied for workspace: {workspace}")
         return await self._enter(first, user, workspace, resumes=True)
 
-    async def _authenticate(self, token: str) -> User:
+    async def _authenticate(self, token: str, *, is_ours: bool = False) -> User:
+        """Whose token it is; reconnection tokens are `is_ours`: no provider is asked about them."""
         try:
-            user = await self._tokens.authenticate(token)
+            user = self._tokens.parse(token) if is_ours else await self._tokens.authenticate(token)
         except NotAuthenticated as error:
             if error.message == REVOKED_TEXT:
                 raise _refused(AUTHENTICATION_PREFIX + REVOKED_TEXT) from None
@@ -122,12 +123,14 @@ class Admission:
         try:
             record = await self._workspaces.open(workspace, user, returning=resumes)
         except WorkspaceNotFound as error:
-            raise _refused(f"'{error.message}'") from None
+            raise _refused(f"'{error.message}'", user) from None
         level = self._workspaces.level_for(user, record)
         if level < Level.READ:
-            raise _refused(f"Permission denied for workspace: {workspace}")
+            raise _refused(f"Permission denied for workspace: {workspace}", user)
         return Identity(user.within(workspace, first.client_id, level), workspace, first.client_id, resumes)
 
 
-def _refused(text: str) -> Refused:
-    return Refused(PREFIX + text)
+def _refused(text: str, user: User | None = None) -> Refused:
+    refusal = Refused(PREFIX + text)
+    refusal.user_id = user.id if user is not None else ""
+    return refusal

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypha.auth.minting import TokenRequest, child_of
 from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
+from hypha.auth.tokens import fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotAuthenticated, PermissionDenied, TokenExpired
+from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.workspaces.parts import ManagerFunctions
 
 MAX_TOKEN_CHARS = 16 * 1024
+MAX_LISTED = 1000
+MAX_NAME_CHARS = 320
+_TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenFunctions(ManagerFunctions):
@@ -25,7 +31,8 @@ class TokenFunctions(ManagerFunctions):
 
         Args:
             config: Map with expires_in (seconds, 3600), workspace (the current one), permission (`read`,
-                `read_write`, `admin`), client_id (the only one allowed), extra_scopes, email.
+                `read_write`, `admin`), client_id (the only one allowed), extra_scopes, email, name (for
+                list_tokens).
         """
         request = TokenRequest.parse(config)
         life_s = self._parts.tokens.check_life(request.expires_in_s)
@@ -33,7 +40,14 @@ class TokenFunctions(ManagerFunctions):
         rights = self._parts.workspaces
         level = await rights.level_in(context.user, workspace)
         parent_level = await rights.owner_level(context.user.parent, workspace)
-        return self._parts.tokens.mint(child_of(context, request, level, parent_level), life_s)
+        user = child_of(context, request, level, parent_level)
+        token = await self._parts.tokens.issue(user, life_s)
+        guard, mark = self._parts.guard, fingerprint(token)
+        if guard.issued is not None:
+            await guard.issued.record(mark, user, context.user, request.name, life_s)
+        granted = request.level.name.lower()
+        guard.note("token_minted", context, token_id=mark, target=workspace, permission=granted)
+        return token
 
     @permission(Level.ADMIN, on="token")
     async def revoke_token(self, token: str, *, context: Context) -> None:
@@ -42,11 +56,75 @@ class TokenFunctions(ManagerFunctions):
         Own tokens, and as admin of a workspace its tokens.
 
         Args:
-            token: The token.
+            token: The token, or its id from list_tokens.
         """
-        user = await self._read(token)
-        self._check_may_revoke(user, context)
-        await self._parts.tokens.revoke(token)
+        issued = self._parts.guard.issued
+        if issued is not None and isinstance(token, str) and _TOKEN_ID.fullmatch(token):
+            known = await self._own_token(token, context)
+            await issued.revoke(known)
+            mark = known.fingerprint
+        else:
+            user = await self._read(token)
+            self._check_may_revoke(user, context)
+            await self._parts.tokens.revoke(token)
+            mark = fingerprint(token)
+        self._parts.guard.note("token_revoked", context, token_id=mark)
+
+    @permission(Level.READ, on="token")
+    async def list_tokens(
+        self, workspace: str | None = None, offset: int = 0, limit: int = 100, *, context: Context
+    ) -> list[dict[str, Any]]:
+        """List the valid tokens that the caller generated, or all of a workspace; newest first.
+
+        Each is a map with id, name, user_id, workspace, permission, client_id, created_by, and the
+        Unix times created_at, last_used_at (to within some seconds) and expires_at. The tokens of
+        anonymous users are not kept.
+
+        Args:
+            workspace: All tokens for this workspace, of which the caller must be admin.
+            offset: Results to skip.
+            limit: Most results (1 to 1000).
+        """
+        if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+            raise InvalidRequest("Offset number must be greater than or equal to 0")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
+            raise InvalidRequest(f"Limit must be from 1 to {MAX_LISTED}")
+        if workspace is not None:
+            await self._require(Level.ADMIN, workspace, context)
+        issued = self._parts.guard.issued
+        if issued is None:
+            return []
+        maker = context.user.id if workspace is None else None
+        return await issued.list(created_by=maker, workspace=workspace, offset=offset, limit=limit)
+
+    @permission(Level.ADMIN, on="token")
+    async def rename_token(self, token_id: str, name: str, *, context: Context) -> None:
+        """Give a token another name in list_tokens.
+
+        Args:
+            token_id: Its id from list_tokens.
+            name: Text of at most 320 characters.
+        """
+        if not isinstance(name, str) or len(name) > MAX_NAME_CHARS:
+            raise InvalidRequest(f"The name must be text of at most {MAX_NAME_CHARS} characters.")
+        known = await self._own_token(token_id, context)
+        if self._parts.guard.issued is not None:
+            await self._parts.guard.issued.rename(known.fingerprint, name)
+
+    async def _own_token(self, token_id: object, context: Context) -> IssuedTokenRecord:
+        """A token that the caller generated, or one of a workspace of which it is admin."""
+        issued = self._parts.guard.issued
+        if issued is None or not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
+            raise InvalidRequest("Name the token by its id from list_tokens.")
+        known = await issued.get(token_id)
+        if known.created_by == context.user.id:
+            return known
+        if await self._level(context, known.workspace) < Level.ADMIN:
+            raise PermissionDenied(
+                "Permission denied: the token belongs to somebody else, and you are not admin of its "
+                "workspace."
+            )
+        return known
 
     async def _read(self, token: object) -> User:
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
@@ -60,7 +138,7 @@ class TokenFunctions(ManagerFunctions):
 
     def _check_may_revoke(self, owner: User, context: Context) -> None:
         caller = context.user
-        if owner.expires_at is None:
+        if owner.id == "root" and owner.expires_at is None:
             raise PermissionDenied("Permission denied: the root token can only be changed in the settings.")
         if caller.is_admin or owner.id == caller.id:
             return

@@ -285,6 +285,18 @@ class Workspaces:
         self._publish(workspace, "workspace_unloaded", {"id": workspace})
         return True
 
+    async def unload(self, workspace: str) -> bool:
+        """Drop a workspace that nobody is in from memory; a temporary one ends. True if it is gone."""
+        resident = self.residents.get(workspace)
+        if resident is None:
+            return True
+        if not self.residents.is_deserted(resident):
+            return False
+        if not resident.record.persistent and resident.is_stored:
+            return await self._remove_temporary(workspace)
+        self._leave(resident)
+        return True
+
     async def remove_if_empty(self, workspace: str) -> bool:
         """Delete a workspace that isn't persistent if nobody is in it; True if it was."""
         record = await self.load(workspace)

@@ -49,6 +49,14 @@ class Members:
         """Number of clients of one workspace, held ones included."""
         return self._per_workspace[workspace]
 
+    def per_user(self) -> dict[str, int]:
+        """Number of clients by user id, held ones included."""
+        return dict(self._per_user)
+
+    def per_workspace(self) -> dict[str, int]:
+        """Number of clients by workspace, held ones included."""
+        return dict(self._per_workspace)
+
     async def load(self) -> None:
         """Read what clients listened to before the server stopped; call once, at start."""
         self._before = await self.subscriptions.all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hypha.auth.guard import Guard
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import PermissionDenied
@@ -37,6 +38,7 @@ class Parts:
     tokens: TokenAuthority
     settings: Settings
     background: Background = field(default_factory=Background)
+    guard: Guard = field(default_factory=Guard)
     listing: Listing = field(init=False)
     search: Search = field(init=False)
     app_ids: AppIds = field(init=False)

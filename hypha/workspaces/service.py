@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypha.hub.local_service import LocalService
@@ -20,7 +21,7 @@ FUNCTIONS = (
     "list_workspaces", "list_services", "search_services", "list_clients",
     "register_service_type", "get_service_type", "list_service_types",
     "get_service_info", "get_service",
-    "generate_token", "revoke_token", "parse_token",
+    "generate_token", "revoke_token", "parse_token", "list_tokens", "rename_token",
     "create_workspace", "delete_workspace", "bookmark", "unbookmark", "get_workspace_info",
     "get_summary", "ping", "cleanup", "check_status",
     "set_env", "get_env", "subscribe", "unsubscribe",
@@ -35,7 +36,7 @@ class WorkspaceManager(
     def service(self, facts: Mapping[str, Any]) -> LocalService:
         """The manager as a service; `facts` about the server become part of its config."""
         config = {"require_context": True, "visibility": "public", **facts}
-        return local_service(
+        made = local_service(
             self,
             id="default",
             type="workspace-manager",
@@ -43,3 +44,4 @@ class WorkspaceManager(
             config=config,
             only=FUNCTIONS,
         )
+        return replace(made, on_refused=self._parts.guard.note_refused)

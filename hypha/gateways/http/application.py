@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Lifespan, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
+from hypha.auth.blocklist import Blocked
 from hypha.errors import NotFound, RateLimited
 from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.bodies import ClientLeft
@@ -122,6 +123,8 @@ class HttpApplication(Starlette):
             path: str | None = scope["hypha.path"]
             if path is None or _is_odd(path):
                 raise _not_found(scope["path"])
+            if self._services.blocklist.is_active:
+                await self._check_blocked(scope)
             if self._limits is not None and path not in UNLIMITED_PATHS:
                 await self._check_limits(scope)
             address = self._function_address(path)
@@ -151,6 +154,16 @@ class HttpApplication(Starlette):
         if function == DESCRIPTION_FILE:
             return None
         return (workspace, service, function) if workspace and service and function else None
+
+    async def _check_blocked(self, scope: MutableMapping[str, Any]) -> None:
+        """Refuse a blocked address, unless an administrator shows who he is."""
+        services = self._services
+        address = services.proxies.client_address(scope, scope["hypha.headers"])
+        try:
+            services.blocklist.check_address(address)
+        except Blocked:
+            if not (await services.credentials.user(scope)).is_admin:
+                raise
 
     async def _check_limits(self, scope: MutableMapping[str, Any]) -> None:
         limits, services = self._limits, self._services
@@ -197,9 +210,9 @@ class _StartedSend:
 
 
 def _literal_words(routes: Sequence[BaseRoute]) -> set[str]:
-    """First path words that these routes own, where they are literal."""
+    """First path words that these routes own, where they are literal; `public` is a workspace."""
     words = {getattr(route, "path", "").strip("/").partition("/")[0] for route in routes}
-    return {word for word in words if word and "{" not in word}
+    return {word for word in words if word not in ("", "public") and "{" not in word}
 
 
 def _is_odd(path: str) -> bool:

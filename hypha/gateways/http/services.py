@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hypha.addresses import ServiceQuery
+from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.hub.callbacks import Function, Session
@@ -111,6 +112,7 @@ class HttpServices:
     metrics: Metrics
     find_local: LocalLookup = _no_local_service
     limits: RequestLimits | None = None
+    blocklist: Blocklist = field(default_factory=Blocklist)
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     cors: CorsPolicy = field(default_factory=CorsPolicy)
     base_path: str = ""

@@ -1,0 +1,37 @@
+"""What watches over access: the blocklist, the audit log and the register of generated tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hypha.auth.blocklist import Blocklist
+from hypha.auth.users import Context, User
+from hypha.errors import HyphaError
+from hypha.observe.audit import AuditLog
+
+if TYPE_CHECKING:
+    from hypha.auth.issued import IssuedTokens
+
+
+@dataclass(slots=True)
+class Guard:
+    """The three, together; without a store nothing is blocked, noted or registered."""
+
+    blocklist: Blocklist = field(default_factory=Blocklist)
+    audit: AuditLog = field(default_factory=AuditLog)
+    issued: IssuedTokens | None = None
+
+    def note(self, action: str, context: Context, **detail: object) -> None:
+        """Note something that a caller did, with plain details."""
+        self.audit.note(action, context.user.id, context.workspace, detail=detail)
+
+    def note_refused(self, context: Context, function: str, error: HyphaError) -> None:
+        """Note that a built-in function refused its caller."""
+        detail = {"function": function, "reason": error.message}
+        self.audit.note("access_refused", context.user.id, context.workspace, detail=detail)
+
+    def note_connected(self, user: User, workspace: str, address: str) -> None:
+        """Note that somebody with a credential came in; anonymous users come and go unnoted."""
+        if not user.is_anonymous:
+            self.audit.note("connected", user.id, workspace, address=address)

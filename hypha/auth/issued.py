@@ -1,0 +1,167 @@
+"""Generated tokens as their makers see them: listed, named, revoked by id.
+
+The id of a token is its fingerprint; the token itself is kept nowhere. Recording joins the tokens
+that are minted at the same moment in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from hypha.auth.revocation import Revocations
+from hypha.auth.tokens import TokenAuthority
+from hypha.auth.users import User
+from hypha.errors import BackendUnavailable, NotFound
+from hypha.store.issued_tokens import IssuedTokenRecord
+
+logger = logging.getLogger(__name__)
+
+NOTE_USE_EVERY_S = 10.0
+
+
+class IssuedTokenStore(Protocol):
+    """What is needed of the store."""
+
+    async def add(self, tokens: Sequence[IssuedTokenRecord]) -> None:
+        """Write several tokens."""
+
+    async def get(self, fingerprint: str) -> IssuedTokenRecord | None:
+        """One token, or None."""
+
+    async def list(
+        self, *, created_by: str | None, workspace: str | None, now: float, offset: int, limit: int
+    ) -> list[IssuedTokenRecord]:
+        """Valid tokens, newest first."""
+
+    async def rename(self, fingerprint: str, name: str) -> None:
+        """Set a name."""
+
+    async def remove(self, fingerprint: str) -> None:
+        """Forget one."""
+
+    async def note_use(self, used: dict[str, float], now: float) -> None:
+        """Set when tokens were used last."""
+
+
+class IssuedTokens:
+    """The register of generated tokens; those of anonymous users are not kept."""
+
+    def __init__(
+        self,
+        store: IssuedTokenStore,
+        tokens: TokenAuthority,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._waiting: list[tuple[IssuedTokenRecord, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def _revocations(self) -> Revocations:
+        return self._tokens.revocations
+
+    async def record(self, mark: str, user: User, maker: User, name: str | None, life_s: float) -> None:
+        """Write down a token that was made; it is on disk when this returns.
+
+        Raises:
+            BackendUnavailable: it could not be written, and must not be handed out.
+        """
+        if maker.is_anonymous:
+            return
+        workspace, level = next(iter(user.scope.workspaces.items()))
+        made = IssuedTokenRecord(
+            mark, maker.id, user.id, workspace, level.name.lower(), user.scope.client_id,
+            name or "", self._clock(), None, self._clock() + life_s,
+        )  # fmt: skip
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((made, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await written
+
+    async def _write(self) -> None:
+        """Write until nothing waits; what comes meanwhile goes into the next transaction."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            error: BaseException | None = None
+            try:
+                await self._store.add([record for record, _ in batch])
+            except BaseException as raised:
+                error = raised
+            for _, written in batch:
+                if not written.done():
+                    _settle(written, error)
+        self._writing = None
+
+    async def list(
+        self, *, created_by: str | None, workspace: str | None, offset: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """Valid tokens of a maker or for a workspace, newest first."""
+        found = await self._store.list(
+            created_by=created_by, workspace=workspace, now=self._clock(), offset=offset, limit=limit
+        )
+        return [self._shown(token) for token in found if not self._revocations.is_revoked(token.fingerprint)]
+
+    def _shown(self, token: IssuedTokenRecord) -> dict[str, Any]:
+        return {
+            "id": token.fingerprint,
+            "name": token.name,
+            "user_id": token.user_id,
+            "workspace": token.workspace,
+            "permission": token.permission,
+            "client_id": token.client_id,
+            "created_by": token.created_by,
+            "created_at": token.created_at,
+            "last_used_at": self._tokens.used.get(token.fingerprint, token.last_used_at),
+            "expires_at": token.expires_at,
+        }
+
+    async def get(self, token_id: str) -> IssuedTokenRecord:
+        """One valid token by its id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = await self._store.get(token_id)
+        if found is None or found.expires_at <= self._clock() or self._revocations.is_revoked(token_id):
+            raise NotFound(f"Token not found: {token_id[:64]}")
+        return found
+
+    async def rename(self, token_id: str, name: str) -> None:
+        """Give a token another name."""
+        await self._store.rename(token_id, name)
+
+    async def revoke(self, token: IssuedTokenRecord) -> None:
+        """Make a token invalid for good and close the connections that came with it."""
+        await self._revocations.revoke(token.fingerprint, token.expires_at)
+        await self._store.remove(token.fingerprint)
+
+    async def note_use(self) -> None:
+        """Write when tokens were used last, every now and then until cancelled."""
+        while True:
+            await asyncio.sleep(NOTE_USE_EVERY_S)
+            await self.flush_use()
+
+    async def flush_use(self) -> None:
+        """Write when tokens were used last; on a fault of the database, some other time."""
+        used, self._tokens.used = self._tokens.used, {}
+        try:
+            if used:
+                await self._store.note_use(used, self._clock())
+        except BackendUnavailable as error:
+            logger.info("Last uses of tokens were not written: %s", error.message)
+
+
+def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:
+    if error is None:
+        written.set_result(None)
+    elif isinstance(error, asyncio.CancelledError):
+        written.cancel()
+    else:
+        written.set_exception(error)

@@ -1,0 +1,191 @@
+"""A Python prompt inside the server, for root, and only where the operator asked for it (core-api 1.7)."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import code
+import functools
+import inspect
+import io
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.permissions import permission
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import InvalidRequest
+from hypha.features.admin.service import AdminUtils
+
+if TYPE_CHECKING:
+    from hypha.features.base import FeatureContext
+
+MAX_SCREEN_CHARS = 256 * 1024
+MAX_COMMAND_CHARS = 64 * 1024
+MAX_ROWS, MAX_COLUMNS = 1000, 1000
+PROMPT, CONTINUATION = ">>> ", "... "
+_TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+class Terminal:
+    """One interpreter with `store` and `app` bound, and what it has printed."""
+
+    def __init__(self, server: Any) -> None:
+        self._out = io.StringIO()
+        self._names: dict[str, Any] = {"store": server, "app": server.app, "__name__": "__console__"}
+        self._names["print"] = functools.partial(print, file=self._out)
+        self._screen = PROMPT
+        self._unread = PROMPT
+        self._line = ""
+        self._block: list[str] = []
+        self.rows, self.columns = 24, 80
+
+    @property
+    def screen(self) -> str:
+        """Everything printed lately."""
+        return self._screen
+
+    def read(self) -> str:
+        """What was printed since the last read."""
+        unread, self._unread = self._unread, ""
+        return unread
+
+    def _show(self, text: str) -> None:
+        self._screen = (self._screen + text)[-MAX_SCREEN_CHARS:]
+        self._unread = (self._unread + text)[-MAX_SCREEN_CHARS:]
+
+    async def write(self, data: str) -> None:
+        """Type characters; each finished line is run."""
+        for letter in data.replace("\r\n", "\n").replace("\r", "\n"):
+            if letter in "\x7f\b":
+                self._line = self._line[:-1]
+            elif letter != "\n":
+                self._line += letter
+                self._show(letter)
+            else:
+                self._show("\n")
+                line, self._line = self._line, ""
+                await self._enter(line)
+
+    async def _enter(self, line: str) -> None:
+        self._block.append(line)
+        source = "\n".join(self._block)
+        try:
+            is_whole = code.compile_command(source, "<terminal>", "exec") is not None
+        except (SyntaxError, ValueError, OverflowError):
+            is_whole = True
+        if not is_whole:
+            self._show(CONTINUATION)
+            return
+        self._block.clear()
+        _, output = await self.execute(source)
+        self._show(f"{output}\n{PROMPT}" if output else PROMPT)
+
+    async def execute(self, source: str) -> tuple[bool, str]:
+        """Run source code; whether it succeeded, and what it printed with the value at its end."""
+        self._out.seek(0)
+        self._out.truncate()
+        try:
+            value = await self._run(source)
+            if value is not None:
+                self._out.write(repr(value))
+            succeeded = True
+        except Exception:  # a person at a prompt sees what went wrong
+            self._out.write(traceback.format_exc(limit=-3))
+            succeeded = False
+        return succeeded, self._out.getvalue().rstrip("\n")[-MAX_SCREEN_CHARS:]
+
+    async def _run(self, source: str) -> Any:
+        tree = ast.parse(source, "<terminal>")
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        await self._evaluate(compile(tree, "<terminal>", "exec", _TOP_LEVEL_AWAIT))
+        if last is None:
+            return None
+        assert isinstance(last, ast.Expr)
+        return await self._evaluate(
+            compile(ast.Expression(last.value), "<terminal>", "eval", _TOP_LEVEL_AWAIT)
+        )
+
+    async def _evaluate(self, compiled: Any) -> Any:
+        value = eval(compiled, self._names)
+        return await value if compiled.co_flags & inspect.CO_COROUTINE else value
+
+
+class AdminUtilsWithTerminal(AdminUtils):
+    """List, kick out, unload, block; usage, metrics, the audit log, and a prompt inside the server."""
+
+    def __init__(self, context: FeatureContext) -> None:
+        super().__init__(context)
+        self._terminal: Terminal | None = None
+        self._typing = asyncio.Lock()
+
+    def _opened(self) -> Terminal:
+        if self._terminal is None:
+            self._terminal = Terminal(self._context.server)
+        return self._terminal
+
+    @permission(Level.ADMIN, by_root=True)
+    async def start_terminal(self, *, context: Context) -> dict[str, Any]:
+        """Open the prompt, or return to the one that is open."""
+        self._note("start_terminal", context)
+        return {"success": True, "screen": self._opened().screen}
+
+    @permission(Level.ADMIN, by_root=True)
+    async def resize_terminal(self, rows: int, cols: int, *, context: Context) -> dict[str, Any]:
+        """Tell how many rows and columns are shown.
+
+        Args:
+            rows: 1 to 1000.
+            cols: 1 to 1000.
+        """
+        if not isinstance(rows, int) or not isinstance(cols, int):
+            raise InvalidRequest("rows and cols must be whole numbers.")
+        if not 0 < rows <= MAX_ROWS or not 0 < cols <= MAX_COLUMNS:
+            raise InvalidRequest("rows and cols must be from 1 to 1000.")
+        terminal = self._opened()
+        terminal.rows, terminal.columns = rows, cols
+        return {"success": True}
+
+    @permission(Level.ADMIN, by_root=True)
+    async def read_terminal(self, *, context: Context) -> dict[str, Any]:
+        """Read what was printed since the last read."""
+        return {"success": True, "output": self._opened().read()}
+
+    @permission(Level.ADMIN, by_root=True)
+    async def get_screen_content(self, *, context: Context) -> dict[str, Any]:
+        """Read everything that is on the screen."""
+        return {"success": True, "content": self._opened().screen}
+
+    @permission(Level.ADMIN, by_root=True)
+    async def write_terminal(self, data: str, *, context: Context) -> dict[str, Any]:
+        """Type characters; a line is run when it ends.
+
+        Args:
+            data: Characters, line ends included.
+        """
+        terminal = self._opened()
+        self._note("write_terminal", context)
+        async with self._typing:
+            await terminal.write(_command(data))
+        return {"success": True}
+
+    @permission(Level.ADMIN, by_root=True)
+    async def execute_command(self, command: str, *, context: Context) -> dict[str, Any]:
+        """Run Python code inside the server; `await` may be used.
+
+        Returns `{success, output}`, the output being what was printed and the last value.
+
+        Args:
+            command: The code.
+        """
+        terminal = self._opened()
+        self._note("execute_command", context)
+        async with self._typing:
+            succeeded, output = await terminal.execute(_command(command))
+        return {"success": succeeded, "output": output}
+
+
+def _command(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_COMMAND_CHARS:
+        raise InvalidRequest(f"Send text of at most {MAX_COMMAND_CHARS} characters.")
+    return value

@@ -1,0 +1,50 @@
+"""Who uses how much of the server, and the limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypha.features.base import FeatureContext
+
+
+def resource_usage(context: FeatureContext) -> dict[str, Any]:
+    """Connections per user and workspace, services per client, rates in force, limits."""
+    services: Counter[str] = Counter()
+    for client in context.hub.clients.values():
+        count = len(context.registry.of_client(client.workspace, client.client_id))
+        if count:
+            services[client.address] = count
+    settings = context.settings
+    return {
+        "connections_per_user": context.members.per_user(),
+        "connections_per_workspace": context.members.per_workspace(),
+        "services_per_client": dict(services),
+        "active_rate_limiters": 0,
+        "limits": {
+            "max_connections_per_user": settings.max_connections_per_user,
+            "max_clients_per_workspace": settings.max_clients_per_workspace,
+            "max_services_per_client": settings.max_services_per_client,
+            "max_workspaces_per_user": settings.max_workspaces_per_user,
+            "max_concurrent_connections": settings.max_concurrent_connections,
+            "max_token_life_time_s": settings.max_token_life_time_s,
+            "ws_msg_rate_limit": settings.ws_msg_rate_limit,
+            "http_rate_limit": settings.http_rate_limit,
+            "http_authenticated_rate_limit": settings.http_authenticated_rate_limit,
+        },
+    }
+
+
+def metrics(context: FeatureContext) -> dict[str, Any]:
+    """Counters and levels of this server, as plain numbers."""
+    hub = context.hub
+    counters = {name: getattr(hub.stats, name) for name in hub.stats.__slots__}
+    return {
+        **counters,
+        "clients_live": sum(1 for _ in hub.live_clients()),
+        "clients_held": hub.resume.held,
+        "workspaces_loaded": len(context.tenancy.workspaces.residents),
+        "services": len(context.registry),
+        "audit_entries_dropped": context.guard.audit.dropped,
+    }
