@@ -23,6 +23,7 @@ from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
 from hypha.features.admin.feature import AdminFeature
 from hypha.features.base import Feature, FeatureContext
+from hypha.features.login.feature import LoginFeature
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
-FEATURES: tuple[type[Feature], ...] = (AdminFeature,)
+FEATURES: tuple[type[Feature], ...] = (LoginFeature, AdminFeature,)
 """What the server offers over its core, in the order in which it starts."""
 
 
@@ -365,6 +366,7 @@ class Server:
             self.tokens.authenticate,
             self._address_of,
             settings.stream_ping_interval_s,
+            token_source=self._token_in,
         )
         console = Console(services)
         first: list[BaseRoute] = [
@@ -375,6 +377,11 @@ class Server:
             *mount_routes(settings.static_mounts),
         ]
         self.http = HttpApplication(services, first=first, last=console.last())
+
+    async def _token_in(self, scope: Scope) -> str | None:
+        """The credential in a request as a provider finds it; None without one."""
+        source = self.credentials.token_source
+        return None if source is None else await source(scope)
 
     def _connections(self) -> dict[str, int]:
         stats = self.hub.stats
@@ -424,6 +431,7 @@ class Server:
             "store": self,
             "get_root_user": root_user,
             "get_workspace_interface": self.get_workspace_interface,
+            **(self.context.shared.get("server_object", {}) if user.is_admin else {}),
         }
         return await server_object(link, link.connection_info, extras)
 

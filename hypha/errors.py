@@ -5,6 +5,7 @@ HyphaError                      code               http  retry
 │  ├─ InvalidAddress, AmbiguousService             400   no      (also AssertionErrors)
 │  ├─ InvalidArguments          invalid_arguments  400   no
 │  ├─ MalformedFrame            malformed_frame    400   no      dropped or rejected by the hub
+│  ├─ InvalidLoginKey           invalid_login_key  400   no      start the login again
 │  ├─ UnsupportedContent        unsupported_type   415   no
 │  └─ UnprocessableContent      unprocessable      422   no
 ├─ NotAuthenticated             not_authenticated  401   after login
@@ -91,6 +92,12 @@ class MalformedFrame(InvalidRequest):
         super().__init__(message)
         self.session = session
         self.target = target
+
+
+class InvalidLoginKey(InvalidRequest):
+    """No login is pending under this key: it never was, is over, or was collected."""
+
+    code, rpc_name = "invalid_login_key", "ValueError"
 
 
 class UnsupportedContent(InvalidRequest):

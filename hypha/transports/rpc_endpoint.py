@@ -37,6 +37,7 @@ class RpcEndpoint:
         peer_address: the client's address, trusted proxies considered.
         ping_interval_s: a record is sent at least so often.
         allow_anonymous: without it a stream needs a token.
+        token_source: asked for the token before the `Authorization` header is looked at.
     """
 
     def __init__(
@@ -46,18 +47,25 @@ class RpcEndpoint:
         peer_address: Callable[[Scope], str],
         ping_interval_s: float = 10.0,
         allow_anonymous: bool = True,
+        token_source: Callable[[Scope], Awaitable[str | None]] | None = None,
     ) -> None:
         self.reception = reception
         self.authenticate = authenticate
         self.peer_address = peer_address
         self.ping_interval_s = ping_interval_s
         self.allow_anonymous = allow_anonymous
+        self.token_source = token_source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         values = {name: items[0] for name, items in query.items()}
-        token = _bearer(scope)
+        try:
+            token = await self.token_source(scope) if self.token_source else None
+        except HyphaError as error:
+            await _answer(send, error.status, error.message)
+            return
+        token = token or _bearer(scope)
         if scope["method"] == "GET":
             await self._open(scope, receive, send, values, token)
         elif scope["method"] == "POST":

@@ -1,0 +1,219 @@
+"""Providers written by operators: startup functions hand their callables over (core-api 4.7).
+
+Every callable may be an ordinary function or a coroutine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hypha.auth.user_info import UserInfo, to_user
+from hypha.auth.users import Context, User
+from hypha.errors import CallFailed, HyphaError, InvalidArguments, InvalidRequest
+from hypha.features.login.providers import GenerateToken, GetToken, Handler, LoginProvider, ParseToken
+from hypha.hub.local_service import LocalFunction
+from hypha.registry.schema import parse_docstring
+
+if TYPE_CHECKING:
+    from hypha.features.login.feature import LoginFeature
+
+Hook = Callable[..., Any]
+
+_ANY_ARGUMENTS = inspect.signature(lambda *args, **kwargs: None)
+_SERVICE_FACTS = frozenset({"id", "name", "type", "description", "config", "docs"})
+_EVENT_NAMES = frozenset({"event", "request", "_event"})
+_CALLED_BY_PROGRAMS = frozenset({"start", "check", "report"})
+
+
+class Done:
+    """What is finished already; it may be awaited, as older startup files don't and newer ones do."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+class ServerHooks:
+    """What the server object of startup functions has for providers."""
+
+    def __init__(self, login: LoginFeature) -> None:
+        self._login = login
+
+    def items(self) -> dict[str, Hook]:
+        """The functions by the names under which the server object has them."""
+        return {
+            "register_auth_service": self.register_auth_service,
+            "set_parse_token_function": self.set_parse_token_function,
+            "set_generate_token_function": self.set_generate_token_function,
+            "set_get_token_function": self.set_get_token_function,
+        }
+
+    def register_auth_service(
+        self,
+        parse_token: Hook | None = None,
+        generate_token: Hook | None = None,
+        get_token: Hook | None = None,
+        login_service: Mapping[str, Any] | None = None,
+        **handlers: Hook | None,
+    ) -> Done:
+        """Take the parts of a provider; those that are left out stay as they are.
+
+        `handlers` are `index_handler`, `start_handler`, `check_handler`, `report_handler` and
+        further functions of `hypha-login`.
+
+        Raises:
+            InvalidRequest: something that must be callable isn't.
+        """
+        named = {name: hook for name, hook in (login_service or {}).items() if name not in _SERVICE_FACTS}
+        named |= {name.removesuffix("_handler"): hook for name, hook in handlers.items() if hook is not None}
+        hooks = {"parse_token": parse_token, "generate_token": generate_token, "get_token": get_token}
+        for name, hook in [*named.items(), *((name, hook) for name, hook in hooks.items() if hook)]:
+            if not callable(hook):
+                raise InvalidRequest(f"register_auth_service: {name} must be a function.")
+        self._login.use(
+            LoginProvider(
+                parse_token=parser(parse_token) if parse_token else None,
+                generate_token=generator(generate_token) if generate_token else None,
+                get_token=token_getter(get_token) if get_token else None,
+            )
+        )
+        self._login.put({name: as_function(name, hook) for name, hook in named.items()})
+        for name, hook in named.items():
+            if name not in _CALLED_BY_PROGRAMS:
+                self._login.events[name] = as_event_handler(hook)
+        return Done()
+
+    def set_parse_token_function(self, parse_token: Hook) -> Done:
+        """Read tokens with this function."""
+        return self.register_auth_service(parse_token=parse_token)
+
+    def set_generate_token_function(self, generate_token: Hook) -> Done:
+        """Make tokens with this function."""
+        return self.register_auth_service(generate_token=generate_token)
+
+    def set_get_token_function(self, get_token: Hook) -> Done:
+        """Take the credential out of a request with this function."""
+        return self.register_auth_service(get_token=get_token)
+
+
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def parser(hook: Hook) -> ParseToken:
+    """`parse_token(token) -> UserInfo`, a dict, or None for a token that it doesn't know."""
+
+    async def parse(token: str) -> User | None:
+        found = await _result(hook(token))
+        return None if found is None else to_user(found)
+
+    return parse
+
+
+def generator(hook: Hook) -> GenerateToken:
+    """`generate_token(user_info, expires_in) -> str`."""
+
+    async def generate(user: User, expires_in_s: float) -> str:
+        token: str = await _result(hook(UserInfo.of(user), expires_in_s))
+        return token
+
+    return generate
+
+
+def token_getter(hook: Hook) -> GetToken:
+    """`get_token(asgi_scope) -> str | None`; it gets a copy, without what is the server's own."""
+
+    async def get(scope: Mapping[str, Any]) -> str | None:
+        shown = {name: value for name, value in scope.items() if not name.startswith("hypha.")}
+        shown.pop("app", None)
+        try:
+            token = await _result(hook(shown))
+        except HyphaError:
+            raise
+        except Exception as error:
+            raise CallFailed(f"{type(error).__name__}: {error}") from None
+        return token if isinstance(token, str) and token else None
+
+    return get
+
+
+def as_function(name: str, hook: Hook) -> LocalFunction:
+    """A provider's callable as a function of `hypha-login`."""
+    description, _ = parse_docstring(hook.__doc__)
+    schema = {"name": name, "description": description, "parameters": _parameters(hook)}
+    return LocalFunction(name, _handler(hook), description, schema, signature=_ANY_ARGUMENTS)
+
+
+def _parameters(hook: Hook) -> dict[str, Any]:
+    try:
+        names = [
+            n for n in inspect.signature(hook).parameters if n not in ("context", "self", "kwargs", "args")
+        ]
+    except (TypeError, ValueError):
+        names = []
+    return {"type": "object", "properties": {name: {} for name in names}, "required": []}
+
+
+def _handler(hook: Hook) -> Handler:
+    async def call(*args: Any, context: Context, **kwargs: Any) -> Any:
+        if _wants_event(hook):
+            event = dict(args[0]) if args and isinstance(args[0], Mapping) else dict(kwargs)
+            event["user"] = context.user.to_wire()
+            return await _called(hook, event)
+        if _takes(hook, "context"):
+            kwargs["context"] = _as_seen_by_services(context)
+        try:
+            inspect.signature(hook).bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(str(error)) from None
+        return await _called(hook, *args, **kwargs)
+
+    return call
+
+
+def as_event_handler(hook: Hook) -> Handler:
+    """A provider's callable that answers requests: it gets the event, whatever its parameter's name."""
+
+    async def answer(event: dict[str, Any]) -> Any:
+        if _wants_event(hook) or _takes_one(hook):
+            return await _called(hook, event)
+        return await _called(hook)
+
+    return answer
+
+
+async def _called(hook: Hook, *args: Any, **kwargs: Any) -> Any:
+    """Call it like a service of a client: its errors are its own, not the server's."""
+    try:
+        return await _result(hook(*args, **kwargs))
+    except HyphaError:
+        raise
+    except Exception as error:
+        raise CallFailed(f"{type(error).__name__}: {error}") from None
+
+
+def _wants_event(hook: Hook) -> bool:
+    return bool(_EVENT_NAMES & set(inspect.signature(hook).parameters))
+
+
+def _takes_one(hook: Hook) -> bool:
+    try:
+        inspect.signature(hook).bind({})
+    except TypeError:
+        return False
+    return True
+
+
+def _takes(hook: Hook, name: str) -> bool:
+    parameters = inspect.signature(hook).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _as_seen_by_services(context: Context) -> dict[str, Any]:
+    return {
+        "user": context.user.to_wire(),
+        "ws": context.workspace,
+        "from": context.address,
+        "connection_type": context.connection_type,
+    }

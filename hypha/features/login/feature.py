@@ -1,0 +1,159 @@
+"""Puts the login service, its page and its providers together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from hypha.auth.users import Context, User
+from hypha.errors import HyphaError
+from hypha.features.base import Feature, FeatureContext
+from hypha.features.login.custom import ServerHooks
+from hypha.features.login.functions_page import MAX_BODY_BYTES, event_of, response_of
+from hypha.features.login.pending import PendingKeys
+from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
+from hypha.features.login.service import PAGE_PATH, Limits, LoginService
+from hypha.features.login.shell import PageShell
+from hypha.features.login.throttle import Throttle
+from hypha.registry.schema import local_function, local_service
+from hypha.web.ratelimits import TokenBuckets
+
+if TYPE_CHECKING:
+    from hypha.hub.local_service import LocalFunction
+
+SERVICE_ID = "hypha-login"
+FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
+STARTS_PER_S, STARTS_AT_ONCE = 5.0, 200.0
+MISTAKES_AT_ONCE, MISTAKE_EVERY_S = 30, 3.0
+
+
+class LoginFeature(Feature):
+    """The service `public/hypha-login`; providers find it as `FeatureContext.shared["login"]`."""
+
+    name = "login"
+
+    page: Page
+    """Answers every GET below `/public/apps/hypha-login/` that no function of a provider answers."""
+
+    async def start(self, context: FeatureContext) -> None:
+        """Offer the service and the page, and let providers plug in."""
+        self._context = context
+        self.page = PageShell(context.settings.url_path)
+        settings = context.settings
+        self._service = LoginService(
+            PendingKeys(context.store.pending_logins, settings.maximum_login_time_s),
+            context.tokens,
+            context.tenancy.workspaces,
+            context.base_url,
+            Limits(TokenBuckets(STARTS_PER_S, STARTS_AT_ONCE), Throttle(MISTAKES_AT_ONCE, MISTAKE_EVERY_S)),
+            self.origin_of,
+        )
+        self._local = local_service(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
+        self._local = replace(self._local, name="Hypha Login")
+        self.events: dict[str, Handler] = {}
+        self._offer()
+        context.routes += [
+            Route(PAGE_PATH.rstrip("/"), self._to_page, methods=["GET"]),
+            Route(f"{PAGE_PATH}{{path:path}}", self._answer, methods=["GET", "POST"]),
+        ]
+        context.shared["login"] = self
+        context.shared.setdefault("server_object", {}).update(ServerHooks(self).items())
+
+    # -- for providers ---------------------------------------------------------------------------
+
+    def use(self, provider: LoginProvider) -> None:
+        """Put a provider over those that are there."""
+        if provider.page is not None:
+            self.page = provider.page
+        named = {name: getattr(provider, name) for name in FUNCTIONS}
+        self.add_functions({**{name: f for name, f in named.items() if f is not None}, **provider.functions})
+        hooks = self._context.tokens.hooks
+        if provider.parse_token is not None:
+            hooks.parse_token = _first_that_knows(provider.parse_token, hooks.parse_token)
+        if provider.generate_token is not None:
+            hooks.generate_token = provider.generate_token
+        if provider.get_token is not None:
+            credentials = self._context.credentials
+            credentials.token_source = _first_that_finds(provider.get_token, credentials.token_source)
+
+    def add_functions(self, functions: Mapping[str, Handler]) -> None:
+        """Add functions to `hypha-login`, over RPC and HTTP; the same name replaces."""
+        self.put({name: local_function(function, name) for name, function in functions.items()})
+
+    def put(self, functions: Mapping[str, LocalFunction]) -> None:
+        """The same for functions that are described already."""
+        if functions:
+            self._local = replace(self._local, functions={**self._local.functions, **functions})
+            self._offer()
+
+    async def complete(
+        self,
+        key: str,
+        token: str,
+        *,
+        workspace: str | None = None,
+        expires_in: float | None = None,
+        profile: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Hand a person's token to the program that waits for `key`; see `providers.Login`."""
+        await self._service.complete(key, token, workspace=workspace, expires_in=expires_in, profile=profile)
+
+    def origin_of(self, context: Context) -> str:
+        """Where a call comes from: the network address if it is known, else the workspace."""
+        address = context.details.get("address")
+        if not address:
+            client = self._context.hub.clients.get(context.address)
+            link = client.connection if client is not None else None
+            address = link.peer_address if link is not None else ""
+        return str(address or context.workspace)
+
+    def _offer(self) -> None:
+        self._context.offer(self._local)
+
+    # -- HTTP ------------------------------------------------------------------------------------
+
+    async def _to_page(self, request: Request) -> Response:
+        """Add the slash that the page's relative links need."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{self._context.settings.url_path}{PAGE_PATH}{query}", 307)
+
+    async def _answer(self, request: Request) -> Response:
+        """A function that a provider wrote for requests, or the page."""
+        handler = self.events.get(request.path_params["path"].rstrip("/") or "index")
+        if handler is None:
+            if request.method == "POST":
+                raise HTTPException(405, headers={"Allow": "GET"})
+            return await self.page(request)
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return response_of(await handler(await event_of(request, await self._visitor(request))))
+
+    async def _visitor(self, request: Request) -> User:
+        """The user of a request; a stale credential must not keep anybody from the login page."""
+        try:
+            return await self._context.credentials.user(request.scope)
+        except HyphaError:
+            return self._context.credentials.anonymous
+
+
+def _first_that_knows(first: ParseToken, then: ParseToken | None) -> ParseToken:
+    async def parse(token: str) -> User | None:
+        user = await first(token)
+        return user if user is not None or then is None else await then(token)
+
+    return parse
+
+
+def _first_that_finds(first: GetToken, then: GetToken | None) -> GetToken:
+    async def get(scope: Mapping[str, Any]) -> str | None:
+        token = await first(scope)
+        return token if token or then is None else await then(scope)
+
+    return get

@@ -1,0 +1,38 @@
+"""The page that is shown as long as no provider brings a better one: paste a token."""
+
+from __future__ import annotations
+
+import html
+import secrets
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+PAGE = Path(__file__).parent / "page.html"
+COOKIE = "access_token"
+
+
+class PageShell:
+    """A page without accounts, for servers whose people have tokens already."""
+
+    def __init__(self, base_path: str) -> None:
+        self._text = PAGE.read_text("utf-8").replace("__BASE_PATH__", html.escape(base_path))
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a GET below `/public/apps/hypha-login/`."""
+        if request.path_params.get("path"):
+            raise HTTPException(404)
+        nonce = secrets.token_urlsafe(12)
+        response = Response(self._text.replace("__NONCE__", nonce), media_type="text/html")
+        response.headers["cache-control"] = "no-store"
+        response.headers["referrer-policy"] = "no-referrer"
+        response.headers["x-content-type-options"] = "nosniff"
+        response.headers["content-security-policy"] = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        )
+        if "logout" in request.query_params:
+            response.delete_cookie(COOKIE, path="/", samesite="lax")
+        return response
