@@ -68,7 +68,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
-FEATURES: tuple[type[Feature], ...] = (LoginFeature, AdminFeature,)
+FEATURES: tuple[type[Feature], ...] = (
+    LoginFeature,
+    AdminFeature,
+)
 """What the server offers over its core, in the order in which it starts."""
 
 

@@ -110,8 +110,8 @@ class TokenAuthority:
         self.revocations = revocations or Revocations(clock=clock)
         self._is_revoked = self.revocations.is_revoked
         self._clock = clock
-        self.hooks = TokenHooks()
         self.foreign: ForeignTokens | None = None
+        self.hooks = TokenHooks()
         self._cache: OrderedDict[bytes, tuple[User, str, float]] = OrderedDict()
         self.used: dict[str, float] = {}
 
@@ -242,10 +242,6 @@ class TokenAuthority:
         await self.revocations.revoke(fingerprint(token), until)
 
     # -- making ----------------------------------------------------------------------------------
-
-    async def issue(self, user: User, expires_in_s: float) -> str:
-        """A token of `user`, made by the provider's hook where there is one."""
-        return self.mint(user, expires_in_s)
 
     async def issue(self, user: User, expires_in_s: float) -> str:
         """A token of `user`, made by the provider's hook where there is one."""
