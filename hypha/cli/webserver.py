@@ -28,7 +28,9 @@ class HubServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector need not look at it again
-        print(welcome(self._hub_server.settings, self._hub_server.data_shown), flush=True)
+        hub_server = self._hub_server
+        notes = hub_server.context.shared.get("welcome", ())
+        print(welcome(hub_server.settings, hub_server.data_shown, notes), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal ends the server in order, with exit code 0; a second Ctrl-C hurries."""

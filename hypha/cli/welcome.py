@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypha import __version__
 from hypha.settings import Settings
 
 _ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
-def welcome(settings: Settings, data_shown: str) -> str:
-    """The start-up block for a person."""
+def welcome(settings: Settings, data_shown: str, notes: Sequence[str] = ()) -> str:
+    """The start-up block for a person; `notes` are lines that features add to the first steps."""
     host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
     host = f"[{host}]" if ":" in host else host
     url = settings.public_base_url or f"http://{host}:{settings.port}{settings.url_path}"
@@ -25,6 +27,7 @@ def welcome(settings: Settings, data_shown: str) -> str:
             "           from hypha_rpc.sync import connect_to_server",
             f'           server = connect_to_server({{"server_url": "{url}"}})',
             f"    check  curl {url}/health/readiness",
+            *(f"    {note}" for note in notes),
             "    stop   Ctrl-C",
             "",
         ]

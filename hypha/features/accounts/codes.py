@@ -1,0 +1,52 @@
+"""Codes that prove something: made, kept as keyed hashes, compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hypha.ids import random_id
+from hypha.store.accounts import AccountCode
+
+SIGN_UP = "sign-up"
+RESET = "reset"
+FIRST_ADMIN = "first-admin"
+_RESET_CHARS = 12
+_ADMIN_CHARS = 32
+
+
+class Codes:
+    """Makes codes of each kind; `secret` keys the hashes, so that a copy of the database gives none away."""
+
+    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secret.encode()
+        self._clock = clock
+
+    def make(
+        self, kind: str, subject: str, life_s: float, data: Mapping[str, Any]
+    ) -> tuple[str, AccountCode]:
+        """A new code and the record to keep of it.
+
+        Six digits for a sign-up, which are typed from another screen and guessed at most a few
+        times; unguessable letters for what opens an account.
+        """
+        if kind == SIGN_UP:
+            text = f"{secrets.randbelow(10**6):06d}"
+        else:
+            text = random_id(_RESET_CHARS if kind == RESET else _ADMIN_CHARS)
+        now = self._clock()
+        return text, AccountCode(kind, subject, self.hash(kind, subject, text), now + life_s, now, 0, data)
+
+    def hash(self, kind: str, subject: str, text: str) -> str:
+        """What is kept of a code; it is worth nothing for another kind or person."""
+        message = "\0".join((kind, subject, text)).encode("utf-8", "replace")
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+    def fits(self, code: AccountCode, text: object) -> bool:
+        """Whether this is the text of a code; spaces around and within it don't count."""
+        typed = "".join(text.split()) if isinstance(text, str) and len(text) <= 200 else ""
+        return hmac.compare_digest(code.code_hash, self.hash(code.kind, code.subject, typed))

@@ -1,0 +1,85 @@
+"""Plugs local accounts into the login service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hypha.features.accounts.accounts import LocalAccounts
+from hypha.features.accounts.codes import Codes
+from hypha.features.accounts.functions import AccountFunctions
+from hypha.features.accounts.mail import mail_of
+from hypha.features.accounts.page import LoginPage
+from hypha.features.base import Feature, FeatureContext
+from hypha.web.credentials import is_same_origin
+
+if TYPE_CHECKING:
+    from hypha.features.login.providers import Login
+    from hypha.settings import Settings
+
+WELCOME = "welcome"
+"""In `FeatureContext.shared`: lines of the start-up block."""
+PAGE_PATH = "/public/apps/hypha-login/"
+HEADER = b"x-local-auth"
+COOKIE = b"hypha_local_token"
+_OTHER_WAYS = ("auth0_domain", "oidc_providers", "oidc_discovery_url")
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Asked for, or the default because no other way to sign in is set up."""
+    return settings.enable_local_auth or not any(getattr(settings, name, None) for name in _OTHER_WAYS)
+
+
+class AccountsFeature(Feature):
+    """Accounts with e-mail and password, and the page on which people sign in."""
+
+    name = "accounts"
+
+    async def start(self, context: FeatureContext) -> None:
+        """Join the login service; print nothing, leave the administrator's link for the start-up block."""
+        login: Login = context.shared["login"]
+        settings = context.settings
+        wanted = is_wanted(settings)
+        accounts = None
+        if wanted:
+            accounts = LocalAccounts(
+                context.store.accounts,
+                context.tokens,
+                context.tenancy.workspaces,
+                settings,
+                Codes(context.secret("accounts")),
+                mail=mail_of(settings),
+                base_url=context.base_url,
+                start=context.start,
+            )
+            functions = AccountFunctions(accounts, login, context.hub)
+            login.add_functions(functions.handlers())
+            context.credentials.token_source = local_token
+            link = await accounts.new_admin_link(context.base_url + PAGE_PATH)
+            if link:
+                notes = context.shared.setdefault(WELCOME, [])
+                notes.append("admin  become the administrator, once and within an hour:")
+                notes.append(f"       {link}")
+        page = LoginPage(context, login, accounts)
+        login.page = page.answer
+        context.routes[:0] = page.routes()
+
+
+async def local_token(scope: Mapping[str, Any]) -> str | None:
+    """The further places of a token: header `X-Local-Auth`, cookie `hypha_local_token` (4.8).
+
+    `Authorization` goes before them; the cookie counts for requests of our own pages only.
+    """
+    headers = scope.get("hypha.headers") or dict(scope["headers"])
+    if headers.get(b"authorization"):
+        return None
+    given = headers.get(HEADER)
+    if given:
+        return str(given.decode("latin-1").strip()) or None
+    cookie = headers.get(b"cookie", b"")
+    if COOKIE in cookie and is_same_origin(headers):
+        for part in cookie.split(b";"):
+            name, _, value = part.strip().partition(b"=")
+            if name == COOKIE and value:
+                return str(value.strip(b'"').decode("latin-1"))
+    return None

@@ -1,0 +1,247 @@
+"""What local accounts add to the service `hypha-login` (core-api 4.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from hypha.auth.permissions import NOTHING, permission
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import HyphaError, InvalidRequest, LimitReached, ServerFault
+from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, SignedIn
+
+if TYPE_CHECKING:
+    from hypha.features.login.providers import Handler, Login
+    from hypha.hub.hub import Hub
+
+NAMES = (
+    "signup",
+    "verify_email",
+    "resend_code",
+    "login",
+    "update_profile",
+    "request_password_reset",
+    "reset_password",
+    "create_administrator",
+)
+Answer = dict[str, Any]
+_P = ParamSpec("_P")
+
+
+def _answered(function: Callable[_P, Awaitable[Answer]]) -> Callable[_P, Awaitable[Answer]]:
+    """Every refusal is an answer with `success` false; faults of the server stay errors."""
+
+    @wraps(function)
+    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> Answer:
+        try:
+            context = kwargs.get("context")
+            if isinstance(context, Context) and context.details.get("http_method") == "GET":
+                raise InvalidRequest("Use POST: an address with a password in it ends in logs and histories")
+            return {"success": True, **await function(*args, **kwargs)}
+        except ServerFault:
+            raise
+        except HyphaError as error:
+            refusal: Answer = {"success": False, "error": error.message, "code": error.code}
+            if isinstance(error, LimitReached) and error.retry_after_s is not None:
+                refusal["retry_after_s"] = error.retry_after_s
+            return refusal
+
+    return answer
+
+
+class AccountFunctions:
+    """Accounts with e-mail and password.
+
+    Every answer has `success`; where it is false, `error` says why and `code` names the kind.
+    """
+
+    def __init__(self, accounts: LocalAccounts, login: Login, hub: Hub) -> None:
+        self._accounts = accounts
+        self._login = login
+        self._hub = hub
+
+    def handlers(self) -> dict[str, Handler]:
+        """All functions by name."""
+        return {name: getattr(self, name) for name in NAMES}
+
+    def _address(self, context: Context) -> str:
+        """The network address of a caller, whichever way the call came."""
+        address = context.details.get("address")
+        if not address:
+            client = self._hub.clients.get(context.address)
+            address = getattr(client.connection, "peer_address", "") if client else ""
+        return str(address or "")
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def signup(
+        self, name: str = "", email: str = "", password: str = "", *, context: Context
+    ) -> Answer:
+        """Begin a new account; it exists once `verify_email` was called with the code.
+
+        The code goes to the e-mail address. A server that sends no e-mail gives it in the answer.
+
+        Args:
+            name: what others call you, such as Ann Lee; every script is fine.
+            email: your address; upper and lower case are the same.
+            password: 8 characters to 1024 bytes.
+
+        Returns:
+            `verification_required`, `email`, and `dev_code` where no e-mail is sent.
+        """
+        given, code = await self._accounts.sign_up(name, email, password, self._address(context))
+        return {"verification_required": True, "email": given, **self._shown(code)}
+
+    def _shown(self, code: str | None) -> Answer:
+        return {"dev_code": code} if code is not None and self._accounts.mail is None else {}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def verify_email(self, email: str = "", code: str = "", *, context: Context) -> Answer:
+        """Finish a sign-up with the code that was sent.
+
+        Args:
+            email: the address given at sign-up.
+            code: the six digits.
+
+        Returns:
+            `user_id` and `email_verified`.
+        """
+        account = await self._accounts.verify_email(email, str(code), self._address(context))
+        return {"user_id": account.id, "email_verified": True}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def resend_code(self, email: str = "", *, context: Context) -> Answer:
+        """Send the code of a sign-up once more; the old one no longer counts.
+
+        Args:
+            email: the address given at sign-up.
+        """
+        given, code = await self._accounts.resend_code(email, self._address(context))
+        return {"email": given, **self._shown(code)}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def login(
+        self,
+        email: str = "",
+        password: str = "",
+        workspace: str | None = None,
+        key: str | None = None,
+        *,
+        context: Context,
+    ) -> Answer:
+        """Sign in; gives a token that is good for 24 hours.
+
+        Args:
+            email: the account's address.
+            password: its password.
+            workspace: limits the token to one workspace in which you have rights already.
+            key: the key of a program that waits in `check`; it receives the token too.
+
+        Returns:
+            `token`, `user_id`, `email`, `name`, `workspace` and `expires_in` (seconds).
+        """
+        signed = await self._accounts.sign_in(email, password, self._address(context), workspace)
+        account = signed.account
+        if key:
+            await self._complete(key, signed)
+        return {
+            "token": signed.token,
+            "user_id": account.id,
+            "email": account.email,
+            "name": account.name,
+            "workspace": signed.workspace,
+            "expires_in": int(TOKEN_LIFE_S),
+        }
+
+    async def _complete(self, key: str, signed: SignedIn) -> None:
+        account = signed.account
+        profile = {
+            "email": account.email,
+            "email_verified": account.is_proven,
+            "name": account.name,
+            "nickname": account.name,
+            "user_id": account.id,
+        }
+        try:
+            await self._login.complete(key, signed.token, expires_in=TOKEN_LIFE_S, profile=profile)
+        except InvalidRequest:
+            raise InvalidRequest("Invalid login key") from None
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def update_profile(
+        self,
+        user_email: str = "",
+        name: str | None = None,
+        current_password: str | None = None,
+        new_password: str | None = None,
+        *,
+        context: Context,
+    ) -> Answer:
+        """Change the name or the password of your account.
+
+        Signed in you may change the name; a new password needs the current one, always.
+
+        Args:
+            user_email: the account's address; may be left out when you are signed in.
+            name: the new name.
+            current_password: the password as it is.
+            new_password: the password as it shall be.
+
+        Returns:
+            `message`: what was done.
+        """
+        message = await self._accounts.update_profile(
+            context.user, user_email, name, current_password, new_password, self._address(context)
+        )
+        return {"message": message}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def request_password_reset(self, email: str = "", *, context: Context) -> Answer:
+        """Send a code by which a new password can be set; the answer never tells if there is an account.
+
+        Args:
+            email: the account's address.
+        """
+        await self._accounts.request_reset(email, self._address(context))
+        return {"message": "If there is an account with this address, a code is on its way."}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def reset_password(
+        self, email: str = "", code: str = "", new_password: str = "", *, context: Context
+    ) -> Answer:
+        """Set a new password with the code that was sent.
+
+        Args:
+            email: the account's address.
+            code: the code from the e-mail; it works once.
+            new_password: 8 characters to 1024 bytes.
+        """
+        await self._accounts.confirm_reset(email, code, new_password, self._address(context))
+        return {"message": "The new password is set."}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def create_administrator(
+        self, link: str = "", name: str = "", email: str = "", password: str = "", *, context: Context
+    ) -> Answer:
+        """Make the first account with the role admin, by the one-time link that the server printed.
+
+        Args:
+            link: the part of the link behind `administrator=`.
+            name: what others call you.
+            email: your address.
+            password: 8 characters to 1024 bytes.
+
+        Returns:
+            `user_id`.
+        """
+        account = await self._accounts.make_admin(link, name, email, password, self._address(context))
+        return {"user_id": account.id}

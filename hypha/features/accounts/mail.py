@@ -1,0 +1,152 @@
+"""E-mail: by SMTP, or by the HTTP interface of Resend; in a worker thread, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import smtplib
+import ssl
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import formatdate, make_msgid
+from typing import TYPE_CHECKING
+
+from hypha.errors import BackendUnavailable, ConfigurationError
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RESEND_URL = "https://api.resend.com/emails"
+TIMEOUT_S = 15.0
+_SIDE_BY_SIDE = 4
+Deliver = Callable[["Letter"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One e-mail in plain text."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mail:
+    """Sends letters through what was configured.
+
+    Raises:
+        BackendUnavailable: from `send`, when the letter was not taken.
+    """
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    async def send(self, letter: Letter) -> None:
+        """Hand a letter over; returns when the mail server took it."""
+        try:
+            async with self._turns:
+                await asyncio.to_thread(self._deliver, letter)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            logger.warning("An e-mail could not be sent: %s", type(error).__name__)
+            raise BackendUnavailable(
+                "The e-mail could not be sent. Please check the address or try again later."
+            ) from None
+
+
+def mail_of(settings: Settings) -> Mail | None:
+    """The way e-mail goes with these settings; None if there is none."""
+    if settings.smtp_host:
+        return Mail(SmtpDelivery.of(settings))
+    if settings.resend_api_key:
+        return Mail(ResendDelivery(settings.resend_api_key, _sender(settings)))
+    return None
+
+
+def _sender(settings: Settings) -> str:
+    sender = settings.verification_from_email or settings.smtp_user
+    if not sender or "@" not in sender or any(char in sender for char in "\r\n"):
+        raise ConfigurationError(
+            "E-mail needs a sender: set HYPHA_VERIFICATION_FROM_EMAIL to an address such as hypha@example.org"
+        )
+    return sender
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpDelivery:
+    """One SMTP conversation per letter.
+
+    `security` is `starttls` (the connection is encrypted before anything is said; refused if the
+    server can't), `tls` (encrypted from the start) or `none`.
+    """
+
+    host: str
+    port: int
+    sender: str
+    security: str = "starttls"
+    user: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> SmtpDelivery:
+        """As the settings say."""
+        return cls(
+            settings.smtp_host or "",
+            settings.smtp_port,
+            _sender(settings),
+            settings.smtp_security,
+            settings.smtp_user,
+            settings.smtp_password,
+        )
+
+    def __call__(self, letter: Letter) -> None:
+        message = _message(letter, self.sender)
+        with self._connect() as connection:
+            if self.security == "starttls":
+                connection.starttls(context=ssl.create_default_context())
+            if self.user:
+                connection.login(self.user, self.password or "")
+            connection.send_message(message)
+
+    def _connect(self) -> smtplib.SMTP:
+        if self.security == "tls":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class ResendDelivery:
+    """One HTTP request per letter."""
+
+    api_key: str
+    sender: str
+    url: str = RESEND_URL
+
+    def __call__(self, letter: Letter) -> None:
+        body = {"from": self.sender, "to": [letter.to], "subject": letter.subject, "text": letter.text}
+        request = urllib.request.Request(
+            self.url,
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            answer.read()
+
+
+def _message(letter: Letter, sender: str) -> EmailMessage:
+    message = EmailMessage(policy=SMTP if letter.to.isascii() else SMTPUTF8)
+    message["From"] = sender
+    message["To"] = letter.to
+    message["Subject"] = letter.subject
+    message["Date"] = formatdate(localtime=False)
+    message["Message-ID"] = make_msgid(domain=sender.strip("<> ").rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    return message

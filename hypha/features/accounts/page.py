@@ -1,0 +1,272 @@
+"""The login page and what it asks for: session cookie, approval of a waiting program (core-api 4.6).
+
+A token never stands in an address, and scripts never see the cookie. Every change is a POST with a
+JSON body that comes from a page of this server.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hypha.auth.users import User
+from hypha.errors import (
+    FrameTooLarge,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    UnsupportedContent,
+)
+from hypha.web.credentials import is_same_origin
+
+if TYPE_CHECKING:
+    from hypha.features.accounts.accounts import LocalAccounts
+    from hypha.features.base import FeatureContext
+    from hypha.features.login.providers import Login
+
+STATIC_FOLDER = Path(__file__).parent / "static"
+PATH = "/public/apps/hypha-login"
+COOKIE = "access_token"
+OLD_COOKIE = "hypha_local_token"
+PROGRAM_LIFE_S = 24 * 3600.0
+MAX_BODY_BYTES = 64 * 1024
+_FILES = {"login.js": "text/javascript", "login.css": "text/css"}
+_REDIRECT_WORDS = ("redirect", "redirect_uri", "next")
+
+
+class LoginPage:
+    """Answers below `/public/apps/hypha-login/`."""
+
+    def __init__(self, context: FeatureContext, login: Login, accounts: LocalAccounts | None) -> None:
+        settings = context.settings
+        self._credentials = context.credentials
+        self._tokens = context.tokens
+        self._shared = context.shared
+        self._login = login
+        self._accounts = accounts
+        self._sign_up = accounts is not None and settings.allow_sign_up
+        parts = urlsplit(context.base_url)
+        self._base_path = parts.path.rstrip("/")
+        self._own_origin = f"{parts.scheme}://{parts.netloc}"
+        self._is_secure = parts.scheme == "https"
+        words = (word.strip().rstrip("/") for word in settings.allow_origins.split(","))
+        self._origins = frozenset(word for word in words if _is_origin(word))
+        self._files = {name: (STATIC_FOLDER / name).read_bytes() for name in _FILES}
+        self._html = (STATIC_FOLDER / "login.html").read_text("utf-8")
+
+    def routes(self) -> list[Route]:
+        """What is posted; the GETs come through `answer`."""
+        posts = {"session": self.open_session, "logout": self.logout, "approve": self.approve}
+        return [Route(f"{PATH}/{name}", answer, methods=["POST"]) for name, answer in posts.items()]
+
+    async def answer(self, request: Request) -> Response:
+        """Every GET: the page, its files, and who is signed in."""
+        name = request.url.path.partition(PATH)[2].strip("/")
+        if name in self._files:
+            headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+            return Response(self._files[name], headers=headers, media_type=_FILES[name])
+        if name == "session":
+            return await self._session(request)
+        if name not in ("", "index.html"):
+            raise NotFound("Not found: the login page has no such part.")
+        return self._page(request)
+
+    # -- the page --------------------------------------------------------------------------------
+
+    def _page(self, request: Request) -> Response:
+        query = request.query_params
+        own = self._origins_of(request)
+        try:
+            redirect = next((query[word] for word in _REDIRECT_WORDS if query.get(word)), "")
+            facts = {
+                "redirect": self._checked_redirect(redirect, own),
+                "opener": self._checked_origin(query.get("origin", ""), own),
+                "problem": "",
+            }
+        except InvalidRequest as error:
+            facts = {"redirect": "", "opener": "", "problem": error.message}
+        facts["session"] = f"{self._base_path}{PATH}/"
+        facts["home"] = f"{self._base_path}/"
+        text = self._html.replace("__BASE__", html.escape(f"{self._base_path}{PATH}"))
+        text = text.replace("__FACTS__", html.escape(json.dumps(facts)))
+        return Response(text, 400 if facts["problem"] else 200, self._page_headers(), media_type="text/html")
+
+    def _page_headers(self) -> dict[str, str]:
+        ancestors = " ".join(["'self'", *sorted(self._origins)])
+        return {
+            "cache-control": "no-store",
+            "content-security-policy": (
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+                "connect-src 'self'; form-action 'none'; base-uri 'none'; object-src 'none'; "
+                f"frame-ancestors {ancestors}"
+            ),
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+        }
+
+    def _origins_of(self, request: Request) -> frozenset[str]:
+        """Origins that count as this server's own: the announced one, the one asked, those configured."""
+        asked = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
+        return self._origins | {self._own_origin, asked}
+
+    def _checked_redirect(self, target: str, own: frozenset[str]) -> str:
+        """Where to go afterwards, if it is here or on a configured origin, else InvalidRequest."""
+        if not target:
+            return ""
+        parts = urlsplit(target) if target.isprintable() and "\\" not in target else None
+        is_path = parts is not None and not parts.scheme and not parts.netloc and target.startswith("/")
+        if is_path and not target.startswith("//"):
+            return target
+        if (
+            parts is not None
+            and "@" not in parts.netloc
+            and f"{parts.scheme}://{parts.netloc}".lower() in own
+        ):
+            return target
+        raise InvalidRequest("This link wants to lead to a site that this server does not know.")
+
+    def _checked_origin(self, origin: str, own: frozenset[str]) -> str:
+        """The page to tell when all is done: ours, or a configured one, else InvalidRequest."""
+        if origin and origin.lower() not in own:
+            raise InvalidRequest("This page was opened from a site that this server does not know.")
+        return origin.lower()
+
+    # -- session ---------------------------------------------------------------------------------
+
+    async def _session(self, request: Request) -> Response:
+        try:
+            user = await self._user(request)
+        except (NotAuthenticated, PermissionDenied):
+            user = None
+        body: dict[str, Any] = {
+            "local": self._accounts is not None,
+            "sign_up": self._sign_up,
+            "mail": self._accounts is not None and self._accounts.mail is not None,
+            "providers": list(self._shared.get("login_buttons", [])),
+            "user": None if user is None else await self._person(user),
+        }
+        return _json(body)
+
+    async def _person(self, user: User) -> dict[str, Any]:
+        account = await self._accounts.account_of(user) if self._accounts else None
+        return {
+            "id": user.id,
+            "name": account.name if account else (user.email or user.id),
+            "email": account.email if account else user.email,
+            "email_verified": account.is_proven if account else None,
+            "is_local": account is not None,
+            "is_admin": user.is_admin,
+            "workspace": user.scope.current_workspace or user.own_workspace,
+            "expires_at": user.expires_at,
+        }
+
+    async def _user(self, request: Request) -> User | None:
+        user = await self._credentials.user(request.scope)
+        return None if user.is_anonymous else user
+
+    async def _signed_in(self, request: Request) -> User:
+        user = await self._user(request)
+        if user is None:
+            raise NotAuthenticated("Please sign in first.")
+        return user
+
+    async def open_session(self, request: Request) -> Response:
+        """Turn the token in `Authorization` into the cookie of this browser."""
+        await _body(request)
+        user = await self._signed_in(request)
+        token = _bearer(request)
+        life_s = PROGRAM_LIFE_S if user.expires_at is None else max(0.0, user.expires_at - time.time())
+        if self._tokens.is_root_token(token):
+            raise PermissionDenied("The root token is not for browsers.")
+        response = _json({"user": await self._person(user)})
+        self._set_cookie(response, token, int(life_s))
+        return response
+
+    async def logout(self, request: Request) -> Response:
+        """Forget the session of this browser."""
+        await _body(request)
+        response = _json({})
+        for name in (COOKIE, OLD_COOKIE):
+            for path in {"/", self._base_path or "/"}:
+                response.delete_cookie(name, path=path, samesite="lax", secure=self._is_secure, httponly=True)
+        return response
+
+    def _set_cookie(self, response: Response, token: str, life_s: int) -> None:
+        response.set_cookie(
+            COOKIE, token, max_age=life_s, path="/", samesite="lax", secure=self._is_secure, httponly=True
+        )
+
+    # -- approval --------------------------------------------------------------------------------
+
+    async def approve(self, request: Request) -> Response:
+        """Give the program that waits for `key` a token of the signed-in person.
+
+        Body: `key`, and optionally `workspace` to limit the token and `expires_in` (seconds).
+        """
+        body = await _body(request)
+        user = await self._signed_in(request)
+        if user.id == "root":
+            raise PermissionDenied("The root token is not for browsers.")
+        key, workspace = body.get("key"), body.get("workspace") or None
+        if not isinstance(key, str) or not isinstance(workspace, str | None):
+            raise InvalidRequest("Invalid login key")
+        expires_in = body.get("expires_in")
+        life_s = None if expires_in in (None, "") else self._tokens.check_life(expires_in)
+        person = await self._person(user)
+        profile = {
+            "email": person["email"],
+            "email_verified": person["email_verified"],
+            "name": person["name"],
+            "nickname": person["name"],
+            "user_id": user.id,
+        }
+        token = self._tokens.mint(user, min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S))
+        await self._login.complete(key, token, workspace=workspace, expires_in=life_s, profile=profile)
+        return _json({})
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    """The JSON object of a POST of our own page, else an error: other sites cannot send one."""
+    headers = dict(request.scope["headers"])
+    if not is_same_origin(headers):
+        raise PermissionDenied("This request came from another site.")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedContent("Send JSON (application/json).")
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > MAX_BODY_BYTES:
+            raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    try:
+        body = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated("Send the token as 'Authorization: Bearer <token>'.")
+    return token.strip()
+
+
+def _is_origin(word: str) -> bool:
+    parts = urlsplit(word)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.path and word.isprintable()
+
+
+def _json(body: Mapping[str, Any]) -> JSONResponse:
+    return JSONResponse({"success": True, **body}, headers={"cache-control": "no-store"})
