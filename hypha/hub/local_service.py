@@ -40,6 +40,27 @@ class LocalFunction:
         except TypeError as error:
             raise InvalidArguments(f"{self.name}: {error}") from None
 
+    def misfit(self, arguments: Mapping[str, Any]) -> str | None:
+        """What is wrong with the types of bound arguments, by the function's own schema."""
+        known = (self.schema.get("parameters") or {}).get("properties") or {}
+        for name, value in arguments.items():
+            kind = known.get(name, {}).get("type")
+            kinds = _KINDS.get(kind) if isinstance(kind, str) else None
+            is_flag = isinstance(value, bool) and kind != "boolean"
+            if kinds and value is not None and (is_flag or not isinstance(value, kinds)):
+                return f"{self.name}: {name} must be of type {kind}."
+        return None
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list, tuple),
+    "object": (Mapping,),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
@@ -73,8 +94,19 @@ class LocalService:
             if function.level is not Level.NONE:
                 context.require(function.level)
             bound = function.bind(args, kwargs)
-            return await function.call(*bound.args, **bound.kwargs, context=context)
+            return await self._run(function, bound, context)
         except PermissionDenied as error:
             if self.on_refused is not None:
                 self.on_refused(context, f"{self.id}.{name}", error)
+            raise
+
+    async def _run(self, function: LocalFunction, bound: inspect.BoundArguments, context: Context) -> Any:
+        """Call the function; one that stumbled over arguments of wrong types has refused them."""
+        try:
+            return await function.call(*bound.args, **bound.kwargs, context=context)
+        except HyphaError:
+            raise
+        except Exception:
+            if wrong := function.misfit(bound.arguments):
+                raise InvalidArguments(wrong) from None
             raise

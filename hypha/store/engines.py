@@ -26,9 +26,16 @@ _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+
+
+def _from_json(text: Any) -> Any:
+    """Read a JSON column; SQLite itself turns the text of a bare number into that number."""
+    return text if isinstance(text, int | float) else orjson.loads(text)
+
+
 _JSON: Mapping[str, Any] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
-    "json_deserializer": orjson.loads,
+    "json_deserializer": _from_json,
 }
 MEMORY_URI = "sqlite+aiosqlite:///:memory:"
 

@@ -180,3 +180,9 @@ async def test_all_replicas_agree_on_a_fact(store: Store) -> None:
     assert len(set(found)) == 1
     await store.facts.set("manager_id", "other")
     assert await store.facts.get_or_set("manager_id", "x") == "other"
+
+
+@pytest.mark.parametrize("data", [3, -2.5, True, None, "text", "3", [1], {"a": 1}])
+async def test_an_event_may_carry_any_plain_value(store: Store, data: object) -> None:
+    await store.events.add(LAB, "alice", "log", data, 1.0)
+    assert [event.data for event in await store.events.find("lab-1", "alice", None, None, None, 5)] == [data]

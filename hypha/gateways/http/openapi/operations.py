@@ -52,7 +52,7 @@ def _arguments_schema(function: DescribedFunction, pool: SchemaPool) -> Schema:
     schema = pool.cleaned(function.parameters)
     if "$ref" in schema or schema.get("type", "object") != "object":
         schema = {}
-    return {"type": "object", "properties": {}, **schema}
+    return {"type": "object", "properties": {}, "additionalProperties": False, **schema}
 
 
 def _shared(service: DescribedService, function: DescribedFunction, pool: SchemaPool) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _query_parameter(
     if is_required:
         parameter["required"] = True
     if kinds and kinds <= {"object", "array"}:
-        parameter["content"] = {"application/json": {"schema": schema}}
+        parameter["content"] = {"application/json": {"schema": _without_null(schema)}}
     else:
         parameter["schema"] = _without_null(schema) if kinds else {"type": "string"}
     return parameter

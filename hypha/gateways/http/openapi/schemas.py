@@ -89,6 +89,8 @@ class _Cleaner:
             clean["type"] = kinds[0] if len(kinds) == 1 else kinds
         for word, value in schema.items():
             self._keep(clean, word, value, depth)
+        if "integer" in kinds and not clean.keys() & {"format", "enum", "const"}:
+            clean["format"] = "int64"  # what msgpack carries
         _repair_required(clean)
         _repair_default(clean)
         return clean
