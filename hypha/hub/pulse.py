@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
+    from hypha.hub.connection import Connection
     from hypha.hub.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,11 @@ UNPROVEN_LIFE_S = 2.0
 """How long a frame counts as unacknowledged where no PONG can be seen (DESIGN 5)."""
 SILENT_AFTER_S = 40.0
 DEAD_AFTER_S = 60.0
+UNPROVEN_LIMIT_BYTES = 32 * 1024 * 1024
+OVERFULL_AFTER_S = 10.0
+"""A client that answers no PING for so long, with so much sent to it, is taken for dead."""
+FORGET_PENDING_S = 7200.0
+PENDING_SWEEP_S = 60.0
 _SEQUENCE = struct.Struct(">Q")
 
 
@@ -33,6 +39,7 @@ class Pulse:
         self._unacknowledged: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._liveness: asyncio.TimerHandle | None = None
+        self._pending_swept = 0.0
 
     def unacknowledged(self, client: Client) -> None:
         """A frame was written to the client; see that it gets acknowledged."""
@@ -91,9 +98,23 @@ class Pulse:
             outbox.pinged = -1
         elif outbox.pinged < 0:
             self._ping(client)
-        elif not connection.acknowledges and now - outbox.pinged_at > UNPROVEN_LIFE_S:
+        elif connection.acknowledges:
+            self._check_proof(client, connection, now - outbox.pinged_at)
+        elif now - outbox.pinged_at > UNPROVEN_LIFE_S:
             outbox.acknowledge(outbox.pinged)
             outbox.pinged = -1
+
+    @staticmethod
+    def _check_proof(client: Client, connection: Connection, waited_s: float) -> None:
+        """Bound what is kept for a client that reads and never proves it.
+
+        A slow reader's PONG comes late, behind what it has yet to read; that is for `Flow`.
+        """
+        if waited_s < OVERFULL_AFTER_S or client.outbox.bytes < UNPROVEN_LIMIT_BYTES:
+            return
+        if not client.paused_by and not connection.buffered_bytes():
+            logger.warning("Closing %s: it answers no PING", client.address)
+            connection.abort()
 
     def start_liveness(self, idle_timeout_s: float, check_interval_s: float) -> None:
         """Begin the slow sweep that finds idle clients and half-open links."""
@@ -101,9 +122,14 @@ class Pulse:
         def sweep() -> None:
             self._liveness = self.hub.loop.call_later(check_interval_s, sweep)
             now = self.hub.time()
+            forget = now - self._pending_swept > PENDING_SWEEP_S
+            if forget:
+                self._pending_swept = now
             for client in list(self.hub.clients.values()):
                 try:
                     self._check_liveness(client, now, idle_timeout_s)
+                    if forget and client.pending:
+                        _forget_pending(client, now)
                 except Exception:
                     logger.exception("Liveness check failed")
 
@@ -133,3 +159,14 @@ class Pulse:
             if timer is not None:
                 timer.cancel()
         self._timer = self._liveness = None
+
+
+def _forget_pending(client: Client, now: float) -> None:
+    """Drop calls nobody waits for any more: their caller is gone, or gave up long ago."""
+    gone = [
+        key
+        for key, (_, since, interval_s) in client.pending.items()
+        if getattr(key[0], "ended", False) or now - since > max(FORGET_PENDING_S, 4 * interval_s)
+    ]
+    for key in gone:
+        del client.pending[key]

@@ -74,8 +74,8 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
                 self._strangers_reads = 0
             else:
                 self._strangers_reads += 1
-                if self._strangers_reads > _STRANGER_READS:
-                    self._link.abort()
+                if self._strangers_reads == _STRANGER_READS:
+                    self._link.hub.loop.call_soon(self._link.abort)  # not inside the read itself
                 return buffer[:_STRANGER_SLICE_BYTES]
         return buffer[:_SLICE_BYTES]
 
@@ -162,7 +162,6 @@ def hub_http_protocol(
     address_of: Callable[[Any], str] = lambda scope: scope["client"][0] if scope["client"] else "",
 ) -> type[HttpToolsProtocol]:
     """Make the HTTP protocol class for uvicorn that hands `path` upgrades to the hub."""
-    wanted = path.encode()
 
     def new_link(scope: Any, query: str) -> WebSocketLink:
         return WebSocketLink(reception, address_of(scope), query, new_rate())

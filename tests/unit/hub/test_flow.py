@@ -79,3 +79,14 @@ async def test_a_lost_receiver_frees_its_senders(world: Any) -> None:
     world.call(a, "w/b")
     world.lose(b)
     assert not la.paused
+
+
+async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(world: Any) -> None:
+    b, link = world.join("b")
+    for _ in range(9):
+        b.deliver(bytes(4 * 1024 * 1024), 2)
+    world.tick(0.1)
+    world.tick(9)
+    assert link.closed is None
+    world.tick(2)
+    assert link.closed is not None
