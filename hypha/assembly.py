@@ -24,6 +24,7 @@ from hypha.errors import ConfigurationError
 from hypha.features.admin.feature import AdminFeature
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.feature import LoginFeature
+from hypha.features.queues import QueuesFeature
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
@@ -71,6 +72,7 @@ STOP_GRACE_S = 0.2
 FEATURES: tuple[type[Feature], ...] = (
     LoginFeature,
     AdminFeature,
+    QueuesFeature,
 )
 """What the server offers over its core, in the order in which it starts."""
 

@@ -222,3 +222,20 @@ class AccountCodeRow(Base):
     sent_at: Mapped[float] = mapped_column(Float)
     attempts: Mapped[int]
     data: Mapped[Any] = mapped_column(Json)
+
+
+class QueueTaskRow(Base):
+    """A task that waits in a queue, or that a consumer holds on lease until `leased_until`."""
+
+    __tablename__ = "queue_tasks"
+    __table_args__ = (Index("ix_queue_tasks_lookup", "workspace", "queue", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace: Mapped[str] = mapped_column(String(128), ForeignKey("workspaces.id", ondelete="CASCADE"))
+    queue: Mapped[str] = mapped_column(String(128))
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
+    created_at: Mapped[float] = mapped_column(Float)
+    receipt: Mapped[str | None] = mapped_column(String(64))
+    leased_until: Mapped[float | None] = mapped_column(Float)
+    attempts: Mapped[int]

@@ -22,6 +22,7 @@ from hypha.store.events import Events
 from hypha.store.facts import Facts
 from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
+from hypha.store.queues import Queues
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
 from hypha.store.tokens import RevokedTokens
@@ -56,6 +57,7 @@ class Store:
         self.revoked_tokens = RevokedTokens(self)
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
+        self.queues = Queues(self)
         self.blocks = BlockRecords(self)
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)

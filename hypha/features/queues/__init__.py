@@ -1,0 +1,5 @@
+"""Durable work queues, one name space per workspace."""
+
+from hypha.features.queues.feature import QueuesFeature
+
+__all__ = ["QueuesFeature"]

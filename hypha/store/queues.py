@@ -1,0 +1,115 @@
+"""Tasks in queues: pushed, taken or leased in the order of their arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.store.models import QueueTaskRow as Task
+from hypha.store.records import WorkspaceRecord
+from hypha.store.repository import Repository
+from hypha.store.workspaces import ensure
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task that was handed out; `attempt` counts from 1."""
+
+    data: bytes
+    attempt: int
+
+
+class Queues(Repository):
+    """Queues by workspace and name; times are Unix seconds."""
+
+    async def push(self, record: WorkspaceRecord, queue: str, data: bytes, now: float) -> None:
+        """Append a task; it is on disk when this returns."""
+        row = {
+            "workspace": record.id, "queue": queue, "data": data, "size": len(data), "created_at": now,
+            "attempts": 0,
+        }  # fmt: skip
+        async with self._connections.writing() as connection:
+            await ensure(connection, record)
+            await connection.execute(insert(Task), row)
+
+    async def take(
+        self, workspace: str, queue: str, now: float, receipt: str | None = None, until: float = 0.0
+    ) -> Taken | None:
+        """The oldest free task: removed, or with a receipt leased `until` then; None without one."""
+        async with self._connections.writing() as connection:
+            found = (
+                await connection.execute(
+                    select(Task.id, Task.data, Task.attempts)
+                    .where(_free(workspace, queue, now))
+                    .order_by(Task.id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                )
+            ).one_or_none()
+            if found is None:
+                return None
+            attempt = found.attempts + 1
+            if receipt is None:
+                await connection.execute(delete(Task).where(Task.id == found.id))
+            else:
+                lease = {"receipt": receipt, "leased_until": until, "attempts": attempt}
+                await connection.execute(update(Task).where(Task.id == found.id).values(lease))
+            return Taken(found.data, attempt)
+
+    async def finish(self, workspace: str, queue: str, receipt: str) -> bool:
+        """Remove a leased task; False if the receipt is not valid any more."""
+        async with self._connections.writing() as connection:
+            result = await connection.execute(delete(Task).where(_leased(workspace, queue, receipt)))
+            return bool(result.rowcount)
+
+    async def extend(self, workspace: str, queue: str, receipt: str, until: float) -> bool:
+        """Set the end of a lease, `until` 0 gives the task back; False if the receipt is not valid."""
+        values = {"leased_until": until} if until else {"leased_until": None, "receipt": None}
+        async with self._connections.writing() as connection:
+            result = await connection.execute(
+                update(Task).where(_leased(workspace, queue, receipt)).values(values)
+            )
+            return bool(result.rowcount)
+
+    async def peek(self, workspace: str, queue: str, now: float, limit: int) -> list[bytes]:
+        """The next free tasks, oldest first."""
+        statement = select(Task.data).where(_free(workspace, queue, now)).order_by(Task.id).limit(limit)
+        async with self._connections.reading() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def length(self, workspace: str, queue: str, now: float) -> int:
+        """Number of free tasks."""
+        async with self._connections.reading() as connection:
+            return await _count(connection, _free(workspace, queue, now))
+
+    async def next_expiry(self, workspace: str, queue: str) -> float | None:
+        """When the next lease of a queue ends."""
+        statement = select(func.min(Task.leased_until)).where(
+            Task.workspace == workspace, Task.queue == queue
+        )
+        async with self._connections.reading() as connection:
+            return (await connection.execute(statement)).scalar()
+
+    async def usage(self, workspace: str) -> tuple[int, int]:
+        """Number and bytes of all tasks of a workspace, leased ones included."""
+        statement = select(func.count(), func.coalesce(func.sum(Task.size), 0)).where(
+            Task.workspace == workspace
+        )
+        async with self._connections.reading() as connection:
+            count, size = (await connection.execute(statement)).one()
+            return int(count), int(size)
+
+
+async def _count(connection: AsyncConnection, where: ColumnElement[bool]) -> int:
+    return int((await connection.execute(select(func.count()).select_from(Task).where(where))).scalar_one())
+
+
+def _free(workspace: str, queue: str, now: float) -> ColumnElement[bool]:
+    is_free = or_(Task.leased_until.is_(None), Task.leased_until <= now)
+    return and_(Task.workspace == workspace, Task.queue == queue, is_free)
+
+
+def _leased(workspace: str, queue: str, receipt: str) -> ColumnElement[bool]:
+    return and_(Task.workspace == workspace, Task.queue == queue, Task.receipt == receipt)

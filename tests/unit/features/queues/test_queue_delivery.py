@@ -1,0 +1,169 @@
+"""Order, leases, limits and waiting of the queues, with a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hypha.auth.users import Context, User, root_user
+from hypha.errors import FrameTooLarge, InvalidRequest, NotFound, QuotaExceeded
+from hypha.features.queues import delivery as delivery_module
+from hypha.features.queues.delivery import Delivery
+from hypha.features.queues.service import QueueService
+from hypha.store import Store
+from hypha.store.records import WorkspaceRecord
+
+
+class Lab:
+    """A service over a store in memory; `now` is its clock, `present` says who is connected."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = 1000.0
+        self.present = {"w-1/one", "w-1/two", "w-2/one"}
+        self.delivery = Delivery(store.queues, self, self, lambda: self.now)
+        self.service = QueueService(self.delivery)
+
+    async def open(self, workspace: str, user: User) -> WorkspaceRecord:
+        return WorkspaceRecord(workspace, workspace)
+
+    def client(self, workspace: str, client_id: str) -> Any:
+        is_here = f"{workspace}/{client_id}" in self.present
+        return SimpleNamespace(ended=False) if is_here else None
+
+
+def caller(workspace: str = "w-1", client_id: str = "one") -> Context:
+    return Context(root_user(workspace), workspace, client_id)
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Lab]:
+    async with Store(":memory:") as store:
+        yield Lab(store)
+
+
+async def test_tasks_come_out_in_the_order_in_which_they_came(lab: Lab) -> None:
+    me, queue = caller(), lab.service
+    for task in (1, {"b": b"\x00", 3: None}, ["x"]):
+        await queue.push("jobs", task, context=me)
+    assert await queue.peek("jobs", 2, context=me) == [1, {"b": b"\x00", 3: None}]
+    assert await queue.get_length("jobs", context=me) == 3
+    assert [await queue.pop("jobs", 0, context=me) for _ in range(4)] == [
+        1,
+        {"b": b"\x00", 3: None},
+        ["x"],
+        None,
+    ]
+
+
+async def test_queues_of_workspaces_are_apart(lab: Lab) -> None:
+    await lab.service.push("jobs", 1, context=caller())
+    assert await lab.service.pop("jobs", 0, context=caller("w-2")) is None
+    assert await lab.service.get_length("jobs", context=caller("w-2")) == 0
+
+
+async def test_waiting_consumers_are_served_in_turn(lab: Lab) -> None:
+    first = asyncio.create_task(lab.service.pop("jobs", 5, context=caller()))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(lab.service.pop("jobs", 5, context=caller("w-1", "two")))
+    await asyncio.sleep(0.01)
+    await lab.service.push("jobs", "a", context=caller())
+    assert await first == "a"
+    await lab.service.push("jobs", "b", context=caller())
+    assert await second == "b"
+    assert not lab.delivery._lines
+
+
+async def test_a_fraction_of_a_second_is_waited(lab: Lab) -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    assert await lab.service.pop("jobs", 0.2, context=caller()) is None
+    assert 0.15 < loop.time() - start < 1
+
+
+async def test_a_caller_that_has_left_takes_nothing(lab: Lab) -> None:
+    gone = asyncio.create_task(lab.service.pop("jobs", 5, context=caller("w-1", "two")))
+    await asyncio.sleep(0.02)
+    lab.present.discard("w-1/two")
+    await lab.service.push("jobs", "a", context=caller())
+    assert await gone is None
+    assert await lab.service.pop("jobs", 0, context=caller()) == "a"
+
+
+async def test_a_leased_task_comes_back_unless_it_is_done(lab: Lab) -> None:
+    me, queue = caller(), lab.service
+    await queue.push("jobs", "a", context=me)
+    held = await queue.pop("jobs", 0, 60, context=me)
+    assert (held["task"], held["attempt"]) == ("a", 1)
+    assert await queue.pop("jobs", 0, context=me) is None
+    assert await queue.get_length("jobs", context=me) == 0
+    lab.now += 50
+    assert await queue.extend("jobs", held["receipt"], 60, context=me) == lab.now + 60
+    lab.now += 59
+    assert await queue.pop("jobs", 0, context=me) is None
+    lab.now += 2
+    again = await queue.pop("jobs", 0, 60, context=me)
+    assert (again["task"], again["attempt"]) == ("a", 2)
+    with pytest.raises(NotFound):
+        await queue.ack("jobs", held["receipt"], context=me)
+    with pytest.raises(NotFound):
+        await queue.ack("jobs", again["receipt"], context=caller("w-2"))
+    await queue.ack("jobs", again["receipt"], context=me)
+    lab.now += 100
+    assert await queue.pop("jobs", 0, context=me) is None
+
+
+async def test_a_task_that_is_given_back_wakes_a_consumer(lab: Lab) -> None:
+    me, queue = caller(), lab.service
+    await queue.push("jobs", "a", context=me)
+    held = await queue.pop("jobs", 0, 60, context=me)
+    waiting = asyncio.create_task(queue.pop("jobs", 5, context=me))
+    await asyncio.sleep(0.02)
+    await queue.extend("jobs", held["receipt"], 0, context=me)
+    assert await waiting == "a"
+
+
+async def test_a_lease_that_ends_wakes_a_consumer(lab: Lab) -> None:
+    me, queue = caller(), lab.service
+    start = asyncio.get_running_loop().time()
+    lab.delivery._clock = lambda: asyncio.get_running_loop().time()
+    await queue.push("jobs", "a", context=me)
+    await queue.pop("jobs", 0, 0.2, context=me)
+    assert await queue.pop("jobs", 5, context=me) == "a"
+    assert asyncio.get_running_loop().time() - start < 2
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a" * 129, None, 5, "a/b", "a\n"])
+async def test_bad_names_are_refused(lab: Lab, name: Any) -> None:
+    with pytest.raises(InvalidRequest, match="Invalid queue name"):
+        await lab.service.push(name, 1, context=caller())
+
+
+async def test_bad_numbers_are_refused(lab: Lab) -> None:
+    for timeout in (-1, "5", True, float("nan"), float("inf"), 1e9):
+        with pytest.raises(InvalidRequest):
+            await lab.service.pop("jobs", timeout, context=caller())  # type: ignore[arg-type]
+    for lease in (0, -1, "x", 1e9):
+        with pytest.raises(InvalidRequest):
+            await lab.service.pop("jobs", 0, lease, context=caller())  # type: ignore[arg-type]
+    for n in (0, -1, 1001, True, "1"):
+        with pytest.raises(InvalidRequest):
+            await lab.service.peek("jobs", n, context=caller())  # type: ignore[arg-type]
+
+
+async def test_sizes_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "MAX_TASK_BYTES", 100)
+    monkeypatch.setattr(delivery_module, "MAX_TASKS", 3)
+    with pytest.raises(FrameTooLarge):
+        await lab.service.push("jobs", "x" * 101, context=caller())
+    for _ in range(3):
+        await lab.service.push("jobs", 1, context=caller())
+    with pytest.raises(QuotaExceeded):
+        await lab.service.push("other", 1, context=caller())
+    await lab.service.push("jobs", 1, context=caller("w-2"))
+    await lab.service.pop("jobs", 0, context=caller())
+    lab.now += 10
+    await lab.service.push("other", 1, context=caller())
