@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
+from hypha.assembly import Server
+from hypha.auth.permissions import table_of
+from hypha.hub.local_service import LocalService
 from hypha.options import Option, options_of, shown_default
 from hypha.settings import Settings
 
@@ -58,7 +63,55 @@ def _meaning(option: Option) -> str:
     return text + (" *Later.*" if option.feature else "")
 
 
-PAGES = {"options.md": options_page}
+PERMISSIONS_HEAD = """# Permissions
+
+<!-- Written by `make docs` from the declarations beside the functions: change them there. -->
+
+Every function of the built-in services, and what its caller needs. A row is declared once, beside the
+function; the check before a call, this page and a test of every function, caller and target are made
+from it.
+
+- Levels: `read` < `read_write` < `admin`. A higher one includes the lower ones.
+- *current workspace*: where the caller acts, which its connection or credential fixes.
+- *target workspace*: the one that an argument names, or the current one where none is named.
+- *token*: the token that an argument names. Its maker may, and admins of its workspace.
+- *service*: public and unlisted ones are for everybody; protected ones need read permission in their
+  workspace, or the caller's workspace in their `authorized_workspaces`.
+- *own workspace*: kept in the caller's own workspace; what is named must be readable.
+- *the role admin*: root and holders of the role `admin`. No token inherits it.
+"""
+
+
+def permissions_page() -> str:
+    """The text of docs/permissions.md, from a server with every feature switched on."""
+    lines = [PERMISSIONS_HEAD]
+    service = ""
+    for row in table_of(asyncio.run(built_in_services())):
+        if row.service != service:
+            service = row.service
+            title = "The workspace manager (`~`)" if service == "default" else f"`{service}`"
+            lines += [f"## {title}", "", "| function | caller needs | what it does |", "|---|---|---|"]
+        lines.append(f"| `{row.function}` | {row.permission.text} | {row.summary.replace('|', '&#124;')} |")
+    text = "\n".join(lines) + "\n"
+    return text.replace("|\n## ", "|\n\n## ")
+
+
+async def built_in_services() -> list[LocalService]:
+    """All services of the server itself."""
+    settings = Settings(data_dir=":memory:", root_token="r" * 64, **EVERYTHING)
+    server = Server(settings)
+    await server.start()
+    await asyncio.sleep(0)  # its background work begins, so that it can be ended
+    try:
+        return [server.manager_service, *server.offering.services()]
+    finally:
+        await server.stop()
+
+
+EVERYTHING: dict[str, Any] = {"enable_admin_terminal": True, "enable_local_auth": True}
+"""The options without which a built-in service is not there."""
+
+PAGES = {"options.md": options_page, "permissions.md": permissions_page}
 
 
 def main() -> None:

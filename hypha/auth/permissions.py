@@ -7,9 +7,9 @@ function without a row is found by a test and not by an attacker.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hypha.auth.scopes import Level
 
@@ -27,18 +27,22 @@ class Permission:
 
     A level on `current workspace` is checked before the function runs; a level on anything else
     (the workspace in an argument, a token, a service) is checked inside, where the target is known.
-    `by_root` marks functions for the role `admin` alone.
+    `by_root` marks functions for the role `admin` alone. `note` says it in words where a level on
+    something doesn't say all.
     """
 
     level: Level
     on: str = CURRENT_WORKSPACE
     by_root: bool = False
+    note: str = ""
 
     @property
     def text(self) -> str:
         """The requirement in words, for the documentation."""
         if self.by_root:
             return "the role admin"
+        if self.note:
+            return self.note
         if self.level is Level.NONE or self.on == NOTHING:
             return "no permission; what is shown depends on the caller" if self.on != NOTHING else "none"
         return f"{self.level.name.lower()} on {self.on}"
@@ -55,10 +59,10 @@ class Row:
 
 
 def permission(
-    level: Level, on: str = CURRENT_WORKSPACE, *, by_root: bool = False
+    level: Level, on: str = CURRENT_WORKSPACE, *, by_root: bool = False, note: str = ""
 ) -> Callable[[_Function], _Function]:
     """Declare what a built-in function needs: `@permission(Level.READ, on="target workspace")`."""
-    row = Permission(level, on, by_root)
+    row = Permission(level, on, by_root, note)
 
     def declare(function: _Function) -> _Function:
         function.__permission__ = row  # type: ignore[attr-defined]
@@ -80,6 +84,35 @@ def table(services: Mapping[str, object]) -> list[Row]:
         LookupError: a public coroutine declares no row.
     """
     return [row for service, owner in services.items() for row in _rows(service, owner)]
+
+
+class CallableService(Protocol):
+    """A built-in service as far as the table reads it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def functions(self) -> Mapping[str, Any]:
+        """Its functions by name; each has `call`."""
+
+
+def table_of(services: Iterable[CallableService]) -> list[Row]:
+    """Collect the rows of running services, sorted by service and function.
+
+    Raises:
+        LookupError: a function declares no row.
+    """
+    rows = []
+    for service in services:
+        for name, function in service.functions.items():
+            declared = permission_of(function.call)
+            if declared is None:
+                raise LookupError(f"{service.id}.{name} declares no permission")
+            summary = (inspect.getdoc(function.call) or "").partition("\n")[0]
+            rows.append(Row(service.id, name, declared, summary))
+    return sorted(rows, key=lambda row: (row.service, row.function))
 
 
 def _rows(service: str, owner: object) -> Iterator[Row]:

@@ -21,7 +21,11 @@ SETUP_TIMEOUT_S = 60.0
 class ServiceFunctions(ManagerFunctions):
     """What a client may do with services."""
 
-    @permission(Level.READ_WRITE, on="service")
+    @permission(
+        Level.READ_WRITE,
+        on="service",
+        note="read_write on current workspace; the own client's `built-in`: none",
+    )
     async def register_service(
         self, service_info: dict[str, Any], config: dict[str, Any] | None = None, *, context: Context
     ) -> None:
@@ -100,7 +104,11 @@ class ServiceFunctions(ManagerFunctions):
             setup = self._parts.peer.call(client.address, "services.default.setup", timeout_s=SETUP_TIMEOUT_S)
             self._parts.background.start(setup, f"setup of {record.id}")
 
-    @permission(Level.READ_WRITE, on="service")
+    @permission(
+        Level.READ_WRITE,
+        on="service",
+        note="read_write for own services, admin on their workspace for others'",
+    )
     async def unregister_service(self, service_id: str, *, context: Context) -> None:
         """Unregister a service: an own one, or as admin of the workspace that of any client.
 
@@ -122,7 +130,7 @@ class ServiceFunctions(ManagerFunctions):
         if not record.is_built_in:
             self._parts.hub.publish(workspace, "service_removed", record.to_info())
 
-    @permission(Level.NONE, on="service")
+    @permission(Level.NONE, on="service", note="visibility of the service")
     async def get_service(
         self,
         service_id: str,
@@ -155,7 +163,7 @@ class ServiceFunctions(ManagerFunctions):
         options = LookupOptions.parse(config, given)
         return await self._parts.directory.get_service(service_id, context, options)
 
-    @permission(Level.NONE, on="service")
+    @permission(Level.NONE, on="service", note="visibility of the service")
     async def get_service_info(
         self,
         service_id: str,
@@ -178,7 +186,7 @@ class ServiceFunctions(ManagerFunctions):
         options = LookupOptions.parse(config, {"mode": mode, "select_timeout": select_timeout})
         return await self._parts.directory.get_service_info(service_id, context, options)
 
-    @permission(Level.NONE, on="service")
+    @permission(Level.NONE, on="service", note="none; shows what the caller may see")
     async def list_services(
         self,
         query: str | dict[str, Any] | None = None,
@@ -203,7 +211,7 @@ class ServiceFunctions(ManagerFunctions):
             options = options.get("include_unlisted")
         return self._parts.listing.infos(context, query, bool(options))
 
-    @permission(Level.NONE, on="service")
+    @permission(Level.NONE, on="service", note="none; shows what the caller may see")
     async def search_services(
         self,
         query: str | None = None,

@@ -23,7 +23,11 @@ _TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 class TokenFunctions(ManagerFunctions):
     """What a client may do with tokens."""
 
-    @permission(Level.READ_WRITE, on="target workspace")
+    @permission(
+        Level.READ_WRITE,
+        on="target workspace",
+        note="admin on target workspace; inside it, a read_write child of its owner up to its own level",
+    )
     async def generate_token(self, config: dict[str, Any] | None = None, *, context: Context) -> str:
         """Make a token for somebody else, with at most the caller's own rights.
 
@@ -70,7 +74,9 @@ class TokenFunctions(ManagerFunctions):
             mark = fingerprint(token)
         self._parts.guard.note("token_revoked", context, token_id=mark)
 
-    @permission(Level.READ, on="token")
+    @permission(
+        Level.ADMIN, on="token", note="none for own tokens; admin on target workspace for all of its tokens"
+    )
     async def list_tokens(
         self, workspace: str | None = None, offset: int = 0, limit: int = 100, *, context: Context
     ) -> list[dict[str, Any]]:

@@ -17,7 +17,11 @@ from hypha.workspaces.records import to_summary
 class WorkspaceFunctions(ManagerFunctions):
     """What a client may do with workspaces."""
 
-    @permission(Level.READ_WRITE, on="nothing")
+    @permission(
+        Level.READ_WRITE,
+        on="nothing",
+        note="a registered user whose token may write; to overwrite, admin there",
+    )
     async def create_workspace(
         self, config: dict[str, Any], overwrite: bool = False, *, context: Context
     ) -> dict[str, Any]:
@@ -85,7 +89,9 @@ class WorkspaceFunctions(ManagerFunctions):
             status |= {"status": "not_found", "error": f"Workspace not found: {context.workspace}"}
         return status
 
-    @permission(Level.NONE, on=OWN_WORKSPACE)
+    @permission(
+        Level.NONE, on=OWN_WORKSPACE, note="read on what is bookmarked; people only, no generated tokens"
+    )
     async def bookmark(self, item: dict[str, Any], *, context: Context) -> None:
         """Remember a workspace or service in the caller's own workspace.
 

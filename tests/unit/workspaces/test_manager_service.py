@@ -27,7 +27,7 @@ ALL = (
     "list_workspaces, list_services, search_services, list_clients, register_service_type, get_service_type, "
     "list_service_types, get_service_info, get_service, generate_token, revoke_token, parse_token, "
     "create_workspace, delete_workspace, bookmark, unbookmark, get_workspace_info, get_summary, ping, "
-    "cleanup, check_status, set_env, get_env, subscribe, unsubscribe"
+    "cleanup, check_status, set_env, get_env, subscribe, unsubscribe, list_tokens, rename_token"
 ).split(", ")
 
 
