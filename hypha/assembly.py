@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hypha import __version__
 from hypha.auth.blocklist import Blocked, Blocklist
+from hypha.auth.current import CURRENT
 from hypha.auth.guard import Guard
 from hypha.auth.issued import IssuedTokens
 from hypha.auth.revocation import Revocations
@@ -418,6 +419,7 @@ class Server:
     async def _run_startup_functions(self) -> None:
         uris = self.settings.startup_functions
         if uris:
+            CURRENT.set(self.tokens)
             self._startup_object = await run_startup_functions(uris, self._new_server_object)
 
     async def _new_server_object(self) -> Any:

@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hypha.auth.current import CURRENT
+from hypha.auth.tokens import TokenAuthority
 from hypha.auth.user_info import UserInfo, to_user
 from hypha.auth.users import Context, User
 from hypha.errors import CallFailed, HyphaError, InvalidArguments, InvalidRequest
@@ -37,8 +39,9 @@ class Done:
 class ServerHooks:
     """What the server object of startup functions has for providers."""
 
-    def __init__(self, login: LoginFeature) -> None:
+    def __init__(self, login: LoginFeature, tokens: TokenAuthority) -> None:
         self._login = login
+        self._tokens = tokens
 
     def items(self) -> dict[str, Hook]:
         """The functions by the names under which the server object has them."""
@@ -71,17 +74,18 @@ class ServerHooks:
         for name, hook in [*named.items(), *((name, hook) for name, hook in hooks.items() if hook)]:
             if not callable(hook):
                 raise InvalidRequest(f"register_auth_service: {name} must be a function.")
+        call = Caller(self._tokens)
         self._login.use(
             LoginProvider(
-                parse_token=parser(parse_token) if parse_token else None,
-                generate_token=generator(generate_token) if generate_token else None,
-                get_token=token_getter(get_token) if get_token else None,
+                parse_token=parser(parse_token, call) if parse_token else None,
+                generate_token=generator(generate_token, call) if generate_token else None,
+                get_token=token_getter(get_token, call) if get_token else None,
             )
         )
-        self._login.put({name: as_function(name, hook) for name, hook in named.items()})
+        self._login.put({name: as_function(name, hook, call) for name, hook in named.items()})
         for name, hook in named.items():
             if name not in _CALLED_BY_PROGRAMS:
-                self._login.events[name] = as_event_handler(hook)
+                self._login.events[name] = as_event_handler(hook, call)
         return Done()
 
     def set_parse_token_function(self, parse_token: Hook) -> Done:
@@ -97,52 +101,68 @@ class ServerHooks:
         return self.register_auth_service(get_token=get_token)
 
 
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+class Caller:
+    """Calls hooks so that the functions of `hypha.core.auth` find the server they run in."""
+
+    def __init__(self, tokens: TokenAuthority) -> None:
+        self._tokens = tokens
+
+    async def result(self, hook: Hook, *args: Any, **kwargs: Any) -> Any:
+        """What the hook returns, awaited if need be."""
+        mark = CURRENT.set(self._tokens)
+        try:
+            value = hook(*args, **kwargs)
+            return await value if inspect.isawaitable(value) else value
+        finally:
+            CURRENT.reset(mark)
+
+    async def as_service(self, hook: Hook, *args: Any, **kwargs: Any) -> Any:
+        """The same for a handler: its errors are told as its own, like those of a client's service."""
+        try:
+            return await self.result(hook, *args, **kwargs)
+        except HyphaError:
+            raise
+        except Exception as error:
+            raise CallFailed(f"{type(error).__name__}: {error}") from None
 
 
-def parser(hook: Hook) -> ParseToken:
+def parser(hook: Hook, call: Caller) -> ParseToken:
     """`parse_token(token) -> UserInfo`, a dict, or None for a token that it doesn't know."""
 
     async def parse(token: str) -> User | None:
-        found = await _result(hook(token))
+        found = await call.result(hook, token)
         return None if found is None else to_user(found)
 
     return parse
 
 
-def generator(hook: Hook) -> GenerateToken:
+def generator(hook: Hook, call: Caller) -> GenerateToken:
     """`generate_token(user_info, expires_in) -> str`."""
 
     async def generate(user: User, expires_in_s: float) -> str:
-        token: str = await _result(hook(UserInfo.of(user), expires_in_s))
+        token: str = await call.result(hook, UserInfo.of(user), expires_in_s)
         return token
 
     return generate
 
 
-def token_getter(hook: Hook) -> GetToken:
+def token_getter(hook: Hook, call: Caller) -> GetToken:
     """`get_token(asgi_scope) -> str | None`; it gets a copy, without what is the server's own."""
 
     async def get(scope: Mapping[str, Any]) -> str | None:
         shown = {name: value for name, value in scope.items() if not name.startswith("hypha.")}
         shown.pop("app", None)
-        try:
-            token = await _result(hook(shown))
-        except HyphaError:
-            raise
-        except Exception as error:
-            raise CallFailed(f"{type(error).__name__}: {error}") from None
+        token = await call.as_service(hook, shown)
         return token if isinstance(token, str) and token else None
 
     return get
 
 
-def as_function(name: str, hook: Hook) -> LocalFunction:
+def as_function(name: str, hook: Hook, call: Caller) -> LocalFunction:
     """A provider's callable as a function of `hypha-login`."""
     description, _ = parse_docstring(hook.__doc__)
     schema = {"name": name, "description": description, "parameters": _parameters(hook)}
-    return LocalFunction(name, _handler(hook), description, schema, signature=_ANY_ARGUMENTS)
+    return LocalFunction(name, _handler(hook, call), description, schema, signature=_ANY_ARGUMENTS)
 
 
 def _parameters(hook: Hook) -> dict[str, Any]:
@@ -155,42 +175,32 @@ def _parameters(hook: Hook) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {} for name in names}, "required": []}
 
 
-def _handler(hook: Hook) -> Handler:
-    async def call(*args: Any, context: Context, **kwargs: Any) -> Any:
+def _handler(hook: Hook, call: Caller) -> Handler:
+    async def handle(*args: Any, context: Context, **kwargs: Any) -> Any:
         if _wants_event(hook):
             event = dict(args[0]) if args and isinstance(args[0], Mapping) else dict(kwargs)
             event["user"] = context.user.to_wire()
-            return await _called(hook, event)
+            return await call.as_service(hook, event)
         if _takes(hook, "context"):
             kwargs["context"] = _as_seen_by_services(context)
         try:
             inspect.signature(hook).bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(str(error)) from None
-        return await _called(hook, *args, **kwargs)
+        return await call.as_service(hook, *args, **kwargs)
 
-    return call
+    return handle
 
 
-def as_event_handler(hook: Hook) -> Handler:
+def as_event_handler(hook: Hook, call: Caller) -> Handler:
     """A provider's callable that answers requests: it gets the event, whatever its parameter's name."""
 
     async def answer(event: dict[str, Any]) -> Any:
         if _wants_event(hook) or _takes_one(hook):
-            return await _called(hook, event)
-        return await _called(hook)
+            return await call.as_service(hook, event)
+        return await call.as_service(hook)
 
     return answer
-
-
-async def _called(hook: Hook, *args: Any, **kwargs: Any) -> Any:
-    """Call it like a service of a client: its errors are its own, not the server's."""
-    try:
-        return await _result(hook(*args, **kwargs))
-    except HyphaError:
-        raise
-    except Exception as error:
-        raise CallFailed(f"{type(error).__name__}: {error}") from None
 
 
 def _wants_event(hook: Hook) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SERVICE_ID = "hypha-login"
 FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
 STARTS_PER_S, STARTS_AT_ONCE = 5.0, 200.0
-MISTAKES_AT_ONCE, MISTAKE_EVERY_S = 30, 3.0
+MISTAKES_AT_ONCE, MISTAKE_EVERY_S = 100, 1.0
 
 
 class LoginFeature(Feature):
@@ -63,7 +63,7 @@ class LoginFeature(Feature):
             Route(f"{PAGE_PATH}{{path:path}}", self._answer, methods=["GET", "POST"]),
         ]
         context.shared["login"] = self
-        context.shared.setdefault("server_object", {}).update(ServerHooks(self).items())
+        context.shared.setdefault("server_object", {}).update(ServerHooks(self, context.tokens).items())
 
     # -- for providers ---------------------------------------------------------------------------
 
