@@ -25,6 +25,7 @@ from hypha.errors import ConfigurationError
 from hypha.features.admin.feature import AdminFeature
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.feature import LoginFeature
+from hypha.features.oidc import OidcFeature
 from hypha.features.queues import QueuesFeature
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
@@ -74,6 +75,7 @@ FEATURES: tuple[type[Feature], ...] = (
     LoginFeature,
     AdminFeature,
     QueuesFeature,
+    OidcFeature,
 )
 """What the server offers over its core, in the order in which it starts."""
 

@@ -1,0 +1,118 @@
+"""Plugs the providers into the server: buttons for the login page, routes, access tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+from hypha.auth.keysets import IssuerTokens, KeySet
+from hypha.auth.scopes import Level, Scope
+from hypha.features.base import Feature, FeatureContext
+from hypha.features.oidc.access import AccessTokens, Source
+from hypha.features.oidc.attempts import Attempts
+from hypha.features.oidc.claims import Person
+from hypha.features.oidc.discovery import WELL_KNOWN
+from hypha.features.oidc.flow import SignIn
+from hypha.features.oidc.forward import Auth0Doors
+from hypha.features.oidc.providers import AUTH0, Provider, auth0_url, configured_providers
+from hypha.features.oidc.routes import OidcRoutes
+from hypha.features.oidc.web import ProviderWeb, require_packages
+
+LOGIN_BUTTONS = "login_buttons"
+"""In `FeatureContext.shared`: what the login page offers, each with `id`, `name` and `url`."""
+
+
+class OidcFeature(Feature):
+    """Providers from the settings; without any, only the empty doors of Auth0."""
+
+    name = "oidc"
+
+    def __init__(self) -> None:
+        self._web = ProviderWeb()
+
+    async def start(self, context: FeatureContext) -> None:
+        """Read the settings; no provider is asked before somebody signs in.
+
+        Raises:
+            ConfigurationError: a provider is not understood, or packages are missing.
+        """
+        settings = context.settings
+        tenant = auth0_url(settings.auth0_domain) if settings.auth0_domain else ""
+        context.routes += Auth0Doors(self._web, tenant).routes()
+        providers = configured_providers(settings)
+        if not providers and not tenant:
+            return
+        require_packages()
+        self._offer_sign_in(context, providers)
+        self._accept_access_tokens(context, providers, tenant)
+
+    def _offer_sign_in(self, context: FeatureContext, providers: tuple[Provider, ...]) -> None:
+        settings, base_url = context.settings, context.base_url.rstrip("/")
+        life_s = min(settings.oidc_token_life_s, settings.max_token_life_time_s)
+
+        async def issue(person: Person) -> str:
+            user = person.user
+            scope = Scope({user.own_workspace: Level.ADMIN})
+            return context.tokens.mint(replace(user, scope=scope), life_s)
+
+        sign_ins = {
+            each.id: SignIn(
+                each,
+                self._web,
+                f"{base_url}/oidc/{each.id}/callback",
+                others=_others(each, providers),
+                key_pause_s=settings.oidc_key_pause_s,
+            )
+            for each in providers
+        }
+        secret = (settings.jwt_secret or context.secret("jwt")).encode()
+        attempts = Attempts(hmac.new(secret, b"sign-ins with providers", hashlib.sha256).digest())
+        context.routes += OidcRoutes(sign_ins, attempts, issue, base_url, life_s).routes()
+        buttons = context.shared.setdefault(LOGIN_BUTTONS, [])
+        buttons += [
+            {"id": each.id, "name": each.name, "url": f"{base_url}/oidc/{each.id}/start"}
+            for each in providers
+        ]
+
+    def _accept_access_tokens(
+        self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str
+    ) -> None:
+        settings = context.settings
+        accepted = AccessTokens()
+        if tenant:
+            accepted.add(self._auth0_source(context, providers, tenant))
+        for each in providers:
+            if each.api_audience and each.discovery_url:
+                sign_in = SignIn(each, self._web, "", key_pause_s=settings.oidc_key_pause_s)
+                assert sign_in.keys is not None
+                issuer = each.issuer or each.discovery_url.removesuffix(WELL_KNOWN)
+                tokens = IssuerTokens(keys=sign_in.keys, issuer=issuer, audience=each.api_audience)
+                accepted.add(Source(each, tokens, others=_others(each, providers)))
+        if tenant or any(each.api_audience for each in providers):
+            context.tokens.foreign = accepted
+
+    def _auth0_source(self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str) -> Source:
+        settings = context.settings
+        provider = Provider(
+            id=AUTH0,
+            name="Auth0",
+            client_id=settings.auth0_client_id,
+            roles_claim=f"{settings.auth0_namespace}roles",
+            admin_role=settings.auth0_admin_role,
+            keeps_subject=True,
+        )
+        keys = KeySet(
+            lambda: self._web.get_object(f"{tenant}/.well-known/jwks.json"), pause_s=settings.oidc_key_pause_s
+        )
+        tokens = IssuerTokens(keys=keys, issuer=f"{tenant}/", audience=settings.auth0_audience)
+        return Source(provider, tokens, settings.auth0_namespace, _others(provider, providers))
+
+    async def stop(self) -> None:
+        """Close the connections to providers."""
+        await self._web.close()
+
+
+def _others(provider: Provider, providers: tuple[Provider, ...]) -> tuple[str, ...]:
+    """Ids under which other providers' users live; one that keeps its subjects must not use them."""
+    return tuple(each.id for each in providers if each.id != provider.id)
