@@ -60,6 +60,11 @@ class Resume:
         """Number of held clients."""
         return len(self._held)
 
+    @property
+    def held_frames(self) -> int:
+        """Number of frames that wait for held clients."""
+        return sum(len(client.outbox.entries) for client in self._held)
+
     def lost(self, client: Client, connection: Connection, code: int) -> None:
         """A connection ended with a close code; hold its client, unless it has a newer one."""
         if client.connection is not connection or client.ended:
@@ -87,12 +92,20 @@ class Resume:
         client.connection = connection
         client.generation += 1
         client.is_open = client.fails_fast = False
+        away_s = self.hub.time() - client.held_since if client.held_since is not None else 0.0
         client.held_since = None
         client.connected_at = client.last_received = client.last_alive = self.hub.time()
         if resumed:
             self._held.pop(client, None)
             self.hub.stats.resumed += 1
             self._settle(client)
+            logger.info(
+                "%s is back after %.1f s: %d frames waited, the outcome of %d calls is open",
+                client.address,
+                away_s,
+                len(client.outbox.entries),
+                len(client.doubts),
+            )
         self.hub.loop.call_later(SILENT_OPEN_S, self._open_silent, client, client.generation)
 
     def _open_silent(self, client: Client, generation: int) -> None:
