@@ -22,6 +22,7 @@ from hypha.auth.users import User, root_user
 from hypha.console.routes import Console
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
+from hypha.features.accounts import AccountsFeature
 from hypha.features.admin.feature import AdminFeature
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.feature import LoginFeature
@@ -73,6 +74,7 @@ logger = logging.getLogger(__name__)
 STOP_GRACE_S = 0.2
 FEATURES: tuple[type[Feature], ...] = (
     LoginFeature,
+    AccountsFeature,
     AdminFeature,
     QueuesFeature,
     OidcFeature,

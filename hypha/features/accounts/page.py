@@ -51,6 +51,7 @@ class LoginPage:
         settings = context.settings
         self._credentials = context.credentials
         self._tokens = context.tokens
+        self._workspaces = context.tenancy.workspaces
         self._shared = context.shared
         self._login = login
         self._accounts = accounts
@@ -188,6 +189,8 @@ class LoginPage:
         life_s = PROGRAM_LIFE_S if user.expires_at is None else max(0.0, user.expires_at - time.time())
         if self._tokens.is_root_token(token):
             raise PermissionDenied("The root token is not for browsers.")
+        if user.scope.current_workspace in (None, user.own_workspace):
+            await self._workspaces.open(user.own_workspace, user)
         response = _json({"user": await self._person(user)})
         self._set_cookie(response, token, int(life_s))
         return response

@@ -1,0 +1,472 @@
+"""Local accounts over HTTP and RPC, e-mail included (core-api 4.8, 11.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from hypha_rpc import connect_to_server
+
+from hypha.testing import ServerProcess
+from hypha.testing.server import free_port
+from tests.conftest import Connect, StartServer
+
+PASSWORD = "correct horse battery"
+LOGIN = "/public/services/hypha-login"
+PAGE = "/public/apps/hypha-login"
+
+
+def new_email() -> str:
+    return f"ann-{uuid.uuid4().hex[:10]}@example.org"
+
+
+class Api:
+    """Calls functions of `hypha-login` over HTTP."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self.http = httpx.AsyncClient(base_url=server.url, timeout=20)
+
+    async def call(self, function: str, token: str = "", **arguments: Any) -> Any:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        answer = await self.http.post(f"{LOGIN}/{function}", json=arguments, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return await self.http.post(f"{PAGE}/{path}", json=body or {}, headers=headers)
+
+    async def account(self, email: str | None = None, name: str = "Ann") -> tuple[str, str, str]:
+        """A new account: (email, user id, token)."""
+        email = email or new_email()
+        begun = await self.call("signup", name=name, email=email, password=PASSWORD)
+        assert begun["success"], begun
+        made = await self.call("verify_email", email=email, code=begun["dev_code"])
+        signed = await self.call("login", email=email, password=PASSWORD)
+        return email, made["user_id"], signed["token"]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(server: ServerProcess) -> AsyncIterator[Api]:
+    opened = Api(server)
+    yield opened
+    await opened.http.aclose()
+
+
+@pytest.mark.spec("core-A7")
+async def test_sign_up_verify_and_sign_in(api: Api, server: ServerProcess) -> None:
+    email = f"Ann.{new_email()}"
+    begun = await api.call("signup", name="Ann Lee", email=email, password=PASSWORD)
+    code = begun.pop("dev_code")
+    assert begun == {"success": True, "verification_required": True, "email": email}
+
+    wrong = await api.call("verify_email", email=email, code=f"{(int(code) + 1) % 10**6:06d}")
+    assert (wrong["success"], wrong["error"]) == (False, "Incorrect code. 4 attempt(s) remaining.")
+    early = await api.call("login", email=email, password=PASSWORD)
+    assert early["error"] in ("Invalid email or password", "No users registered yet. Please sign up first.")
+
+    made = await api.call("verify_email", email=email.upper(), code=code)
+    assert made == {"success": True, "user_id": made["user_id"], "email_verified": True}
+    replayed = await api.call("verify_email", email=email, code=code)
+    assert replayed["error"].startswith("No pending verification for this email")
+
+    refused = await api.call("login", email=email, password="wrong horse battery")
+    assert (refused["success"], refused["error"]) == (False, "Invalid email or password")
+    unknown = await api.call("login", email=new_email(), password=PASSWORD)
+    assert unknown["error"] == refused["error"]
+
+    signed = await api.call("login", email=email.upper(), password=PASSWORD)
+    assert signed["user_id"] == made["user_id"] and signed["email"] == email
+    assert signed["workspace"] == f"ws-user-{made['user_id']}"
+    own = {"authorization": f"Bearer {signed['token']}"}
+    answer = await api.http.get(f"/{signed['workspace']}/services/ws/check_status", headers=own)
+    assert answer.status_code == 200 and answer.json()["status"] == "ready"
+
+    again = await api.call("signup", name="Bob", email=email.lower(), password=PASSWORD)
+    assert again["error"] == "Email already registered"
+
+
+@pytest.mark.spec("core-A7")
+async def test_the_token_works_from_every_place(api: Api) -> None:
+    _, user_id, token = await api.account()
+    profile = f"{LOGIN}/profile"
+    for headers in (
+        {"authorization": f"Bearer {token}"},
+        {"x-local-auth": token},
+        {"cookie": f"hypha_local_token={token}"},
+        {"cookie": f"access_token={token}"},
+    ):
+        answer = (await api.http.post(profile, json={}, headers=headers)).json()
+        assert answer["user_id"] == user_id, headers
+    elsewhere = {"cookie": f"hypha_local_token={token}", "sec-fetch-site": "cross-site"}
+    assert (await api.http.post(profile, json={}, headers=elsewhere)).json()["is_anonymous"]
+
+
+async def test_the_functions_answer_over_rpc(api: Api, connect: Connect) -> None:
+    anonymous = await connect()
+    service = await anonymous.get_service("public/hypha-login")
+    email = new_email()
+    begun = await service.signup(name="Řehoř", email=email, password=PASSWORD)
+    made = await service.verify_email(email, begun["dev_code"])
+    signed = await service.login(email=email, password=PASSWORD)
+    person = await connect(token=signed["token"])
+    assert person.config.workspace == f"ws-user-{made['user_id']}"
+    assert person.config.user["id"] == made["user_id"]
+    short = await service.signup(name="x", email=new_email(), password="short")
+    assert short["error"] == "Password must be at least 8 characters"
+    missing = await service.signup(name="x", email=new_email())
+    assert missing["error"] == "Name, email and password are required"
+
+
+@pytest.mark.spec("core-11.1.2")
+async def test_the_workspace_argument_only_narrows(api: Api, connect: Connect) -> None:
+    email, _, token = await api.account()
+    for workspace in ("ws-user-root", "public", "ws-user-somebody", "no-such-workspace"):
+        refused = await api.call("login", email=email, password=PASSWORD, workspace=workspace)
+        assert refused["success"] is False and "token" not in refused, workspace
+        assert refused["code"] == "permission_denied"
+
+    owner = await connect(token=token)
+    made = await owner.create_workspace({"id": f"lab-{uuid.uuid4().hex[:8]}", "name": "lab"})
+    narrowed = await api.call("login", email=email, password=PASSWORD, workspace=made["id"])
+    assert narrowed["workspace"] == made["id"]
+    client = await connect(token=narrowed["token"])
+    assert client.config.workspace == made["id"]
+
+
+@pytest.mark.spec("core-11.1.11")
+async def test_a_profile_is_changed_by_its_owner_alone(api: Api) -> None:
+    email, _, token = await api.account()
+    _, _, other = await api.account()
+    for caller in ("", other):
+        refused = await api.call("update_profile", caller, user_email=email, name="Mallory")
+        assert refused["success"] is False
+        refused = await api.call(
+            "update_profile",
+            caller,
+            user_email=email,
+            current_password="a guess",
+            new_password="new password",
+        )
+        assert refused["error"] == "Current password is incorrect"
+    unknown = await api.call("update_profile", user_email=new_email(), name="x")
+    assert unknown["error"] == "User not found"
+
+    assert (await api.call("update_profile", token, name="Ann Li"))["success"]
+    assert (await api.call("login", email=email, password=PASSWORD))["name"] == "Ann Li"
+    without = await api.call("update_profile", token, new_password="new password")
+    assert without["success"] is False
+    done = await api.call(
+        "update_profile", token, user_email=email, current_password=PASSWORD, new_password="new password"
+    )
+    assert done["success"]
+    assert not (await api.call("login", email=email, password=PASSWORD))["success"]
+    assert (await api.call("login", email=email, password="new password"))["success"]
+
+
+@pytest.mark.spec("core-11.1.11")
+async def test_passwords_are_guessed_a_few_times_only(api: Api) -> None:
+    email, _, _ = await api.account()
+    guesses = await asyncio.gather(
+        *(api.call("login", email=email, password=f"guess number {n}") for n in range(14))
+    )
+    refused = [each for each in guesses if each["code"] == "rate_limited"]
+    assert len(refused) == 4
+    assert refused[0]["retry_after_s"] > 0 and "Too many attempts" in refused[0]["error"]
+    right = await api.call("login", email=email, password=PASSWORD)
+    assert right["code"] == "rate_limited", "the right password must not tell itself apart now"
+    other, _, _ = await api.account()
+    assert (await api.call("login", email=other, password=PASSWORD))["success"]
+
+
+async def test_codes_are_guessed_a_few_times_only(api: Api) -> None:
+    email = new_email()
+    begun = await api.call("signup", name="Ann", email=email, password=PASSWORD)
+    wrong = f"{(int(begun['dev_code']) + 1) % 10**6:06d}"
+    answers = [await api.call("verify_email", email=email, code=wrong) for _ in range(5)]
+    assert answers[0]["error"] == "Incorrect code. 4 attempt(s) remaining."
+    assert answers[4]["error"] == "Too many incorrect attempts. Please sign up again."
+    late = await api.call("verify_email", email=email, code=begun["dev_code"])
+    assert late["error"] == "Too many incorrect attempts. Please sign up again."
+    soon = await api.call("resend_code", email=email)
+    assert re.fullmatch(r"Please wait \d+s before requesting another code\.", soon["error"])
+
+
+@pytest.mark.parametrize("password", ["x" * 1024 * 1024, "ü" * 600])
+async def test_monstrous_passwords_are_refused(api: Api, password: str) -> None:
+    for function, more in (("signup", {"name": "Ann"}), ("login", {})):
+        body = {"email": new_email(), "password": password, **more}
+        answer = await api.http.post(f"{LOGIN}/{function}", json=body)
+        if answer.status_code == 200:
+            assert answer.json()["success"] is False and answer.json()["code"] == "invalid_arguments"
+        else:
+            assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Ἀριστοτέλης", "孔子", "محمد", "यशोदा", "ゆき", "김서연", "דוד", "ምንሊክ", "สมชาย", "👩‍🔬 Ada"],
+)
+async def test_names_of_every_script(api: Api, name: str) -> None:
+    email, _, _ = await api.account(name=name)
+    assert (await api.call("login", email=email, password=PASSWORD))["name"] == name
+
+
+async def test_passwords_stay_out_of_addresses(api: Api) -> None:
+    answer = await api.http.get(f"{LOGIN}/login", params={"email": "a@example.org", "password": PASSWORD})
+    assert answer.json()["success"] is False and "POST" in answer.json()["error"]
+
+
+async def test_login_completes_a_key(api: Api) -> None:
+    email, user_id, _ = await api.account()
+    begun = await api.call("start")
+    signed = await api.call("login", email=email, password=PASSWORD, key=begun["key"])
+    assert signed["success"]
+    profile = await api.call("check", key=begun["key"], timeout=5, profile=True)
+    assert profile["user_id"] == user_id and profile["email"] == email and profile["token"]
+    assert profile["email_verified"] is False, "nobody sent an e-mail"
+    replayed = await api.call("login", email=email, password=PASSWORD, key=begun["key"])
+    assert replayed == {"success": False, "error": "Invalid login key", "code": "invalid_request"}
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+
+async def test_session_cookie_and_approval(api: Api) -> None:
+    _, user_id, token = await api.account()
+    opened = await api.post("session", authorization=f"Bearer {token}")
+    cookie = opened.headers["set-cookie"].lower()
+    assert cookie.startswith("access_token=") and "path=/;" in cookie and "samesite=lax" in cookie
+    assert "httponly" in cookie and 86000 < int(re.search(r"max-age=(\d+)", cookie)[1]) <= 86400  # type: ignore[index]
+
+    own = {"cookie": f"access_token={token}"}
+    seen = (await api.http.get(f"{PAGE}/session", headers=own)).json()
+    assert seen["user"]["id"] == user_id and token not in str(seen)
+
+    begun = await api.call("start")
+    assert (await api.post("approve", {"key": begun["key"]}, **own)).status_code == 200
+    given = await api.call("check", key=begun["key"], timeout=5)
+    client = await connect_to_server({"server_url": api.server.url, "token": given})
+    assert client.config.user["id"] == user_id
+    await client.disconnect()
+    assert (await api.post("approve", {"key": begun["key"]}, **own)).status_code == 400
+
+    gone = await api.post("logout", **own)
+    assert all("max-age=0" in each.lower() for each in gone.headers.get_list("set-cookie"))
+
+
+async def test_other_sites_cannot_act_through_the_page(api: Api) -> None:
+    _, _, token = await api.account()
+    begun = await api.call("start")
+    own = {"cookie": f"access_token={token}"}
+    for foreign in (
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+    ):
+        for path in ("approve", "session", "logout"):
+            refused = await api.post(path, {"key": begun["key"]}, **own, **foreign)
+            assert refused.status_code == 403, (path, foreign)
+            assert "set-cookie" not in refused.headers
+    form = await api.http.post(f"{PAGE}/approve", data={"key": begun["key"]}, headers=own)
+    assert form.status_code == 415
+    assert (
+        await api.http.get(f"{PAGE}/approve", params={"key": begun["key"]}, headers=own)
+    ).status_code == 404
+    assert (await api.post("approve", {"key": begun["key"]})).status_code == 401
+    assert (await api.post("session", authorization=f"Bearer {api.server.root_token}")).status_code == 403
+    assert await api.call("check", key=begun["key"], timeout=0) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http:/evil", "x"],
+)
+async def test_open_redirects_are_refused(api: Api, target: str) -> None:
+    for word in ("redirect", "redirect_uri", "next"):
+        page = await api.http.get(f"{PAGE}/", params={word: target})
+        assert page.status_code == 400 and "evil" not in page.text and "javascript:" not in page.text
+    assert (await api.http.get(f"{PAGE}/", params={"origin": target})).status_code == 400
+
+
+async def test_the_page_is_closed_to_other_hosts(api: Api) -> None:
+    page = await api.http.get(f"{PAGE}/", params={"redirect": "/public/", "origin": api.server.url})
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
+    assert not re.search(r"(src|href)=\"?(https?:)?//", page.text)
+
+
+# -- servers of one's own ------------------------------------------------------------------------
+
+
+class Mailbox:
+    """A real SMTP server that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.letters: list[Envelope] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.letters.append(envelope)
+        return "250 OK"
+
+    async def letter(self, number: int) -> tuple[str, str]:
+        """Recipient and text of one letter, once it is there."""
+        async with asyncio.timeout(10):
+            while len(self.letters) <= number:  # noqa: ASYNC110 (another thread)
+                await asyncio.sleep(0.02)
+        found = self.letters[number]
+        assert isinstance(found.content, bytes)
+        return found.rcpt_tos[0], found.content.decode()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
+    controller.start()
+    try:
+        yield box, controller
+    finally:
+        controller.stop()
+
+
+def mail_settings(controller: Controller, **more: str) -> dict[str, str]:
+    return {
+        "HYPHA_SMTP_HOST": "127.0.0.1",
+        "HYPHA_SMTP_PORT": str(controller.port),
+        "HYPHA_SMTP_SECURITY": "none",
+        "HYPHA_VERIFICATION_FROM_EMAIL": "Hypha <hypha@example.org>",
+        **more,
+    }
+
+
+async def test_codes_come_by_mail(start_server: StartServer, mailbox: tuple[Mailbox, Controller]) -> None:
+    box, controller = mailbox
+    settings = mail_settings(controller, HYPHA_VERIFICATION_CODE_RESEND_THROTTLE="0")
+    api = Api(await start_server(env=settings))
+    email = "müller@example.org"
+    begun = await api.call("signup", name="Müller", email=email, password=PASSWORD)
+    assert begun == {"success": True, "verification_required": True, "email": email}
+    to, text = await box.letter(0)
+    assert to == email
+    assert (await api.call("resend_code", email=email)) == {"success": True, "email": email}
+    assert (await api.call("resend_code", email="nobody@example.org"))["success"]
+    _, second = await box.letter(1)
+    old, new = (re.search(r"code is (\d{6})", each)[1] for each in (text, second))  # type: ignore[index]
+    if old != new:
+        assert not (await api.call("verify_email", email=email, code=old))["success"]
+    assert (await api.call("verify_email", email=email, code=new))["success"]
+
+    token = (await api.call("login", email=email, password=PASSWORD))["token"]
+    known = await api.call("request_password_reset", email=email)
+    unknown = await api.call("request_password_reset", email="nobody@example.org")
+    assert known == unknown and known["success"]
+    _, letter = await box.letter(2)
+    code = re.search(r"^ {4}(\S+)", letter.replace("\r", ""), re.M)[1]  # type: ignore[index]
+    change = {"email": email, "new_password": "another password"}
+    wrong = await api.call("reset_password", **change, code="A" * 12)
+    nobody = await api.call("reset_password", **{**change, "email": "nobody@example.org"}, code=code)
+    assert wrong == nobody and not wrong["success"]
+    assert (await api.call("reset_password", **change, code=code))["success"]
+    assert not (await api.call("reset_password", **change, code=code))["success"], "a code works once"
+    assert not (await api.call("login", email=email, password=PASSWORD))["success"]
+    assert (await api.call("login", email=email, password="another password"))["success"]
+
+    profile = await api.call("profile", token)
+    assert profile["email"] == email, "a proven address stands in the token"
+    assert len(box.letters) == 3, "strangers get no letters"
+    await api.http.aclose()
+
+
+async def test_expired_codes_do_not_count(start_server: StartServer) -> None:
+    api = Api(await start_server(env={"HYPHA_VERIFICATION_CODE_TTL": "1"}))
+    email = new_email()
+    begun = await api.call("signup", name="Ann", email=email, password=PASSWORD)
+    await asyncio.sleep(1.1)
+    late = await api.call("verify_email", email=email, code=begun["dev_code"])
+    assert late["error"].startswith("No pending verification for this email, or the code has expired")
+    await api.http.aclose()
+
+
+async def test_unproven_addresses_stay_out_of_tokens(api: Api) -> None:
+    _, _, token = await api.account()
+    assert (await api.call("profile", token))["email"] is None
+
+
+async def test_the_first_start_makes_one_administrator(start_server: StartServer) -> None:
+    server = await start_server()
+    api = Api(server)
+    link = re.findall(r"#administrator=(\w+)", server.log)[-1]
+    person = {"name": "Root", "email": "root@example.org", "password": PASSWORD}
+    guessed = await api.call("create_administrator", link="x" * 32, **person)
+    assert guessed["success"] is False
+    assert (await api.call("create_administrator", link=link, **person))["success"]
+    again = await api.call("create_administrator", link=link, **{**person, "email": new_email()})
+    assert again["success"] is False
+
+    token = (await api.call("login", email=person["email"], password=PASSWORD))["token"]
+    assert (await api.call("profile", token))["roles"] == ["admin"]
+    narrowed = await api.call("login", email=person["email"], password=PASSWORD, workspace="public")
+    assert (await api.call("profile", narrowed["token"]))["roles"] == []
+    await asyncio.to_thread(server.restart)
+    assert len(re.findall("#administrator=", server.log)) == 1, "there is an administrator already"
+    assert (await api.call("login", email=person["email"], password=PASSWORD))["success"]
+    await api.http.aclose()
+
+
+async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(start_server: StartServer) -> None:
+    server = await start_server(env={"HYPHA_SIGN_IN_ATTEMPTS_PER_ADDRESS": "0"})
+    api = Api(server)
+    made: list[str] = []
+    waiting: dict[str, str] = {}
+
+    async def sign_up(number: int) -> None:
+        email = f"p{number}@example.org"
+        begun = await api.call("signup", name="P", email=email, password=PASSWORD)
+        waiting[email] = begun["dev_code"]
+        await api.call("verify_email", email=email, code=begun["dev_code"])
+        made.append(email)
+
+    tasks = [asyncio.create_task(sign_up(number)) for number in range(24)]
+    async with asyncio.timeout(20):
+        while len(made) < 3:  # noqa: ASYNC110 (tasks)
+            await asyncio.sleep(0.005)
+    await asyncio.to_thread(server.kill)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    done = list(made)
+    await asyncio.to_thread(server.start)
+    for email in done:
+        assert (await api.call("login", email=email, password=PASSWORD))["success"], email
+    for email in waiting.keys() - set(done):
+        verified = await api.call("verify_email", email=email, code=waiting[email])
+        signed = await api.call("login", email=email, password=PASSWORD)
+        assert verified["success"] or signed["success"], email
+    await api.http.aclose()
+
+
+async def test_sign_up_can_be_closed(start_server: StartServer) -> None:
+    api = Api(await start_server(env={"HYPHA_ALLOW_SIGN_UP": "false"}))
+    refused = await api.call("signup", name="Ann", email=new_email(), password=PASSWORD)
+    assert refused["code"] == "permission_denied"
+    await api.http.aclose()
+
+
+async def test_another_provider_replaces_the_default(start_server: StartServer) -> None:
+    api = Api(await start_server(env={"AUTH0_DOMAIN": "tenant.example"}))
+    answer = await api.http.post(f"{LOGIN}/signup", json={})
+    assert answer.status_code == 404
+    assert (await api.http.get(f"{PAGE}/session")).json()["local"] is False
+    await api.http.aclose()
+    both = Api(await start_server(env={"AUTH0_DOMAIN": "tenant.example"}, flags=["--enable-local-auth"]))
+    await both.account()
+    await both.http.aclose()
