@@ -18,6 +18,7 @@ HyphaError                      code               http  retry
 ├─ LimitReached                 limit_reached      429   after retry_after_s
 │  └─ QuotaExceeded, RateLimited; FrameTooLarge (413)
 ├─ CallFailed                   call_failed        500   no      the callee raised; carries its text
+│  └─ ProbeFailed               probe_failed       503   yes     the callee is a probe of a service
 ├─ NotDelivered                 not_delivered      503   yes     certain: the callee never saw the call
 │  └─ PeerGone
 ├─ OutcomeUnknown               outcome_unknown    504   only if idempotent
@@ -220,6 +221,12 @@ class CallFailed(HyphaError):
     def __init__(self, message: str = "", *, hint: str | None = None, trace: str = "") -> None:
         super().__init__(message, hint=hint)
         self.trace = trace
+
+
+class ProbeFailed(CallFailed):
+    """A probe raised: what it watches is not ready or not alive, whatever the error's type."""
+
+    code, status, retry, rpc_name = "probe_failed", 503, "yes", "RemoteException"
 
 
 class NotDelivered(HyphaError, ConnectionError):

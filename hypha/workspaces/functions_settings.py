@@ -24,11 +24,12 @@ class SettingFunctions(ManagerFunctions):
         await self._parts.tenancy.environment.set(context, key, value)
 
     @permission(Level.READ_WRITE)
-    async def get_env(self, key: str | None = None, *, context: Context) -> Any:
+    async def get_env(self, key: str | None = None, value: Any = None, *, context: Context) -> Any:
         """Get an environment variable of the workspace, or a map of all.
 
         Args:
             key: Its name; all variables by default.
+            value: Not read; the guide's JavaScript example passes it.
         """
         return await self._parts.tenancy.environment.get(context, key)
 

@@ -20,6 +20,7 @@ DEFAULT = "default"
 EVENT = "event"
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_HTML = (b"content-type", b"text/html; charset=utf-8")
 _NO_BODY = frozenset({204, 304})
 
 
@@ -143,7 +144,7 @@ def _encode(body: Any) -> tuple[bytes, tuple[bytes, bytes]]:
     if body is None:
         return b"", _TEXT
     if isinstance(body, str):
-        return body.encode(), _TEXT
+        return body.encode(), _HTML if body.lstrip()[:1] == "<" else _TEXT
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body), (b"content-type", b"application/octet-stream")
     return encode_json(body), _JSON

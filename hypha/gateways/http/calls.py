@@ -12,8 +12,10 @@ from starlette.types import Receive, Send
 from hypha.addresses import ServiceQuery
 from hypha.auth.users import Context
 from hypha.errors import (
+    CallFailed,
     FunctionNotFound,
     HyphaError,
+    ProbeFailed,
     ServiceNotFound,
     WorkspaceNotFound,
 )
@@ -33,6 +35,7 @@ from hypha.gateways.http.services import FoundService, HttpServices
 from hypha.hub.local_service import LocalService
 from hypha.web.errors import ErrorAnswer, error_answer
 
+PROBES = "probes"
 MANAGER_NAMES = frozenset({"ws", "~"})
 _ALLOWED = "GET, POST"
 
@@ -109,14 +112,7 @@ class FunctionCalls:
                 await send_value(send, value, as_msgpack=answer_msgpack)
                 return
         args, kwargs = await self._arguments(scope, receive, pairs, _function_part(schema))
-        result = await services.peer.call(
-            target,
-            f"services.{record.name}.{function}",
-            args,
-            kwargs,
-            timeout_s=services.call_timeout_s,
-            context=context,
-        )
+        result = await self._ask(record, function, args, kwargs, context)
         if is_generator(result):
             items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
             await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
@@ -127,6 +123,25 @@ class FunctionCalls:
         """The context with what only the request knows: the caller's address and the HTTP method."""
         address = self._services.proxies.client_address(scope, scope["hypha.headers"])
         return replace(context, details={"address": address, "http_method": scope["method"]})
+
+    async def _ask(
+        self, record: FoundService, function: str, args: list[Any], kwargs: dict[str, Any], context: Context
+    ) -> Any:
+        """Call the provider; what a probe raises is a failed probe (core-api 10, M15)."""
+        services = self._services
+        try:
+            return await services.peer.call(
+                f"{record.workspace}/{record.client_id}",
+                f"services.{record.name}.{function}",
+                args,
+                kwargs,
+                timeout_s=services.call_timeout_s,
+                context=context,
+            )
+        except CallFailed as error:
+            if record.type == PROBES:
+                raise ProbeFailed(error.message, trace=error.trace) from None
+            raise
 
     async def _stream(self, send: Send, receive: Receive, items: ItemStream, as_msgpack: bool) -> None:
         expose = self._services.expose_errors

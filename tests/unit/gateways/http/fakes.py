@@ -37,6 +37,7 @@ class Record:
     workspace: str = "ws-user-anna"
     client_id: str = "provider"
     visibility: str = "public"
+    type: str = "generic"
     service_schema: dict[str, Any] = field(default_factory=dict)
 
     def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
