@@ -52,6 +52,8 @@ function show(name, keepNotice = false) {
   if (!keepNotice) tell("");
   for (const view of $$(".view")) view.hidden = view.dataset.view !== name;
   const view = $(`[data-view="${name}"]`);
+  const hash = ["sign-up", "forgot", "profile"].includes(name) ? `#${name}` : "";
+  history.replaceState(null, "", location.pathname + location.search + hash);
   const heading = $("h1", view);
   document.title = `${heading.textContent} · Hypha`;
   heading.tabIndex = -1;
