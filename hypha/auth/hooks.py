@@ -44,7 +44,7 @@ class TokenHooks:
             raise NotAuthenticated("Authentication error: the token is empty or too long.")
         try:
             user = await self.parse_token(token)
-        except HyphaError:
+        except (NotAuthenticated, ServerFault):
             raise
         except Exception as error:
             raise NotAuthenticated(f"Authentication error: {_shown(error)}") from None
@@ -73,7 +73,7 @@ class TokenHooks:
 
 def _shown(error: Exception) -> str:
     """What a stranger may read: a text that the hook's author wrote, never one about its code."""
-    detail = getattr(error, "detail", None)
+    detail = error.message if isinstance(error, HyphaError) else getattr(error, "detail", None)
     if isinstance(detail, str) and detail:
         return detail[:300]
     if type(error) is Exception or type(error) in _SHOWN_ERRORS:
@@ -89,7 +89,7 @@ def checked(user: User) -> User:
         NotAuthenticated: the id names no possible workspace, or is root's without the role `admin`.
     """
     try:
-        check_workspace_id(user.own_workspace)
+        check_workspace_id(user.own_workspace if user.id else "")
     except InvalidAddress:
         raise NotAuthenticated("Authentication error: the user id is not one that can be used.") from None
     if user.is_admin:
