@@ -28,8 +28,9 @@ _MAX_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who signed in: the user, and what may be shown of them."""
+    """Who signed in where: the user, and what may be shown of them."""
 
+    provider: str
     user: User
     profile: Mapping[str, Any]
 
@@ -103,7 +104,7 @@ def person_of(provider: Provider, claims: Mapping[str, Any], others: Iterable[st
         "nickname": _text(claims.get("nickname") or claims.get("preferred_username")),
         "picture": _picture(claims.get("picture")),
     }
-    return Person(user, profile)
+    return Person(provider.id, user, profile)
 
 
 def _text(value: object) -> str | None:

@@ -52,9 +52,16 @@ class OidcFeature(Feature):
         life_s = min(settings.oidc_token_life_s, settings.max_token_life_time_s)
 
         async def issue(person: Person) -> str:
-            user = person.user
-            scope = Scope({user.own_workspace: Level.ADMIN})
-            return context.tokens.mint(replace(user, scope=scope), life_s)
+            user = replace(person.user, scope=Scope({person.user.own_workspace: Level.ADMIN}))
+            context.guard.blocklist.check_user(user)
+            context.guard.audit.note(
+                "signed_in", user.id, user.own_workspace, detail={"provider": person.provider}
+            )
+            return await context.tokens.issue(user, life_s)
+
+        def note_refused(provider: str, reason: str) -> None:
+            detail = {"provider": provider, "reason": reason}
+            context.guard.audit.note("sign_in_refused", detail=detail)
 
         sign_ins = {
             each.id: SignIn(
@@ -68,7 +75,7 @@ class OidcFeature(Feature):
         }
         secret = (settings.jwt_secret or context.secret("jwt")).encode()
         attempts = Attempts(hmac.new(secret, b"sign-ins with providers", hashlib.sha256).digest())
-        context.routes += OidcRoutes(sign_ins, attempts, issue, base_url, life_s).routes()
+        context.routes += OidcRoutes(sign_ins, attempts, issue, base_url, life_s, note_refused).routes()
         buttons = context.shared.setdefault(LOGIN_BUTTONS, [])
         buttons += [
             {"id": each.id, "name": each.name, "url": f"{base_url}/oidc/{each.id}/start"}

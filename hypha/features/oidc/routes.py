@@ -61,7 +61,8 @@ class OidcRoutes:
     """Starts and finishes sign-ins.
 
     `issue` makes our token for somebody who signed in; `base_url` is the address under which
-    people see the server, `token_life_s` the life of the cookie.
+    people see the server, `token_life_s` the life of the cookie; `note_refused` is told about answers
+    of a provider that were not valid.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class OidcRoutes:
         issue: IssueToken,
         base_url: str,
         token_life_s: float,
+        note_refused: Callable[[str, str], None] = lambda provider, reason: None,
     ) -> None:
         self._sign_ins = sign_ins
         self._attempts = attempts
         self._issue = issue
         self._base_url = base_url.rstrip("/")
         self._token_life_s = token_life_s
+        self._note_refused = note_refused
         parts = urlsplit(self._base_url)
         self._path = parts.path
         self._origin = f"{parts.scheme}://{parts.netloc}"
@@ -147,7 +150,11 @@ class OidcRoutes:
         code = query.get("code", "")
         if not 0 < len(code) <= MAX_CODE_CHARS:
             raise InvalidRequest("The provider's answer has no code.")
-        person = await sign_in.finish(attempt, code, query.get("iss"))
+        try:
+            person = await sign_in.finish(attempt, code, query.get("iss"))
+        except NotAuthenticated as error:
+            self._note_refused(attempt.provider, error.message)
+            raise
         token = await self._issue(person)
         answer = RedirectResponse(self._next(attempt), 303, _HEADERS)
         answer.delete_cookie(name, path=f"{self._path}/oidc", **self._cookies)
