@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hypha import __version__
-from hypha.auth.blocklist import Blocked, Blocklist
+from hypha.auth.blocklist import Blocked
 from hypha.auth.current import CURRENT
 from hypha.auth.guard import Guard
-from hypha.auth.issued import IssuedTokens
 from hypha.auth.revocation import Revocations
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User, root_user
@@ -36,8 +35,8 @@ from hypha.hub.hub import Hub
 from hypha.hub.local_connection import LocalConnection
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalService
+from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id, readable_id
-from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.memory import trim_regularly
 from hypha.observe.metrics import Metrics, Reading, counts_of
@@ -54,10 +53,11 @@ from hypha.transports.reception import Limits, Reception
 from hypha.transports.rpc_endpoint import RpcEndpoint
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
-from hypha.web.ratelimits import RequestLimits, TokenBuckets
+from hypha.web.ratelimits import RequestLimits
 from hypha.workspaces.admission import Admission
 from hypha.workspaces.background import Background
 from hypha.workspaces.lifecycle import Workspaces
+from hypha.workspaces.limits import LimitsInUse
 from hypha.workspaces.membership import Members
 from hypha.workspaces.parts import Parts
 from hypha.workspaces.service import WorkspaceManager
@@ -116,6 +116,7 @@ class Server:
         self.credentials: Credentials
         self.offering: Offering
         self.guard: Guard
+        self.rates: Rates
         self.proxies = TrustedProxies(
             word.strip() for word in settings.trusted_proxies.split(",") if word.strip()
         )
@@ -142,7 +143,7 @@ class Server:
         rate = self.settings.ws_msg_rate_limit
         if rate <= 0:
             return None
-        return FrameRate(rate, self.settings.ws_msg_burst_limit, self.hub.loop)
+        return FrameRate.of_connection(rate, self.settings.ws_msg_burst_limit, self.hub.loop)
 
     async def start(self) -> None:
         """Open the stores, build the parts, run the startup functions, become ready.
@@ -214,7 +215,8 @@ class Server:
             reconnection_life_s=settings.reconnection_token_life_time_s,
             revocations=self.revocations,
         )
-        self.guard = await self._new_guard()
+        self.guard = await Guard.open(store, self.tokens, settings, self._end_blocked)
+        self.rates = Rates(RateLimits.from_settings(settings), hub.time)
         seal = Seal(self.folder.secret("sealing"))
         self.tenancy = Tenancy.build(store, settings, seal, hub.publish, self._end_clients_of)
         self.workspaces = self.tenancy.workspaces
@@ -231,26 +233,11 @@ class Server:
             self.tokens,
             self.members,
             self._facts(),
-            Limits(
-                settings.max_concurrent_connections,
-                settings.max_connections_per_user,
-                settings.max_clients_per_workspace,
-                settings.handshake_timeout_s,
-            ),
+            Limits.from_settings(settings),
             lambda: self.is_accepting,
             self.guard,
+            self.rates,
         )
-
-    async def _new_guard(self) -> Guard:
-        assert self.store is not None
-        store, settings = self.store, self.settings
-        audit = AuditLog(
-            store.audit, keep_s=settings.audit_retention_s, keep_entries=settings.audit_max_entries
-        )
-        guard = Guard(Blocklist(store.blocks), audit, IssuedTokens(store.issued_tokens, self.tokens))
-        await guard.blocklist.load()
-        guard.blocklist.on_blocked = self._end_blocked
-        return guard
 
     def _end_blocked(self, block: BlockRecord) -> None:
         """Somebody was blocked: end the connections, the held ones too."""
@@ -276,10 +263,11 @@ class Server:
             lambda: peer.describe(self.manager_service),
             self.offering.describe,
         )
+        limits = LimitsInUse(self.settings, self.members, self.registry, self.rates)
         manager = WorkspaceManager(
             Parts(
                 self.hub, peer, self.registry, self.selection, directory, self.tenancy, self.tokens,
-                self.settings, self.background, self.guard,
+                self.settings, self.background, self.guard, limits.of,
             )
         )  # fmt: skip
         self.manager_service = manager.service(self._manager_facts())
@@ -342,6 +330,7 @@ class Server:
             guard=self.guard,
             members=self.members,
             server=self,
+            rates=self.rates,
         )
         for make in FEATURES:
             feature = make()
@@ -359,9 +348,10 @@ class Server:
             manager=self.manager_service,
             health=self.health,
             metrics=Metrics(self._reading),
-            limits=_request_limits(settings),
+            limits=RequestLimits.from_settings(settings),
             proxies=self.proxies,
             blocklist=self.guard.blocklist,
+            rates=self.rates,
             cors=CorsPolicy(settings.allow_origins.split(",")),
             base_path=settings.url_path,
             public_base_url=settings.announced_base_url,
@@ -398,6 +388,7 @@ class Server:
         return {
             "active": sum(1 for _ in self.hub.live_clients()),
             "held": self.hub.resume.held,
+            "held_frames": self.hub.resume.held_frames,
             "total_created": stats.connections_total,
             "total_closed": stats.connections_closed,
         }
@@ -416,6 +407,7 @@ class Server:
             levels={
                 "hub_clients_live": live,
                 "hub_clients_held": hub.resume.held,
+                "hub_frames_held": hub.resume.held_frames,
                 "registry_services": len(self.registry),
             },
         )
@@ -496,13 +488,6 @@ class Server:
                 link.close(1001, "Server is shutting down")
         if links:
             await asyncio.sleep(STOP_GRACE_S)
-
-
-def _request_limits(settings: Settings) -> RequestLimits:
-    return RequestLimits(
-        TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
-        TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
-    )
 
 
 class _AsgiHub:

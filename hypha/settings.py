@@ -322,6 +322,24 @@ class Limits:
         10000, "Clients in one workspace", "HYPHA_MAX_CLIENTS_PER_WORKSPACE"
     )
     max_services_per_client: int = variable(1000, "Services of one client", "HYPHA_MAX_SERVICES_PER_CLIENT")
+    max_services_per_workspace: int = variable(
+        100_000, "Services in one workspace; 0: no limit", "HYPHA_MAX_SERVICES_PER_WORKSPACE"
+    )
+    user_call_rate_limit: float = variable(
+        0.0, "Frames and HTTP calls of one user; 0: no limit", "HYPHA_USER_CALL_RATE_LIMIT", unit="/s"
+    )
+    user_byte_rate_limit: float = variable(
+        0.0, "Bytes sent by one user; 0: no limit", "HYPHA_USER_BYTE_RATE_LIMIT", unit="bytes/s"
+    )
+    workspace_call_rate_limit: float = variable(
+        0.0, "The same for all of a workspace; 0: no limit", "HYPHA_WORKSPACE_CALL_RATE_LIMIT", unit="/s"
+    )
+    workspace_byte_rate_limit: float = variable(
+        0.0, "The same in bytes; 0: no limit", "HYPHA_WORKSPACE_BYTE_RATE_LIMIT", unit="bytes/s"
+    )
+    rate_burst_s: float = variable(
+        5.0, "Seconds' worth of those rates that may come at once", "HYPHA_RATE_BURST", unit="s"
+    )
     max_workspaces_per_user: int = variable(
         100, "Workspaces that one user owns", "HYPHA_MAX_WORKSPACES_PER_USER"
     )

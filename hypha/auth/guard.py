@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from hypha.auth.blocklist import Blocklist
+from hypha.auth.issued import IssuedTokens
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError
 from hypha.observe.audit import AuditLog
 
 if TYPE_CHECKING:
-    from hypha.auth.issued import IssuedTokens
+    from hypha.auth.tokens import TokenAuthority
+    from hypha.settings import Settings
+    from hypha.store import Store
+    from hypha.store.blocklist import BlockRecord
 
 
 @dataclass(slots=True)
@@ -21,6 +26,23 @@ class Guard:
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog = field(default_factory=AuditLog)
     issued: IssuedTokens | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        store: Store,
+        tokens: TokenAuthority,
+        settings: Settings,
+        on_blocked: Callable[[BlockRecord], None],
+    ) -> Self:
+        """Make the three on a store; `on_blocked` ends the connections of who was just blocked."""
+        audit = AuditLog(
+            store.audit, keep_s=settings.audit_retention_s, keep_entries=settings.audit_max_entries
+        )
+        blocklist = Blocklist(store.blocks)
+        await blocklist.load()
+        blocklist.on_blocked = on_blocked
+        return cls(blocklist, audit, IssuedTokens(store.issued_tokens, tokens))
 
     def note(self, action: str, context: Context, **detail: object) -> None:
         """Note something that a caller did, with plain details."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hypha.auth.guard import Guard
     from hypha.auth.tokens import TokenAuthority
     from hypha.hub.hub import Hub
+    from hypha.hub.rates import Rates
     from hypha.observe.health import Check
     from hypha.registry.balance import Selection
     from hypha.registry.index import Registry
@@ -50,6 +51,7 @@ class FeatureContext:
     guard: Guard
     members: Members
     server: Any
+    rates: Rates
     routes: list[BaseRoute] = field(default_factory=list)
     shared: dict[str, Any] = field(default_factory=dict)
 

@@ -97,6 +97,7 @@ class AsgiLink:
                 raise Refused("Failed to decode authentication information: send text first", 1003)
             client = await self.reception.admit(parse_first_message(message["text"]), self)
             self.client = client
+            self.rate = self.reception.rate_of(client, self.rate)
             self.send_control(self.reception.connection_info(client))
             return True
         except Busy as error:
@@ -130,7 +131,7 @@ class AsgiLink:
                     self.hub.resume.open(client)
                 self.hub.route(client, data)
                 if self.rate is not None:
-                    self.rate.spend(self)
+                    self.rate.spend(self, len(data))
             else:
                 self._on_control(client, message.get("text") or "")
 

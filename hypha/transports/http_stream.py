@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from hypha.transports.ratelimit import FrameRate
 from hypha.wire.frames import Sealed, pack, payload
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class StreamLink:
         self.hub = reception.hub
         self.peer_address = peer_address
         self.client: Client | None = None
+        self.rate: FrameRate | None = None
         self.cookie = secrets.token_urlsafe(24)
         self._ping_interval_s = ping_interval_s
         self._queue: deque[Sealed] = deque()
@@ -179,6 +181,8 @@ class StreamLink:
             if not client.is_open and client.connection is self:
                 self.hub.resume.open(client)
             self.hub.route(client, body)
+            if self.rate is not None:
+                self.rate.spend(self, len(body))
 
 
 def cookie_name(address: str) -> str:

@@ -1,37 +1,43 @@
-"""A configured message rate slows the reading of a connection; it never closes it."""
+"""Configured rates slow the reading of a connection; they never close it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from hypha.hub.connection import Connection
+from hypha.hub.rates import Bucket
+
+LONGEST_PAUSE_S = 60.0
 
 
 class FrameRate:
-    """Token bucket of one connection.
+    """The buckets from which one connection's frames take: its own, its user's, its workspace's."""
 
-    Args:
-        rate_per_s: frames per second in the long run.
-        burst: frames that may come at once.
-    """
-
-    def __init__(self, rate_per_s: float, burst: float, loop: asyncio.AbstractEventLoop) -> None:
-        self.rate_per_s = rate_per_s
-        self.burst = max(burst, 1.0)
+    def __init__(self, buckets: Sequence[Bucket], loop: asyncio.AbstractEventLoop) -> None:
+        self._buckets = tuple(buckets)
         self._loop = loop
-        self._tokens = self.burst
-        self._at = loop.time()
         self._paused = False
 
-    def spend(self, connection: Connection) -> None:
-        """Count one frame; stop reading for as long as the bucket is empty."""
+    @classmethod
+    def of_connection(cls, rate_per_s: float, burst: float, loop: asyncio.AbstractEventLoop) -> FrameRate:
+        """Only the connection's own limit: frames per second in the long run, and at once."""
+        return cls([Bucket(rate_per_s, burst, loop.time())], loop)
+
+    def with_shared(self, shared: Sequence[Bucket]) -> FrameRate:
+        """The same with the buckets of the user and the workspace."""
+        return FrameRate([*self._buckets, *shared], self._loop) if shared else self
+
+    def spend(self, connection: Connection, size: int) -> None:
+        """Count one frame; stop reading for as long as a bucket is overdrawn."""
         now = self._loop.time()
-        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate_per_s) - 1.0
-        self._at = now
-        if self._tokens < 0 and not self._paused:
+        wait_s = 0.0
+        for bucket in self._buckets:
+            wait_s = max(wait_s, bucket.take(now, size))
+        if wait_s and not self._paused:
             self._paused = True
             connection.pause_reading()
-            self._loop.call_later(min(-self._tokens / self.rate_per_s, 60.0), self._go_on, connection)
+            self._loop.call_later(min(wait_s, LONGEST_PAUSE_S), self._go_on, connection)
 
     def _go_on(self, connection: Connection) -> None:
         self._paused = False

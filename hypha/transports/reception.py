@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hypha.addresses import check_client_id
 from hypha.auth.blocklist import Blocked
 from hypha.auth.guard import Guard
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
+from hypha.hub.rates import RateLimits, Rates
+from hypha.transports.ratelimit import FrameRate
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.connection import Connection
     from hypha.hub.hub import Hub
+    from hypha.settings import Settings
     from hypha.workspaces.admission import Admission, Identity
     from hypha.workspaces.membership import Members
 
@@ -38,6 +41,16 @@ class Limits:
     handshake_timeout_s: float = 5.0
     ping_timeout_s: float = 5.0
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """What the operator has set."""
+        return cls(
+            settings.max_concurrent_connections,
+            settings.max_connections_per_user,
+            settings.max_clients_per_workspace,
+            settings.handshake_timeout_s,
+        )
+
 
 class Reception:
     """Admits connections: identity, limits, duplicate ids, then the hub.
@@ -46,6 +59,7 @@ class Reception:
         facts: the part of `connection_info` that is the same for everybody.
         is_accepting: False while the server starts or stops.
         guard: who is kept out, and where refusals are noted.
+        rates: limits that all connections of a user or workspace share.
     """
 
     def __init__(
@@ -58,6 +72,7 @@ class Reception:
         limits: Limits,
         is_accepting: Callable[[], bool],
         guard: Guard | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -67,6 +82,7 @@ class Reception:
         self.limits = limits
         self.is_accepting = is_accepting
         self.guard = guard or Guard()
+        self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
         self.in_progress = 0
 
     @property
@@ -168,6 +184,13 @@ class Reception:
             raise Refused(
                 f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients", 1008
             )
+
+    def rate_of(self, client: Client, own: FrameRate | None) -> FrameRate | None:
+        """What limits the frames of a connection: its own rate and those of its user and workspace."""
+        shared = self.rates.buckets_of(client.user.id, client.workspace)
+        if not shared:
+            return own
+        return (own or FrameRate((), self.hub.loop)).with_shared(shared)
 
     def connection_info(self, client: Client) -> dict[str, Any]:
         """The first message to an admitted client (wire-protocol 1.4)."""

@@ -101,6 +101,7 @@ class RpcEndpoint:
         finally:
             self.reception.in_progress -= 1
         link.client = client
+        link.rate = self.reception.rate_of(client, None)
         link.send_control(self.reception.connection_info(client))
         await link.run(receive, send, [])
 

@@ -89,7 +89,7 @@ class WebSocketLink(WSListener):
             else:
                 self.hub.route(client, frame.get_payload_as_memoryview())
             if self._rate is not None:
-                self._rate.spend(self)
+                self._rate.spend(self, frame.payload_size)
             return
         self._on_other_frame(client, frame)
 
@@ -158,6 +158,8 @@ class WebSocketLink(WSListener):
             if not client.is_open and client.connection is self:
                 self.hub.resume.open(client)
             self.hub.route(client, data)
+            if self._rate is not None:
+                self._rate.spend(self, len(data))
         else:
             client.last_received = self.hub.time()
             self._on_control(client, data)
@@ -209,6 +211,7 @@ class WebSocketLink(WSListener):
             self._task = None
         self._finish_handshake()
         self.client = client
+        self._rate = self.reception.rate_of(client, self._rate)
         self.send_control(self.reception.connection_info(client))
         early, self._early = self._early, []
         for frame in early:

@@ -6,6 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
 
 MAX_TRACKED = 20_000
 
@@ -53,6 +57,11 @@ class TokenBuckets:
         self._buckets[key] = (tokens - 1.0, now)
         return 0.0
 
+    def remaining(self, key: str) -> int:
+        """Tokens that are left, without taking one."""
+        tokens, at = self._buckets.get(key, (self.burst, 0.0))
+        return max(0, int(min(self.burst, tokens + (self._clock() - at) * self.rate_per_s)))
+
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
@@ -60,6 +69,14 @@ class RequestLimits:
 
     by_address: TokenBuckets
     by_user: TokenBuckets
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """What the operator has set."""
+        return cls(
+            TokenBuckets(settings.http_rate_limit, settings.http_burst_limit),
+            TokenBuckets(settings.http_authenticated_rate_limit, settings.http_authenticated_burst_limit),
+        )
 
     @property
     def is_off(self) -> bool:

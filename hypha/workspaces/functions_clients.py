@@ -105,7 +105,7 @@ class ClientFunctions(ManagerFunctions):
 
     @permission(Level.READ)
     async def get_summary(self, *, context: Context) -> dict[str, Any]:
-        """Summarise the workspace: its clients and services."""
+        """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)
         clients = sorted(client.address for client in self._parts.hub.clients_of(context.workspace))
         services = self._parts.listing.records(context)
@@ -119,6 +119,7 @@ class ClientFunctions(ManagerFunctions):
                 {key: info[key] for key in ("id", "name", "type", "description", "config")}
                 for info in (record.to_info(context) for record in services)
             ],
+            "limits": self._parts.limits_of(context),
         }
 
 

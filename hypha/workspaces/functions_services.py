@@ -64,6 +64,12 @@ class ServiceFunctions(ManagerFunctions):
                 f"Service quota exceeded: client {record.client_id} already has {count} services "
                 f"(max {most}). Unregister some first."
             )
+        most = self._parts.settings.max_services_per_workspace
+        if 0 < most <= registry.count_of_workspace(record.workspace) and not record.is_built_in:
+            raise QuotaExceeded(
+                f"Service quota exceeded: workspace {record.workspace} already has {most} services "
+                "(the most that this server allows). Unregister some first."
+            )
 
     def _check_singleton(self, record: ServiceRecord) -> None:
         """Refuse a second live holder of a singleton's name; one of a held client gives way."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypha.auth.guard import Guard
 from hypha.auth.scopes import Level
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Parts:
-    """The server's parts, as seen by the workspace manager. `peer` is its own end on the wire."""
+    """The server's parts, as seen by the workspace manager.
+
+    `peer` is its own end on the wire; `limits_of` tells a caller how much of which limit is used.
+    """
 
     hub: Hub
     peer: Peer
@@ -39,6 +43,7 @@ class Parts:
     settings: Settings
     background: Background = field(default_factory=Background)
     guard: Guard = field(default_factory=Guard)
+    limits_of: Callable[[Context], dict[str, Any]] = lambda _: {}
     listing: Listing = field(init=False)
     search: Search = field(init=False)
     app_ids: AppIds = field(init=False)

@@ -65,6 +65,7 @@ class HttpApplication(Starlette):
         self._probes = Probes(services).by_path
         self._reserved = _literal_words(first) | {"static", "assets", "health"}
         self._base = services.base_path.rstrip("/")
+        self._rates = None if services.rates is None or services.rates.limits.is_off else services.rates
         self._limits = None if services.limits is None or services.limits.is_off else services.limits
         remove_compress_type("text/event-stream")
         self._compressing = CompressMiddleware(
@@ -126,7 +127,9 @@ class HttpApplication(Starlette):
             if self._services.blocklist.is_active:
                 await self._check_blocked(scope)
             if self._limits is not None and path not in UNLIMITED_PATHS:
-                await self._check_limits(scope)
+                started.extra = await self._check_limits(scope)
+            if self._rates is not None and path not in UNLIMITED_PATHS:
+                await self._check_rates(scope, path)
             address = self._function_address(path)
             if address is not None:
                 await self._calls.handle(scope, receive, started, address)
@@ -165,16 +168,35 @@ class HttpApplication(Starlette):
             if not (await services.credentials.user(scope)).is_admin:
                 raise
 
-    async def _check_limits(self, scope: MutableMapping[str, Any]) -> None:
+    async def _check_limits(self, scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
+        """Count a request; return the headers that tell its caller what is left."""
         limits, services = self._limits, self._services
-        if limits is None:
-            return
+        assert limits is not None
         user = await services.credentials.verified_id(scope)
         if user is not None:
-            wait_s = limits.by_user.take(user)
+            buckets, key = limits.by_user, user
         else:
-            address = services.proxies.client_address(scope, scope["hypha.headers"])
-            wait_s = limits.by_address.take(address)
+            buckets = limits.by_address
+            key = services.proxies.client_address(scope, scope["hypha.headers"])
+        wait_s = buckets.take(key)
+        if wait_s:
+            raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
+        if buckets.rate_per_s <= 0:
+            return []
+        return [
+            (b"x-ratelimit-limit", b"%d" % buckets.burst),
+            (b"x-ratelimit-remaining", b"%d" % buckets.remaining(key)),
+        ]
+
+    async def _check_rates(self, scope: MutableMapping[str, Any], path: str) -> None:
+        """Count a request against the rates of its user and of the workspace in its address."""
+        services = self._services
+        user = await services.credentials.verified_id(scope)
+        if self._rates is None or user is None:
+            return
+        length: bytes = scope["hypha.headers"].get(b"content-length", b"0")
+        size = int(length) if length.isdigit() else 0
+        wait_s = self._rates.try_take(user, path.split("/", 2)[1], size)
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 
@@ -198,13 +220,16 @@ class HttpApplication(Starlette):
 class _StartedSend:
     """`send` that knows whether the answer has begun, after which no error body can be sent."""
 
-    __slots__ = ("_send", "has_started")
+    __slots__ = ("_send", "extra", "has_started")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.has_started = False
+        self.extra: list[tuple[bytes, bytes]] = []
 
     async def __call__(self, message: Message) -> None:
+        if self.extra and not self.has_started and message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *self.extra]
         self.has_started = True
         await self._send(message)
 

@@ -152,7 +152,7 @@ def hub() -> FakeHub:
 
 @pytest.fixture
 def settings() -> Any:
-    return SimpleNamespace(max_services_per_client=5)
+    return SimpleNamespace(max_services_per_client=5, max_services_per_workspace=50)
 
 
 @pytest.fixture

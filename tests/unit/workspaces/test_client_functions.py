@@ -113,4 +113,5 @@ async def test_summary_counts_clients_and_services(parts: Parts, hub: FakeHub) -
         "clients": ["w/a", "w/b"],
         "service_count": 0,
         "services": [],
+        "limits": {},
     }

@@ -1,0 +1,144 @@
+"""Quotas and rates: slowed down or refused with a typed error, visible, and back to zero afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+
+import httpx
+import pytest
+
+from hypha.testing import RawCallError, RawClient, RawRefused, eventually
+from tests.conftest import ConnectRaw, StartServer, make_person
+
+
+@pytest.mark.spec("wire-16.13", "core-A2")
+async def test_connection_and_service_quotas_refuse_with_typed_errors(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    limits = {
+        "HYPHA_MAX_CONNECTIONS_PER_USER": "3",
+        "HYPHA_MAX_CLIENTS_PER_WORKSPACE": "2",
+        "HYPHA_MAX_SERVICES_PER_WORKSPACE": "4",
+    }
+    server = await start_server(env=limits)
+    person = make_person(server)
+    raw = await connect_raw(person, url=server.ws_url)
+    other = await connect_raw(person, url=server.ws_url)
+    with pytest.raises(RawRefused, match=r"^Connection limit exceeded: workspace \S+ has 2/2 clients"):
+        await connect_raw(person, url=server.ws_url)
+    await other.close()
+    await raw.offer("one")
+    for name in ("two", "three"):
+        await raw.offer(name)
+    with pytest.raises(RawCallError, match=r"^QuotaExceeded: Service quota exceeded: workspace"):
+        await raw.offer("four")
+    summary = await raw.call_manager("get_summary")
+    assert summary["limits"]["connections"]["limit"] == 3
+    assert 1 <= summary["limits"]["connections"]["used"] <= 2
+    assert summary["limits"]["services"] == {"used": 4, "limit": 4}
+    assert summary["limits"]["rates"] == []
+    with pytest.raises(RawCallError, match=r"expires_in"):
+        await raw.call_manager("generate_token", {"expires_in": 10**12})
+
+
+async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    server = await start_server(env={"HYPHA_USER_CALL_RATE_LIMIT": "50", "HYPHA_RATE_BURST": "1"})
+    person = make_person(server)
+    one, two = [await connect_raw(person, url=server.ws_url) for _ in range(2)]
+    other = await connect_raw(make_person(server), url=server.ws_url)
+    began = time.monotonic()
+
+    async def burst(raw: RawClient) -> None:
+        for number in range(50):
+            assert await raw.call_manager("echo", number) == number
+
+    await asyncio.gather(burst(one), burst(two))
+    assert time.monotonic() - began > 0.7
+    rates = (await one.call_manager("get_summary"))["limits"]["rates"]
+    assert [(rate["of"], rate["unit"], rate["per_second"]) for rate in rates] == [("user", "calls", 50.0)]
+    began = time.monotonic()
+    await burst(other)
+    assert time.monotonic() - began < 0.7
+    headers = {"Authorization": f"Bearer {person.token}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        url = f"/{person.workspace}/services/ws/echo"
+        answers = [await http.post(url, json=[1]) for _ in range(60)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused and refused[0].json()["code"] == "rate_limited"
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert int(answers[-1].headers.get("x-ratelimit-limit", 0)) in (0, 5000)
+    assert await one.is_alive() and await two.is_alive()
+
+
+async def test_bytes_of_a_workspace_are_slowed(start_server: StartServer, connect_raw: ConnectRaw) -> None:
+    server = await start_server(env={"HYPHA_WORKSPACE_BYTE_RATE_LIMIT": "200000", "HYPHA_RATE_BURST": "1"})
+    raw = await connect_raw(url=server.ws_url)
+    began = time.monotonic()
+    for _ in range(8):
+        await raw.call_manager("echo", b"x" * 50_000)
+    assert time.monotonic() - began > 0.7
+    assert await raw.is_alive()
+
+
+async def test_http_answers_tell_what_is_left(start_server: StartServer) -> None:
+    server = await start_server(env={"HYPHA_HTTP_RATE_LIMIT": "1", "HYPHA_HTTP_BURST_LIMIT": "10"})
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        left = [int((await http.get("/public/services/")).headers["x-ratelimit-remaining"]) for _ in range(3)]
+        assert left == [9, 8, 7]
+
+
+@pytest.mark.timeout(90)
+async def test_counters_return_to_zero_after_random_connects_and_kills(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    window = {"HYPHA_RESUME_WINDOW": "1", "HYPHA_HOLD_TIME": "0.3", "HYPHA_USER_CALL_RATE_LIMIT": "100000"}
+    server = await start_server(env=window)
+    dice = random.Random(4)
+    people = [make_person(server, f"p{number}") for number in range(5)]
+    root = await connect_raw(url=server.ws_url, token=server.root_token)
+
+    async def visit(number: int) -> None:
+        person = dice.choice([None, *people])
+        client_id = f"c{number % 40}"
+        try:
+            raw = await RawClient.connect(
+                server.ws_url, token=person.token if person else None, client_id=client_id
+            )
+        except RawRefused:
+            return
+        with contextlib.suppress(Exception):
+            if dice.random() < 0.5:
+                await raw.offer("svc")
+            if dice.random() < 0.3:
+                await raw.call_manager("echo", 1)
+        if dice.random() < 0.5:
+            raw.socket.transport.abort()
+            with contextlib.suppress(Exception):
+                await raw.close()
+        else:
+            await raw.close()
+
+    for start in range(0, 1000, 25):
+        await asyncio.gather(*(visit(number) for number in range(start, start + 25)))
+
+    async def usage() -> dict[str, object]:
+        service = await root.call_manager("get_service", "ws-user-root/admin-utils")
+        method = service["get_resource_usage"]
+        found = await root.call(method["_rtarget"], method["_rmethod"])
+        return {name: found[name] for name in ("connections_per_user", "connections_per_workspace")} | {
+            "services": [address for address in found["services_per_client"] if "ws-user-root" not in address]
+        }
+
+    async def is_empty() -> bool:
+        return await usage() == {
+            "connections_per_user": {"root": 1},
+            "connections_per_workspace": {"ws-user-root": 1},
+            "services": [],
+        }
+
+    await eventually(is_empty, within_s=20, interval_s=0.3)
