@@ -16,13 +16,17 @@ from hypha.web.files import LargeChunkFileResponse, StaticFolder
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
-# the published JavaScript client evaluates a string when it loads, hence 'unsafe-eval'
+LIVE_WORKER = "workspace-live.js"
+_POLICY = (
+    "default-src 'self'; {scripts}; connect-src 'self' ws: wss:; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+# the published JavaScript client evaluates a string when it loads; the workspace page, where people
+# sign in, keeps it in a worker
+_EVALUATING = _POLICY.format(scripts="script-src 'self' 'unsafe-eval'")
+_STRICT = _POLICY.format(scripts="script-src 'self'")
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
-    "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-eval'; connect-src 'self' ws: wss:; "
-        "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
-    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
@@ -46,7 +50,8 @@ class Console:
         """Files: they own the words `static` and `assets`."""
         builds = [Route(f"/assets/{name}", self.client_build) for name in CLIENT_BUILDS]
         folder = StaticFolder(STATIC_FOLDER, cache_control="no-cache")
-        return [Mount("/static", folder), *builds]
+        worker = Route(f"/assets/{LIVE_WORKER}", self.live_worker)
+        return [Mount("/static", folder), *builds, worker]
 
     def last(self) -> list[BaseRoute]:
         """Pages, behind everything else that could be meant."""
@@ -79,11 +84,17 @@ class Console:
             STATIC_FOLDER / name, headers=headers, media_type="application/javascript"
         )
 
+    async def live_worker(self, request: Request) -> Response:
+        """The worker in which the workspace page runs the client; its policy is its own."""
+        headers = {**_PAGE_HEADERS, "content-security-policy": _EVALUATING}
+        path = STATIC_FOLDER / "workspace" / "live-worker.js"
+        return LargeChunkFileResponse(path, headers=headers, media_type="application/javascript")
+
     async def workspace(self, request: Request) -> Response:
         """The page of one workspace; it asks for its content with the visitor's rights."""
         if not _may_be_workspace(request.path_params["workspace"]):
             raise HTTPException(404)
-        return self._page("workspace")
+        return self._page("workspace", _STRICT)
 
     async def to_workspace(self, request: Request) -> Response:
         """Add the slash that the page's relative links need."""
@@ -92,8 +103,9 @@ class Console:
             raise HTTPException(404)
         return RedirectResponse(f"{self._base_path}/{quote(name)}/", 307)
 
-    def _page(self, name: str) -> Response:
-        return Response(self._pages[name], headers=_PAGE_HEADERS, media_type="text/html")
+    def _page(self, name: str, policy: str = _EVALUATING) -> Response:
+        headers = {**_PAGE_HEADERS, "content-security-policy": policy}
+        return Response(self._pages[name], headers=headers, media_type="text/html")
 
 
 def _may_be_workspace(name: str) -> bool:

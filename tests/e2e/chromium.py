@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,8 +33,9 @@ def find_chromium() -> str | None:
 class Page:
     """One browser process with one page; use it as `async with Page(path)`."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, flags: Sequence[str] = ()) -> None:
         self._program = program
+        self._flags = (*FLAGS, *flags)
         self._folder = tempfile.TemporaryDirectory(prefix="hypha-chromium-", ignore_cleanup_errors=True)
         self._ids = itertools.count(1)
         self._process: asyncio.subprocess.Process | None = None
@@ -41,7 +43,7 @@ class Page:
 
     async def __aenter__(self) -> Page:
         self._process = await asyncio.create_subprocess_exec(
-            self._program, *FLAGS, f"--user-data-dir={self._folder.name}", "about:blank",
+            self._program, *self._flags, f"--user-data-dir={self._folder.name}", "about:blank",
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         self._socket = await connect(await self._debugger_url(), max_size=None, ping_interval=None)

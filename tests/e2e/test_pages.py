@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Person
 from tests.e2e.chromium import Page, find_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -69,25 +68,6 @@ async def test_the_landing_page_fits_a_phone_and_its_tabs_obey_the_keyboard(
     )
     assert shown == ["tab-curl", False]
     await page.command("Emulation.clearDeviceMetricsOverride")
-
-
-async def test_the_workspace_page_lists_functions(
-    page: Page, server: ServerProcess, connect: Connect, alice: Person
-) -> None:
-    client = await connect(alice, client_id="provider")
-
-    def greet(name: str) -> str:
-        """Say hello."""
-        return name
-
-    await client.register_service({"id": "greeter", "config": {"visibility": "public"}, "greet": greet})
-    await page.open(f"{server.url}/{alice.workspace}/")
-
-    async def is_listed() -> bool:
-        text = await text_of(page, "list")
-        return "greet(name)" in text and "Say hello." in text
-
-    await eventually(is_listed, within_s=10)
 
 
 async def test_the_api_page_shows_the_description(page: Page, server: ServerProcess) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from hypha.console.routes import STATIC_FOLDER, Console
+from hypha.console.routes import CLIENT_BUILDS, STATIC_FOLDER, Console
 from hypha.gateways.http import HttpApplication
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 
@@ -45,8 +45,8 @@ async def test_pages_load_nothing_from_elsewhere(http: httpx.AsyncClient, page: 
 
 
 def test_own_files_name_no_other_host() -> None:
-    for path in STATIC_FOLDER.glob("*.*"):
-        if path.suffix in {".css", ".html"} or path.name in {"shared.js", "landing.js"}:
+    for path in STATIC_FOLDER.rglob("*.*"):
+        if path.suffix in {".css", ".html", ".js"} and path.name not in CLIENT_BUILDS:
             assert "https://" not in path.read_text("utf-8"), path.name
 
 
@@ -77,3 +77,19 @@ async def test_everything_works_below_a_base_path() -> None:
         assert sources
         assert {(await http.get(source)).status_code for source in sources} == {200}
         assert (await http.get("/my/engine/ws-a")).headers["location"] == "/my/engine/ws-a/"
+
+
+async def test_only_a_worker_of_the_workspace_page_may_evaluate_text(http: httpx.AsyncClient) -> None:
+    page = await http.get("/ws-user-anna/")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy and "unsafe" not in policy
+    assert "onclick=" not in page.text and "style=" not in page.text
+    worker = await http.get("/assets/workspace-live.js")
+    assert "'unsafe-eval'" in worker.headers["content-security-policy"]
+    assert worker.headers["content-type"].startswith("application/javascript")
+
+
+def test_the_parts_of_the_workspace_page_stay_small() -> None:
+    parts = list((STATIC_FOLDER / "workspace").glob("*.js"))
+    assert len(parts) > 10
+    assert max(len(path.read_text("utf-8").splitlines()) for path in parts) < 200

@@ -1,0 +1,343 @@
+"""The workspace page in a real browser that can reach no other host."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hypha.testing import ServerProcess, eventually
+from tests.conftest import JS_FOLDER, Connect, Person, make_person
+from tests.e2e.chromium import Page, find_chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+
+ONLY_HERE = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",)
+AREAS = ("services", "clients", "tokens", "environment", "events")
+AXE = JS_FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+# everything that a developer would see in red in the browser's console
+WATCH = """
+window.complaints = [];
+const say = (text) => window.complaints.push(String(text));
+const error = console.error;
+console.error = (...words) => { say(words.join(" ")); error(...words); };
+addEventListener("error", (event) => say(event.message || (event.target && event.target.src)), true);
+addEventListener("unhandledrejection", (event) => say(event.reason));
+addEventListener("securitypolicyviolation", (event) => say("refused: " + event.violatedDirective));
+"""
+SNAP = {
+    "name": "snap",
+    "description": "Take one picture.\n\nThe stage must be still.",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "exposure": {"type": "integer", "description": "Milliseconds", "minimum": 1},
+            "channel": {"enum": ["red", "green"], "default": "red"},
+            "focus": {"type": "boolean", "default": False},
+            "label": {"type": "string", "title": "Label"},
+            "options": {"type": "object", "description": "Further settings"},
+        },
+        "required": ["exposure", "label"],
+    },
+}
+
+
+def snap(
+    exposure: int, label: str, channel: str = "red", focus: bool = False, options: Any = None
+) -> dict[str, Any]:
+    return {"exposure": exposure, "label": label, "channel": channel, "focus": focus, "options": options}
+
+
+snap.__schema__ = SNAP  # type: ignore[attr-defined]
+
+
+async def steps(n: int) -> AsyncIterator[int]:
+    """Count."""
+    for number in range(n):
+        yield number
+
+
+def fail(why: str = "no light") -> None:
+    """Fail."""
+    raise ValueError(why)
+
+
+class Visit:
+    """One visitor's page."""
+
+    def __init__(self, page: Page, server: ServerProcess) -> None:
+        self.page, self.server = page, server
+        self._script = ""
+
+    async def open(self, workspace: str, place: str = "", token: str = "") -> None:
+        """Open the page as the holder of a token, or as a stranger."""
+        if self._script:
+            await self.page.command("Page.removeScriptToEvaluateOnNewDocument", identifier=self._script)
+        kept = (
+            f"sessionStorage.setItem('hypha.token', {json.dumps(token)});"
+            if token
+            else "sessionStorage.clear();"
+        )
+        source = WATCH + f"if (location.protocol === 'http:') {{ {kept} }}"
+        added = await self.page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+        self._script = added["identifier"]
+        await self.page.command("Page.navigate", url="about:blank")
+        await self.page.open(f"{self.server.url}/{workspace}/{place}")
+
+    async def text(self, selector: str = "main") -> str:
+        return str(
+            await self.page.run(
+                "return (document.querySelector(args.selector) || {}).innerText || '';", selector=selector
+            )
+        )
+
+    async def shows(self, text: str, selector: str = "main") -> None:
+        """Wait until a part of the page shows a text."""
+
+        async def is_there() -> bool:
+            return text in await self.text(selector)
+
+        try:
+            await eventually(is_there, within_s=10)
+        except AssertionError:
+            raise AssertionError(f"{text!r} is not in: {await self.text(selector)}") from None
+
+    async def go(self, place: str) -> None:
+        await self.page.run("location.hash = args.place;", place=place)
+
+    async def fill(self, **values: Any) -> None:
+        """Type into fields, found by the end of their ids."""
+        await self.page.run(
+            """
+            for (const [name, value] of Object.entries(args.values)) {
+              const field = document.querySelector(`#area [id$="${name}"]`);
+              field.value = value;
+              field.dispatchEvent(new Event("input", {bubbles: true}));
+            }
+            """,
+            values=values,
+        )
+
+    async def submit(self) -> None:
+        await self.page.run('document.querySelector("#area details[open] form, #area form").requestSubmit();')
+
+    async def complaints(self) -> list[str]:
+        return list(await self.page.run("return window.complaints;"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def visit(server: ServerProcess) -> AsyncIterator[Visit]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    async with Page(program, ONLY_HERE) as page:
+        await page.command("Page.enable")
+        yield Visit(page, server)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def owner(module_connect: Connect, server: ServerProcess) -> Person:
+    """The owner of a workspace with two services."""
+    owner = make_person(server, "owner")
+    client = await module_connect(owner, client_id="scope")
+    functions = {"snap": snap, "steps": steps, "stage": {"fail": fail}}
+    shown = {"name": "Microscope", "description": "Three channels."}
+    await client.register_service(
+        {"id": "microscope", **shown, "config": {"visibility": "public"}, **functions}
+    )
+    await client.register_service({"id": "secret", "name": "Hidden one", "fail": fail})
+    return owner
+
+
+async def test_a_form_is_filled_called_and_shown_as_code(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, "#services/scope:microscope/snap", owner.token)
+    await visit.shows("The stage must be still.")
+    await visit.fill(exposure="40", label="plate 'seven'", options='{"gain": 2}')
+    await visit.submit()
+    await visit.shows('"options": {\n    "gain": 2\n  }', ".output")
+    result = json.loads(await visit.text(".result"))
+    assert result == snap(40, "plate 'seven'", options={"gain": 2})
+    codes = {}
+    for name in ("python", "javascript", "curl"):
+        await visit.page.run('document.querySelector(`[role=tab][id$="-${args.name}"]`).click();', name=name)
+        codes[name] = await visit.text(".panel code")
+    assert 'service.snap(exposure=40, label="plate \'seven\'", options={"gain": 2})' in codes["python"]
+    assert f'get_service("{owner.workspace}/scope:microscope")' in codes["python"]
+    assert 'service.snap({"exposure":40,' in codes["javascript"] and "_rkwargs" in codes["javascript"]
+    assert owner.token not in "".join(codes.values())
+    assert await visit.complaints() == []
+    process = await asyncio.create_subprocess_shell(
+        codes["curl"].replace("curl ", "curl -s ", 1),
+        stdout=asyncio.subprocess.PIPE,
+        env={"TOKEN": owner.token, "PATH": "/usr/bin:/bin"},
+    )
+    answer, _ = await process.communicate()
+    assert json.loads(answer) == result
+
+
+async def test_mistakes_are_told_beside_their_field(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, "#services/scope:microscope/snap", owner.token)
+    await visit.shows("exposure")
+    await visit.fill(exposure="", label="x")
+    await visit.submit()
+    await visit.shows("exposure is needed.", ".field-error:not([hidden])")
+    assert await visit.page.run("return document.activeElement.id.endsWith('exposure');")
+    await visit.fill(exposure="3", options="{")
+    await visit.submit()
+    await visit.shows("options is not valid JSON", ".fields")
+
+
+async def test_streams_and_errors_are_shown(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, "#services/scope:microscope/steps", owner.token)
+    await visit.shows("Call", "form.call")
+    await visit.fill(n="3")
+    await visit.submit()
+    await visit.shows("Stream ended: 3 items", ".output")
+    assert (await visit.text(".result")).split() == ["0", "1", "2"]
+    await visit.shows("async for item in", ".panel")
+    await visit.go("#services/scope:microscope/stage.fail")
+    await visit.shows("stage.fail", ".function[open]")
+    await visit.submit()
+    await visit.shows("ValueError: no light", ".failure")
+
+
+async def test_strangers_see_public_services_only(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace)
+    await visit.shows("Microscope", ".service-list")
+    assert "Hidden one" not in await visit.text(".service-list")
+    assert await visit.page.run("return document.getElementById('areas').hidden;")
+    assert "Sign in" in await visit.text("#session")
+    await visit.page.run('document.querySelector("#session button").click();')
+    await visit.page.run(
+        """
+        document.getElementById("token").value = args.token;
+        document.querySelector("dialog form").requestSubmit();
+        """,
+        token=owner.token,
+    )
+    await visit.shows("Hidden one", ".service-list")
+    assert await visit.complaints() == []
+
+
+async def test_a_bad_token_is_told_and_forgotten(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, token="not-a-token")
+    await visit.shows("Authentication error", "dialog[open]")
+    assert await visit.page.run("return sessionStorage.getItem('hypha.token');") is None
+
+
+async def test_a_token_is_made_used_and_revoked(visit: Visit, owner: Person, connect: Connect) -> None:
+    await visit.open(owner.workspace, "#tokens", owner.token)
+    await visit.shows("Generate token")
+    await visit.fill(**{"token-name": "for the lab"})
+    await visit.submit()
+    await visit.shows("not shown again", ".new-token")
+    token = await visit.page.run("return document.getElementById('new-token').value;")
+    client = await connect(owner.with_token(token))
+    assert client.config.workspace == owner.workspace
+    await visit.shows("for the lab", ".table")
+    await visit.page.run(
+        """
+        const row = [...document.querySelectorAll("tr")].find((row) => row.innerText.includes("for the lab"));
+        const button = row.querySelector(".danger");
+        button.click();
+        button.click();
+        """
+    )
+
+    async def is_gone() -> bool:
+        return "for the lab" not in await visit.text("#area")
+
+    await eventually(is_gone, within_s=10)
+    with pytest.raises(Exception, match="revoked"):
+        await connect(owner.with_token(token))
+    assert await visit.complaints() == []
+
+
+async def test_variables_are_set_shown_and_deleted(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, "#environment", owner.token)
+    await visit.shows("No variable is set.")
+    await visit.fill(**{"env-key": "API_KEY", "env-value": "s3cret"})
+    await visit.submit()
+    await visit.shows("API_KEY", "table")
+    assert "s3cret" not in await visit.text()
+    await visit.page.run('document.querySelector("table button").click();')
+    await visit.shows("s3cret", "table")
+    await visit.page.run('const last = document.querySelector("table .danger"); last.click(); last.click();')
+    await visit.shows("No variable is set.")
+
+
+async def test_events_and_clients_come_live(visit: Visit, owner: Person, connect: Connect) -> None:
+    await visit.open(owner.workspace, "#events", owner.token)
+    await visit.shows("Live", "#live-state")
+    client = await connect(owner, client_id="newcomer")
+    await client.register_service({"id": "fresh", "fail": fail})
+    await visit.shows("Service registered fresh", "#live-events")
+    await visit.go("#clients")
+    await visit.shows("newcomer", "table")
+    await client.disconnect()
+
+    async def has_left() -> bool:
+        return "newcomer" not in await visit.text("table")
+
+    await eventually(has_left, within_s=10)
+    assert await visit.complaints() == []
+
+
+async def test_readers_get_the_parts_that_they_may_use(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, token=owner.token_for("r"))
+    await visit.shows("Hidden one", ".service-list")
+    assert (await visit.text("#areas")).split() == ["Services", "Clients", "Events"]
+    await visit.shows("read", "#session")
+
+
+async def test_the_page_fits_a_phone(visit: Visit, owner: Person) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    await visit.page.command("Emulation.setDeviceMetricsOverride", **size)
+    try:
+        await visit.open(owner.workspace, "#services/scope:microscope/snap", owner.token)
+        await visit.shows("exposure")
+        for area in AREAS:
+            await visit.go(f"#{area}" if area != "services" else "#services/scope:microscope/snap")
+            await asyncio.sleep(0.2)
+            assert await visit.page.run("return document.documentElement.scrollWidth;") == 360, area
+    finally:
+        await visit.page.command("Emulation.clearDeviceMetricsOverride")
+
+
+async def test_the_tabs_obey_the_keyboard(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace, token=owner.token)
+    await visit.shows("Environment", "#areas")
+    await visit.page.run(
+        """
+        const tab = document.querySelector("#areas [aria-selected=true]");
+        tab.focus();
+        tab.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+        """
+    )
+    await visit.shows("connected to this workspace now")
+    assert await visit.page.run("return document.activeElement.id;") == "areas-clients"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="the npm packages are missing: run `npm install` in tests/js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_to_mend(visit: Visit, owner: Person, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    await visit.page.command("Emulation.setEmulatedMedia", features=features)
+    try:
+        await visit.open(owner.workspace, "#services/scope:microscope/snap", owner.token)
+        await visit.shows("exposure")
+        await visit.page.command("Runtime.evaluate", expression=AXE.read_text("utf-8"))
+        for area in AREAS:
+            if area != "services":
+                await visit.go(f"#{area}")
+                await visit.shows(area.capitalize(), "#area h2")
+            found = await visit.page.run(
+                "return (await axe.run()).violations.map((v) => v.id + ': ' + v.nodes[0].html);"
+            )
+            assert found == [], area
+    finally:
+        await visit.page.command("Emulation.setEmulatedMedia", features=[])
