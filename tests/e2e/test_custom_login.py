@@ -83,6 +83,13 @@ async def test_get_token_comes_first_and_none_falls_back(hooked: ServerProcess) 
 
 
 @pytest.mark.spec("core-A6")
+async def test_a_broken_hook_tells_nothing_of_itself(hooked: ServerProcess) -> None:
+    broken = await who(hooked, X_Broken="secret")
+    assert broken.status_code == 500
+    assert broken.json()["detail"] == "The sign-in provider failed to read the request."
+
+
+@pytest.mark.spec("core-A6")
 async def test_get_token_is_used_for_http_streams(hooked: ServerProcess) -> None:
     async with (
         httpx.AsyncClient(base_url=hooked.url, timeout=10) as web,

@@ -111,6 +111,11 @@ async def test_python_login_to_a_workspace_gives_a_child_of_that_workspace(
     assert sorted(words) == sorted([f"ws:{alice.workspace}#a", f"wid:{alice.workspace}"])
     client = await connect(token=found["token"], workspace=alice.workspace)
     assert client.config.user["parent"] == alice.id
+    owner = await connect(alice)
+    handed_out = await owner.list_tokens()
+    assert [entry["name"] for entry in handed_out] == ["login"]
+    await owner.revoke_token(handed_out[0]["id"])
+    assert not await owner.list_tokens()
 
 
 @pytest.mark.spec("core-A5", "wire-38")
@@ -229,18 +234,29 @@ async def test_a_check_that_waits_in_vain_says_so(server: ServerProcess, web: ht
 
 
 @pytest.mark.spec("core-A5")
-async def test_a_key_expires_and_survives_a_restart(start_server: StartServer) -> None:
-    own = await start_server(env={"MAXIMUM_LOGIN_TIME": "4"})
+async def test_a_key_survives_a_restart(start_server: StartServer) -> None:
+    own = await start_server()
     assert own.secret
     token = mint_token(own.secret, "zoe")
     async with httpx.AsyncClient(base_url=own.url, timeout=15) as web:
-        old, new = await start(web), await start(web)
+        reported, pending = await start(web), await start(web)
+        assert (await call(web, "report", key=reported, token=token)).status_code == 200
         await asyncio.to_thread(own.restart)
-        assert (await call(web, "report", key=new, token=token)).status_code == 200
-        assert (await call(web, "check", key=new, timeout=1)).json() == token
-        late = await call(web, "check", key=old, timeout=60)
-        assert "Login timeout, waited for 4 seconds" in late.json()["detail"]
-        assert (await call(web, "report", key=old, token=token)).status_code == 400
+        assert (await call(web, "check", key=reported, timeout=1)).json() == token
+        assert (await call(web, "report", key=pending, token=token)).status_code == 200
+        assert (await call(web, "check", key=pending, timeout=1)).json() == token
+
+
+@pytest.mark.spec("core-A5")
+async def test_a_key_expires(start_server: StartServer) -> None:
+    own = await start_server(env={"MAXIMUM_LOGIN_TIME": "1"})
+    assert own.secret
+    async with httpx.AsyncClient(base_url=own.url, timeout=15) as web:
+        key = await start(web)
+        late = await call(web, "check", key=key, timeout=60)
+        assert "Login timeout, waited for 1 seconds" in late.json()["detail"]
+        refused = await call(web, "report", key=key, token=mint_token(own.secret, "zoe"))
+        assert (refused.status_code, refused.json()["detail"]) == (400, "Invalid key, key does not exist")
 
 
 @pytest.mark.spec("core-A5")

@@ -6,6 +6,7 @@ Every callable may be an ordinary function or a coroutine.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,22 @@ from hypha.auth.current import CURRENT
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.user_info import UserInfo, to_user
 from hypha.auth.users import Context, User
-from hypha.errors import CallFailed, HyphaError, InvalidArguments, InvalidRequest
+from hypha.errors import (
+    CallFailed,
+    HyphaError,
+    InvalidArguments,
+    InvalidRequest,
+    NotAuthenticated,
+    ServerFault,
+)
 from hypha.features.login.providers import GenerateToken, GetToken, Handler, LoginProvider, ParseToken
 from hypha.hub.local_service import LocalFunction
 from hypha.registry.schema import parse_docstring
 
 if TYPE_CHECKING:
     from hypha.features.login.feature import LoginFeature
+
+logger = logging.getLogger(__name__)
 
 Hook = Callable[..., Any]
 
@@ -152,7 +162,15 @@ def token_getter(hook: Hook, call: Caller) -> GetToken:
     async def get(scope: Mapping[str, Any]) -> str | None:
         shown = {name: value for name, value in scope.items() if not name.startswith("hypha.")}
         shown.pop("app", None)
-        token = await call.as_service(hook, shown)
+        try:
+            token = await call.result(hook, shown)
+        except HyphaError:
+            raise
+        except (PermissionError, ValueError) as error:
+            raise NotAuthenticated(f"Authentication error: {error}") from None
+        except Exception:
+            logger.exception("The hook that takes tokens out of requests failed")
+            raise ServerFault("The sign-in provider failed to read the request.") from None
         return token if isinstance(token, str) and token else None
 
     return get

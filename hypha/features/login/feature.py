@@ -53,6 +53,7 @@ class LoginFeature(Feature):
             context.base_url,
             Limits(TokenBuckets(STARTS_PER_S, STARTS_AT_ONCE), Throttle(MISTAKES_AT_ONCE, MISTAKE_EVERY_S)),
             self.origin_of,
+            context.guard,
         )
         self._local = local_service(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
         self._local = replace(self._local, name="Hypha Login")

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hypha.addresses import check_workspace_id
+from hypha.auth.guard import Guard
 from hypha.auth.minting import TokenRequest, child_of
 from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
-from hypha.auth.tokens import TokenAuthority
+from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import (
     InvalidRequest,
@@ -52,6 +53,7 @@ class LoginService:
         base_url: str,
         limits: Limits,
         origin_of: Callable[[Context], str],
+        guard: Guard,
     ) -> None:
         self._pending = pending
         self._tokens = tokens
@@ -59,6 +61,7 @@ class LoginService:
         self._base_url = base_url
         self._limits = limits
         self._origin_of = origin_of
+        self._guard = guard
 
     @permission(Level.NONE, on=NOTHING)
     async def start(
@@ -107,7 +110,7 @@ class LoginService:
                 user_id and picture.
         """
         timeout_s = _seconds(timeout)
-        async with self._guarded(context, key):
+        async with self._attempt(context, key):
             answer = await self._pending.take(key, timeout_s)
         if answer is None or profile:
             return answer
@@ -152,7 +155,7 @@ class LoginService:
         profile = dict(
             zip(PROFILE_FIELDS, (email, email_verified, name, nickname, user_id, picture), strict=True)
         )
-        async with self._guarded(context, key):
+        async with self._attempt(context, key):
             await self.complete(key, token, workspace=workspace, expires_in=expires_in, profile=profile)
 
     @permission(Level.NONE, on=NOTHING)
@@ -203,8 +206,13 @@ class LoginService:
             token = await self._limited(user, workspace, life_s or DEFAULT_CHILD_LIFE_S)
         elif user.expires_at is not None:
             life_s = max(0.0, user.expires_at - time.time())
-        await self._pending.answer(
-            key, _answer(user, token, workspace or user.scope.current_workspace, life_s, profile or {})
+        answer = _answer(user, token, workspace or user.scope.current_workspace, life_s, profile or {})
+        await self._pending.answer(key, answer)
+        self._guard.audit.note(
+            "login_completed",
+            user.id,
+            workspace or user.own_workspace,
+            detail={"token_id": fingerprint(token), "limited_to": workspace},
         )
 
     async def _person(self, token: object) -> User:
@@ -233,13 +241,16 @@ class LoginService:
             raise PermissionDenied(f"Permission denied for workspace: {workspace}")
         request = TokenRequest(workspace, level, client_id=user.scope.client_id)
         child = child_of(Context(user, workspace), request, Level.ADMIN)
-        return await self._tokens.issue(child, life_s)
+        token = await self._tokens.issue(child, life_s)
+        if self._guard.issued is not None:
+            await self._guard.issued.record(fingerprint(token), child, user, "login", life_s)
+        return token
 
-    def _guarded(self, context: Context, key: object) -> _Guard:
-        return _Guard(self._limits.mistakes, [self._origin_of(context)], key)
+    def _attempt(self, context: Context, key: object) -> _Attempt:
+        return _Attempt(self._limits.mistakes, [self._origin_of(context)], key)
 
 
-class _Guard:
+class _Attempt:
     """Counts refused keys and tokens, by origin and by key, and lets no more through than allowed."""
 
     def __init__(self, mistakes: Throttle, subjects: list[str], key: object) -> None:

@@ -1,0 +1,62 @@
+"""The page without a provider, and handlers in the form of `functions` services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from hypha.auth.users import User
+from hypha.features.login.functions_page import event_of, response_of
+from hypha.features.login.shell import PageShell
+
+
+def test_the_page_runs_its_own_script_only() -> None:
+    app = Starlette(routes=[Route("/{path:path}", PageShell("/my/engine").__call__)])
+    page = TestClient(app).get("/")
+    policy = page.headers["content-security-policy"]
+    nonce = policy.partition("'nonce-")[2].partition("'")[0]
+    assert f'<script nonce="{nonce}">' in page.text
+    assert "default-src 'none'" in policy
+    assert "/my/engine/public/services/hypha-login/report" in page.text
+    assert "__" not in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in page.headers
+    assert 'access_token=""' in TestClient(app).get("/?logout=1").headers["set-cookie"]
+    assert TestClient(app).get("/other").status_code == 404
+
+
+def test_a_request_becomes_a_map() -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def answer(request: Request) -> Response:
+        seen.append(await event_of(request, User("ann")))
+        return Response()
+
+    app = Starlette(routes=[Route("/page/{path:path}", answer, methods=["POST"])])
+    TestClient(app).post("/page/a/b?q=1", content=b"body", headers={"X-Thing": "1"})
+    event = seen[0]
+    assert (event["path"], event["query_string"], event["body"]) == ("/a/b", "q=1", b"body")
+    assert event["headers"]["x-thing"] == "1"
+    assert event["user"]["id"] == "ann"
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "body", "kind"),
+    [
+        ("<p>hi</p>", 200, b"<p>hi</p>", "text/html; charset=utf-8"),
+        ({"status": 201, "body": b"raw", "headers": {"Content-Type": "a/b"}}, 201, b"raw", "a/b"),
+        ({"status": 307, "headers": {"Location": "/x"}}, 307, b"", None),
+        ({"a": 1}, 200, b'{"a": 1}', "application/json"),
+        ([1], 200, b"[1]", "application/json"),
+        (None, 200, b"", None),
+    ],
+)
+def test_results_become_answers(result: Any, status: int, body: bytes, kind: str | None) -> None:
+    answer = response_of(result)
+    assert (answer.status_code, answer.body, answer.headers.get("content-type")) == (status, body, kind)
