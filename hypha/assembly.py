@@ -27,6 +27,7 @@ from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.feature import LoginFeature
 from hypha.features.oidc import OidcFeature
 from hypha.features.queues import QueuesFeature
+from hypha.features.triton import TritonFeature
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
@@ -77,6 +78,7 @@ FEATURES: tuple[type[Feature], ...] = (
     AccountsFeature,
     AdminFeature,
     QueuesFeature,
+    TritonFeature,
     OidcFeature,
 )
 """What the server offers over its core, in the order in which it starts."""

@@ -448,7 +448,7 @@ class Features:
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
     enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
     enable_terminal_worker: bool = flag(False, "Apps in a terminal", feature="the terminal worker")
-    triton_servers: str | None = flag(None, "Triton servers, separated by commas", feature="Triton")
+    triton_servers: str | None = flag(None, "URLs of Triton servers, separated by commas")
     disable_agent_skills: bool = flag(
         False, "No documentation for language-model tools", feature="agent skills"
     )

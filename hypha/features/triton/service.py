@@ -1,0 +1,128 @@
+"""The functions of the service `triton-client`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from hypha.auth.permissions import NOTHING, permission
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import InvalidRequest, NotFound, ServerFault
+from hypha.features.triton.servers import TritonServers
+from hypha.features.triton.tensors import answer_values, request_body
+
+HEAD_LENGTH = "Inference-Header-Content-Length"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+
+
+class TritonService:
+    """Inference on the Triton servers that this server knows."""
+
+    def __init__(self, servers: TritonServers) -> None:
+        self._servers = servers
+
+    @permission(Level.NONE, on=NOTHING)
+    async def execute(
+        self,
+        model_name: str,
+        inputs: Any,
+        server_url: str | None = None,
+        model_version: str = "",
+        select_outputs: list[str] | None = None,
+        parameters: dict[str, Any] | None = None,
+        *,
+        context: Context,
+    ) -> dict[str, Any]:
+        """Run a model; gives its outputs by name, as arrays.
+
+        Args:
+            model_name: The model, as the Triton server names it.
+            inputs: A list in the order of the model's inputs, or a map by input name; each an array,
+                or numbers, texts and lists of them.
+            server_url: One of the known servers; any of them by default.
+            model_version: The newest by default.
+            select_outputs: Names of the outputs that are wanted; all by default.
+            parameters: Parameters of the request, for models that read them.
+        """
+        url = self._servers.choose(server_url)
+        config = await self._config(url, model_name, model_version)
+        body, head = request_body(_named(config, inputs), select_outputs, parameters)
+        headers = {HEAD_LENGTH: str(head), "Content-Type": "application/octet-stream"}
+        async with self._servers.asking() as client:
+            answer = await client.post(
+                f"{_model_url(url, model_name, model_version)}/infer", content=body, headers=headers
+            )
+        _check(answer, model_name)
+        length = answer.headers.get(HEAD_LENGTH, "")
+        return answer_values(answer.content, int(length) if length.isdigit() else None)
+
+    @permission(Level.NONE, on=NOTHING)
+    async def get_config(
+        self, model_name: str, server_url: str | None = None, model_version: str = "", *, context: Context
+    ) -> dict[str, Any]:
+        """The configuration of a model: its inputs, outputs and how it runs.
+
+        Args:
+            model_name: The model, as the Triton server names it.
+            server_url: One of the known servers; any of them by default.
+            model_version: The newest by default.
+        """
+        return await self._config(self._servers.choose(server_url), model_name, model_version)
+
+    async def _config(self, url: str, model: str, version: str) -> dict[str, Any]:
+        async with self._servers.asking() as client:
+            answer = await client.get(f"{_model_url(url, model, version)}/config")
+        _check(answer, model)
+        try:
+            config = answer.json()
+        except ValueError:
+            config = None
+        if not isinstance(config, dict):
+            raise ServerFault("The Triton server answered with something that is no configuration.")
+        return config
+
+
+def _model_url(url: str, model: str, version: str) -> str:
+    if not isinstance(model, str) or not _NAME.fullmatch(model) or set(model) == {"."}:
+        raise InvalidRequest(f"Invalid model name: {str(model)[:80]!r}")
+    version = str(version or "")
+    if version and not version.isdigit():
+        raise InvalidRequest("A model version is a number.")
+    return f"{url}/v2/models/{quote(model)}" + (f"/versions/{version}" if version else "")
+
+
+def _named(config: Mapping[str, Any], inputs: Any) -> list[tuple[str, str, Any]]:
+    """(name, data type, value) of each input."""
+    known = {
+        str(entry["name"]): str(entry.get("data_type", "")).removeprefix("TYPE_").replace("STRING", "BYTES")
+        for entry in config.get("input") or ()
+    }
+    if isinstance(inputs, Mapping) and "_rtype" not in inputs:
+        strange = [str(name) for name in inputs if name not in known]
+        if strange:
+            raise InvalidRequest(f"The model has no input {strange[0][:80]!r}; it has {', '.join(known)}.")
+        return [(name, known[name], value) for name, value in inputs.items()]
+    if not isinstance(inputs, list):
+        raise InvalidRequest("inputs is a list, or a map by input name.")
+    if len(inputs) > len(known):
+        raise InvalidRequest(f"The model takes {len(known)} inputs; {len(inputs)} were given.")
+    return [(name, kind, value) for (name, kind), value in zip(known.items(), inputs, strict=False)]
+
+
+def _check(answer: Any, model: str) -> None:
+    """Raise what a refusal of the Triton server means."""
+    if answer.status_code == 200:
+        return
+    try:
+        text = str(answer.json().get("error", ""))[:500]
+    except (ValueError, AttributeError):
+        text = ""
+    text = text or f"status {answer.status_code}"
+    if answer.status_code == 404 or "unknown model" in text.lower():
+        raise NotFound(f"Model not found: {model[:80]}: {text}")
+    if answer.status_code < 500:
+        raise InvalidRequest(f"The Triton server refused the request: {text}")
+    raise ServerFault(f"The Triton server failed: {text}")
