@@ -57,6 +57,7 @@ class LocalAccounts:
 
     Args:
         start: runs work that nobody waits for.
+        admit: raises for a user who is blocked.
         address: (in each method) where the caller is, as far as known; it is throttled with its
             account, so that neither guessing one password nor trying many accounts gets far.
     """
@@ -72,6 +73,7 @@ class LocalAccounts:
         mail: Mail | None,
         base_url: str,
         start: Callable[[Coroutine[Any, Any, Any], str], bool],
+        admit: Callable[[User], object] = lambda _: None,
         passwords: Passwords | None = None,
         throttle: Throttle | None = None,
         clock: Callable[[], float] = time.time,
@@ -84,6 +86,7 @@ class LocalAccounts:
         self.mail = mail
         self._base_url = base_url
         self._start = start
+        self._admit = admit
         self._passwords = passwords or Passwords()
         self._throttle = throttle or Throttle()
         self._clock = clock
@@ -123,8 +126,13 @@ class LocalAccounts:
             await self.mail.send(sign_up_letter(data["email"], text, life_s, self._base_url))
         return text
 
-    async def verify_email(self, email: object, code: object, address: str) -> Account:
+    async def verify_email(
+        self, email: object, code: object, address: str, password: object = None
+    ) -> Account:
         """Make the account that a code stands for.
+
+        With the password of the sign-up nobody else's sign-up for the same address is confirmed,
+        which could have been begun to slip another password under it.
 
         Raises:
             InvalidArguments: no code is waiting, or it is another one; says how many tries are left.
@@ -143,6 +151,10 @@ class LocalAccounts:
             if left <= 0:
                 raise InvalidArguments("Too many incorrect attempts. Please sign up again.")
             raise InvalidArguments(f"Incorrect code. {left} attempt(s) remaining.")
+        if password and not await self._passwords.matches(tried.data["password"], check_password(password)):
+            raise InvalidArguments(
+                "This code belongs to a sign-up with another password. Please sign up again."
+            )
         account = await self._new_account(dict(tried.data), is_proven=bool(tried.data.get("mailed")))
         if not await self._records.redeem_for_account(tried, account, first_admin=False):
             raise InvalidArguments(NO_PENDING)
@@ -212,11 +224,12 @@ class LocalAccounts:
         """
         account = await self._check_login(email, password, address)
         user = self.user_of(account)
+        self._admit(user)
         if workspace and workspace != user.own_workspace:
             user = await self._narrowed(user, workspace)
         else:
             workspace = user.own_workspace
-        return SignedIn(account, self._tokens.mint(user, TOKEN_LIFE_S), workspace)
+        return SignedIn(account, await self._tokens.issue(user, TOKEN_LIFE_S), workspace)
 
     async def _check_login(self, email: object, password: object, address: str) -> Account:
         secret = check_password(password)
@@ -339,7 +352,7 @@ class LocalAccounts:
         folded = folded_email(check_email(email))
         secret = check_new_password(password)
         self._throttle.take([*self._guessing("reset", folded, address)])
-        most = self._settings.verification_max_attempts
+        most = self._settings.verification_max_attempts * _ANYWHERE  # it cannot be guessed anyway
         tried = await self._records.try_code(RESET, folded, self._clock(), most)
         account = await self._records.find(folded)
         if tried is None or account is None or not self._codes.fits(tried, code):

@@ -51,8 +51,9 @@ class AccountsFeature(Feature):
                 mail=mail_of(settings),
                 base_url=context.base_url,
                 start=context.start,
+                admit=context.guard.blocklist.check_user,
             )
-            functions = AccountFunctions(accounts, login, context.hub)
+            functions = AccountFunctions(accounts, login, context.hub, context.guard.audit)
             login.add_functions(functions.handlers())
             context.credentials.token_source = local_token
             link = await accounts.new_admin_link(context.base_url + PAGE_PATH)

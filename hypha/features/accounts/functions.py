@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import HyphaError, InvalidRequest, LimitReached, ServerFault
+from hypha.errors import HyphaError, InvalidRequest, LimitReached, NotAuthenticated, RateLimited, ServerFault
 from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, SignedIn
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Handler, Login
     from hypha.hub.hub import Hub
+    from hypha.observe.audit import AuditLog
 
 NAMES = (
     "signup",
@@ -57,10 +58,11 @@ class AccountFunctions:
     Every answer has `success`; where it is false, `error` says why and `code` names the kind.
     """
 
-    def __init__(self, accounts: LocalAccounts, login: Login, hub: Hub) -> None:
+    def __init__(self, accounts: LocalAccounts, login: Login, hub: Hub, audit: AuditLog) -> None:
         self._accounts = accounts
         self._login = login
         self._hub = hub
+        self._audit = audit
 
     def handlers(self) -> dict[str, Handler]:
         """All functions by name."""
@@ -73,6 +75,10 @@ class AccountFunctions:
             client = self._hub.clients.get(context.address)
             address = getattr(client.connection, "peer_address", "") if client else ""
         return str(address or "")
+
+    def _note(self, action: str, user_id: str, context: Context) -> None:
+        detail = {"provider": "local accounts"}
+        self._audit.note(action, user_id, address=self._address(context), detail=detail)
 
     @permission(Level.NONE, on=NOTHING)
     @_answered
@@ -99,17 +105,21 @@ class AccountFunctions:
 
     @permission(Level.NONE, on=NOTHING)
     @_answered
-    async def verify_email(self, email: str = "", code: str = "", *, context: Context) -> Answer:
+    async def verify_email(
+        self, email: str = "", code: str = "", password: str | None = None, *, context: Context
+    ) -> Answer:
         """Finish a sign-up with the code that was sent.
 
         Args:
             email: the address given at sign-up.
             code: the six digits.
+            password: the one given at sign-up; with it nobody else's sign-up can be confirmed by mistake.
 
         Returns:
             `user_id` and `email_verified`.
         """
-        account = await self._accounts.verify_email(email, str(code), self._address(context))
+        account = await self._accounts.verify_email(email, str(code), self._address(context), password)
+        self._note("account_made", account.id, context)
         return {"user_id": account.id, "email_verified": True}
 
     @permission(Level.NONE, on=NOTHING)
@@ -145,8 +155,13 @@ class AccountFunctions:
         Returns:
             `token`, `user_id`, `email`, `name`, `workspace` and `expires_in` (seconds).
         """
-        signed = await self._accounts.sign_in(email, password, self._address(context), workspace)
+        try:
+            signed = await self._accounts.sign_in(email, password, self._address(context), workspace)
+        except (NotAuthenticated, RateLimited):
+            self._note("sign_in_refused", "", context)
+            raise
         account = signed.account
+        self._note("signed_in", account.id, context)
         if key:
             await self._complete(key, signed)
         return {
@@ -225,6 +240,7 @@ class AccountFunctions:
             new_password: 8 characters to 1024 bytes.
         """
         await self._accounts.confirm_reset(email, code, new_password, self._address(context))
+        self._note("password_reset", "", context)
         return {"message": "The new password is set."}
 
     @permission(Level.NONE, on=NOTHING)
@@ -244,4 +260,5 @@ class AccountFunctions:
             `user_id`.
         """
         account = await self._accounts.make_admin(link, name, email, password, self._address(context))
+        self._note("administrator_made", account.id, context)
         return {"user_id": account.id}

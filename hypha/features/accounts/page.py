@@ -233,7 +233,7 @@ class LoginPage:
             "nickname": person["name"],
             "user_id": user.id,
         }
-        token = self._tokens.mint(user, min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S))
+        token = await self._tokens.issue(user, min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S))
         await self._login.complete(key, token, workspace=workspace, expires_in=life_s, profile=profile)
         return _json({})
 

@@ -168,7 +168,7 @@ const forms = {
   },
 
   async verify(field) {
-    await call("verify_email", { email: pending.email, code: field.code });
+    await call("verify_email", { email: pending.email, code: field.code, password: pending.password });
     await signIn(pending.email, pending.password);
   },
 

@@ -1,0 +1,149 @@
+"""The rules of local accounts, with a store in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hypha.auth.tokens import TokenAuthority
+from hypha.errors import AlreadyExists, InvalidArguments, LimitReached, NotAuthenticated
+from hypha.features.accounts.accounts import LocalAccounts
+from hypha.features.accounts.codes import Codes
+from hypha.features.accounts.mail import Letter, Mail
+from hypha.features.accounts.passwords import Passwords
+from hypha.settings import Settings
+from hypha.store import Store
+
+PASSWORD = "correct horse battery"
+HERE = "192.0.2.1"
+
+
+class Clock:
+    now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """Local accounts with a clock to turn and a mailbox to read."""
+
+    def __init__(self, store: Store) -> None:
+        self.clock = Clock()
+        self.letters: list[Letter] = []
+        self.work: list[Any] = []
+        self.records = store.accounts
+        self.tokens = TokenAuthority("secret-that-is-long-enough-for-hs256", clock=self.clock)
+
+        async def nothing(_: str) -> None:
+            return None
+
+        def start(work: Any, _: str) -> bool:
+            self.work.append(work)
+            return True
+
+        self.accounts = LocalAccounts(
+            store.accounts,
+            self.tokens,
+            SimpleNamespace(load=nothing),  # type: ignore[arg-type]
+            Settings(verification_max_pending=3),  # type: ignore[call-arg]
+            Codes("secret", self.clock),
+            mail=Mail(self.letters.append),
+            base_url="http://here",
+            start=start,
+            passwords=Passwords(time_cost=1, memory_kib=64),
+            clock=self.clock,
+        )
+
+    async def account(self, email: str = "ann@example.org") -> None:
+        _, code = await self.accounts.sign_up("Ann", email, PASSWORD, HERE)
+        await self.accounts.verify_email(email, code, HERE)
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Store(":memory:") as store:
+        yield Bench(store)
+
+
+async def test_an_account_exists_once_the_code_came_back(bench: Bench) -> None:
+    email, code = await bench.accounts.sign_up("Ann", "Ann@Example.org", PASSWORD, HERE)
+    assert await bench.records.is_empty()
+    assert code in bench.letters[0].text and bench.letters[0].to == email
+    account = await bench.accounts.verify_email("ann@example.ORG", code, HERE)
+    assert account.id.startswith("local-") and account.is_proven
+    signed = await bench.accounts.sign_in("ann@example.org", PASSWORD, HERE)
+    user = bench.tokens.parse(signed.token)
+    assert (user.id, user.email, user.roles) == (account.id, "Ann@Example.org", ())
+    assert user.expires_at is not None and round(user.expires_at - bench.clock.now) in (86399, 86400)
+
+
+async def test_a_code_ends_with_its_time(bench: Bench) -> None:
+    _, code = await bench.accounts.sign_up("Ann", "ann@example.org", PASSWORD, HERE)
+    bench.clock.now += 601
+    with pytest.raises(InvalidArguments, match="No pending verification"):
+        await bench.accounts.verify_email("ann@example.org", code, HERE)
+
+
+async def test_nobody_slips_a_password_under_anothers_sign_up(bench: Bench) -> None:
+    await bench.accounts.sign_up("Ann", "ann@example.org", PASSWORD, HERE)
+    _, code = await bench.accounts.sign_up("Mallory", "ann@example.org", "mallory's own", "198.51.100.9")
+    with pytest.raises(InvalidArguments, match="another password"):
+        await bench.accounts.verify_email("ann@example.org", code, HERE, PASSWORD)
+    assert await bench.records.is_empty()
+
+
+async def test_pending_sign_ups_are_bounded(bench: Bench) -> None:
+    for number in range(3):
+        await bench.accounts.sign_up("Ann", f"a{number}@example.org", PASSWORD, HERE)
+    with pytest.raises(LimitReached):
+        await bench.accounts.sign_up("Ann", "a4@example.org", PASSWORD, HERE)
+    bench.clock.now += 601
+    await bench.accounts.sign_up("Ann", "a4@example.org", PASSWORD, HERE)
+
+
+async def test_one_account_per_address(bench: Bench) -> None:
+    await bench.account()
+    with pytest.raises(AlreadyExists, match="Email already registered"):
+        await bench.accounts.sign_up("Eve", "ANN@example.org", PASSWORD, HERE)
+
+
+async def test_a_reset_sends_letters_to_owners_only_and_works_once(bench: Bench) -> None:
+    await bench.account()
+    bench.letters.clear()
+    await bench.accounts.request_reset("nobody@example.org", HERE)
+    await bench.accounts.request_reset("ann@example.org", HERE)
+    for work in bench.work:
+        await work
+    assert [letter.to for letter in bench.letters] == ["ann@example.org"]
+    code = bench.letters[0].text.split("\n    ")[1].split()[0]
+    with pytest.raises(NotAuthenticated):
+        await bench.accounts.confirm_reset("ann@example.org", "x" * 12, "another one", HERE)
+    await bench.accounts.confirm_reset("ann@example.org", code, "another one", HERE)
+    with pytest.raises(NotAuthenticated):
+        await bench.accounts.confirm_reset("ann@example.org", code, "a third one", HERE)
+    with pytest.raises(NotAuthenticated):
+        await bench.accounts.sign_in("ann@example.org", PASSWORD, HERE)
+    assert (await bench.accounts.sign_in("ann@example.org", "another one", HERE)).token
+
+
+async def test_the_administrators_link_is_kept_as_a_hash_and_ends(bench: Bench) -> None:
+    link = await bench.accounts.new_admin_link("http://here/")
+    assert link is not None
+    secret = link.partition("#administrator=")[2]
+    kept = await bench.records.code("first-admin", "")
+    assert kept is not None and secret not in str(kept)
+    bench.clock.now += 3601
+    with pytest.raises(NotAuthenticated):
+        await bench.accounts.make_admin(secret, "Root", "root@example.org", PASSWORD, HERE)
+    newer = await bench.accounts.new_admin_link("http://here/")
+    assert newer is not None
+    secret = newer.partition("#administrator=")[2]
+    account = await bench.accounts.make_admin(secret, "Root", "root@example.org", PASSWORD, HERE)
+    assert account.is_admin and bench.accounts.user_of(account).roles == ("admin",)
+    assert await bench.accounts.new_admin_link("http://here/") is None

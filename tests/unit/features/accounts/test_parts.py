@@ -1,0 +1,130 @@
+"""Names, passwords, codes and throttling of local accounts."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypha.errors import InvalidArguments, RateLimited
+from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
+from hypha.features.accounts.names import check_email, check_name, folded_email
+from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
+from hypha.features.accounts.throttle import Allowance, Throttle
+
+
+@pytest.mark.parametrize("name", ["Ann Lee", "  孔子 ", "यशोदा", "محمد", "👩‍🔬 Ada", "x" * 100])
+def test_names_of_every_script_are_taken(name: str) -> None:
+    assert check_name(name) == name.strip()
+
+
+def test_names_are_kept_in_normal_form() -> None:
+    assert check_name("Zoe\u0308") == "Zo\u00eb"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "   ", "a\x00b", "a\nb", "\u202egnp", "a\u2028b", "\u0301", "x" * 101, "\ud800", None, 5],
+)
+def test_names_with_control_characters_are_refused(name: object) -> None:
+    with pytest.raises(InvalidArguments):
+        check_name(name)
+
+
+@pytest.mark.parametrize("email", ["Ann+tag@Sub.Example.org", "müller@exämple.de", "用户@例子.中国"])
+def test_addresses_are_taken_as_they_are(email: str) -> None:
+    assert check_email(f" {email} ") == email
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "a", "@b", "a@", "a@@b", "a b@c", "a@b\nBcc: x@y", "a@b,c@d", "<a@b>", "a@b..c", "a@.b",
+        "\uff41@b.org", "a@\uff42.org", "a\u200b@b.org", f"{'a' * 65}@b.org", f"a@{'b' * 300}", None, "a@b.",
+    ],
+)  # fmt: skip
+def test_addresses_that_could_be_another_are_refused(email: object) -> None:
+    with pytest.raises(InvalidArguments):
+        check_email(email)
+
+
+def test_addresses_compare_without_case() -> None:
+    assert folded_email("Ann@Example.ORG") == folded_email("ann@example.org")
+
+
+async def test_only_the_right_password_matches() -> None:
+    passwords = Passwords(time_cost=1, memory_kib=64)
+    kept = await passwords.hash("correct horse")
+    assert kept.startswith("$argon2id$") and "correct" not in kept
+    assert await passwords.matches(kept, "correct horse")
+    assert not await passwords.matches(kept, "Correct horse")
+    assert not await passwords.matches(None, "nobody's password")
+    assert not await passwords.matches("damaged", "correct horse")
+    assert kept != await passwords.hash("correct horse")
+
+
+def test_passwords_are_bounded_before_anything_is_done_with_them() -> None:
+    assert check_password("x" * 1024)
+    assert check_new_password("e\u0301" * 8) == "\u00e9" * 8
+    for wrong in ("x" * 1025, "x" * 2**20, "ü" * 513, "\ud800" * 8, None, 12345678):
+        with pytest.raises(InvalidArguments):
+            check_password(wrong)
+    with pytest.raises(InvalidArguments, match="Password must be at least 8 characters"):
+        check_new_password("seven77")
+
+
+def test_codes_are_kept_as_hashes_for_one_purpose() -> None:
+    codes = Codes("secret", lambda: 100.0)
+    text, code = codes.make(SIGN_UP, "a@b.org", 60.0, {})
+    assert len(text) == 6 and text.isdigit() and text not in code.code_hash
+    assert code.expires_at == 160.0
+    assert codes.fits(code, text) and codes.fits(code, f" {text[:3]} {text[3:]} ")
+    for wrong in (f"{(int(text) + 1) % 10**6:06d}", "", None, 5, "9" * 10_000):
+        assert not codes.fits(code, wrong)
+    assert codes.hash(RESET, "a@b.org", text) != code.code_hash
+    assert Codes("other").hash(SIGN_UP, "a@b.org", text) != code.code_hash
+    assert (
+        len(codes.make(RESET, "a", 1.0, {})[0]) == 12 and len(codes.make(FIRST_ADMIN, "", 1.0, {})[0]) == 32
+    )
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_attempts_come_back_with_time() -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock)
+    few = [("a", Allowance(3, 30.0))]
+    for _ in range(3):
+        throttle.take(few)
+    with pytest.raises(RateLimited) as refusal:
+        throttle.take(few)
+    assert refusal.value.retry_after_s == 10
+    clock.now = 10.0
+    throttle.take(few)
+    with pytest.raises(RateLimited):
+        throttle.take(few)
+
+
+def test_a_refused_attempt_takes_from_nobody() -> None:
+    throttle = Throttle(clock=Clock())
+    throttle.take([("a", Allowance(1, 9.0))])
+    with pytest.raises(RateLimited):
+        throttle.take([("b", Allowance(1, 9.0)), ("a", Allowance(1, 9.0))])
+    throttle.take([("b", Allowance(1, 9.0))])
+
+
+def test_honest_attempts_are_given_back() -> None:
+    throttle = Throttle(clock=Clock())
+    for _ in range(5):
+        throttle.take([("a", Allowance(1, 9.0))])
+        throttle.give_back(["a"])
+
+
+def test_memory_is_bounded() -> None:
+    throttle = Throttle(clock=Clock(), max_keys=10)
+    for number in range(100):
+        throttle.take([(str(number), Allowance(1, 9.0))])
+    assert len(throttle) == 10
