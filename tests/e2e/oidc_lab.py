@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import subprocess
 import time
@@ -11,8 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
+import pytest
 
 from hypha.testing.server import ServerProcess, free_port
+from tests.conftest import require_node
 
 JS_FOLDER = Path(__file__).parents[1] / "js"
 AUDIENCE = "https://api.lab.example"
@@ -89,6 +90,10 @@ class Visitor:
         """The same up to the provider's last redirect, which is not followed."""
         answer = await self.start(provider, **query)
         assert answer.status_code == 302, answer.text
+        return await self.walk(answer, account)
+
+    async def walk(self, answer: httpx.Response, account: str) -> str:
+        """Go through the provider's pages; returns the address of ours to which the last one leads."""
         for _ in range(12):
             if answer.is_redirect:
                 url = urljoin(str(answer.url), answer.headers["location"])
@@ -130,6 +135,8 @@ async def whoami(server: ServerProcess, token: str) -> httpx.Response:
         return refused if refused.is_error else await client.get(f"{server.url}/assets/config.json")
 
 
-async def in_thread(function: Any, *arguments: Any) -> Any:
-    """Run something that blocks."""
-    return await asyncio.to_thread(function, *arguments)
+def require_oidc_server() -> None:
+    """Skip the test with a clear sentence when Node or the provider's package is missing."""
+    require_node()
+    if not (JS_FOLDER / "node_modules" / "oidc-provider").is_dir():
+        pytest.skip("the npm packages are missing: run `npm install` in tests/js")

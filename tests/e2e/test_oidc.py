@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,8 +18,20 @@ import pytest_asyncio
 from hypha.testing import ServerProcess, mint_token
 from hypha.testing.server import free_port
 from hypha.testing.tokens import read_claims
-from tests.conftest import Connections, require_node
-from tests.e2e.oidc_lab import AUDIENCE, CLIENT_ID, CLIENT_SECRET, OidcServer, Visitor, query_of, whoami
+from tests.conftest import Connections
+from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.oidc_lab import (
+    AUDIENCE,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    OidcServer,
+    Visitor,
+    query_of,
+    require_oidc_server,
+    whoami,
+)
+
+pytestmark = pytest.mark.node
 
 NAMESPACE = "https://amun.ai/"
 PAUSE_S = 0.3
@@ -49,7 +64,7 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def oidc(port: int) -> Iterator[OidcServer]:
     """One provider for all tests that don't end it."""
-    require_node()
+    require_oidc_server()
     running = OidcServer(*(f"http://127.0.0.1:{port}/oidc/{each}/callback" for each in ("lab", "other")))
     try:
         yield running.start()
@@ -446,11 +461,84 @@ async def test_the_token_door_passes_form_and_status(ours: ServerProcess) -> Non
         assert large.status_code == 413
 
 
+async def test_an_access_token_from_the_doors_is_accepted(
+    ours: ServerProcess, visitor: Visitor, oidc: OidcServer
+) -> None:
+    verifier = "v" * 64
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    redirect_uri = f"{ours.url}/oidc/lab/callback"
+    asked = {
+        "client_id": CLIENT_ID,
+        "response_type": "code",
+        "redirect_uri": redirect_uri,
+        "scope": "openid profile email",
+        "resource": AUDIENCE,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        "state": "s",
+    }
+    door = await visitor.client.get(f"{ours.url}/oauth/authorize", params=asked)
+    assert door.status_code == 307
+    came_back = query_of(await visitor.walk(door, "auth0|ann"))
+    form = {
+        "grant_type": "authorization_code",
+        "code": came_back["code"],
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+        "resource": AUDIENCE,
+    }
+    answer = await visitor.client.post(f"{ours.url}/oauth/token", data=form)
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store", answer.text
+    user = user_of(await whoami(ours, answer.json()["access_token"]))
+    assert user["id"] == "auth0|ann" and user["email"] == "ann@lab.example"
+    assert user["roles"] == ["scientist"]
+
+
+@pytest.mark.browser
+async def test_the_whole_way_in_a_browser(ours: ServerProcess, oidc: OidcServer) -> None:
+    program_path = find_chromium()
+    if program_path is None:
+        pytest.skip("Chromium is not installed")
+    service = f"{ours.url}/public/services/hypha-login"
+    async with httpx.AsyncClient(verify=False) as program, Page(program_path) as page:
+        started = (await program.post(f"{service}/start", json={})).json()
+        await page.open(started["login_url"])
+        button = "[...document.querySelectorAll('a.provider')].find((a) => a.textContent.includes('The Lab'))"
+        await arrive(page, f"return !!{button};")
+        await page.run(f"setTimeout(() => {button}.click());")
+        form = "document.querySelector('form[method=post]')"
+        await arrive(page, f"return !!{form} && !!document.querySelector('[name=login]');")
+        fill = "for (const name of ['login', 'password']) document.getElementsByName(name)[0].value = 'bea';"
+        await page.run(f"{fill} setTimeout(() => {form}.submit());")
+        await arrive(page, "return document.body.innerText.includes('Authorize') && !document.login;")
+        await page.run(f"setTimeout(() => {form}.submit());")
+        allow = "document.querySelector('[data-act=approve]')"
+        await arrive(page, f"return !!{allow} && {allow}.offsetParent !== null;")
+        assert await page.run("return document.cookie;") == "", "scripts don't see the cookie"
+        checked = await program.post(f"{service}/check", json={"key": started["key"], "timeout": 0})
+        assert checked.json() is None, "nothing is handed out before the person allows it"
+        await page.run(f"{allow}.click();")
+        token = (await program.post(f"{service}/check", json={"key": started["key"], "timeout": 10})).json()
+    assert user_of(await whoami(ours, token))["id"] == "lab|bea"
+
+
+async def arrive(page: Page, condition: str) -> None:
+    """Wait until the condition holds, over the loading of other pages."""
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(RuntimeError):
+                if await page.run(condition):
+                    return
+            await asyncio.sleep(0.05)
+
+
 # -- a provider that is away ---------------------------------------------------------------------
 
 
 async def test_a_provider_that_is_away_stops_nobody_else(start_server: Any) -> None:
-    require_node()
+    require_oidc_server()
     port = free_port()
     oidc = OidcServer(f"http://127.0.0.1:{port}/oidc/lab/callback")
     ours = await start_server(port=port, env=provider_settings(oidc))
