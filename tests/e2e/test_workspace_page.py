@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -220,6 +221,38 @@ async def test_strangers_see_public_services_only(visit: Visit, owner: Person) -
         token=owner.token,
     )
     await visit.shows("Hidden one", ".service-list")
+    assert await visit.complaints() == []
+
+
+async def test_people_sign_in_on_the_servers_own_page(visit: Visit, owner: Person) -> None:
+    await visit.open(owner.workspace)
+    await visit.shows("Sign in", "#session")
+    await visit.page.run(
+        """
+        window.popup = {closed: false, location: "", close() { this.closed = true; }};
+        window.open = () => window.popup;
+        document.querySelector("#session button").click();
+        """
+    )
+    await visit.shows("Sign in with your account", "dialog")
+    await visit.page.run('document.querySelector("dialog button.wide").click();')
+
+    async def address() -> str:
+        return str(await visit.page.run("return window.popup.location;"))
+
+    url = await eventually(address, within_s=10)
+    assert url.startswith(f"{visit.server.url}/public/apps/hypha-login/?key=")
+    key = url.partition("key=")[2].partition("&")[0]
+    async with httpx.AsyncClient(base_url=visit.server.url) as http:
+        done = {"key": key, "token": owner.token, "user_id": owner.id, "workspace": owner.workspace}
+        answer = await http.post(
+            "/public/services/hypha-login/report",
+            json=done,
+            headers={"Authorization": f"Bearer {owner.token}"},
+        )
+        assert answer.status_code == 200, answer.text
+    await visit.shows("Hidden one", ".service-list")
+    assert await visit.page.run("return window.popup.closed;")
     assert await visit.complaints() == []
 
 

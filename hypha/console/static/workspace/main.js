@@ -93,20 +93,23 @@ function showSession(message) {
 function signInDialog(message) {
   const input = make("input", { id: "token", type: "password", autocomplete: "off", spellcheck: false });
   const answer = make("div", { "aria-live": "polite" }, message ? failure(new Error(message)) : "");
-  const control = new AbortController();
+  let control = new AbortController();
   const form = make("form", { method: "dialog", className: "signin" }, make("div", { className: "field" }, make("label", { for: "token" }, "Token"), input, make("p", { className: "field-hint" }, "Kept in this tab until you close it.")), make("div", { className: "actions" }, make("button", { type: "submit", className: "button primary" }, "Use token"), button("Cancel", () => dialog.close(), "quiet")));
   const window_ = button("Sign in with your account", async () => {
+    control = new AbortController();
     answer.replaceChildren(make("p", { className: "soft" }, "Waiting for you in the other window."));
+    const { signal } = control;
     try {
-      keepToken(await signIn(workspace, control.signal));
+      keepToken(await signIn(signal));
       dialog.close();
       start();
     } catch (error) {
-      if (!control.signal.aborted) answer.replaceChildren(failure(error));
+      if (!signal.aborted) answer.replaceChildren(failure(error));
     }
   }, "wide", { hidden: true });
   canSignIn().then((can) => (window_.hidden = !can));
   const dialog = make("dialog", { "aria-labelledby": "signin-title" }, make("h2", { id: "signin-title" }, "Sign in"), window_, form, answer);
+  dialog.addEventListener("close", () => control.abort());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (!input.value.trim()) return input.focus();

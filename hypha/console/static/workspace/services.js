@@ -67,7 +67,7 @@ function listEntry(service, isCurrent, go) {
 
 function serviceDetail(service, open) {
   const config = service.config || {};
-  const base = `${basePath}/${encodeURIComponent(workspace)}/services/${service.id}`;
+  const base = `${basePath}/${encodeURIComponent(workspace)}/services/${encodeURIComponent(service.id).replace("%3A", ":")}`;
   const tags = [service.type, config.visibility].filter((tag) => typeof tag === "string" && tag && tag !== "generic");
   const head = make(
     "header", { className: "service-head" },

@@ -2,7 +2,7 @@
 
 const KEY = "hypha.token";
 const basePath = document.body.dataset.basePath;
-const CHECK_S = 20;
+const ASK_EVERY_MS = 1000;
 const LOGIN = `${basePath}/public/services/hypha-login`;
 
 /** The token of this tab, or an empty string. */
@@ -29,23 +29,22 @@ export async function canSignIn() {
 }
 
 /** Sign in on the server's own page, in a window of its own; resolves with the token. */
-export async function signIn(workspace, signal) {
+export async function signIn(signal) {
   const popup = window.open("", "_blank", "popup,width=520,height=760");
+  if (!popup) throw new Error("The browser did not open the sign-in window: allow it, or paste a token.");
   try {
-    const started = await post("start", {});
-    if (popup) popup.location = started.login_url;
-    else location.assign(started.login_url);
-    for (;;) {
+    const { login_url: url, key } = await post("start", {});
+    popup.location = `${url}&mode=popup`;
+    for (let wasClosed = false; ; ) {
+      await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
       if (signal.aborted) throw new Error("Signing in was stopped.");
-      const found = await post("check", { key: started.key, timeout: CHECK_S }).catch((error) => {
-        if (/timeout/i.test(error.message)) return null;
-        throw error;
-      });
+      const found = await post("check", { key, timeout: 0 });
       if (found) return found;
-      if (popup && popup.closed) throw new Error("The sign-in window was closed.");
+      if (wasClosed) throw new Error("The sign-in window was closed.");
+      wasClosed = popup.closed; // ask once more: it may have closed because all was done
     }
   } finally {
-    if (popup) popup.close();
+    popup.close();
   }
 }
 
