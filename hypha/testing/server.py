@@ -44,6 +44,8 @@ def free_port() -> int:
 class ServerProcess:
     """One server process with its own port, data folder, environment and log.
 
+    With the variable `HYPHA_TEST_TRANSPORT=asgi` servers without flags of their own run under plain
+    uvicorn, so that the same tests prove the ASGI transport.
     `flags` are added to the command line. `env` adds to the environment (None as value: removes),
     from which all `HYPHA_…` variables are taken away first. `secret` signs tokens (None: the
     server makes its own). `root_token` None starts without one. `data_dir` None makes a temporary folder that
@@ -72,6 +74,7 @@ class ServerProcess:
         self.start_timeout_s = start_timeout_s
         self._env = dict(env or {})
         self._command = command
+        self._is_asgi = os.environ.get("HYPHA_TEST_TRANSPORT") == "asgi" and not flags
         self._folder = None if data_dir else tempfile.TemporaryDirectory(prefix="hypha-kit-")
         self._logs = tempfile.TemporaryDirectory(prefix="hypha-kit-log-")
         self.data_dir = (
@@ -110,6 +113,9 @@ class ServerProcess:
         """The command line that `start` runs."""
         if self._command is not None:
             return list(self._command)
+        if self._is_asgi:
+            asgi = ["-m", "uvicorn", "hypha.server:app", f"--host={self.host}", f"--port={self.port}"]
+            return [sys.executable, *asgi, "--ws=websockets-sansio", "--log-level=warning"]
         line = [sys.executable, "-m", "hypha.server", f"--host={self.host}", f"--port={self.port}"]
         line += [f"--data-dir={self.data_dir}"]
         line += [f"--root-token={self.root_token}"] if self.root_token else []
@@ -122,6 +128,10 @@ class ServerProcess:
         env.update({"HYPHA_LOGLEVEL": "INFO", "PYTHONUNBUFFERED": "1"})
         if self.secret:
             env["HYPHA_JWT_SECRET"] = self.secret
+        if self._is_asgi:
+            env["HYPHA_DATA_DIR"] = str(self.data_dir)
+            env.update({"HYPHA_ROOT_TOKEN": self.root_token} if self.root_token else {})
+            env.update({"HYPHA_BASE_PATH": self.base_path} if self.base_path else {})
         for key, value in self._env.items():
             if value is None:
                 env.pop(key, None)
