@@ -533,6 +533,8 @@ class Application:
         except ConfigurationError as error:
             await send({"type": "lifespan.startup.failed", "message": error.message})
             return
+        for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
+            logger.warning(note.strip())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.server.stop()

@@ -454,10 +454,31 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(start_serv
     await api.http.aclose()
 
 
-async def test_sign_up_can_be_closed(start_server: StartServer) -> None:
-    api = Api(await start_server(env={"HYPHA_ALLOW_SIGN_UP": "false"}))
+async def test_closed_sign_up_base_path_and_configured_origins(start_server: StartServer) -> None:
+    server = await start_server(
+        env={"HYPHA_ALLOW_SIGN_UP": "false"},
+        flags=["--allow-origins=https://lab.example,*"],
+        base_path="/my/hub",
+    )
+    api = Api(server)
     refused = await api.call("signup", name="Ann", email=new_email(), password=PASSWORD)
     assert refused["code"] == "permission_denied"
+
+    target = {"redirect": "https://lab.example/next", "origin": "https://lab.example"}
+    page = await api.http.get(f"{PAGE}/", params=target)
+    assert page.status_code == 200 and "https://lab.example/next" in page.text
+    assert "frame-ancestors 'self' https://lab.example" in page.headers["content-security-policy"]
+    for wrong in ("https://lab.example.evil/", "https://lab.example@evil.example/", "http://lab.example/"):
+        assert (await api.http.get(f"{PAGE}/", params={"redirect": wrong})).status_code == 400
+    assert (await api.http.get(f"{PAGE}/login.js")).status_code == 200
+    assert f'src="/my/hub{PAGE}/login.js"' in page.text
+
+    link = re.findall(r"/my/hub/public/apps/hypha-login/#administrator=(\w+)", server.log)[-1]
+    person = {"name": "Root", "email": "root@example.org", "password": PASSWORD}
+    assert (await api.call("create_administrator", link=link, **person))["success"]
+    token = (await api.call("login", email=person["email"], password=PASSWORD))["token"]
+    assert (await api.post("session", authorization=f"Bearer {token}")).status_code == 200
+    assert (await api.post("logout", authorization=f"Bearer {token}")).status_code == 200
     await api.http.aclose()
 
 
