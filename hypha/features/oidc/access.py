@@ -15,7 +15,7 @@ from hypha.auth.keysets import ALGORITHMS, MAX_SKEW_S, IssuerTokens
 from hypha.auth.scopes import Scope
 from hypha.auth.tokens import UNREADABLE_TEXT, fingerprint
 from hypha.auth.users import User
-from hypha.errors import NotAuthenticated
+from hypha.errors import ConfigurationError, NotAuthenticated
 from hypha.features.oidc.claims import roles_of, user_id, verified_email
 from hypha.features.oidc.providers import Provider
 
@@ -57,8 +57,15 @@ class AccessTokens:
         self._sources: dict[str, Source] = {}
 
     def add(self, source: Source) -> None:
-        """Accept the tokens of an issuer."""
-        self._sources[source.tokens.issuer] = source
+        """Accept the tokens of an issuer.
+
+        Raises:
+            ConfigurationError: another source has it.
+        """
+        issuer = source.tokens.issuer
+        if issuer in self._sources:
+            raise ConfigurationError(f"The access tokens of {issuer} are accepted for two sign-in providers")
+        self._sources[issuer] = source
 
     async def read(self, token: str) -> User:
         """Whose token this is; see `ForeignTokens`."""

@@ -12,7 +12,7 @@ from hypha.features.base import Feature, FeatureContext
 from hypha.features.oidc.access import AccessTokens, Source
 from hypha.features.oidc.attempts import Attempts
 from hypha.features.oidc.claims import Person
-from hypha.features.oidc.discovery import WELL_KNOWN
+from hypha.features.oidc.discovery import WELL_KNOWN, Discovery
 from hypha.features.oidc.flow import SignIn
 from hypha.features.oidc.forward import Auth0Doors
 from hypha.features.oidc.providers import AUTH0, Provider, auth0_url, configured_providers
@@ -85,19 +85,31 @@ class OidcFeature(Feature):
     def _accept_access_tokens(
         self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str
     ) -> None:
-        settings = context.settings
         accepted = AccessTokens()
         if tenant:
             accepted.add(self._auth0_source(context, providers, tenant))
         for each in providers:
             if each.api_audience and each.discovery_url:
-                sign_in = SignIn(each, self._web, "", key_pause_s=settings.oidc_key_pause_s)
-                assert sign_in.keys is not None
-                issuer = each.issuer or each.discovery_url.removesuffix(WELL_KNOWN)
-                tokens = IssuerTokens(keys=sign_in.keys, issuer=issuer, audience=each.api_audience)
-                accepted.add(Source(each, tokens, others=_others(each, providers)))
+                for source in self._api_sources(context, providers, each):
+                    accepted.add(source)
         if tenant or any(each.api_audience for each in providers):
             context.tokens.foreign = accepted
+
+    def _api_sources(
+        self, context: FeatureContext, providers: tuple[Provider, ...], provider: Provider
+    ) -> list[Source]:
+        """A provider's access tokens; some issuers' names end in a slash that their address lacks."""
+        discovery = Discovery(self._web, provider.discovery_url, provider.issuer)
+        keys = KeySet(discovery.fetch_keys, pause_s=context.settings.oidc_key_pause_s)
+        address = (provider.issuer or provider.discovery_url.removesuffix(WELL_KNOWN)).rstrip("/")
+        return [
+            Source(
+                provider,
+                IssuerTokens(keys=keys, issuer=issuer, audience=provider.api_audience),
+                others=_others(provider, providers),
+            )
+            for issuer in (address, f"{address}/")
+        ]
 
     def _auth0_source(self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str) -> Source:
         settings = context.settings
