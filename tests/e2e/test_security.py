@@ -8,13 +8,14 @@ import json
 import re
 from typing import Any
 
+import httpx
 import msgpack
 import psutil
 import pytest
 
 from hypha.testing import RawCallError, RawClient, RawRefused, ServerProcess, mint_token
 from hypha.testing.rawclient import pack
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.conftest import Connect, ConnectRaw, Person, StartServer
 
 ROOT_CONTEXT = {
     "type": "method",
@@ -456,3 +457,66 @@ async def test_client_that_stops_reading_is_bounded_and_others_go_on(
         task.cancel()
         flooder.socket.transport.abort()
         callee.socket.transport.abort()
+
+
+@pytest.mark.spec("core-11.1.13")
+@pytest.mark.parametrize("source", ["Origin", "Referer", "Sec-Fetch-Site"])
+async def test_cookie_of_a_user_does_not_work_for_another_site(
+    connect: Connect, server: ServerProcess, alice: Person, source: str
+) -> None:
+    await (await connect(alice)).set_env("SECRET", "swordfish")
+    value = "cross-site" if source == "Sec-Fetch-Site" else "https://evil.example"
+    url = f"{server.url}/{alice.workspace}/services/ws/get_env"
+    async with httpx.AsyncClient(cookies={"access_token": alice.token}) as http:
+        same = await http.get(url, headers={"Sec-Fetch-Site": "same-origin"})
+        assert same.json() == {"SECRET": "swordfish"}
+        other = await http.get(url, headers={source: value})
+    assert other.status_code == 403 and "swordfish" not in other.text
+
+
+@pytest.mark.spec("core-11.1.15")
+async def test_forwarded_addresses_of_untrusted_peers_neither_evade_limits_nor_spoof_others(
+    start_server: StartServer,
+) -> None:
+    server = await start_server(env={"HYPHA_HTTP_RATE_LIMIT": "1", "HYPHA_HTTP_BURST_LIMIT": "5"})
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        answers = [
+            await http.get("/public/services/", headers={"X-Forwarded-For": f"198.51.100.{number}"})
+            for number in range(10)
+        ]
+    assert [answer.status_code for answer in answers[:5]] == [200] * 5
+    assert 429 in [answer.status_code for answer in answers[5:]]
+
+
+@pytest.mark.spec("wire-16.15")
+async def test_answers_do_not_carry_the_callees_user_record(
+    connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    callee = await connect_raw(alice)
+    await callee.offer("svc", {"hello": lambda: "hi"}, visibility="public")
+    caller = await connect_raw(bob)
+    session = await caller.start_call(callee.address, "services.svc.hello")
+    await caller.answer_of(session)
+    answers = [frame for frame in caller.frames if frame.main.get("method") == f"{session}.resolve"]
+    assert answers and not any("user" in frame.main for frame in answers)
+    assert alice.id not in repr([frame.main.get("user") for frame in caller.frames])
+
+
+@pytest.mark.spec("wire-16.8")
+@pytest.mark.parametrize("client_id", ["a/b", "a:b", "*", "a@b", "a*", "manager-1"])
+async def test_client_ids_with_separators_or_patterns_are_refused(
+    connect_raw: ConnectRaw, client_id: str
+) -> None:
+    with pytest.raises(RawRefused, match=r"(?i)invalid client id|Failed to authenticate user to workspace"):
+        await connect_raw(client_id=client_id)
+
+
+@pytest.mark.spec("core-11.1.17")
+async def test_tokens_in_addresses_are_ignored_and_no_log_shows_the_root_token(
+    server: ServerProcess, alice: Person, root: Person, connect_raw: ConnectRaw
+) -> None:
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        url = f"/{alice.workspace}/services/ws/get_env"
+        assert (await http.get(url, params={"token": root.token})).status_code == 403
+    await connect_raw(root)
+    assert root.token[:8] not in server.log

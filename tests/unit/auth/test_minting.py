@@ -13,6 +13,8 @@ from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User, anonymous_user, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
+from hypha.store.records import WorkspaceRecord
+from hypha.workspaces.records import level_for
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"
 OWNER = User("owner", ("editor",), email="o@x.org", scope=Scope({"lab": Level.ADMIN}, "lab"))
@@ -202,4 +204,60 @@ def test_no_chain_of_tokens_gains_a_right(start: User, chain: list[tuple[str, di
         assert made.is_anonymous or not holder.is_anonymous
         assert made.parent == (holder.parent or holder.id)
         assert holder.is_admin or made.email == holder.email
+        holder = made
+
+
+moves = st.one_of(
+    st.tuples(st.just("mint"), st.sampled_from(WORKSPACES[:3]), configs),
+    st.tuples(st.just("connect"), st.sampled_from(WORKSPACES[:3]), st.none()),
+    st.tuples(st.just("come back"), st.sampled_from(WORKSPACES[:3]), st.none()),
+)
+
+
+@pytest.mark.spec("core-11.1.3", "core-11.1.4", "wire-16.8")
+@settings(max_examples=300, deadline=None)
+@given(start=starts, chain=st.lists(moves, min_size=1, max_size=7))
+def test_no_chain_of_tokens_connections_and_reconnections_gains_a_right(
+    start: User, chain: list[tuple[str, str, Any]]
+) -> None:
+    """Rights are counted as a connection counts them: by role, token and ownership."""
+    tokens = TokenAuthority(SECRET)
+    places = [
+        WorkspaceRecord("lab", owners=("owner",)),
+        WorkspaceRecord("other", owners=("start", "s@x.org")),
+        WorkspaceRecord("ws-user-owner", owners=("owner",)),
+        WorkspaceRecord("unheard-of", owners=("owner", "s@x.org")),
+    ]
+    holder = start
+    for move, workspace, config in chain:
+        record = next(place for place in places if place.id == workspace)
+        level = level_for(holder, record)
+        if move == "mint":
+            request = TokenRequest.parse({**config, "extra_scopes": ["openid"], "client_id": None})
+            target = request.workspace or workspace
+            known = next((place for place in places if place.id == target), WorkspaceRecord(target))
+            is_owned = holder.parent is not None and holder.parent in known.owners
+            inside = holder.within(workspace, "c", level)
+            try:
+                made = child_of(
+                    Context(inside, workspace),
+                    request,
+                    level_for(holder, known),
+                    Level.ADMIN if is_owned else Level.NONE,
+                )
+            except PermissionDenied:
+                continue
+            made = tokens.parse(tokens.mint(made, 60))
+            assert made.id != holder.id and not made.is_admin
+        elif level < Level.READ:
+            continue
+        elif move == "connect":
+            made = holder.within(workspace, "c", level)
+        else:
+            inside = holder.within(workspace, "c", level)
+            made = tokens.parse(tokens.mint_reconnection(inside, workspace, "c"))
+            assert made.scope.client_id == "c" and made.scope.current_workspace == workspace
+        for place in places:
+            assert level_for(made, place) <= level_for(holder, place), (move, place.id)
+        assert made.is_anonymous or not holder.is_anonymous
         holder = made

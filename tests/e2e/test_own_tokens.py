@@ -1,0 +1,107 @@
+"""Generated tokens are listed, named and revoked by those whose they are (issue: signing in)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from hypha.testing import RawCallError, RawRefused, eventually
+from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+
+
+async def test_tokens_are_listed_named_used_and_revoked_by_id(
+    connect_raw: ConnectRaw, server: Any, alice: Person
+) -> None:
+    owner = await connect_raw(alice)
+    before = time.time()
+    token = await owner.call_manager(
+        "generate_token", {"permission": "read", "name": "laptop", "client_id": "pc", "expires_in": 600}
+    )
+    (shown,) = await owner.call_manager("list_tokens")
+    assert {key: shown[key] for key in ("name", "workspace", "permission", "client_id", "created_by")} == {
+        "name": "laptop",
+        "workspace": alice.workspace,
+        "permission": "read",
+        "client_id": "pc",
+        "created_by": alice.id,
+    }
+    assert before - 1 < shown["created_at"] < time.time() + 1
+    assert shown["expires_at"] - shown["created_at"] == pytest.approx(600, abs=2)
+    assert shown["last_used_at"] is None
+    assert token not in json.dumps(shown)
+    guest = await connect_raw(token=token, client_id="pc")
+    assert (await owner.call_manager("list_tokens"))[0]["last_used_at"] >= shown["created_at"]
+    await owner.call_manager("rename_token", shown["id"], "old laptop")
+    assert (await owner.call_manager("list_tokens"))[0]["name"] == "old laptop"
+    await owner.call_manager("revoke_token", shown["id"])
+    assert (await guest.wait_closed(5))[0] == 1008
+    with pytest.raises(RawRefused, match="Token has been revoked"):
+        await connect_raw(token=token, client_id="pc")
+    assert await owner.call_manager("list_tokens") == []
+    with pytest.raises(RawCallError, match="Token not found"):
+        await owner.call_manager("revoke_token", shown["id"])
+
+
+@pytest.mark.spec("core-11.1.3", "core-11.1.16")
+async def test_children_neither_see_nor_revoke_what_their_parent_generated(
+    connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    owner = await connect_raw(alice)
+    reader = await connect_raw(token=await owner.call_manager("generate_token", {"permission": "read"}))
+    stranger = await connect_raw(bob)
+    token_id = (await owner.call_manager("list_tokens"))[0]["id"]
+    for other in (reader, stranger):
+        assert await other.call_manager("list_tokens") == []
+        for function, args in (
+            ("list_tokens", [alice.workspace]),
+            ("revoke_token", [token_id]),
+            ("rename_token", [token_id, "mine"]),
+        ):
+            with pytest.raises(RawCallError, match=r"(?i)permission denied"):
+                await other.call_manager(function, *args)
+    boss = await connect_raw(token=await owner.call_manager("generate_token", {"permission": "admin"}))
+    assert len(await boss.call_manager("list_tokens", alice.workspace)) == 2
+    await boss.call_manager("revoke_token", token_id)
+
+
+async def test_anonymous_users_mint_without_a_record(connect_raw: ConnectRaw) -> None:
+    guest = await connect_raw()
+    await guest.call_manager("generate_token")
+    assert await guest.call_manager("list_tokens") == []
+
+
+@pytest.mark.spec("core-A3")
+async def test_acknowledged_tokens_and_last_uses_survive_a_kill(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    server = await start_server()
+    person = make_person(server)
+    owner = await connect_raw(person, url=server.ws_url)
+    await asyncio.gather(
+        *(owner.call_manager("generate_token", {"name": f"t{number}"}) for number in range(20))
+    )
+    server.restart(kill=True)
+    again = await connect_raw(person, url=server.ws_url)
+    found = await again.call_manager("list_tokens")
+    assert sorted(token["name"] for token in found) == sorted(f"t{number}" for number in range(20))
+    assert len(await again.call_manager("list_tokens", None, 5, 10)) == 10
+    for wrong in ([None, -1], [None, 0, 0], [None, 0, 1001], [None, "x"]):
+        with pytest.raises(RawCallError, match=r"must be|Limit"):
+            await again.call_manager("list_tokens", *wrong)
+
+
+async def test_last_use_over_http_is_noted(connect: Connect, server: Any, alice: Person) -> None:
+    owner = await connect(alice)
+    token = await owner.generate_token({"permission": "read"})
+    async with httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token}"}) as http:
+        assert (await http.get(f"/{alice.workspace}/services/ws/check_status")).status_code == 200
+
+    async def is_noted() -> bool:
+        return (await owner.list_tokens())[0]["last_used_at"] is not None
+
+    await eventually(is_noted, within_s=5)
