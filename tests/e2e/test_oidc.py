@@ -35,6 +35,7 @@ pytestmark = pytest.mark.node
 
 NAMESPACE = "https://amun.ai/"
 PAUSE_S = 0.3
+IDS = ("lab", "other", "github")
 
 
 def provider_settings(oidc: OidcServer, **more: Any) -> dict[str, str]:
@@ -48,8 +49,18 @@ def provider_settings(oidc: OidcServer, **more: Any) -> dict[str, str]:
         "roles_claim": "roles",
         **more,
     }
+    github = {
+        "preset": "github",
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "scopes": "openid",
+        "authorization_endpoint": f"{oidc.url}/authorize",
+        "token_endpoint": f"{oidc.url}/oauth/token",
+        "userinfo_endpoint": f"{oidc.url}/test/github/user",
+        "emails_endpoint": f"{oidc.url}/test/github/emails",
+    }
     return {
-        "HYPHA_OIDC_PROVIDERS": json.dumps([lab, {**lab, "id": "other", "admin_role": "boss"}]),
+        "HYPHA_OIDC_PROVIDERS": json.dumps([lab, {**lab, "id": "other", "admin_role": "boss"}, github]),
         "AUTH0_DOMAIN": oidc.url,
         "AUTH0_AUDIENCE": AUDIENCE,
         "HYPHA_OIDC_REFETCH_PAUSE": str(PAUSE_S),
@@ -65,7 +76,7 @@ def port() -> int:
 def oidc(port: int) -> Iterator[OidcServer]:
     """One provider for all tests that don't end it."""
     require_oidc_server()
-    running = OidcServer(*(f"http://127.0.0.1:{port}/oidc/{each}/callback" for each in ("lab", "other")))
+    running = OidcServer(*(f"http://127.0.0.1:{port}/oidc/{each}/callback" for each in IDS))
     try:
         yield running.start()
     finally:
@@ -157,6 +168,13 @@ async def test_only_the_role_that_the_operator_named_makes_an_administrator(
     user = user_of(await whoami(ours, boss.token))
     assert user["id"] == "other|ann" and "admin" in user["roles"]
     await boss.close()
+
+
+async def test_github_accounts_sign_in_by_the_user_interface(ours: ServerProcess, visitor: Visitor) -> None:
+    answer = await visitor.sign_in("octo", "github")
+    assert answer.status_code == 303 and visitor.token
+    user = user_of(await whoami(ours, visitor.token))
+    assert user["id"] == "github|583231" and user["email"] == "octo@lab.example"
 
 
 async def test_nobody_becomes_root(ours: ServerProcess, visitor: Visitor) -> None:

@@ -5,6 +5,7 @@
 //   /test/rotate  {}                           new signing keys; the old ones are gone
 //   /test/sign    {claims, header, key}        a token as asked for; key: "current", "old", "other"
 //   /test/counts  {}                           requests per path so far
+// GET /test/github/user and /emails answer like GitHub's interface, for access tokens of this server.
 import http from "node:http";
 import * as jose from "jose";
 import Provider from "oidc-provider";
@@ -122,6 +123,16 @@ const tests = {
   "/test/counts": async () => counts,
 };
 
+async function github(path, request, response) {
+  const known = await fetch(`${issuer}userinfo`, { headers: { authorization: request.headers.authorization ?? "" } });
+  response.statusCode = known.status;
+  response.setHeader("content-type", "application/json");
+  const { sub } = await known.json();
+  response.end(JSON.stringify(path.endsWith("/user")
+    ? { id: 583231, login: sub, name: "Octo", email: "shown@lab.example" }
+    : [{ email: `${sub}@lab.example`, primary: true, verified: true }]));
+}
+
 await rotate();
 http.createServer(async (request, response) => {
   const path = request.url.split("?")[0];
@@ -129,6 +140,7 @@ http.createServer(async (request, response) => {
     counts[path] = (counts[path] ?? 0) + 1;
     return handler(request, response);
   }
+  if (path.startsWith("/test/github/")) return github(path, request, response);
   let body = "";
   for await (const part of request) body += part;
   const answer = (await tests[path](JSON.parse(body || "{}"))) ?? {};

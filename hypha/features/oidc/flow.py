@@ -81,7 +81,12 @@ class SignIn:
         if self.discovery is not None:
             return await self.discovery.endpoints()
         declared = self.provider
-        return Endpoints("", declared.authorization_endpoint, declared.token_endpoint)
+        return Endpoints(
+            "",
+            declared.authorization_endpoint,
+            declared.token_endpoint,
+            token_auth_methods=("client_secret_post",),
+        )
 
     async def _client(self, endpoints: Endpoints) -> Any:
         provider, methods = self.provider, endpoints.token_auth_methods

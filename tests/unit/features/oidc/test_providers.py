@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,20 @@ def test_mistakes_are_told_at_start(declared: Any, reason: str) -> None:
     text = declared if isinstance(declared, str) else json.dumps(declared)
     with pytest.raises(ConfigurationError, match=reason):
         configured_providers(Settings(oidc_providers=text))
+
+
+def test_the_documented_example_and_keys_are_true() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "providers.md").read_text()
+    example = page.partition("```json")[2].partition("```")[0]
+    assert [each.id for each in configured_providers(Settings(oidc_providers=example))] == [
+        "google",
+        "github",
+        "keycloak",
+    ]
+    own = {"keeps_subject"}
+    assert not [
+        each.name for each in fields(Provider) if f"`{each.name}`" not in page and each.name not in own
+    ]
 
 
 @pytest.mark.parametrize("domain", ["lab.example/path", "http://lab.example", "a b", "https://"])
