@@ -29,6 +29,9 @@ from typing import Any
 
 from hypha_rpc import connect_to_server
 
+PAUSE_AFTER_ERROR_S = 1.0
+"""A caller that was refused waits before it tries again, as a program should."""
+
 
 class WorkerProgram:
     """State of the worker: one client, its runs, and the events that it saw."""
@@ -133,8 +136,9 @@ class WorkerProgram:
             record["answer"] = await proxy.run(call, delay_ms, *payload)
         except Exception as error:
             record["error"] = f"{type(error).__name__}: {error}"[:500]
-            await asyncio.sleep(0.05)
         record["elapsed_s"] = time.monotonic() - start
+        if record["error"]:
+            await asyncio.sleep(PAUSE_AFTER_ERROR_S)
         return record
 
     async def op_runs(self) -> dict[str, int]:

@@ -48,8 +48,9 @@ async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
 async def test_long_run_over_cut_links(
     server: ServerProcess, pair: tuple[str, str], gap_s: float, share: float
 ) -> None:
-    kinds = ("cut", "reset", "stall", "delay")
-    await _run(Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds), server, share)
+    kinds = ("cut", "reset", "stall", "delay") if gap_s > 1 else ("cut", "reset")
+    plan = Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds, method_timeout_s=15)
+    await _run(plan, server, share)
 
 
 @pytest.mark.slow

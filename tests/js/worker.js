@@ -49,9 +49,9 @@ async function timed(proxy, call, delayMs, payloadBytes) {
     record.answer = await proxy.run(call, delayMs, ...payload);
   } catch (error) {
     record.error = String(error && error.message ? `${error.name}: ${error.message}` : error).slice(0, 500);
-    await sleep(50);
   }
   record.elapsed_s = (performance.now() - start) / 1000;
+  if (record.error) await sleep(1000);
   return record;
 }
 
