@@ -108,7 +108,11 @@ async def built_in_services() -> list[LocalService]:
         await server.stop()
 
 
-EVERYTHING: dict[str, Any] = {"enable_admin_terminal": True, "enable_local_auth": True}
+EVERYTHING: dict[str, Any] = {
+    "enable_admin_terminal": True,
+    "enable_local_auth": True,
+    "triton_servers": "http://127.0.0.1:9",
+}
 """The options without which a built-in service is not there."""
 
 PAGES = {"options.md": options_page, "permissions.md": permissions_page}

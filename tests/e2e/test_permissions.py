@@ -27,7 +27,7 @@ from tests.conftest import Connections, Person, make_person
 CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewhere", "root")
 TARGETS = ("own", "other", "public")
 CODES = {"read": "r", "read_write": "rw", "admin": "a"}
-FLAGS = ["--enable-admin-terminal", "--enable-local-auth"]
+FLAGS = ["--enable-admin-terminal", "--enable-local-auth", "--triton-servers=http://127.0.0.1:9"]
 NO_LIMITS = {"HYPHA_HTTP_RATE_LIMIT": "0", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT": "0"}
 ROOT_SERVICES = {"admin-utils": "ws-user-root"}
 
