@@ -28,6 +28,7 @@ from hypha.features.login.feature import LoginFeature
 from hypha.features.oidc import OidcFeature
 from hypha.features.queues import QueuesFeature
 from hypha.features.triton import TritonFeature
+from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
@@ -363,22 +364,28 @@ class Server:
             max_body_bytes=settings.max_body_bytes,
             expose_errors=settings.expose_detailed_errors,
         )
+        console = Console(services)
+        self.http = HttpApplication(
+            services, first=self._first_routes(services, console), last=console.last()
+        )
+
+    def _first_routes(self, services: HttpServices, console: Console) -> list[BaseRoute]:
+        """Routes that are tried before the gateway's own: transports, features, applications, files."""
         rpc = RpcEndpoint(
             self.reception,
             self.tokens.authenticate,
             self._address_of,
-            settings.stream_ping_interval_s,
+            self.settings.stream_ping_interval_s,
             token_source=self._token_in,
         )
-        console = Console(services)
-        first: list[BaseRoute] = [
+        return [
             Route("/rpc", rpc),
             WebSocketRoute("/ws", _AsgiHub(self.reception, self._new_rate, self._address_of)),
             *self.context.routes,
+            *AppRoutes(services).routes(),
             *console.first(),
-            *mount_routes(settings.static_mounts),
+            *mount_routes(self.settings.static_mounts),
         ]
-        self.http = HttpApplication(services, first=first, last=console.last())
 
     async def _token_in(self, scope: Scope) -> str | None:
         """The credential in a request as a provider finds it; None without one."""

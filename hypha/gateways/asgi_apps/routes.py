@@ -30,9 +30,9 @@ _MISSING = 4404
 class AppRoutes:
     """Serves the applications of clients and of the server itself."""
 
-    def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
+    def __init__(self, services: HttpServices) -> None:
         self._services = services
-        self._calls = calls
+        self._calls = FunctionCalls(services)
 
     def routes(self) -> Sequence[BaseRoute]:
         """The routes, to be tried before those of pages."""

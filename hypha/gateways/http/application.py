@@ -18,7 +18,6 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
 from hypha.errors import NotFound, RateLimited
-from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -58,7 +57,7 @@ class HttpApplication(Starlette):
         self._services = services
         self._calls = FunctionCalls(services)
         core = CoreRoutes(services, self._calls)
-        own = [*core.fixed(), *core.of_workspaces(), *AppRoutes(services, self._calls).routes()]
+        own = [*core.fixed(), *core.of_workspaces()]
         super().__init__(routes=[*first, *own, *last], lifespan=lifespan)
         self.router.redirect_slashes = False
         self.router.default = self._unknown
