@@ -32,7 +32,7 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml requirements.lock
 
 $(VENV)/.tests: $(VENV)/.runtime
 	@echo "Installing the test tools into $(VENV) ..."
-	@$(PIP) install --constraint requirements.lock --editable '.[dev,oidc,postgres,redis]'
+	@$(PIP) install --constraint requirements.lock --editable '.[dev,oidc,postgres,redis,triton]'
 	@touch $@
 
 tests/js/node_modules/.ready: tests/js/package.json tests/js/package-lock.json

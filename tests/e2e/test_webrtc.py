@@ -9,7 +9,10 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
+from hypha.testing import ServerProcess
 from tests.conftest import Connect, Person
+from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.test_browser_client import LOAD_CLIENT
 
 pytest.importorskip("aiortc", reason="aiortc is not installed")
 
@@ -79,3 +82,39 @@ async def test_a_stranger_cannot_offer_to_a_protected_peer(
     caller = await connect(bob)
     with pytest.raises(Exception, match="Permission denied"):
         await get_rtc_service(caller, f"{alice.workspace}/provider:closed-rtc", dict(ice))
+
+
+RTC_IN_A_PAGE = """
+  const ice = {ice_servers: [{urls: [args.stun]}]};
+  const open = (token) => hyphaWebsocketClient.connectToServer({server_url: args.url, token});
+  const provider = await open(args.provider);
+  await provider.registerService(
+    {id: "direct", config: {visibility: "public"}, hello: (name) => "hello " + name}, {overwrite: true});
+  const shown = {visibility: "public", require_context: true, ...ice};
+  await hyphaWebsocketClient.registerRTCService(provider, "page-rtc", shown);
+  const caller = await open(args.caller);
+  const id = provider.config.workspace + "/" + provider.config.client_id + ":page-rtc";
+  const peer = await hyphaWebsocketClient.getRTCService(caller, id, {...ice});
+  const service = await peer.getService("direct");
+  return await service.hello("page");
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.spec("wire-54")
+@pytest.mark.parametrize("where", ["same workspace", "other workspace"])
+async def test_two_clients_in_a_browser_connect_directly(
+    server: ServerProcess, alice: Person, bob: Person, ice: dict[str, Any], where: str
+) -> None:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    async with Page(program) as page:
+        await page.open(f"{server.url}/health/readiness")
+        await page.run(LOAD_CLIENT, source=f"{server.url}/assets/hypha-rpc-websocket.js")
+        caller = alice if where == "same workspace" else bob
+        stun_url = ice["ice_servers"][0]["urls"][0]
+        found = await page.run(
+            RTC_IN_A_PAGE, url=server.url, provider=alice.token, caller=caller.token, stun=stun_url
+        )
+        assert found == "hello page"
