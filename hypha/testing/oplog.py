@@ -81,13 +81,23 @@ class Report:
         """Share of calls that were answered, 0 to 1."""
         return self.outcomes[Outcome.ANSWERED] / self.calls if self.calls else 0.0
 
+    @property
+    def settled_share(self) -> float:
+        """Share of calls that were answered or refused for certain (`NotDelivered`), 0 to 1.
+
+        A callee that is away longer than the hold time has its calls refused at once, so that a
+        caller in a loop can make any number of them.
+        """
+        settled = self.outcomes[Outcome.ANSWERED] + self.outcomes[Outcome.NOT_DELIVERED]
+        return settled / self.calls if self.calls else 0.0
+
     def table(self) -> str:
         """The report as lines of text."""
         lines = [f"calls {self.calls}, runs {self.runs}, longest {self.longest_s:.2f} s"]
         lines += [
             f"  {outcome.value}: {self.outcomes[outcome]}" for outcome in Outcome if self.outcomes[outcome]
         ]
-        lines += [f"  answered share: {self.answered_share:.4%}"]
+        lines += [f"  answered share: {self.answered_share:.4%}, settled share: {self.settled_share:.4%}"]
         lines += [f"  PROBLEM {problem}" for problem in self.problems[:20]]
         if len(self.problems) > 20:
             lines.append(f"  … and {len(self.problems) - 20} more problems")
