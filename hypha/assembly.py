@@ -354,6 +354,7 @@ class Server:
             limits=RequestLimits.from_settings(settings),
             proxies=self.proxies,
             blocklist=self.guard.blocklist,
+            audit=self.guard.audit,
             rates=self.rates,
             cors=CorsPolicy(settings.allow_origins.split(",")),
             base_path=settings.url_path,

@@ -181,7 +181,7 @@ async def test_usage_and_metrics_are_plain_numbers(
 
 
 async def test_audit_log_tells_what_happened_without_secrets(
-    admin: Any, connect: Connect, connect_raw: ConnectRaw, alice: Person, bob: Person
+    admin: Any, server: ServerProcess, connect: Connect, connect_raw: ConnectRaw, alice: Person, bob: Person
 ) -> None:
     owner = await connect(alice)
     token = await owner.generate_token({"permission": "read"})
@@ -192,6 +192,10 @@ async def test_audit_log_tells_what_happened_without_secrets(
     for _ in range(5):
         with pytest.raises(RawCallError):
             await intruder.call_manager("list_clients", alice.workspace)
+    headers = {"Authorization": f"Bearer {bob.token}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        answer = await http.get("/ws-user-root/services/admin-utils/list_servers")
+        assert answer.status_code == 403
     await admin.block_user("somebody-else", reason="test")
     await admin.unblock_user("somebody-else")
     mine = {entry["action"]: entry for entry in await admin.get_audit_log(user_id=alice.id)}
@@ -200,7 +204,7 @@ async def test_audit_log_tells_what_happened_without_secrets(
     assert mine["connected"]["address"] == "127.0.0.1"
     refused = await admin.get_audit_log(action="access_refused", user_id=bob.id)
     assert sum(entry["count"] for entry in refused) >= 6
-    assert any(entry["workspace"] == alice.workspace for entry in refused)
+    assert {alice.workspace, "ws-user-root"} <= {entry["workspace"] for entry in refused}
     actions = [entry["action"] for entry in await admin.get_audit_log(user_id="root", limit=2)]
     assert actions == ["admin_unblock_user", "admin_block_user"]
     shown = json.dumps(await admin.get_audit_log(limit=1000))

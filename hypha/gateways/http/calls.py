@@ -10,11 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Send
 
 from hypha.addresses import ServiceQuery
-from hypha.auth.users import Context
+from hypha.auth.users import Context, User
 from hypha.errors import (
     CallFailed,
     FunctionNotFound,
     HyphaError,
+    PermissionDenied,
     ProbeFailed,
     ServiceNotFound,
     WorkspaceNotFound,
@@ -83,8 +84,25 @@ class FunctionCalls:
         except ClientLeft:
             return
         except HyphaError as error:
+            if isinstance(error, PermissionDenied) and address[1] not in MANAGER_NAMES:
+                self._note_refused(scope, address, error)
             expose = self._services.expose_errors
             await _send_answer(send, call_error_answer(error, scope, expose=expose))
+
+    def _note_refused(
+        self, scope: MutableMapping[str, Any], address: tuple[str, str, str], error: HyphaError
+    ) -> None:
+        """Note a caller without the right to a service; the manager notes those it refuses itself."""
+        services, user = self._services, scope.get("hypha.user")
+        if services.audit is not None:
+            workspace, service, function = address
+            services.audit.note(
+                "access_refused",
+                user.id if isinstance(user, User) else "",
+                workspace,
+                address=services.proxies.client_address(scope, scope["hypha.headers"]),
+                detail={"function": f"{service}.{function}"[:200], "reason": error.message},
+            )
 
     async def _call_service(
         self,

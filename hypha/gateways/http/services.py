@@ -13,6 +13,7 @@ from hypha.gateways.http.cors import CorsPolicy
 from hypha.hub.callbacks import Function, Session
 from hypha.hub.local_service import LocalService
 from hypha.hub.rates import Rates
+from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
 from hypha.web.client_address import TrustedProxies
@@ -114,6 +115,7 @@ class HttpServices:
     find_local: LocalLookup = _no_local_service
     limits: RequestLimits | None = None
     blocklist: Blocklist = field(default_factory=Blocklist)
+    audit: AuditLog | None = None
     rates: Rates | None = None
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     cors: CorsPolicy = field(default_factory=CorsPolicy)
