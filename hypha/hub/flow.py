@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 HIGH_WATER_BYTES = 1024 * 1024
 CLOSE_GRACE_S = 1.0
+UNPROVEN_HIGH_BYTES = 16 * 1024 * 1024
+"""A receiver whose network swallows faster than it proves arrival is full, too: what it has not
+acknowledged is kept here."""
 LOW_WATER_BYTES = 896 * 1024
 """Close to the high mark, so that a slow but steady reader frees its senders within a second or two."""
 
@@ -48,10 +51,21 @@ class Flow:
         if not target.is_choked:
             target.is_choked = True
             target.choked_since = target.drained_at = self.hub.time()
-            target.choked_level = target.connection.buffered_bytes() if target.connection else 0
+            target.choked_level = _level(target)
             self.choked.add(target)
             self.hub.stats.choked += 1
             self.hub.pulse.wake()
+
+    def drained(self, target: Client) -> None:
+        """Something has drained: release the receiver if it is full in no other way."""
+        link = target.connection
+        if (
+            target.is_choked
+            and link is not None
+            and link.buffered_bytes() <= LOW_WATER_BYTES
+            and target.outbox.bytes < UNPROVEN_HIGH_BYTES
+        ):
+            self.release(target)
 
     def release(self, target: Client) -> None:
         """The receiver has drained (or ended): its senders are read again."""
@@ -98,7 +112,7 @@ class Flow:
         """Close receivers that take nothing any more, or that make other workspaces wait."""
         for client in list(self.choked):
             link = client.connection
-            level = link.buffered_bytes() if link is not None else client.outbox.bytes
+            level = _level(client)
             if level < client.choked_level:
                 client.choked_level = level
                 client.drained_at = now
@@ -121,3 +135,9 @@ class Flow:
         link.close(1013, "Messages were not read fast enough")
         self.hub.loop.call_later(CLOSE_GRACE_S, link.abort)
         self.release(client)
+
+
+def _level(client: Client) -> int:
+    """Bytes that wait for a receiver: not yet taken by its network, or not yet proven."""
+    link = client.connection
+    return client.outbox.bytes + (link.buffered_bytes() if link is not None else 0)

@@ -10,6 +10,8 @@ import logging
 import struct
 from typing import TYPE_CHECKING
 
+from hypha.hub.flow import UNPROVEN_HIGH_BYTES
+
 if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.connection import Connection
@@ -44,8 +46,11 @@ class Pulse:
     def unacknowledged(self, client: Client) -> None:
         """A frame was written to the client; see that it gets acknowledged."""
         outbox = client.outbox
-        if outbox.unpinged_bytes > PING_BYTES and outbox.pinged < 0:
-            self._ping(client)
+        if outbox.unpinged_bytes > PING_BYTES:
+            if outbox.pinged < 0:
+                self._ping(client)
+            if outbox.bytes > UNPROVEN_HIGH_BYTES:
+                self._overfull(client)
         self._unacknowledged.add(client)
         if self._timer is None:
             self.wake()
@@ -63,6 +68,17 @@ class Pulse:
             if seq == outbox.pinged:
                 outbox.pinged = -1
                 outbox.acknowledge(seq)
+                if client.is_choked:
+                    self.hub.flow.drained(client)
+
+    def _overfull(self, client: Client) -> None:
+        """Too much is kept unproven: pause its senders, or believe what no PONG can prove."""
+        connection = client.connection
+        if connection is not None and connection.acknowledges:
+            self.hub.flow.choke(client)
+        else:
+            client.outbox.acknowledge(client.outbox.written - 1)
+            client.outbox.pinged = -1
 
     def _ping(self, client: Client) -> None:
         outbox = client.outbox

@@ -162,7 +162,7 @@ class AsgiLink:
                 self._queued_bytes -= len(data)
                 client = self.client
                 if client is not None and client.is_choked and self._queued_bytes < LOW_WATER_BYTES:
-                    self.hub.flow.release(client)
+                    self.hub.flow.drained(client)
             if self._closing:
                 return
             self._wake.clear()

@@ -116,7 +116,7 @@ class StreamLink:
         self._queued_bytes -= size
         client = self.client
         if client is not None and client.is_choked and self._queued_bytes < LOW_WATER_BYTES:
-            self.hub.flow.release(client)
+            self.hub.flow.drained(client)
 
     def _put(self, record: Sealed) -> None:
         if self._ended:

@@ -112,7 +112,7 @@ class WebSocketLink(WSListener):
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self.client is not None and self.client.connection is self:
-            self.hub.flow.release(self.client)
+            self.hub.flow.drained(self.client)
 
     # -- frames other than whole binary ones
 

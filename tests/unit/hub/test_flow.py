@@ -81,6 +81,21 @@ async def test_a_lost_receiver_frees_its_senders(world: Any) -> None:
     assert not la.paused
 
 
+async def test_a_receiver_that_proves_nothing_pauses_its_senders_until_it_does(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    for _ in range(5):
+        b.deliver(bytes(4 * 1024 * 1024), 2)
+    world.call(a, "w/b")
+    assert la.paused
+    world.pong(b, lb)
+    assert b.is_choked
+    world.tick(0.1)
+    world.pong(b, lb)
+    assert not la.paused
+    assert b.outbox.bytes == 0
+
+
 async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(world: Any) -> None:
     b, link = world.join("b")
     for _ in range(9):
