@@ -50,10 +50,8 @@ async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
     ids=["every-3-s", "every-1-s"],
 )
 async def test_long_run_over_cut_links(
-    server: ServerProcess, pair: tuple[str, str], gap_s: float, share: float
+    server: ServerProcess, pair: tuple[str, str], gap_s: float, kinds: tuple[str, ...], share: float
 ) -> None:
-    kinds = ("cut", "reset", "stall", "delay") if gap_s > 1 else ("cut", "reset")
-    plan = Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds, method_timeout_s=15)
     await _run(plan, server, share)
 
 
