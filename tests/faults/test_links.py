@@ -21,7 +21,7 @@ async def _run(plan: Plan, server: ServerProcess, share: float) -> None:
     print(result.table())
     assert result.history, "nothing was broken"
     assert result.report.problems == [], result.table()
-    assert result.report.settled_share >= share, result.table()
+    assert result.report.answered_share >= share, result.table()
 
 
 @pytest.mark.timeout(90)
@@ -44,14 +44,12 @@ async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.spec("faults-F4", "resume-14")
 @pytest.mark.parametrize("pair", [*PAIRS, ("node", "node")], ids="-".join)
-@pytest.mark.parametrize(
-    ("gap_s", "kinds", "share"),
-    [(3.0, ("cut", "reset", "stall", "delay"), 0.995), (1.0, ("cut", "reset"), 0.99)],
-    ids=["every-3-s", "every-1-s"],
-)
+@pytest.mark.parametrize(("gap_s", "share"), [(3.0, 0.995), (1.0, 0.99)])
 async def test_long_run_over_cut_links(
-    server: ServerProcess, pair: tuple[str, str], gap_s: float, kinds: tuple[str, ...], share: float
+    server: ServerProcess, pair: tuple[str, str], gap_s: float, share: float
 ) -> None:
+    kinds = ("cut", "reset", "stall", "delay") if gap_s > 1 else ("cut", "reset")
+    plan = Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds, method_timeout_s=15)
     await _run(plan, server, share)
 
 
