@@ -249,7 +249,7 @@ class Connecting:
         90.0, "How long such a client keeps its identity and services", "HYPHA_RESUME_WINDOW", unit="s"
     )
     ack_interval_s: float = variable(
-        0.1, "Least pause between two acknowledging PINGs of a connection", "HYPHA_ACK_INTERVAL", unit="s"
+        2.0, "Pause between two acknowledging PINGs of a connection", "HYPHA_ACK_INTERVAL", unit="s"
     )
     held_limit_bytes: int = variable(
         32 * MIB, "Frames kept for one client whose link dropped", "HYPHA_HELD_LIMIT", unit="bytes"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_PENDING_CALLS = 50_000
+_CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 
 
 class Client:
@@ -113,19 +114,24 @@ class Client:
     def deliver(self, frame: Sealed, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
         """Send a frame, or keep it in order until the client is back.
 
+        Answers are kept until they are known to have arrived; calls and events are not.
         `key` names the caller and session of a call that waits for an answer; it is remembered
         until the answer passes, so that the caller can be told when none will come.
         """
         outbox = self.outbox
+        if self.is_open and (kind == _CALL or kind == _EVENT):
+            # never sent twice, so nothing of it needs to be kept
+            if key is not None:
+                self._expect(key, outbox.end - 1, interval_s)
+            self.connection.send_frame(frame)  # type: ignore[union-attr]
+            return
         seq = outbox.end
         outbox.end = seq + 1
         size = len(frame)
         outbox.entries.append((frame, kind, key))
         outbox.bytes += size
         if key is not None:
-            self.pending[key] = (seq, self.hub.time(), interval_s)
-            if len(self.pending) > MAX_PENDING_CALLS:
-                self.pending.pop(next(iter(self.pending)))
+            self._expect(key, seq, interval_s)
         if not self.is_open:
             self.hub.flow.check_held(self)
             return
@@ -135,6 +141,12 @@ class Client:
         self.connection.send_frame(frame)  # type: ignore[union-attr]
         if not unpinged or unpinged > 262_144:
             self.hub.pulse.unacknowledged(self)
+
+    def _expect(self, key: CallKey, seq: int, interval_s: float) -> None:
+        """Remember a call until its answer passes; its answer proves what was sent before it."""
+        self.pending[key] = (seq, self.hub.time(), interval_s)
+        if len(self.pending) > MAX_PENDING_CALLS:
+            self.pending.pop(next(iter(self.pending)))
 
     def reject(self, session: str, source: str, text: str) -> None:
         """End a waiting call of this client with an error, as if `source` had answered."""

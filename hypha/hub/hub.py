@@ -58,7 +58,7 @@ class Hub:
         slow_reader_deadline_s: float = 20.0,
         foreign_pause_limit_s: float = 2.0,
         held_limit_bytes: int = 32 * 1024 * 1024,
-        ack_interval_s: float = 0.1,
+        ack_interval_s: float = 2.0,
     ) -> None:
         self.manager_id = manager_id
         self.loop = asyncio.get_running_loop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PING_BYTES = 262_144
+QUICK_S = 0.1
 UNPROVEN_LIFE_S = 2.0
 """How long a frame counts as unacknowledged where no PONG can be seen (DESIGN 5)."""
 SILENT_AFTER_S = 40.0
@@ -42,6 +43,8 @@ class Pulse:
         self._timer: asyncio.TimerHandle | None = None
         self._liveness: asyncio.TimerHandle | None = None
         self._pending_swept = 0.0
+        self._tended_at = float("-inf")
+        self._is_quick = False
 
     def unacknowledged(self, client: Client) -> None:
         """A frame was written to the client; see that it gets acknowledged."""
@@ -53,12 +56,15 @@ class Pulse:
                 self._overfull(client)
         self._unacknowledged.add(client)
         if self._timer is None:
-            self.wake()
+            self._timer = self.hub.loop.call_later(self.ack_interval_s, self._tick)
 
     def wake(self) -> None:
-        """Let the timer run (again)."""
-        if self._timer is None:
-            self._timer = self.hub.loop.call_later(self.ack_interval_s, self._tick)
+        """Let the timer run at its quick pace: somebody is held, full or in doubt."""
+        if self._timer is None or not self._is_quick:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._is_quick = True
+            self._timer = self.hub.loop.call_later(QUICK_S, self._tick)
 
     def pong(self, client: Client, payload: bytes) -> None:
         """A PONG came back: everything up to its number has arrived."""
@@ -94,16 +100,21 @@ class Pulse:
 
     def _tick(self) -> None:
         self._timer = None
+        self._is_quick = False
         now = self.hub.time()
         try:
-            for client in list(self._unacknowledged):
-                self._tend(client, now)
+            if now - self._tended_at >= self.ack_interval_s - QUICK_S / 2:
+                self._tended_at = now
+                for client in list(self._unacknowledged):
+                    self._tend(client, now)
             self.hub.flow.sweep(now)
             self.hub.resume.sweep(now)
         except Exception:
             logger.exception("The hub's timer failed; it goes on")
-        if self._unacknowledged or self.hub.flow.choked or self.hub.resume.is_watching:
+        if self.hub.flow.choked or self.hub.resume.is_watching:
             self.wake()
+        elif self._unacknowledged:
+            self._timer = self.hub.loop.call_later(self.ack_interval_s, self._tick)
 
     def _tend(self, client: Client, now: float) -> None:
         outbox = client.outbox

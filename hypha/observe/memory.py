@@ -15,6 +15,7 @@ async def trim_regularly(interval_s: float) -> None:
     trim = _trim_function()
     if trim is None or interval_s <= 0:
         return
+    trim(0)  # starting leaves much behind
     while True:
         await asyncio.sleep(interval_s)
         await asyncio.to_thread(trim, 0)

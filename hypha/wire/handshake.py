@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +63,8 @@ def parse_first_message(text: str | bytes) -> FirstMessage:
     if len(text) > MAX_FIRST_MESSAGE_BYTES:
         raise Refused("Failed to decode authentication information: message too long", 1003)
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        message = orjson.loads(text)
+    except ValueError:
         raise Refused("Failed to decode authentication information", 1003) from None
     if not isinstance(message, dict):
         raise Refused("Failed to decode authentication information: not an object", 1003)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.current import CURRENT
 from hypha.auth.tokens import TokenAuthority
-from hypha.auth.user_info import UserInfo, to_user
 from hypha.auth.users import Context, User
 from hypha.errors import (
     CallFailed,
@@ -141,6 +140,8 @@ def parser(hook: Hook, call: Caller) -> ParseToken:
 
     async def parse(token: str) -> User | None:
         found = await call.result(hook, token)
+        from hypha.auth.user_info import to_user  # with its models, needed only by such providers
+
         return None if found is None else to_user(found)
 
     return parse
@@ -150,6 +151,8 @@ def generator(hook: Hook, call: Caller) -> GenerateToken:
     """`generate_token(user_info, expires_in) -> str`."""
 
     async def generate(user: User, expires_in_s: float) -> str:
+        from hypha.auth.user_info import UserInfo
+
         token: str = await call.result(hook, UserInfo.of(user), expires_in_s)
         return token
 

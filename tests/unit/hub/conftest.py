@@ -93,7 +93,7 @@ class World:
     def __init__(self) -> None:
         self.now = 1000.0
         self.log: list[str] = []
-        self.hub = Hub("manager-x")
+        self.hub = Hub("manager-x", ack_interval_s=0.1)
         self.hub.time = lambda: self.now  # type: ignore[method-assign]
         self.hub.membership = FakeMembership(self.hub, self.log)
 

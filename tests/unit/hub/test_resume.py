@@ -203,7 +203,7 @@ async def test_what_is_kept_for_a_held_client_is_bounded(world: Any) -> None:
 async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: Any) -> None:
     b, link = world.join("b")
     link.acknowledges = False
-    world.hub.tell(b, {"type": "e", "to": "w/b"})
+    b.reject("S", "w/x", "an answer")
     world.tick(0.1)
     world.tick(1.0)
     assert len(b.outbox.entries) == 1
@@ -222,3 +222,13 @@ async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(wo
     assert [frame["type"] for frame in la.frames] == ["method", "peer_not_found"]
     assert (la.frames[1]["session"], la.frames[1]["peer_id"]) == ("S", "w/b")
     assert [frame["type"] for frame in lc.frames] == ["method"]
+
+
+async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: Any) -> None:
+    a, _ = world.join("a")
+    b, lb = world.join("b")
+    world.call(a, "w/b")
+    world.hub.tell(b, {"type": "e", "to": "w/b"})
+    assert len(lb.frames) == 2
+    assert not b.outbox.entries
+    assert list(b.pending) == [(a, "S")]
