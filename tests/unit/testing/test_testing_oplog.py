@@ -36,6 +36,7 @@ def problems(calls: list[dict[str, Any]], runs: dict[str, int]) -> list[str]:
         ("RemoteError: OutcomeUnknown: the link broke", Outcome.OUTCOME_UNKNOWN),
         ("TimeoutError: Method call timed out: ws/x:run", Outcome.TIMED_OUT),
         ("Exception: Failed to send the request when calling method", Outcome.SENDER_LOST),
+        ("Failed to send the request (ws/x:run), error: reconnection timed out", Outcome.SENDER_LOST),
         ("ConnectionError: Client disconnected: ws/x", Outcome.CALLEE_LEFT),
         ("ValueError: whatever", Outcome.OTHER),
     ],
