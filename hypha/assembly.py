@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 0.2
+UNREACHABLE_RATE = 1e6
+"""Frames per second that no connection reaches: such a limit is none, and is not counted."""
 FEATURES: tuple[type[Feature], ...] = (
     LoginFeature,
     AccountsFeature,
@@ -144,7 +146,7 @@ class Server:
 
     def _new_rate(self) -> FrameRate | None:
         rate = self.settings.ws_msg_rate_limit
-        if rate <= 0:
+        if not 0 < rate < UNREACHABLE_RATE:
             return None
         return FrameRate.of_connection(rate, self.settings.ws_msg_burst_limit, self.hub.loop)
 
