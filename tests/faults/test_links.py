@@ -21,10 +21,7 @@ async def _run(plan: Plan, server: ServerProcess, share: float) -> None:
     print(result.table())
     assert result.history, "nothing was broken"
     assert result.report.problems == [], result.table()
-    cut_faster_than_clients_return = plan.gap_s <= 1
-    report = result.report
-    found = report.settled_share if cut_faster_than_clients_return else report.answered_share
-    assert found >= share, result.table()
+    assert result.report.answered_share >= share, result.table()
 
 
 @pytest.mark.timeout(90)
@@ -51,9 +48,8 @@ async def test_large_calls_survive_cut_links(server: ServerProcess) -> None:
 async def test_long_run_over_cut_links(
     server: ServerProcess, pair: tuple[str, str], gap_s: float, share: float
 ) -> None:
-    kinds = ("cut", "reset", "stall", "delay") if gap_s > 1 else ("cut", "reset")
-    plan = Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds, method_timeout_s=15)
-    await _run(plan, server, share)
+    kinds = ("cut", "reset", "stall", "delay")
+    await _run(Plan(seed=1, seconds=120, pairs=(pair,), gap_s=gap_s, kinds=kinds), server, share)
 
 
 @pytest.mark.slow
