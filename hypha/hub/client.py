@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
-from hypha.hub.outbox import CallKey, Kind, Outbox, PendingCall
+from hypha.hub.outbox import PING_BYTES, CallKey, Kind, Outbox, PendingCall
 from hypha.wire.frames import Sealed, Stamp, encode
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Client:
         unpinged = outbox.unpinged_bytes
         outbox.unpinged_bytes = unpinged + size
         self.connection.send_frame(frame)  # type: ignore[union-attr]
-        if not unpinged or unpinged > 262_144:
+        if not unpinged or unpinged > PING_BYTES:
             self.hub.pulse.unacknowledged(self)
 
     def _expect(self, key: CallKey, seq: int, interval_s: float) -> None:

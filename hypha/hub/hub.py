@@ -97,10 +97,6 @@ class Hub:
         """All clients of a workspace, live and held."""
         return list(self._by_workspace.get(workspace, ()))
 
-    def workspaces(self) -> Iterable[str]:
-        """Workspaces with at least one client."""
-        return list(self._by_workspace)
-
     def live_clients(self) -> Iterator[Client]:
         """Clients with a connection."""
         return (client for client in list(self.clients.values()) if client.connection is not None)

@@ -52,6 +52,9 @@ PendingCall = tuple[int, float, float]
 which it or its last heartbeat passed, and the caller's heartbeat interval (s), half its timeout.
 A plain tuple, because one is made for every call."""
 
+PING_BYTES = 262_144
+"""So many bytes in a row are followed by a PING at once, without waiting for the timer."""
+
 Entry = tuple[Sealed, int, Any]
 """Frame, its Kind, and the CallKey of a call that waits for an answer (else None)."""
 

@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from hypha.hub.flow import UNPROVEN_HIGH_BYTES
+from hypha.hub.outbox import PING_BYTES
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PING_BYTES = 262_144
 QUICK_S = 0.1
 UNPROVEN_LIFE_S = 2.0
 """How long a frame counts as unacknowledged where no PONG can be seen (DESIGN 5)."""

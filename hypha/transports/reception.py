@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -207,10 +206,3 @@ class Reception:
     def reconnection_token(self, client: Client) -> str:
         """A fresh token with which the client can come back."""
         return self.tokens.mint_reconnection(client.user, client.workspace, client.client_id)
-
-    async def idle(self) -> None:
-        """Wait until no handshake is in progress (at most a second)."""
-        for _ in range(20):
-            if not self.in_progress:
-                return
-            await asyncio.sleep(0.05)

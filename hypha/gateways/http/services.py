@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from hypha.hub.rates import Rates
 from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
+from hypha.registry.balance import Peer as Caller
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
 from hypha.web.ratelimits import RequestLimits
@@ -23,20 +24,8 @@ from hypha.web.ratelimits import RequestLimits
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-class Peer(Protocol):
+class Peer(Caller, Protocol):
     """The in-process client through which HTTP callers call services (`hub.http_peer`)."""
-
-    async def call(
-        self,
-        target: str,
-        method: str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float = 30.0,
-        context: Context | None = None,
-    ) -> Any:
-        """Call one method of `workspace/client` on behalf of `context`."""
 
     def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
         """Functions that the client `target` may call back during one call on behalf of `context`."""
