@@ -316,7 +316,9 @@ class Limits:
     """Limits."""
 
     max_connections_per_user: int = variable(
-        2000, "Connections of one user", "HYPHA_MAX_CONNECTIONS_PER_USER"
+        2000,
+        "Connections of one user; at the limit a newcomer takes the place of the client that is away longest",
+        "HYPHA_MAX_CONNECTIONS_PER_USER",
     )
     max_clients_per_workspace: int = variable(
         10000, "Clients in one workspace", "HYPHA_MAX_CLIENTS_PER_WORKSPACE"

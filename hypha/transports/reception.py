@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -174,15 +174,23 @@ class Reception:
         present = self.hub.clients.get(address)
         if present is not None:
             raise Refused(f"{PREFIX}Client already exists and is active: {address}")
-        user, workspace = identity.user.id, identity.workspace
-        count, limit = self.members.connections_of(user), self.limits.connections_per_user
-        if count >= limit:
+        user, workspace, members = identity.user.id, identity.workspace, self.members
+        count, limit = members.connections_of(user), self.limits.connections_per_user
+        if count >= limit and not self._replaces_held(members.clients_of(user)):
             raise Refused(f"Connection limit exceeded: user {user} has {count}/{limit} connections", 1008)
-        count, limit = self.members.clients_in(workspace), self.limits.clients_per_workspace
-        if count >= limit:
+        count, limit = members.clients_in(workspace), self.limits.clients_per_workspace
+        if count >= limit and not self._replaces_held(self.hub.clients_of(workspace)):
             raise Refused(
                 f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients", 1008
             )
+
+    def _replaces_held(self, clients: Iterable[Client]) -> bool:
+        """End the client that has been away longest, so that a live newcomer takes its place."""
+        away = [(client.held_since, client) for client in clients if client.held_since is not None]
+        if away:
+            _, longest = min(away, key=lambda entry: entry[0])
+            self.hub.end(longest, "a live client needed its place")
+        return bool(away)
 
     def rate_of(self, client: Client, own: FrameRate | None) -> FrameRate | None:
         """What limits the frames of a connection: its own rate and those of its user and workspace."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,14 +37,18 @@ class Members:
         self.workspaces = workspaces
         self.subscriptions = subscriptions
         self.background = background
-        self._per_user: Counter[str] = Counter()
+        self._per_user: dict[str, set[Client]] = {}
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
         self._before: dict[tuple[str, str], frozenset[str]] = {}
 
     def connections_of(self, user_id: str) -> int:
         """Number of clients of one user, held ones included."""
-        return self._per_user[user_id]
+        return len(self.clients_of(user_id))
+
+    def clients_of(self, user_id: str) -> Collection[Client]:
+        """The clients of one user, live and held."""
+        return self._per_user.get(user_id, ())
 
     def clients_in(self, workspace: str) -> int:
         """Number of clients of one workspace, held ones included."""
@@ -51,7 +56,7 @@ class Members:
 
     def per_user(self) -> dict[str, int]:
         """Number of clients by user id, held ones included."""
-        return dict(self._per_user)
+        return {user_id: len(clients) for user_id, clients in self._per_user.items()}
 
     def per_workspace(self) -> dict[str, int]:
         """Number of clients by workspace, held ones included."""
@@ -68,7 +73,7 @@ class Members:
 
     def joined(self, client: Client, restore: bool) -> None:
         """Count a new client; with `restore` it comes back after a restart of the server."""
-        self._per_user[client.user.id] += 1
+        self._per_user.setdefault(client.user.id, set()).add(client)
         self._per_workspace[client.workspace] += 1
         self.workspaces.client_joined(client.workspace)
         names = self._before.pop((client.workspace, client.client_id), None)
@@ -93,10 +98,7 @@ class Members:
         self.hub.forget(client)
         if self.hub.manager is not None:
             self.hub.manager.forget(client)
-        for counts, key in ((self._per_user, client.user.id), (self._per_workspace, client.workspace)):
-            counts[key] -= 1
-            if counts[key] <= 0:
-                del counts[key]
+        self._uncount(client)
         if client.address in self._stored:
             self._stored.discard(client.address)
             self.background.start(
@@ -109,3 +111,13 @@ class Members:
             {"id": client.client_id, "workspace": client.workspace},
         )
         self.workspaces.client_left(client.workspace)
+
+    def _uncount(self, client: Client) -> None:
+        of_user = self._per_user.get(client.user.id)
+        if of_user is not None:
+            of_user.discard(client)
+            if not of_user:
+                del self._per_user[client.user.id]
+        self._per_workspace[client.workspace] -= 1
+        if self._per_workspace[client.workspace] <= 0:
+            del self._per_workspace[client.workspace]

@@ -44,6 +44,32 @@ async def test_connection_and_service_quotas_refuse_with_typed_errors(
         await raw.call_manager("generate_token", {"expires_in": 10**12})
 
 
+@pytest.mark.spec("wire-16.13")
+async def test_clients_that_are_away_never_keep_a_live_one_out(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    limits = {"HYPHA_MAX_CONNECTIONS_PER_USER": "4", "HYPHA_MAX_CLIENTS_PER_WORKSPACE": "3"}
+    server = await start_server(env=limits)
+    person = make_person(server)
+    elsewhere = person.with_token(person.token_for("a", "public", user_id=person.id))
+    first = await connect_raw(person, url=server.ws_url, client_id="first")
+    for number in range(20):
+        crashing = await connect_raw(person, url=server.ws_url, client_id=f"crash-{number}")
+        await crashing.abort()
+    listed = [entry["id"].rpartition("/")[2] for entry in await first.call_manager("list_clients")]
+    assert sorted(listed) == ["crash-18", "crash-19", "first"], "the oldest ones give way first"
+    assert await first.is_alive()
+    live = [await connect_raw(person, url=server.ws_url) for _ in range(2)]
+    with pytest.raises(RawRefused, match=r"has 3/3 clients"):
+        await connect_raw(person, url=server.ws_url)
+    live.append(await connect_raw(elsewhere, url=server.ws_url, workspace="public"))
+    with pytest.raises(RawRefused, match=r"has 4/4 connections"):
+        await connect_raw(elsewhere, url=server.ws_url, workspace="public")
+    await live.pop().abort()
+    live.append(await connect_raw(elsewhere, url=server.ws_url, workspace="public"))
+    assert [await raw.is_alive() for raw in [first, *live]] == [True] * 4
+
+
 async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
     start_server: StartServer, connect_raw: ConnectRaw
 ) -> None:
