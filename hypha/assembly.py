@@ -516,9 +516,8 @@ class _AsgiHub:
         self._address_of = address_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = AsgiLink(self._reception, scope, receive, send)
-        link.rate = self._new_rate()
-        link.peer_address = self._address_of(scope)
+        address, rate = self._address_of(scope), self._new_rate()
+        link = AsgiLink(self._reception, address, rate, scope, receive, send)
         await link.run()
 
 

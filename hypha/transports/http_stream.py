@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
-from hypha.transports.ratelimit import FrameRate
-from hypha.wire.frames import Sealed, pack, payload
+from hypha.transports.queued_link import QueuedLink
+from hypha.wire.frames import Buffer, Sealed, pack, payload
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
-    from hypha.hub.client import Client
     from hypha.transports.reception import Reception
-
-logger = logging.getLogger(__name__)
 
 COOKIE = "hypha_stream"
 _PING = pack({"type": "ping"})
@@ -43,27 +37,15 @@ class StreamKey:
     peer_address: str
 
 
-class StreamLink:
+class StreamLink(QueuedLink[Sealed]):
     """The endless answer of one GET; frames wait here until the ASGI server takes them."""
 
     kind = "http_streaming"
-    acknowledges = False
 
     def __init__(self, reception: Reception, peer_address: str, ping_interval_s: float) -> None:
-        self.reception = reception
-        self.hub = reception.hub
-        self.peer_address = peer_address
-        self.client: Client | None = None
-        self.rate: FrameRate | None = None
+        super().__init__(reception, peer_address)
         self.cookie = secrets.token_urlsafe(24)
         self._ping_interval_s = ping_interval_s
-        self._queue: deque[Sealed] = deque()
-        self._queued_bytes = 0
-        self._wake = asyncio.Event()
-        self._ended = False
-        self._pauses = 0
-        self.readable = asyncio.Event()
-        self.readable.set()
 
     @property
     def key(self) -> StreamKey:
@@ -93,12 +75,12 @@ class StreamLink:
 
     async def _write_all(self, send: Send) -> None:
         while True:
-            parts: list[bytes] = []
+            parts: list[Buffer] = []
             size = 0
             while self._queue and size < 262_144:
-                frame = bytes(payload(self._queue.popleft()))
-                parts += (len(frame).to_bytes(4, "big"), frame)
-                size += len(frame)
+                record, length = self._queue.popleft()
+                parts += (length.to_bytes(4, "big"), payload(record))
+                size += length
             if parts:
                 await send({"type": "http.response.body", "body": b"".join(parts), "more_body": True})
                 self._taken(size)
@@ -110,79 +92,30 @@ class StreamLink:
                 async with asyncio.timeout(self._ping_interval_s):
                     await self._wake.wait()
             except TimeoutError:
-                self._put(_PING)
-
-    def _taken(self, size: int) -> None:
-        self._queued_bytes -= size
-        client = self.client
-        if client is not None and client.is_choked and self._queued_bytes < LOW_WATER_BYTES:
-            self.hub.flow.drained(client)
-
-    def _put(self, record: Sealed) -> None:
-        if self._ended:
-            return
-        self._queue.append(record)
-        self._queued_bytes += len(payload(record))
-        self._wake.set()
-        client = self.client
-        if self._queued_bytes > HIGH_WATER_BYTES and client is not None and client.connection is self:
-            self.hub.flow.choke(client)
+                self._put(_PING, len(_PING))
 
     def send_frame(self, frame: Sealed) -> None:
         """Queue one frame as a record."""
-        self._put(frame)
+        self._put(frame, len(payload(frame)))
 
     def send_control(self, message: dict[str, Any]) -> None:
         """Queue one control record."""
-        self._put(pack(message))
-
-    def send_ping(self, payload: bytes) -> None:
-        """HTTP shows no arrival."""
+        self.send_frame(pack(message))
 
     def close(self, code: int, reason: str) -> None:
-        """End the stream after what is queued."""
-        self._ended = True
-        self._wake.set()
-        self.readable.set()
-
-    def abort(self) -> None:
-        """End the stream now."""
-        self._queue.clear()
-        self.close(1011, "Link lost")
-
-    def pause_reading(self) -> None:
-        """Let POSTs wait."""
-        self._pauses += 1
-        self.readable.clear()
-
-    def resume_reading(self) -> None:
-        """Let POSTs go on once every pause is taken back."""
-        self._pauses -= 1
-        if self._pauses == 0:
-            self.readable.set()
-
-    def buffered_bytes(self) -> int:
-        """Bytes that the ASGI server hasn't taken yet."""
-        return self._queued_bytes
+        """End the stream after what is queued; HTTP carries neither code nor reason."""
+        self._end()
 
     def receive(self, body: bytes) -> None:
         """Take one frame or control message from a POST."""
         client = self.client
         if client is None:
             return
-        client.last_received = self.hub.time()
         kind = _control_type(body)
-        if kind == "ping":
-            self.send_control({"type": "pong"})
-        elif kind == "refresh_token":
-            token = self.reception.reconnection_token(client)
-            self.send_control({"type": "reconnection_token", "reconnection_token": token})
+        if kind is None:
+            self.take_frame(client, body)
         else:
-            if not client.is_open and client.connection is self:
-                self.hub.resume.open(client)
-            self.hub.route(client, body)
-            if self.rate is not None:
-                self.rate.spend(self, len(body))
+            self.take_control(client, kind)
 
 
 def cookie_name(address: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from hypha.errors import HyphaError
+from hypha.transports.handshake import BUSY
 from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
 from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
@@ -81,7 +82,7 @@ class RpcEndpoint:
             await _answer(send, 400, "client_id is required")
             return
         if self.reception.is_busy:
-            await _answer(send, 503, "Server busy, please retry")
+            await _answer(send, 503, BUSY)
             return
         reconnection = values.get("reconnection_token") or None
         first = FirstMessage(client_id, values.get("workspace") or None, token, reconnection)
@@ -93,16 +94,14 @@ class RpcEndpoint:
         try:
             client = await self.reception.admit(first, link)
         except Busy:
-            await _answer(send, 503, "Server busy, please retry")
+            await _answer(send, 503, BUSY)
             return
         except Refused as error:
             await self._refuse(send, error, bool(reconnection))
             return
         finally:
             self.reception.in_progress -= 1
-        link.client = client
-        link.rate = self.reception.rate_of(client, None)
-        link.send_control(self.reception.connection_info(client))
+        link.admitted(client)
         await link.run(receive, send, [])
 
     @staticmethod
@@ -163,7 +162,6 @@ class RpcEndpoint:
         """Wait while back-pressure holds this client's frames."""
         if link.readable.is_set():
             return True
-
         try:
             async with asyncio.timeout(PAUSED_POST_TIMEOUT_S):
                 await link.readable.wait()

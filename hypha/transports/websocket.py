@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
-from hypha.transports.ratelimit import FrameRate
+from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
+from hypha.transports.link import Link
 from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
-from hypha.wire.handshake import (
-    OBSOLETE_QUERY_KEYS,
-    PONG,
-    Busy,
-    Refused,
-    close_reason,
-    control,
-    parse_control,
-    parse_first_message,
-)
+from hypha.wire.handshake import close_reason, control, parse_control
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
+    from hypha.transports.ratelimit import FrameRate
     from hypha.transports.reception import Reception
-
-logger = logging.getLogger(__name__)
 
 _BINARY, _TEXT, _PONG = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PONG
 _CLOSE, _CONTINUATION = WSMsgType.CLOSE, WSMsgType.CONTINUATION
@@ -39,19 +28,15 @@ GOODBYE = "Server is shutting down"
 RETIRE_GRACE_S = 1.0
 
 
-class WebSocketLink(WSListener):
+class WebSocketLink(Link, WSListener):
     """One WebSocket of a client, from upgrade to close."""
 
     kind = "websocket"
     acknowledges = True
 
     def __init__(self, reception: Reception, peer_address: str, query: str, rate: FrameRate | None) -> None:
-        self.reception = reception
-        self.hub = reception.hub
-        self.peer_address = peer_address
-        self.client: Client | None = None
+        super().__init__(reception, peer_address, rate)
         self._query = query
-        self._rate = rate
         self._transport: Any = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,14 +56,16 @@ class WebSocketLink(WSListener):
         transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self.reception.in_progress += 1
         self._counted = True
-        if OBSOLETE_QUERY_KEYS.intersection(key for key, _ in parse_qsl(self._query, True)):
-            self.close(1008, "Connection rejected, please  upgrade to `hypha-rpc`: use no query parameters")
+        if is_obsolete(self, self._query):
             return
         timeout_s = self.reception.limits.handshake_timeout_s
         self._timer = self.hub.loop.call_later(timeout_s, self._refuse_late)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Route a binary frame; everything else is rare and handled elsewhere."""
+        """Route a binary frame; everything else is rare and handled elsewhere.
+
+        This is `take_frame` written out, because one call more per frame can be measured.
+        """
         client = self.client
         if client is not None and frame.msg_type is _BINARY and frame.fin:
             client.last_received = self.hub.time()
@@ -88,8 +75,8 @@ class WebSocketLink(WSListener):
                 self.hub.route(client, frame.get_payload_as_bytes())
             else:
                 self.hub.route(client, frame.get_payload_as_memoryview())
-            if self._rate is not None:
-                self._rate.spend(self, frame.payload_size)
+            if self.rate is not None:
+                self.rate.spend(self, frame.payload_size)
             return
         self._on_other_frame(client, frame)
 
@@ -154,23 +141,9 @@ class WebSocketLink(WSListener):
         if client is None:
             self._on_first(kind, data)
         elif kind is _BINARY:
-            client.last_received = self.hub.time()
-            if not client.is_open and client.connection is self:
-                self.hub.resume.open(client)
-            self.hub.route(client, data)
-            if self._rate is not None:
-                self._rate.spend(self, len(data))
+            self.take_frame(client, data)
         else:
-            client.last_received = self.hub.time()
-            self._on_control(client, data)
-
-    def _on_control(self, client: Client, data: bytes) -> None:
-        kind = parse_control(data.decode("utf-8", "replace"))
-        if kind == "ping":
-            self._transport.send(_TEXT, PONG)
-        elif kind == "refresh_token":
-            token = self.reception.reconnection_token(client)
-            self.send_control({"type": "reconnection_token", "reconnection_token": token})
+            self.take_control(client, parse_control(data.decode("utf-8", "replace")))
 
     # -- handshake
 
@@ -178,7 +151,7 @@ class WebSocketLink(WSListener):
         if self._task is not None:
             self._keep_early(kind, data)
         elif kind is not _TEXT:
-            self._refuse(Refused("Failed to decode authentication information: send text first", 1003))
+            refuse_not_text(self)
         elif self._timer is not None:
             self._task = self.hub.loop.create_task(self._shake_hands(data))
 
@@ -192,27 +165,11 @@ class WebSocketLink(WSListener):
 
     async def _shake_hands(self, data: bytes) -> None:
         try:
-            first = parse_first_message(data)
-            client = await self.reception.admit(first, self)
-        except Refused as error:
-            self._refuse(error)
-            return
-        except Busy as error:
-            logger.warning("A connection has to wait: %s", error.message)
-            self.close(1013, "Server busy, please retry")
-            return
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            logger.exception("A handshake failed")
-            self._refuse(Refused("Failed to establish connection: the server failed; try again", 1011))
-            return
+            if not await shake_hands(self, data):
+                return
         finally:
             self._task = None
         self._finish_handshake()
-        self.client = client
-        self._rate = self.reception.rate_of(client, self._rate)
-        self.send_control(self.reception.connection_info(client))
         early, self._early = self._early, []
         for frame in early:
             self._on_message(_BINARY, frame)
@@ -240,12 +197,7 @@ class WebSocketLink(WSListener):
 
     def _refuse_late(self) -> None:
         if self._task is None:
-            self._refuse(Refused("Authentication payload timeout", 1008))
-
-    def _refuse(self, error: Refused) -> None:
-        logger.info("Refused a connection from %s: %s", self.peer_address, error.message)
-        self.send_control({"type": "error", "message": error.message})
-        self.close(error.close_code, error.message)
+            refuse_late(self)
 
     # -- what the hub asks for
 

@@ -101,6 +101,3 @@ def close_reason(text: str) -> str:
 def control(message: dict[str, Any]) -> str:
     """Encode a control message as JSON text."""
     return orjson.dumps(message).decode()
-
-
-PONG = control({"type": "pong"})

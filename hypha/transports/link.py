@@ -1,0 +1,87 @@
+"""What every transport does alike with its client; the transports differ in how bytes travel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from hypha.transports.ratelimit import FrameRate
+from hypha.wire.frames import Buffer, Sealed
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.transports.reception import Reception
+
+
+class Link(ABC):
+    """One live link of a client, from its first message to its end.
+
+    Args:
+        rate: what slows its frames before its user and workspace are known; None for nothing.
+    """
+
+    kind: str
+    acknowledges = False
+
+    def __init__(self, reception: Reception, peer_address: str, rate: FrameRate | None = None) -> None:
+        self.reception = reception
+        self.hub = reception.hub
+        self.peer_address = peer_address
+        self.rate = rate
+        self.client: Client | None = None
+
+    @abstractmethod
+    def send_frame(self, frame: Sealed) -> None:
+        """Send one binary frame."""
+
+    @abstractmethod
+    def send_control(self, message: dict[str, Any]) -> None:
+        """Send one control message."""
+
+    @abstractmethod
+    def send_ping(self, payload: bytes) -> None:
+        """Ask for proof of arrival, where the transport can show it."""
+
+    @abstractmethod
+    def close(self, code: int, reason: str) -> None:
+        """End the link after what is on its way."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End the link at once."""
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Read nothing more until as many calls of `resume_reading`."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Take back one `pause_reading`."""
+
+    @abstractmethod
+    def buffered_bytes(self) -> int:
+        """Bytes accepted for sending that haven't been taken from the link yet."""
+
+    def admitted(self, client: Client) -> None:
+        """From now on this link is the client's: tell it who it is."""
+        self.client = client
+        self.rate = self.reception.rate_of(client, self.rate)
+        self.send_control(self.reception.connection_info(client))
+
+    def take_frame(self, client: Client, data: Buffer) -> None:
+        """Route one whole frame of the client."""
+        client.last_received = self.hub.time()
+        if not client.is_open and client.connection is self:
+            self.hub.resume.open(client)
+        self.hub.route(client, data)
+        if self.rate is not None:
+            self.rate.spend(self, len(data))
+
+    def take_control(self, client: Client, kind: str | None) -> None:
+        """Answer a control message of this `type`; unknown ones are ignored."""
+        client.last_received = self.hub.time()
+        if kind == "ping":
+            self.send_control({"type": "pong"})
+        elif kind == "refresh_token":
+            token = self.reception.reconnection_token(client)
+            self.send_control({"type": "reconnection_token", "reconnection_token": token})
