@@ -95,12 +95,6 @@ class HttpApplication(Starlette):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scope["hypha.headers"] = headers
-        path = self._enter_base(scope)
-        if path is not None:
-            probe = self._probes.get(path)
-            if probe is not None and scope["method"] in ("GET", "HEAD"):
-                await probe(scope, send)
-                return
         origin = headers.get(b"origin")
         if origin is not None:
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
@@ -108,6 +102,12 @@ class HttpApplication(Starlette):
                 await _send(send, status, answer, body)
                 return
             send = self._services.cors.sending(send, origin)
+        path = self._enter_base(scope)
+        if path is not None:
+            probe = self._probes.get(path)
+            if probe is not None and scope["method"] in ("GET", "HEAD"):
+                await probe(scope, send)
+                return
         scope["hypha.path"] = path
         accepted = headers.get(b"accept-encoding")
         if path is not None and APPS in path:  # applications compress by themselves, and may stream
@@ -126,7 +126,7 @@ class HttpApplication(Starlette):
             if self._services.blocklist.is_active:
                 await self._check_blocked(scope)
             if self._limits is not None and path not in UNLIMITED_PATHS:
-                started.extra = await self._check_limits(scope)
+                await self._check_limits(scope, started)
             if self._rates is not None and path not in UNLIMITED_PATHS:
                 await self._check_rates(scope, path)
             address = self._function_address(path)
@@ -143,7 +143,7 @@ class HttpApplication(Starlette):
             if started.has_started:
                 logger.warning("request %s broke off after its answer had begun", scope["path"])
                 raise
-            await _send_error(send, answer)
+            await _send_error(started, answer)
 
     def _function_address(self, path: str) -> tuple[str, str, str] | None:
         """(workspace, service, function) of `/{ws}/services/{id}/{fn}`, else None."""
@@ -167,8 +167,8 @@ class HttpApplication(Starlette):
             if not (await services.credentials.user(scope)).is_admin:
                 raise
 
-    async def _check_limits(self, scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
-        """Count a request; return the headers that tell its caller what is left."""
+    async def _check_limits(self, scope: MutableMapping[str, Any], started: _StartedSend) -> None:
+        """Count a request; its answer, whatever it will be, tells the caller what is left."""
         limits, services = self._limits, self._services
         assert limits is not None
         user = await services.credentials.verified_id(scope)
@@ -178,14 +178,13 @@ class HttpApplication(Starlette):
             buckets = limits.by_address
             key = services.proxies.client_address(scope, scope["hypha.headers"])
         wait_s = buckets.take(key)
+        if buckets.rate_per_s > 0:
+            started.extra = [
+                (b"x-ratelimit-limit", b"%d" % buckets.burst),
+                (b"x-ratelimit-remaining", b"%d" % buckets.remaining(key)),
+            ]
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
-        if buckets.rate_per_s <= 0:
-            return []
-        return [
-            (b"x-ratelimit-limit", b"%d" % buckets.burst),
-            (b"x-ratelimit-remaining", b"%d" % buckets.remaining(key)),
-        ]
 
     async def _check_rates(self, scope: MutableMapping[str, Any], path: str) -> None:
         """Count a request against the rates of its user and of the workspace in its address."""

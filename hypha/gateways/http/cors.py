@@ -24,7 +24,10 @@ ALLOWED_HEADERS = ", ".join(
         "traceparent",
     )
 ).encode()
-EXPOSED_HEADERS = b"Content-Disposition, Content-Length, Content-Range, ETag, Retry-After"
+EXPOSED_HEADERS = (
+    b"Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, WWW-Authenticate, "
+    b"X-RateLimit-Limit, X-RateLimit-Remaining"
+)
 PREFLIGHT_AGE_S = b"600"
 
 

@@ -134,6 +134,44 @@ async def test_cors_echoes_the_origin_and_answers_preflights(server: FakeServer)
         assert got.headers["access-control-allow-credentials"] == "true"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health",
+        "/health/readiness",
+        "/health/liveness",
+        "/metrics",
+        "/openapi.json",
+        "/ws",
+        "/nope",
+        "/a/../b",
+    ],
+)
+async def test_pages_of_other_sites_may_read_every_answer(server: FakeServer, path: str) -> None:
+    origin = {"origin": "https://page.test"}
+    async with client_of(server) as http:
+        answer = await http.get(path, headers=origin)
+        preflight = await http.options(path, headers={**origin, "access-control-request-method": "GET"})
+    for got in (answer, preflight):
+        assert got.headers.get_list("access-control-allow-origin") == ["https://page.test"]
+    assert preflight.status_code == 200
+
+
+async def test_pages_of_other_sites_may_read_what_is_left_of_a_limit(server: FakeServer) -> None:
+    limits = RequestLimits(TokenBuckets(0.001, 3), TokenBuckets(0, 0))
+    origin = {"origin": "https://page.test"}
+    async with client_of(server, limits=limits) as http:
+        answers = [await http.get(path, headers=origin) for path in ("/login", "/nope", "/login", "/login")]
+    assert [answer.status_code for answer in answers] == [307, 404, 307, 429]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    for answer in answers:
+        exposed = answer.headers["access-control-expose-headers"].lower()
+        shown = {name for name in answer.headers if name.startswith(("x-ratelimit-", "retry-after"))}
+        assert shown >= {"x-ratelimit-limit", "x-ratelimit-remaining"}
+        assert shown <= set(exposed.split(", "))
+    assert "retry-after" in answers[-1].headers
+
+
 async def test_only_configured_origins_are_echoed(server: FakeServer) -> None:
     ask = {"origin": "https://evil.test", "access-control-request-method": "POST"}
     async with client_of(server, cors=CorsPolicy(["https://page.test"])) as http:
