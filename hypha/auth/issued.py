@@ -1,4 +1,4 @@
-"""Generated tokens as their makers see them: listed, named, revoked by id.
+"""Tokens that were handed out, as their makers see them: listed, named, revoked by id.
 
 The id of a token is its fingerprint; the token itself is kept nowhere. Recording joins the tokens
 that are minted at the same moment in one transaction.
@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hypha.auth.revocation import Revocations
+from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
 from hypha.errors import BackendUnavailable, NotFound
-from hypha.store.issued_tokens import IssuedTokenRecord
+from hypha.store.issued_tokens import IssuedTokenRecord, TokenKind
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class IssuedTokenStore(Protocol):
 
 
 class IssuedTokens:
-    """The register of generated tokens; those of anonymous users are not kept."""
+    """The register of generated tokens and of sign-ins; those of anonymous users are not kept."""
 
     def __init__(
         self,
@@ -66,7 +67,15 @@ class IssuedTokens:
     def _revocations(self) -> Revocations:
         return self._tokens.revocations
 
-    async def record(self, mark: str, user: User, maker: User, name: str | None, life_s: float) -> None:
+    async def record(
+        self,
+        mark: str,
+        user: User,
+        maker: User,
+        name: str | None,
+        life_s: float,
+        kind: TokenKind = "generated",
+    ) -> None:
         """Write down a token that was made; it is on disk when this returns.
 
         Raises:
@@ -74,11 +83,7 @@ class IssuedTokens:
         """
         if maker.is_anonymous:
             return
-        workspace, level = next(iter(user.scope.workspaces.items()))
-        made = IssuedTokenRecord(
-            mark, maker.id, user.id, workspace, level.name.lower(), user.scope.client_id,
-            name or "", self._clock(), None, self._clock() + life_s,
-        )  # fmt: skip
+        made = record_of(mark, user, maker.id, name or "", self._clock(), life_s, kind)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((made, written))
         if self._writing is None:
@@ -120,6 +125,7 @@ class IssuedTokens:
             "created_at": token.created_at,
             "last_used_at": self._tokens.used.get(token.fingerprint, token.last_used_at),
             "expires_at": token.expires_at,
+            "kind": token.kind,
         }
 
     async def get(self, token_id: str) -> IssuedTokenRecord:
@@ -142,6 +148,12 @@ class IssuedTokens:
         await self._revocations.revoke(token.fingerprint, token.expires_at)
         await self._store.remove(token.fingerprint)
 
+    async def end_session(self, token_id: str | None) -> None:
+        """Make the token of a sign-in invalid; any other one stays as it is."""
+        found = await self._store.get(token_id) if token_id else None
+        if found is not None and found.kind == "session":
+            await self.revoke(found)
+
     async def note_use(self) -> None:
         """Write when tokens were used last, every now and then until cancelled."""
         while True:
@@ -156,6 +168,17 @@ class IssuedTokens:
                 await self._store.note_use(used, self._clock())
         except BackendUnavailable as error:
             logger.info("Last uses of tokens were not written: %s", error.message)
+
+
+def record_of(
+    mark: str, user: User, maker: str, name: str, now: float, life_s: float, kind: TokenKind
+) -> IssuedTokenRecord:
+    """What is kept of a token: the workspace and level that it gives, for whom, by whom, how long."""
+    workspace, level = next(iter(user.scope.workspaces.items()), (user.own_workspace, Level.ADMIN))
+    return IssuedTokenRecord(
+        mark, maker, user.id, workspace, level.name.lower(), user.scope.client_id,
+        name, now, None, now + life_s, kind,
+    )  # fmt: skip
 
 
 def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 PURGE_AT = 10_000
@@ -54,10 +54,15 @@ class Revocations:
         Raises:
             BackendUnavailable: it could not be written; it is revoked until the next restart only.
         """
-        self._known[fingerprint] = expires_at
-        self.on_revoked(fingerprint)
+        self.apply({fingerprint: expires_at})
+        if self._store is not None:
+            await self._store.add(fingerprint, expires_at)
+
+    def apply(self, revoked: Mapping[str, float]) -> None:
+        """Take note of tokens that are revoked in the store already, and end their connections."""
+        for fingerprint, expires_at in revoked.items():
+            self._known[fingerprint] = expires_at
+            self.on_revoked(fingerprint)
         if len(self._known) > PURGE_AT:
             now = self._clock()
             self._known = {known: until for known, until in self._known.items() if until > now}
-        if self._store is not None:
-            await self._store.add(fingerprint, expires_at)

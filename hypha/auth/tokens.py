@@ -27,6 +27,7 @@ from hypha.auth.revocation import Revocations
 from hypha.auth.scopes import Scope
 from hypha.auth.users import User, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
+from hypha.ids import random_id
 
 DEFAULT_ISSUER = "https://amun.ai/"
 DEFAULT_AUDIENCE = "https://amun-ai.eu.auth0.com/api/v2/"
@@ -83,7 +84,7 @@ class TokenAuthority:
         revocations: which tokens no longer count; by default it forgets them with the process.
         clock: Unix time in seconds.
 
-    `used` collects when generated tokens were used, by fingerprint, for whoever writes that down.
+    `used` collects when tokens were used, by fingerprint, for whoever writes that down.
     """
 
     def __init__(
@@ -174,7 +175,7 @@ class TokenAuthority:
             raise TokenExpired(EXPIRED_TEXT)
         if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
             raise NotAuthenticated(REVOKED_TEXT)
-        if user.parent is not None and len(self.used) < _MAX_CACHED:
+        if not user.is_anonymous and len(self.used) < _MAX_CACHED:
             self.used[user.credential or own] = now
         return user
 
@@ -248,8 +249,15 @@ class TokenAuthority:
         return await self.hooks.make(user, expires_in_s) or self.mint(user, expires_in_s)
 
     def mint(self, user: User, expires_in_s: float) -> str:
-        """A token of `user` with all rights that the record holds (claims of core-api 4.4)."""
-        return self._sign(self._claims(user, expires_in_s))
+        """A token of `user` with all rights that the record holds (claims of core-api 4.4).
+
+        A person's own tokens are told apart by `jti`, or two of one second would be the same one and
+        be revoked together; those of generated users are by their user.
+        """
+        claims = self._claims(user, expires_in_s)
+        if user.parent is None:
+            claims["jti"] = random_id()
+        return self._sign(claims)
 
     def mint_reconnection(self, user: User, workspace: str, client_id: str) -> str:
         """The token with which one client comes back to one workspace (wire-protocol 3.1).

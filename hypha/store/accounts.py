@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.models import AccountCodeRow, AccountRow
+from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
+from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken
 from hypha.store.repository import Repository, insert_if_absent, upsert
 
 
@@ -109,22 +110,46 @@ class Accounts(Repository):
             row = {name: getattr(account, name) for name in Account.__slots__}
             return await insert_if_absent(connection, AccountRow, row)
 
-    async def redeem_for_password(self, code: AccountCode, account_id: str, password: str) -> bool:
-        """Use a code up and set the password; False if the code was used meanwhile."""
+    async def redeem_for_password(
+        self, code: AccountCode, account_id: str, password: str, *, generated_too: bool
+    ) -> dict[str, float] | None:
+        """Use a code up, set the password and end all sign-ins; None if the code was used meanwhile.
+
+        Returns the fingerprints of the tokens that ended, as `end_sign_ins`.
+        """
         async with self._connections.writing() as connection:
             if not await _use_up(connection, code):
-                return False
+                return None
             await connection.execute(
                 update(AccountRow)
                 .where(AccountRow.id == account_id)
                 .values(password=password, is_proven=True)
             )
-            return True
+            return await end_sign_ins(connection, account_id, generated_too=generated_too)
 
-    async def set_profile(self, account_id: str, values: Mapping[str, Any]) -> None:
-        """Set `name` or `password` of an account."""
+    async def set_profile(
+        self, account_id: str, values: Mapping[str, Any], *, keep: str | None = None, generated_too: bool
+    ) -> dict[str, float]:
+        """Set `name` or `password` of an account; a new password ends the sign-ins but `keep`.
+
+        Returns the fingerprints of the tokens that ended, as `end_sign_ins`.
+        """
         async with self._connections.writing() as connection:
             await connection.execute(update(AccountRow).where(AccountRow.id == account_id).values(**values))
+            if "password" not in values:
+                return {}
+            return await end_sign_ins(connection, account_id, keep=keep, generated_too=generated_too)
+
+    async def add_session(self, account: Account, session: IssuedTokenRecord) -> bool:
+        """Write down a sign-in; False if the account has got another password meanwhile."""
+        same = select(AccountRow.id).where(
+            AccountRow.id == account.id, AccountRow.password == account.password
+        )
+        async with self._connections.writing() as connection:
+            if (await connection.execute(same.with_for_update())).first() is None:
+                return False
+            await insert_if_absent(connection, IssuedToken, asdict(session))
+            return True
 
     async def drop_expired(self, now: float) -> None:
         """Delete codes that are over."""

@@ -1,19 +1,29 @@
-"""Generated tokens, known by their fingerprints."""
+"""Tokens that were handed out, known by their fingerprints."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.models import IssuedToken
+from hypha.store.models import IssuedToken, RevokedToken
 from hypha.store.repository import Repository, insert
+
+TokenKind = Literal["generated", "session", "login"]
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokenRecord:
-    """What is known of a generated token; `created_by` is the user who asked for it."""
+    """What is known of a token; `created_by` is the user who asked for it.
+
+    `kind` is `generated`, `session` (of a person who signed in) or `login` (of a program for which
+    a person signed in).
+    """
 
     fingerprint: str
     created_by: str
@@ -25,6 +35,7 @@ class IssuedTokenRecord:
     created_at: float
     last_used_at: float | None
     expires_at: float
+    kind: TokenKind = "generated"
 
 
 _COLUMNS = tuple(getattr(IssuedToken, name) for name in IssuedTokenRecord.__dataclass_fields__)
@@ -84,3 +95,37 @@ class IssuedTokens(Repository):
             if rows:
                 await connection.execute(statement, rows)
             await connection.execute(delete(IssuedToken).where(IssuedToken.expires_at <= now))
+
+
+async def end_sign_ins(
+    connection: AsyncConnection, user_id: str, *, keep: str | None = None, generated_too: bool = False
+) -> dict[str, float]:
+    """Revoke the sign-ins of a user, but the one of fingerprint `keep`; in the caller's transaction.
+
+    With `generated_too` the tokens that descend from the user go as well. Returns the fingerprints
+    with the times until which they have to be known as revoked.
+    """
+    ended: dict[str, float] = {}
+    makers, seen = {user_id}, {user_id}
+    while makers:
+        found: list[Any] = []
+        for some in _parts(makers):
+            statement = select(
+                IssuedToken.fingerprint, IssuedToken.expires_at, IssuedToken.user_id, IssuedToken.kind
+            ).where(IssuedToken.created_by.in_(some))
+            found += (await connection.execute(statement)).all()
+        wanted = [row for row in found if generated_too or row.kind != "generated"]
+        ended |= {row.fingerprint: row.expires_at for row in wanted if row.fingerprint != keep}
+        makers = {row.user_id for row in wanted} - seen if generated_too else set()
+        seen |= makers
+    for some in _parts(ended):
+        rows = [{"fingerprint": name, "expires_at": ended[name]} for name in some]
+        await connection.execute(insert(connection, RevokedToken).on_conflict_do_nothing(), rows)
+        await connection.execute(delete(IssuedToken).where(IssuedToken.fingerprint.in_(some)))
+    return ended
+
+
+def _parts(names: Iterable[str]) -> Iterable[list[str]]:
+    left = iter(list(names))
+    while part := list(islice(left, _AT_ONCE)):
+        yield part

@@ -164,7 +164,7 @@ class Block(Base):
 
 
 class IssuedToken(Base):
-    """A generated token as its makers see it; the token itself is kept nowhere."""
+    """A token that was handed out, as its makers see it; the token itself is kept nowhere."""
 
     __tablename__ = "issued_tokens"
 
@@ -178,6 +178,7 @@ class IssuedToken(Base):
     created_at: Mapped[float] = mapped_column(Float)
     last_used_at: Mapped[float | None] = mapped_column(Float)
     expires_at: Mapped[float] = mapped_column(Float, index=True)
+    kind: Mapped[str] = mapped_column(String(16), server_default="generated")
 
 
 class AuditEntry(Base):

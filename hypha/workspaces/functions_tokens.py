@@ -80,11 +80,11 @@ class TokenFunctions(ManagerFunctions):
     async def list_tokens(
         self, workspace: str | None = None, offset: int = 0, limit: int = 100, *, context: Context
     ) -> list[dict[str, Any]]:
-        """List the valid tokens that the caller generated, or all of a workspace; newest first.
+        """List the valid tokens of the caller, or all of a workspace; newest first.
 
-        Each is a map with id, name, user_id, workspace, permission, client_id, created_by, and the
-        Unix times created_at, last_used_at (to within some seconds) and expires_at. The tokens of
-        anonymous users are not kept.
+        A map each: id, name, kind (`generated`, `session` or `login`), user_id, workspace,
+        permission, client_id, created_by, and Unix times created_at, last_used_at (roughly),
+        expires_at. Those of anonymous users are not kept.
 
         Args:
             workspace: All tokens for this workspace, of which the caller must be admin.

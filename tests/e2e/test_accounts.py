@@ -15,9 +15,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from hypha_rpc import connect_to_server
 
-from hypha.testing import ServerProcess
+from hypha.testing import RawRefused, ServerProcess
 from hypha.testing.server import free_port
-from tests.conftest import Connect, StartServer
+from tests.conftest import Connect, ConnectRaw, StartServer
 
 PASSWORD = "correct horse battery"
 LOGIN = "/public/services/hypha-login"
@@ -170,6 +170,71 @@ async def test_a_profile_is_changed_by_its_owner_alone(api: Api) -> None:
     assert done["success"]
     assert not (await api.call("login", email=email, password=PASSWORD))["success"]
     assert (await api.call("login", email=email, password="new password"))["success"]
+
+
+async def is_known(api: Api, token: str) -> bool:
+    """Whether a token still counts over HTTP."""
+    answer = await api.http.post(f"{LOGIN}/profile", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code in (200, 401), answer.text
+    return answer.status_code == 200
+
+
+async def program_token(api: Api, token: str) -> str:
+    """A token of a program that a person's page has allowed."""
+    begun = await api.call("start")
+    approved = await api.post("approve", {"key": begun["key"]}, authorization=f"Bearer {token}")
+    assert approved.status_code == 200, approved.text
+    return str(await api.call("check", key=begun["key"], timeout=5))
+
+
+@pytest.mark.parametrize("revoke_tokens", [False, True])
+async def test_a_new_password_ends_all_other_sign_ins(
+    api: Api, connect_raw: ConnectRaw, revoke_tokens: bool
+) -> None:
+    email, _, here = await api.account()
+    elsewhere = (await api.call("login", email=email, password=PASSWORD))["token"]
+    program = await program_token(api, elsewhere)
+    mine = await connect_raw(token=here)
+    stolen = await connect_raw(token=elsewhere)
+    allowed = await connect_raw(token=program)
+    generated = await stolen.call_manager("generate_token", {"permission": "admin"})
+    child = await connect_raw(token=generated)
+    grandchild = await child.call_manager("generate_token", {"permission": "read"})
+    kinds = {each["kind"] for each in await mine.call_manager("list_tokens")}
+    assert kinds == {"session", "login", "generated"}
+
+    change = {"current_password": PASSWORD, "new_password": "another password"}
+    wrong = await api.call("update_profile", here, **{**change, "current_password": "a guess"})
+    assert not wrong["success"] and await is_known(api, elsewhere)
+    done = await api.call("update_profile", here, **change, revoke_tokens=revoke_tokens)
+    assert done["success"] and done["tokens_ended"] == (4 if revoke_tokens else 2)
+    for client in (stolen, allowed, *([child] if revoke_tokens else [])):
+        assert (await client.wait_closed(5))[0] == 1008
+    assert await mine.is_alive() and await is_known(api, here)
+    assert [await is_known(api, each) for each in (elsewhere, program)] == [False, False]
+    for each in (generated, grandchild):
+        assert await is_known(api, each) is not revoke_tokens
+    assert await child.is_alive() is not revoke_tokens
+    with pytest.raises(RawRefused, match="Token has been revoked"):
+        await connect_raw(
+            client_id=stolen.info["client_id"],
+            workspace=stolen.workspace,
+            reconnection_token=stolen.info["reconnection_token"],
+        )
+    assert not (await api.call("login", email=email, password=PASSWORD))["success"]
+
+
+async def test_signing_out_ends_the_session_but_no_program(api: Api) -> None:
+    _, _, token = await api.account()
+    program = await program_token(api, token)
+    pasted = await api.post("logout", authorization=f"Bearer {program}")
+    assert pasted.status_code == 200 and await is_known(api, program), "it is no session of a browser"
+    foreign = {"cookie": f"access_token={token}", "sec-fetch-site": "cross-site"}
+    assert (await api.post("logout", **foreign)).status_code == 403
+    assert await is_known(api, token)
+    assert (await api.post("logout", cookie=f"access_token={token}")).status_code == 200
+    assert not await is_known(api, token)
+    assert await is_known(api, program)
 
 
 @pytest.mark.spec("core-11.1.11")
@@ -367,7 +432,12 @@ async def test_codes_come_by_mail(start_server: StartServer, mailbox: tuple[Mail
         assert not (await api.call("verify_email", email=email, code=old))["success"]
     assert (await api.call("verify_email", email=email, code=new))["success"]
 
-    token = (await api.call("login", email=email, password=PASSWORD))["token"]
+    before = (await api.call("login", email=email, password=PASSWORD))["token"]
+    program = await program_token(api, before)
+    workspace = (await api.call("profile", before))["workspace"]
+    own = {"authorization": f"Bearer {before}"}
+    made = await api.http.post(f"/{workspace}/services/ws/generate_token", json={}, headers=own)
+    assert made.status_code == 200
     known = await api.call("request_password_reset", email=email)
     unknown = await api.call("request_password_reset", email="nobody@example.org")
     assert known == unknown and known["success"]
@@ -380,7 +450,11 @@ async def test_codes_come_by_mail(start_server: StartServer, mailbox: tuple[Mail
     assert (await api.call("reset_password", **change, code=code))["success"]
     assert not (await api.call("reset_password", **change, code=code))["success"], "a code works once"
     assert not (await api.call("login", email=email, password=PASSWORD))["success"]
-    assert (await api.call("login", email=email, password="another password"))["success"]
+    token = (await api.call("login", email=email, password="another password"))["token"]
+    ended = [not await is_known(api, each) for each in (before, program, made.json(), token)]
+    assert ended == [True, True, False, False], "a new password ends the sign-ins before it"
+    await asyncio.to_thread(api.server.restart, kill=True)
+    assert not await is_known(api, before) and await is_known(api, token)
 
     profile = await api.call("profile", token)
     assert profile["email"] == email, "a proven address stands in the token"

@@ -152,6 +152,18 @@ async def test_the_provider_is_asked_with_pkce_state_and_nonce(visitor: Visitor,
     assert not {again["state"], again["nonce"], again["code_challenge"]} & set(asked.values())
 
 
+async def test_signing_out_ends_the_session(ours: ServerProcess, visitor: Visitor) -> None:
+    await visitor.sign_in("ann")
+    token = visitor.token
+    assert token and (await whoami(ours, token)).status_code == 200
+    logout = f"{ours.url}/public/apps/hypha-login/logout"
+    assert (await visitor.client.post(logout, json={})).status_code == 200
+    assert (await whoami(ours, token)).status_code == 401
+    await visitor.sign_in("ann")
+    assert visitor.token not in (None, token)
+    assert (await whoami(ours, visitor.token or "")).status_code == 200
+
+
 async def test_an_unverified_address_does_not_count(ours: ServerProcess, visitor: Visitor) -> None:
     await visitor.sign_in("unverified")
     assert visitor.token and user_of(await whoami(ours, visitor.token))["email"] is None

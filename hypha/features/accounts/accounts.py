@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from hypha.auth.issued import record_of
 from hypha.auth.scopes import Level, Scope
-from hypha.auth.tokens import TokenAuthority
+from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import User
 from hypha.errors import (
     AlreadyExists,
@@ -50,6 +51,15 @@ class SignedIn:
     account: Account
     token: str
     workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change of an account did; `ended` counts the tokens that ended with it."""
+
+    account_id: str
+    has_new_password: bool
+    ended: int
 
 
 class LocalAccounts:
@@ -229,7 +239,12 @@ class LocalAccounts:
             user = await self._narrowed(user, workspace)
         else:
             workspace = user.own_workspace
-        return SignedIn(account, await self._tokens.issue(user, TOKEN_LIFE_S), workspace)
+        token = await self._tokens.issue(user, TOKEN_LIFE_S)
+        mark, now = fingerprint(token), self._clock()
+        session = record_of(mark, user, user.id, "sign-in", now, TOKEN_LIFE_S, "session")
+        if not await self._records.add_session(account, session):
+            raise NotAuthenticated(BAD_LOGIN)
+        return SignedIn(account, token, workspace)
 
     async def _check_login(self, email: object, password: object, address: str) -> Account:
         secret = check_password(password)
@@ -277,11 +292,21 @@ class LocalAccounts:
         return await self._records.get(user.id)
 
     async def update_profile(
-        self, caller: User, email: object, name: object, current: object, new: object, address: str
-    ) -> str:
-        """Change name or password; returns what was done.
+        self,
+        caller: User,
+        email: object,
+        name: object,
+        current: object,
+        new: object,
+        address: str,
+        *,
+        revoke_tokens: bool = False,
+    ) -> Changed:
+        """Change name or password.
 
-        The name may be changed by the signed-in person; a new password needs the current one too.
+        The name may be changed by the signed-in person; a new password needs the current one too,
+        and ends all sign-ins but the caller's own. With `revoke_tokens` the tokens that descend from
+        the person end as well.
 
         Raises:
             NotFound, NotAuthenticated: no such account, or the caller did not show to be its owner.
@@ -304,8 +329,11 @@ class LocalAccounts:
             changes["password"] = await self._passwords.hash(check_new_password(new))
         if not changes:
             raise InvalidArguments("Nothing to change: give a name or a new password")
-        await self._records.set_profile(account.id, changes)
-        return "Profile updated successfully"
+        ended = await self._records.set_profile(
+            account.id, changes, keep=caller.credential, generated_too=revoke_tokens
+        )
+        self._tokens.revocations.apply(ended)
+        return Changed(account.id, bool(new), len(ended))
 
     async def _check_current(self, account: Account, current: object, address: str) -> None:
         secret = check_password(current or "")
@@ -343,8 +371,18 @@ class LocalAccounts:
         await self._records.put_code(code)
         await self.mail.send(reset_letter(account.email, text, life_s, self._base_url))
 
-    async def confirm_reset(self, email: object, code: object, password: object, address: str) -> None:
-        """Set a new password with the code that was sent.
+    async def confirm_reset(
+        self,
+        email: object,
+        code: object,
+        password: object,
+        address: str,
+        *,
+        revoke_tokens: bool = False,
+    ) -> Changed:
+        """Set a new password with the code that was sent; ends all sign-ins.
+
+        With `revoke_tokens` the tokens that descend from the person end as well.
 
         Raises:
             NotAuthenticated: the code is wrong, used, expired, or there is none; which is not told.
@@ -358,8 +396,13 @@ class LocalAccounts:
         if tried is None or account is None or not self._codes.fits(tried, code):
             raise NotAuthenticated(BAD_RESET)
         hashed = await self._passwords.hash(secret)
-        if not await self._records.redeem_for_password(tried, account.id, hashed):
+        ended = await self._records.redeem_for_password(
+            tried, account.id, hashed, generated_too=revoke_tokens
+        )
+        if ended is None:
             raise NotAuthenticated(BAD_RESET)
+        self._tokens.revocations.apply(ended)
+        return Changed(account.id, True, len(ended))
 
     # -- the first administrator -----------------------------------------------------------------
 

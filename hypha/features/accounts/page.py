@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hypha.auth.tokens import fingerprint
 from hypha.auth.users import User
 from hypha.errors import (
     FrameTooLarge,
@@ -51,6 +52,7 @@ class LoginPage:
         settings = context.settings
         self._credentials = context.credentials
         self._tokens = context.tokens
+        self._issued = context.guard.issued
         self._workspaces = context.tenancy.workspaces
         self._shared = context.shared
         self._login = login
@@ -145,10 +147,7 @@ class LoginPage:
     # -- session ---------------------------------------------------------------------------------
 
     async def _session(self, request: Request) -> Response:
-        try:
-            user = await self._user(request)
-        except (NotAuthenticated, PermissionDenied):
-            user = None
+        user = await self._person_or_nobody(request)
         body: dict[str, Any] = {
             "local": self._accounts is not None,
             "sign_up": self._sign_up,
@@ -175,6 +174,12 @@ class LoginPage:
         user = await self._credentials.user(request.scope)
         return None if user.is_anonymous else user
 
+    async def _person_or_nobody(self, request: Request) -> User | None:
+        try:
+            return await self._user(request)
+        except (NotAuthenticated, PermissionDenied):
+            return None
+
     async def _signed_in(self, request: Request) -> User:
         user = await self._user(request)
         if user is None:
@@ -196,8 +201,11 @@ class LoginPage:
         return response
 
     async def logout(self, request: Request) -> Response:
-        """Forget the session of this browser."""
+        """Forget the session of this browser, and make its token invalid."""
         await _body(request)
+        user = await self._person_or_nobody(request)
+        if user is not None and self._issued is not None:
+            await self._issued.end_session(user.credential)
         response = _json({})
         for name in (COOKIE, OLD_COOKIE):
             for path in {"/", self._base_path or "/"}:
@@ -233,7 +241,10 @@ class LoginPage:
             "nickname": person["name"],
             "user_id": user.id,
         }
-        token = await self._tokens.issue(user, min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S))
+        token_life_s = min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S)
+        token = await self._tokens.issue(user, token_life_s)
+        if workspace is None and self._issued is not None:
+            await self._issued.record(fingerprint(token), user, user, "login", token_life_s, "login")
         await self._login.complete(key, token, workspace=workspace, expires_in=life_s, profile=profile)
         return _json({})
 

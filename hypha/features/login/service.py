@@ -243,7 +243,7 @@ class LoginService:
         child = child_of(Context(user, workspace), request, Level.ADMIN)
         token = await self._tokens.issue(child, life_s)
         if self._guard.issued is not None:
-            await self._guard.issued.record(fingerprint(token), child, user, "login", life_s)
+            await self._guard.issued.record(fingerprint(token), child, user, "login", life_s, "login")
         return token
 
     def _attempt(self, context: Context, key: object) -> _Attempt:

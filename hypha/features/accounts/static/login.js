@@ -180,7 +180,9 @@ const forms = {
   },
 
   async reset(field) {
-    await call("reset_password", { email: pending.email, code: field.code, new_password: field.password });
+    await call("reset_password", {
+      email: pending.email, code: field.code, new_password: field.password, revoke_tokens: Boolean(field.tokens),
+    });
     await signIn(pending.email, field.password);
   },
 
@@ -192,10 +194,12 @@ const forms = {
   },
 
   async password(field, form) {
-    await call("update_profile", { current_password: field.current, new_password: field.password });
+    await call("update_profile", {
+      current_password: field.current, new_password: field.password, revoke_tokens: Boolean(field.tokens),
+    });
     form.reset();
     form.closest("details").open = false;
-    tell("Your new password is saved.");
+    tell("Your new password is saved. Everywhere else you are signed out.");
   },
 
   async token(field) {
@@ -249,8 +253,8 @@ const acts = {
 };
 
 async function leave() {
-  token = "";
   await page("logout");
+  token = "";
   await loadSession();
   dress();
 }
