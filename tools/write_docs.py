@@ -16,9 +16,9 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 HEAD = """# Options
 
-<!-- Written by `make docs` from hypha/settings.py: change it there. -->
+<!-- Written by `make docs` from hypha/settings/: change it there. -->
 
-Every option is declared once, in `hypha/settings.py`.
+Every option is declared once, in `hypha/settings/`.
 
 - A **flag** is given on the command line: `python -m hypha.server --port 9000`. Its variable is
   `HYPHA_` and the flag's name in capitals (`--enable-s3`: `HYPHA_ENABLE_S3`). These variables are read

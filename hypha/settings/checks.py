@@ -1,0 +1,54 @@
+"""Options that contradict each other or would open access are refused before the server starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypha.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from hypha.settings.settings import Settings
+
+MIN_ROOT_TOKEN_CHARS = 32
+STRONG_ROOT_TOKEN_CHARS = 64
+GUESSABLE_WORDS = "test root admin password token secret 123 abc hypha default".split()
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse options that contradict each other or would open access.
+
+    Raises:
+        ConfigurationError: with the sentence for the user.
+    """
+    if settings.root_token is not None:
+        _check_root_token(settings.root_token)
+    if settings.redis_uri and not settings.redis_uri.startswith(REDIS_SCHEMES):
+        raise ConfigurationError("--redis-uri must start with redis://, rediss:// or unix://")
+    if settings.start_minio_server:
+        taken = [n for n in ("endpoint_url", "access_key_id", "secret_access_key") if getattr(settings, n)]
+        if taken:
+            named = ", ".join("--" + name.replace("_", "-") for name in taken)
+            raise ConfigurationError(f"--start-minio-server makes its own {named}: give one or the other")
+    if settings.workers != 1:
+        raise ConfigurationError("--workers above 1 needs Redis, which is not active in this version: use 1")
+    if not 0 <= settings.port <= 65535:
+        raise ConfigurationError(f"--port must be from 0 to 65535, not {settings.port}")
+    if any(char in settings.base_path for char in "?#{}% ") or ".." in settings.base_path:
+        raise ConfigurationError(
+            f"--base-path must be a plain path such as /my/engine: {settings.base_path!r}"
+        )
+
+
+def _check_root_token(token: str) -> None:
+    if len(token) < MIN_ROOT_TOKEN_CHARS:
+        raise ConfigurationError(
+            f"--root-token must have at least {MIN_ROOT_TOKEN_CHARS} characters; make one with: "
+            'python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+    word = next((word for word in GUESSABLE_WORDS if word in token.lower()), None)
+    if word and len(token) < STRONG_ROOT_TOKEN_CHARS:
+        raise ConfigurationError(
+            f"--root-token contains the guessable word {word!r} and has fewer than "
+            f"{STRONG_ROOT_TOKEN_CHARS} characters: use a random one"
+        )

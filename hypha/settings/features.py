@@ -1,0 +1,95 @@
+"""What the server offers over its core, and what of it is to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypha.options import flag, variable
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
+class Files:
+    """Files and artifacts."""
+
+    enable_s3: bool = flag(False, "Artifacts, files, git and stored workspaces", feature="artifacts")
+    endpoint_url: str | None = flag(None, "S3 endpoint", feature="artifacts")
+    endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="artifacts")
+    access_key_id: str | None = flag(None, "S3 access key", feature="artifacts", secret=True)
+    secret_access_key: str | None = flag(None, "S3 secret key", feature="artifacts", secret=True)
+    region_name: str = flag("EU", "S3 region", feature="artifacts")
+    s3_admin_type: str = flag(
+        "generic", "Kind of S3 server", choices=("generic", "minio"), feature="artifacts"
+    )
+    enable_s3_proxy: bool = flag(False, "Serve presigned content through the server", feature="artifacts")
+    workspace_bucket: str = flag("hypha-workspaces", "S3 bucket", feature="artifacts")
+    s3_cleanup_period: int = flag(
+        300, "Pause between two looks for expired files", unit="s", feature="artifacts"
+    )
+    enable_s3_for_anonymous_users: bool = flag(
+        False,
+        "Let anonymous users keep files; else their workspaces are read-only there",
+        feature="artifacts",
+    )
+    s3_disable_proxy: bool = variable(
+        True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="artifacts"
+    )
+    start_minio_server: bool = flag(False, "Start a built-in MinIO", feature="the built-in MinIO")
+    minio_workdir: str | None = flag(None, "Folder of the built-in MinIO", feature="the built-in MinIO")
+    minio_port: int = flag(9000, "Port of the built-in MinIO", feature="the built-in MinIO")
+    minio_console_port: int | None = flag(
+        None, "Port of its console; port + 1 when absent", feature="the built-in MinIO"
+    )
+    minio_root_user: str = flag("minioadmin", "Its user", feature="the built-in MinIO")
+    minio_root_password: str = flag("minioadmin", "Its password", feature="the built-in MinIO", secret=True)
+    minio_version: str | None = flag(None, "Its release", feature="the built-in MinIO")
+    mc_version: str | None = flag(None, "Release of its client", feature="the built-in MinIO")
+    minio_file_system_mode: bool = flag(False, "Its file system mode", feature="the built-in MinIO")
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
+class Features:
+    """Features."""
+
+    enable_admin_terminal: bool = flag(
+        False, "A Python prompt inside the server for root; needs --root-token"
+    )
+    interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
+    enable_server: bool = flag(False, "With --interactive: serve as well")
+    enable_server_apps: bool = flag(False, "Apps that the server runs", feature="server apps")
+    in_docker: bool = flag(False, "Run the browser without its sandbox", feature="server apps")
+    disable_ssl: bool = flag(False, "Built-in workers don't check certificates", feature="server apps")
+    disable_inprocess_browser_worker: bool = variable(
+        False,
+        "Server apps without a local browser",
+        "HYPHA_DISABLE_INPROCESS_BROWSER_WORKER",
+        feature="server apps",
+    )
+    enable_service_search: bool = flag(False, "Search services by meaning", feature="search by meaning")
+    enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
+    enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
+    enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
+    enable_terminal_worker: bool = flag(False, "Apps in a terminal", feature="the terminal worker")
+    triton_servers: str | None = flag(None, "URLs of Triton servers, separated by commas")
+    disable_agent_skills: bool = flag(
+        False, "No documentation for language-model tools", feature="agent skills"
+    )
+    ollama_host: str | None = flag(None, "Ollama server", feature="language models")
+    openai_base_url: str | None = flag(None, "Server with the OpenAI interface", feature="language models")
+    openai_api_key: str | None = flag(None, "Key of that server", feature="language models", secret=True)
+
+
+INACTIVE_ROUTES = {
+    "/s3": "S3 storage",
+    "/triton": "Triton",
+    "/{workspace}/artifacts": "the artifact manager",
+    "/{workspace}/files": "file storage",
+    "/{workspace}/git": "git",
+    "/{workspace}/mcp": "MCP",
+    "/{workspace}/a2a": "A2A",
+    "/{workspace}/mcp-info": "MCP",
+    "/{workspace}/a2a-info": "A2A",
+    "/{workspace}/agent-skills": "agent skills",
+    "/{workspace}/create-zip-file": "the artifact manager",
+    "/{workspace}/view": "the artifact manager",
+}
+"""First path segments of routes that come later -> the feature's name."""

@@ -1,0 +1,86 @@
+"""How much one user, workspace, client or address may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypha.options import variable
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
+class Limits:
+    """Limits."""
+
+    max_connections_per_user: int = variable(
+        2000,
+        "Connections of one user; at the limit a newcomer takes the place of the client that is away longest",
+        "HYPHA_MAX_CONNECTIONS_PER_USER",
+    )
+    max_clients_per_workspace: int = variable(
+        10000, "Clients in one workspace", "HYPHA_MAX_CLIENTS_PER_WORKSPACE"
+    )
+    max_services_per_client: int = variable(1000, "Services of one client", "HYPHA_MAX_SERVICES_PER_CLIENT")
+    max_services_per_workspace: int = variable(
+        100_000, "Services in one workspace; 0: no limit", "HYPHA_MAX_SERVICES_PER_WORKSPACE"
+    )
+    user_call_rate_limit: float = variable(
+        0.0, "Frames and HTTP calls of one user; 0: no limit", "HYPHA_USER_CALL_RATE_LIMIT", unit="/s"
+    )
+    user_byte_rate_limit: float = variable(
+        0.0, "Bytes sent by one user; 0: no limit", "HYPHA_USER_BYTE_RATE_LIMIT", unit="bytes/s"
+    )
+    workspace_call_rate_limit: float = variable(
+        0.0, "The same for all of a workspace; 0: no limit", "HYPHA_WORKSPACE_CALL_RATE_LIMIT", unit="/s"
+    )
+    workspace_byte_rate_limit: float = variable(
+        0.0, "The same in bytes; 0: no limit", "HYPHA_WORKSPACE_BYTE_RATE_LIMIT", unit="bytes/s"
+    )
+    rate_burst_s: float = variable(
+        5.0, "Seconds' worth of those rates that may come at once", "HYPHA_RATE_BURST", unit="s"
+    )
+    max_workspaces_per_user: int = variable(
+        100, "Workspaces that one user owns", "HYPHA_MAX_WORKSPACES_PER_USER"
+    )
+    max_body_bytes: int = variable(64 * MIB, "Largest body of an HTTP call", "HYPHA_MAX_BODY", unit="bytes")
+    http_call_timeout_s: float = variable(
+        30.0, "Wait for the answer of a service called over HTTP", "HYPHA_HTTP_CALL_TIMEOUT", unit="s"
+    )
+    http_rate_limit: float = variable(
+        100.0, "HTTP requests of one address without a credential", "HYPHA_HTTP_RATE_LIMIT", unit="/s"
+    )
+    http_burst_limit: float = variable(500.0, "Requests above that rate at once", "HYPHA_HTTP_BURST_LIMIT")
+    http_authenticated_rate_limit: float = variable(
+        1000.0, "HTTP requests of one signed-in user", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT", unit="/s"
+    )
+    http_authenticated_burst_limit: float = variable(
+        5000.0, "Requests above that rate at once", "HYPHA_HTTP_AUTHENTICATED_BURST_LIMIT"
+    )
+    workspace_unload_grace_period_s: float = variable(
+        0.0,
+        "Wait between a workspace's last disconnect and its unloading",
+        "HYPHA_WORKSPACE_UNLOAD_GRACE_PERIOD",
+        unit="s",
+    )
+    orphan_reap_interval_s: float = variable(
+        300.0,
+        "Accepted for older start scripts: ended clients leave nothing behind",
+        "HYPHA_ORPHAN_REAP_INTERVAL",
+        unit="s",
+    )
+    orphan_reap_initial_delay_s: float = variable(
+        5.0, "Accepted for older start scripts", "HYPHA_ORPHAN_REAP_INITIAL_DELAY", unit="s"
+    )
+    orphan_reap_concurrency: int = variable(
+        50, "Accepted for older start scripts", "HYPHA_ORPHAN_REAP_CONCURRENCY"
+    )
+    orphan_reap_ping_timeout_s: float = variable(
+        3.0, "Accepted for older start scripts", "HYPHA_ORPHAN_REAP_PING_TIMEOUT", unit="s"
+    )
+    malloc_trim_interval_s: float = variable(
+        60.0,
+        "Pause between givings back of unused memory to the system; 0: never",
+        "HYPHA_MALLOC_TRIM_INTERVAL",
+        unit="s",
+    )
