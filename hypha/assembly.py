@@ -366,6 +366,7 @@ class Server:
             call_timeout_s=settings.http_call_timeout_s,
             max_body_bytes=settings.max_body_bytes,
             expose_errors=settings.expose_detailed_errors,
+            trust_apps=settings.trust_apps,
         )
         console = Console(services)
         self.http = HttpApplication(

@@ -21,6 +21,9 @@ class Serving:
     allow_origins: str = flag(
         "*", "Origins that web pages may call from, separated by commas", also=("ALLOW_ORIGINS",)
     )
+    trust_apps: bool = flag(
+        False, "Let pages that clients serve act with the session of whoever opens them; see docs/security.md"
+    )
     trusted_proxies: str = flag(
         "", "Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
     )

@@ -152,10 +152,11 @@ class Credentials:
         user: User = found
         return None if user.is_anonymous else user.id
 
-    async def _identify(self, scope: Mapping[str, Any]) -> User | HyphaError:
+    async def _identify(self, scope: MutableMapping[str, Any]) -> User | HyphaError:
         try:
             token = await self.token_source(scope) if self.token_source else None
             token = token or token_of(scope.get("hypha.headers") or dict(scope["headers"]))
+            scope["hypha.token"] = token
             user = self.anonymous if token is None else await self._authenticate(token)
             self._check_user(user)
             return user

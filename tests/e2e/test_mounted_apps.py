@@ -234,15 +234,16 @@ async def test_the_event_holds_the_whole_request(mounts: Mounts) -> None:
 @pytest.mark.spec("core-H6")
 async def test_credentials_reach_only_code_of_ones_own_workspace(mounts: Mounts, alice: Person) -> None:
     for person, is_shown in ((alice, False), (mounts.seen["owner"], True)):
-        headers = {"Authorization": f"Bearer {person.token}", "Cookie": "access_token=secret; other=1"}
+        cookies = f"access_token=secret; other=1; hypha_local_token=secret; mine={person.token}"
+        headers = {"Authorization": f"Bearer {person.token}", "Cookie": cookies, "X-Local-Auth": "secret"}
         await mounts.http.get(mounts.path("pages", "keep"), headers=headers)
         event = mounts.seen["event"]
         assert event["user"]["id"] == person.id
-        for name in ("authorization", "cookie"):
-            assert (name in event["headers"]) is is_shown, (person.id, name)
-        seen = (await mounts.http.get(mounts.path("web"), headers=headers)).json()["headers"]
-        assert ("authorization" in seen) is is_shown
-        assert ("cookie" in seen) is is_shown
+        of_asgi = (await mounts.http.get(mounts.path("web"), headers=headers)).json()["headers"]
+        for seen in (event["headers"], of_asgi):
+            for name in ("authorization", "x-local-auth"):
+                assert (name in seen) is is_shown, (person.id, name)
+            assert seen["cookie"] == (cookies if is_shown else "other=1")
 
 
 @pytest.mark.spec("core-H6")

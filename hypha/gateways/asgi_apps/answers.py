@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
+from hypha.gateways.asgi_apps.browsers import SECRET_COOKIES, Headers
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
 from hypha.web.errors import error_answer
 
@@ -20,12 +21,10 @@ _DROPPED = frozenset(
     {
         b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer",
         b"access-control-allow-origin", b"access-control-allow-credentials",
+        b"clear-site-data", b"service-worker-allowed", b"strict-transport-security",
     }
 )  # fmt: skip
-_OWN_COOKIE = b"access_token="
 MAX_HEADERS = 200
-
-Headers = list[tuple[bytes, bytes]]
 
 
 async def send_text(send: Send, status: int, text: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -95,7 +94,7 @@ def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
     name, content = pair
     if name in _DROPPED or (name == b"content-length" and not (keep_length and content.isdigit())):
         return False
-    return not (name == b"set-cookie" and content.lstrip().startswith(_OWN_COOKIE))
+    return not (name == b"set-cookie" and content.lstrip().startswith(SECRET_COOKIES))
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from hypha.errors import NotFound
-from hypha.gateways.asgi_apps.answers import Headers, as_headers, as_status
+from hypha.gateways.asgi_apps.answers import as_headers, as_status
+from hypha.gateways.asgi_apps.browsers import Headers
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.calls import is_function, schema_at

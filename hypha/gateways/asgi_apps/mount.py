@@ -10,9 +10,9 @@ from urllib.parse import quote
 from starlette.types import Receive, Send
 
 from hypha.auth.users import Context, User
+from hypha.gateways.asgi_apps.browsers import without_credentials
 from hypha.gateways.http.services import FoundService
 
-SECRET_HEADERS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 _PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client", "subprotocols")
 
 
@@ -43,7 +43,7 @@ class Mount:
         headers: list[tuple[bytes, bytes]] = [(name.lower(), value) for name, value in self.scope["headers"]]
         if is_own(self.context.user, self.record.workspace):
             return headers
-        return [(name, value) for name, value in headers if name not in SECRET_HEADERS]
+        return without_credentials(headers, self.scope.get("hypha.token"))
 
     def plain_scope(self) -> dict[str, Any]:
         """The ASGI scope reduced to values that can be sent, paths relative to the mount."""

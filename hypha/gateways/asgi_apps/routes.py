@@ -13,13 +13,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import HyphaError
 from hypha.gateways.asgi_apps.answers import send_error, send_text
+from hypha.gateways.asgi_apps.browsers import confining
 from hypha.gateways.asgi_apps.functions import FunctionsApp
-from hypha.gateways.asgi_apps.mount import Mount, relative_raw_path
+from hypha.gateways.asgi_apps.mount import Mount, is_own, relative_raw_path
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import HttpServices
+from hypha.workspaces.records import PUBLIC, ROOT
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ASGI, FUNCTIONS = "asgi", "functions"
@@ -95,6 +97,12 @@ class AppRoutes:
         record = await self._calls.find(workspace, service, context, pairs)
         base = self._services.base_path.rstrip("/")
         root = f"{base}/{workspace}/apps/{service}"
+        is_trusted = self._services.trust_apps or is_own(context.user, record.workspace)
+        sandboxed = not is_trusted and record.workspace not in (
+            PUBLIC,
+            ROOT,
+        )  # there the operator's code runs
+        send = confining(send, root, sandboxed=sandboxed)
         return Mount(record, context, scope, receive, send, root, path, relative_raw_path(scope, root, path))
 
 

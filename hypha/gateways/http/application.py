@@ -95,14 +95,15 @@ class HttpApplication(Starlette):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scope["hypha.headers"] = headers
+        path = self._enter_base(scope)
+        in_app = path is not None and APPS in path and path.split("/", 3)[2] == "apps"
         origin = headers.get(b"origin")
         if origin is not None:
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-                status, answer, body = self._services.cors.preflight(headers)
+                status, answer, body = self._services.cors.preflight(headers, in_app=in_app)
                 await _send(send, status, answer, body)
                 return
-            send = self._services.cors.sending(send, origin)
-        path = self._enter_base(scope)
+            send = self._services.cors.sending(send, origin, in_app=in_app)
         if path is not None:
             probe = self._probes.get(path)
             if probe is not None and scope["method"] in ("GET", "HEAD"):
@@ -110,7 +111,7 @@ class HttpApplication(Starlette):
                 return
         scope["hypha.path"] = path
         accepted = headers.get(b"accept-encoding")
-        if path is not None and APPS in path:  # applications compress by themselves, and may stream
+        if in_app:  # applications compress by themselves, and may stream
             await self._serve(scope, receive, send)
         elif accepted is not None and any(coding in accepted for coding in _CODINGS):
             await self._compressing(scope, receive, send)

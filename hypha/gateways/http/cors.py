@@ -29,6 +29,8 @@ EXPOSED_HEADERS = (
     b"X-RateLimit-Limit, X-RateLimit-Remaining"
 )
 PREFLIGHT_AGE_S = b"600"
+SANDBOXED = b"null"
+_IN_APP = [(b"access-control-expose-headers", b"*"), (b"vary", b"Origin")]
 
 
 class CorsPolicy:
@@ -36,6 +38,9 @@ class CorsPolicy:
 
     Echoing is harmless for cookies: a cookie counts as a credential only for requests of our own
     pages (hypha.web.credentials).
+
+    Pages of applications that clients serve have no origin (hypha.gateways.asgi_apps.browsers). They
+    may always read what applications answer, `in_app`, and send headers of their own, but no cookies.
     """
 
     def __init__(self, origins: Iterable[str] = ("*",)) -> None:
@@ -47,8 +52,10 @@ class CorsPolicy:
         """True when pages of this origin may read answers."""
         return self._all or origin in self._origins
 
-    def headers(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+    def headers(self, origin: bytes, *, in_app: bool = False) -> list[tuple[bytes, bytes]]:
         """What is added to every answer to a request that names an origin."""
+        if in_app and origin == SANDBOXED:
+            return [(b"access-control-allow-origin", origin), *_IN_APP]
         if not self.allows(origin):
             return [(b"vary", b"Origin")]
         return [
@@ -58,24 +65,28 @@ class CorsPolicy:
             (b"vary", b"Origin"),
         ]
 
-    def preflight(self, headers: Mapping[bytes, bytes]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def preflight(
+        self, headers: Mapping[bytes, bytes], *, in_app: bool = False
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Status, headers and body of the answer to an `OPTIONS` question of a browser."""
         origin = headers[b"origin"]
         plain = (b"content-type", b"text/plain; charset=utf-8")
-        if not self.allows(origin):
+        is_sandboxed = in_app and origin == SANDBOXED
+        if not (is_sandboxed or self.allows(origin)):
             return 400, [plain, (b"vary", b"Origin")], b"Disallowed CORS origin"
-        answer = self.headers(origin)
+        asked = headers.get(b"access-control-request-headers", b"") if is_sandboxed else b""
+        answer = self.headers(origin, in_app=in_app)
         answer += [
             plain,
             (b"access-control-allow-methods", ALLOWED_METHODS),
-            (b"access-control-allow-headers", ALLOWED_HEADERS),
+            (b"access-control-allow-headers", asked or ALLOWED_HEADERS),
             (b"access-control-max-age", PREFLIGHT_AGE_S),
         ]
         return 200, answer, b"OK"
 
-    def sending(self, send: Send, origin: bytes) -> Send:
+    def sending(self, send: Send, origin: bytes, *, in_app: bool = False) -> Send:
         """`send`, with the headers of this policy added to the start of the answer."""
-        extra = self.headers(origin)
+        extra = self.headers(origin, in_app=in_app)
 
         async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":

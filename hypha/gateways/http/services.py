@@ -91,7 +91,8 @@ class HttpServices:
     `/assets/config.json`. `find_local` gives the service of a peer inside the server by workspace,
     client id and name, which is then called without a frame. `inactive` maps the patterns of
     routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
-    `call_timeout_s` bounds the silence of a callee.
+    `call_timeout_s` bounds the silence of a callee. With `trust_apps`, pages of everybody's
+    applications count as the server's own.
     """
 
     peer: Peer
@@ -116,3 +117,4 @@ class HttpServices:
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     expose_errors: bool = False
+    trust_apps: bool = False
