@@ -214,6 +214,7 @@ class TokenAuthority:
         email = claims.get(f"{self.namespace}email")
         parent = claims.get(f"{self.namespace}parent")
         credential = claims.get(f"{self.namespace}credential")
+        incarnation = claims.get(f"{self.namespace}incarnation")
         scope = claims.get("scope") or ""
         names = tuple(str(role) for role in roles) if isinstance(roles, list) else ()
         return User(
@@ -225,6 +226,7 @@ class TokenAuthority:
             _seconds(claims.get("exp"), "exp"),
             Scope.from_claim(" ".join(map(str, scope)) if isinstance(scope, list) else str(scope)),
             credential if isinstance(credential, str) and credential else own_fingerprint,
+            incarnation if isinstance(incarnation, str) else "",
         )
 
     async def revoke(self, token: str) -> None:
@@ -270,6 +272,8 @@ class TokenAuthority:
         claims = self._claims(replace(user, scope=scope), self.reconnection_life_s)
         if user.credential:
             claims[f"{self.namespace}credential"] = user.credential
+        if user.incarnation:
+            claims[f"{self.namespace}incarnation"] = user.incarnation
         return self._sign(claims)
 
     def check_life(self, expires_in: object) -> float:

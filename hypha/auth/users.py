@@ -20,7 +20,8 @@ class User:
 
     `parent` is the user from whom a generated token descends; `expires_at` is in Unix seconds.
     `credential` is the fingerprint of the token in use, by which it can be revoked; it lives on in
-    the reconnection tokens of a connection and is never shown to anybody.
+    the reconnection tokens of a connection and is never shown to anybody. `incarnation` tells apart
+    the programs that had one client id after each other; only reconnection tokens carry it.
     """
 
     id: str
@@ -31,6 +32,7 @@ class User:
     expires_at: float | None = None
     scope: Scope = field(default_factory=Scope)
     credential: str | None = field(default=None, compare=False, repr=False)
+    incarnation: str = field(default="", compare=False, repr=False)
 
     @property
     def own_workspace(self) -> str:

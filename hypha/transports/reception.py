@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from hypha.addresses import check_client_id
@@ -11,11 +11,13 @@ from hypha.auth.blocklist import Blocked
 from hypha.auth.guard import Guard
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
+from hypha.ids import random_id
 from hypha.transports.ratelimit import FrameRate
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
+    from hypha.auth.users import User
     from hypha.hub.client import Client
     from hypha.hub.connection import Connection
     from hypha.hub.hub import Hub
@@ -107,13 +109,14 @@ class Reception:
         hub = self.hub
         address = f"{identity.workspace}/{identity.client_id}"
         present = hub.clients.get(address)
-        if identity.resumes and present is not None and present.user.id == identity.user.id:
+        if present is not None and identity.resumes and _is_same(present.user, identity.user):
             hub.rejoin(present, connection)
             return present
         if present is not None:
-            await self._make_room(present)
+            await self._make_room(present, identity)
         self._check_limits(identity)
-        client = hub.join(identity.workspace, identity.client_id, identity.user, first.token, connection)
+        user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
+        client = hub.join(identity.workspace, identity.client_id, user, first.token, connection)
         self.members.joined(client, restore=identity.resumes)
         if first.token is not None and not identity.resumes:
             self.guard.note_connected(identity.user, identity.workspace, connection.peer_address)
@@ -146,8 +149,14 @@ class Reception:
         except HyphaError as error:
             raise Refused(f"{PREFIX}{error.message}") from None
 
-    async def _make_room(self, present: Client) -> None:
-        """A new client wants an id that is taken: only a dead or held one gives way."""
+    async def _make_room(self, present: Client, identity: Identity) -> None:
+        """A new client wants an id that is taken: only a dead or held one gives way.
+
+        Somebody who comes back too late, after a successor took its id, ends nobody's held state: it
+        may try again, and is refused for good once the successor is seen alive (faults F2).
+        """
+        if identity.resumes and present.is_held:
+            raise Busy(f"{present.address} belongs to a newer client, which is reconnecting")
         if present.is_live and await self._answers(present):
             raise Refused(f"{PREFIX}Client already exists and is active: {present.address}")
         self.hub.end(present, "a new client took its id")
@@ -214,3 +223,8 @@ class Reception:
     def reconnection_token(self, client: Client) -> str:
         """A fresh token with which the client can come back."""
         return self.tokens.mint_reconnection(client.user, client.workspace, client.client_id)
+
+
+def _is_same(present: User, newcomer: User) -> bool:
+    """True when a reconnection token is that of the very program that holds the id, not of a forerunner."""
+    return present.id == newcomer.id and present.incarnation == newcomer.incarnation

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 
 import pytest
 
-from hypha.testing import Direction, FaultProxy, ServerProcess, eventually
-from hypha.testing.rawclient import RawCallError
+from hypha.testing import Direction, FaultProxy, RawClient, ServerProcess, eventually
+from hypha.testing.rawclient import RawCallError, RawRefused
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 
 
@@ -64,14 +63,35 @@ async def test_frozen_client_that_was_replaced_never_shares_its_id(
     await successor.offer("lab", {"run": lambda *_: "successor"})
     frozen.thaw()
     await asyncio.wait_for(caller.call_manager("echo", 1), 5)
-    seen = []
     for number in range(30):
-        answer = await caller.call(f"{alice.workspace}/owner", "services.lab.run", f"b-{number}", 0)
-        seen.append("successor" if answer == "successor" else "woken")
+        assert (
+            await caller.call(f"{alice.workspace}/owner", "services.lab.run", f"b-{number}", 0) == "successor"
+        )
         await asyncio.sleep(0.05)
-    changes = [pair for pair in itertools.pairwise(seen) if pair[0] != pair[1]]
-    assert len(changes) <= 1, f"the id went to and fro: {seen}"
-    assert (successor.closed is None) == (seen[-1] == "successor")
+    assert successor.closed is None
+    assert set(await frozen.runs()) <= {"a"}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.spec("faults-F2", "wire-42")
+async def test_late_client_waits_while_its_successor_is_between_two_links(
+    connect_raw: ConnectRaw, server: ServerProcess, alice: Person
+) -> None:
+    late = await connect_raw(alice, client_id="owner")
+    token = late.info["reconnection_token"]
+    await late.abort()
+    successor = await connect_raw(alice, client_id="owner")
+    newer = successor.info["reconnection_token"]
+    await successor.abort()
+    with pytest.raises(RawRefused) as busy:
+        await RawClient.connect(server.ws_url, client_id="owner", reconnection_token=token)
+    assert (busy.value.message, busy.value.code) == ("", 1013), "it may try again"
+    back = await RawClient.connect(server.ws_url, client_id="owner", reconnection_token=newer)
+    assert await back.is_alive()
+    with pytest.raises(RawRefused, match="already exists and is active"):
+        await RawClient.connect(server.ws_url, client_id="owner", reconnection_token=token)
+    assert await back.is_alive()
+    await back.close()
 
 
 @pytest.mark.timeout(60)
