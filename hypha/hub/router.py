@@ -170,7 +170,8 @@ class Router:
         address = to if "/" in to else f"{sender.workspace}/{to}"
         workspace, _, client_id = address.partition("/")
         try:
-            self._check_event(sender, kind, workspace, client_id, len(data))
+            size = len(data) + len(address) + len(sender.stamp.ws_user)
+            self._check_event(sender, kind, workspace, client_id, size)
         except (InvalidRequest, PermissionDenied) as error:
             logger.debug("Event %r of %s refused: %s", kind[:80], sender.address, error)
             if session is not None:
@@ -185,6 +186,8 @@ class Router:
             target.deliver(frame, _EVENT)
             if target.is_choked:
                 self.hub.flow.pause(sender, target)
+        elif session is not None:
+            sender.reject(session, address, absent_text(address))
 
     @staticmethod
     def _check_event(sender: Client, kind: str, workspace: str, client_id: str, size: int) -> None:

@@ -192,3 +192,21 @@ async def test_event_over_512_kb_is_refused_and_the_connection_lives(
     assert await sender.is_alive()
     await sender.emit("large", "*", data="small")
     assert (await listener.wait_event("large")).main["data"] == "small"
+
+
+@pytest.mark.spec("wire-40")
+async def test_events_near_the_limit_arrive_or_are_refused_but_never_get_lost(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    listener = await connect(alice)
+    heard: list[int] = []
+    listener.on("large", lambda event: heard.append(len(event["data"])))
+    await listener.subscribe("large")
+    sender = await connect_raw(alice)
+    for size in range(512 * 1024 - 1500, 512 * 1024, 100):
+        await sender.send({"type": "large", "to": "*", "session": f"s{size}", "data": b"x" * size})
+    await sender.call_manager("echo", "fence")
+    refused = [int(frame.method[1:].partition(".")[0]) for frame in sender.frames if "reject" in frame.method]
+    sent = list(range(512 * 1024 - 1500, 512 * 1024, 100))
+    await eventually(lambda: len(heard) + len(refused) >= len(sent), what="each event to end in some way")
+    assert heard and refused and sorted([*heard, *refused]) == sent

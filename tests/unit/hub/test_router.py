@@ -33,6 +33,15 @@ async def test_a_call_to_somebody_absent_is_refused_at_once(world: Any, to: str)
     assert "is not connected" in answer["args"][0]["_rvalue"]
 
 
+@pytest.mark.spec("wire-28")
+async def test_an_event_with_a_session_to_somebody_absent_is_refused_like_a_call(world: Any) -> None:
+    a, la = world.join("a")
+    world.send(a, {"type": "e", "to": "nobody", "session": "S", "data": 1})
+    assert (la.frames[0]["method"], la.frames[0]["from"]) == ("S.reject", "w/nobody")
+    world.send(a, {"type": "e", "to": "nobody", "data": 1})
+    assert len(la.frames) == 1
+
+
 async def test_a_frame_without_session_to_nobody_is_dropped(world: Any) -> None:
     a, la = world.join("a")
     world.call(a, "w/nobody", session=None)
