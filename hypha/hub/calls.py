@@ -209,6 +209,11 @@ class Calls:
             text = f"No answer from {waiting.target} within {waiting.timeout_s:g} s; the call may have run."
             waiting.future.set_exception(CallTimedOut(text))
 
+    def awaits(self, sender: Client, session: object) -> bool:
+        """True while one of our calls waits for this client's answer under this session."""
+        waiting = self._waiting.get(session) if isinstance(session, str) else None
+        return waiting is not None and waiting.target == sender.address
+
     def take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
         """Handle `resolve`, `reject` or `heartbeat` for one of our calls; others are ignored."""
         waiting = self._waiting.get(session)

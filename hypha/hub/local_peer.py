@@ -330,20 +330,21 @@ class LocalPeer(Calls):
         return cache
 
     def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        key, _heartbeat, overwrite = _positional(args, kwargs, ("key", "heartbeat", "overwrite"))
+        key, heartbeat, overwrite = _positional(args, kwargs, ("key", "heartbeat", "overwrite"))
+        self._touch(request, key, heartbeat)
         self._cache(request).create(key, self.hub.time(), bool(overwrite))
 
     def _cache_append(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, data, heartbeat = _positional(args, kwargs, ("key", "data", "heartbeat"))
-        self._cache(request).add(key, None, data)
         self._touch(request, key, heartbeat)
+        self._cache(request).add(key, None, data)
 
     def _cache_set(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, index, data, heartbeat = _positional(args, kwargs, ("key", "index", "data", "heartbeat"))
         if not isinstance(index, int):
             raise InvalidRequest("The index of a chunk must be a small non-negative integer.")
-        self._cache(request).add(key, index, data)
         self._touch(request, key, heartbeat)
+        self._cache(request).add(key, index, data)
 
     def _cache_remove(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         (key,) = _positional(args, kwargs, ("key",))
@@ -351,7 +352,8 @@ class LocalPeer(Calls):
 
     def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4)."""
-        key, _heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
+        key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
+        self._touch(request, key, heartbeat)
         cache = self._cache(request)
         message = cache.take(key)
         if not len(cache):
@@ -363,8 +365,12 @@ class LocalPeer(Calls):
         self._dispatch(request.sender, main, extra)
 
     def _touch(self, request: Request, key: Any, heartbeat: Any) -> None:
-        if heartbeat and isinstance(key, str):
-            self.take_answer(request.sender, key, "heartbeat", [])
+        """With `heartbeat` the key is a session of ours, which waits for its full time again."""
+        if not heartbeat:
+            return
+        if not self.awaits(request.sender, key):
+            raise NotFound(f"session does not exist anymore: {str(key)[:80]}")
+        self.take_answer(request.sender, key, "heartbeat", [])
 
     def forget(self, client: Client) -> None:
         """Drop what an ended client left unfinished."""

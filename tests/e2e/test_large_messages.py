@@ -114,6 +114,20 @@ async def test_message_cache_refuses_wrong_keys(connect_raw: ConnectRaw) -> None
     await raw.call(raw.manager, f"{cache}.create", "once")
 
 
+@pytest.mark.spec("wire-24")
+async def test_chunks_of_an_answer_nobody_waits_for_are_refused(connect_raw: ConnectRaw) -> None:
+    raw = await connect_raw()
+    cache = "services.built-in.message_cache"
+    gone = r"session does not exist anymore: over"
+    with pytest.raises(RawCallError, match=gone):
+        await raw.call(raw.manager, f"{cache}.create", "over", True)
+    await raw.call(raw.manager, f"{cache}.create", "over", False)
+    with pytest.raises(RawCallError, match=gone):
+        await raw.call(raw.manager, f"{cache}.set", "over", 0, b"x", True)
+    with pytest.raises(RawCallError, match=gone):
+        await raw.call(raw.manager, f"{cache}.process", "over", True)
+
+
 @pytest.mark.spec("wire-16.13")
 async def test_unfinished_messages_at_the_manager_are_bounded(connect_raw: ConnectRaw) -> None:
     raw = await connect_raw()
