@@ -38,6 +38,10 @@ class TrustedProxies:
                 break
         return address
 
+    def address_in(self, scope: Mapping[str, Any]) -> str:
+        """The same for a scope whose headers nobody has sorted by name yet."""
+        return self.client_address(scope, dict(scope["headers"]))
+
     def _trusts(self, text: str) -> bool:
         address = _parse(text)
         return address is not None and any(address in network for network in self._networks)

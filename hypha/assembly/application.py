@@ -1,0 +1,51 @@
+"""The server as an ASGI application, for whatever runs it."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from hypha.assembly.server import Server
+from hypha.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from hypha.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Application:
+    """ASGI application whose lifespan starts and stops the server (`uvicorn hypha.server:app`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.server = Server(settings)
+        self.state = SimpleNamespace(store=self.server)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope; without a lifespan the first request starts the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        await self.server.app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.server.start()
+        except ConfigurationError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
+            logger.warning(note.strip())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.server.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_application(settings: Settings) -> Application:
+    """Make the ASGI application for a server with these settings."""
+    return Application(settings)

@@ -1,0 +1,65 @@
+"""Clients of the client library inside this process: for startup functions and the operator's own code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypha.assembly.manager import connection_facts
+from hypha.auth.current import CURRENT
+from hypha.auth.users import User, root_user
+from hypha.hub.local_connection import LocalConnection
+from hypha.ids import random_id
+from hypha.startup import run_startup_functions, server_object
+
+if TYPE_CHECKING:
+    from hypha.assembly.server import Server
+
+
+class InnerClients:
+    """Makes the server object of startup functions, and more like it for them."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._startup_object: Any = None
+
+    async def run_startup_functions(self) -> None:
+        """Run the operator's startup functions, if there are any.
+
+        Raises:
+            ConfigurationError: one cannot be loaded or failed.
+        """
+        uris = self._server.settings.startup_functions
+        if uris:
+            CURRENT.set(self._server.tokens)
+            # kept: it serves what the functions registered
+            self._startup_object = await run_startup_functions(uris, self._root_in_public)
+
+    async def _root_in_public(self) -> Any:
+        """The server object of startup functions: root, in `public`, under the server's own id."""
+        return await self._client("public", self._server.server_id, root_user("public"))
+
+    async def open(self, workspace: str, user: User | None = None, client_id: str | None = None) -> Any:
+        """A client that acts as `user` (root by default) in a workspace.
+
+        Raises:
+            WorkspaceNotFound, PermissionDenied: as for a client that connects from outside.
+        """
+        acting = user or root_user(workspace)
+        await self._server.workspaces.open(workspace, acting)
+        return await self._client(workspace, client_id or random_id(), acting)
+
+    async def _client(self, workspace: str, client_id: str, user: User) -> Any:
+        """A client with the keys of core-api 1.4."""
+        server = self._server
+        acting = user.within(workspace, client_id, user.level(workspace))
+        facts = connection_facts(server.settings, server.hub.manager_id)
+        link = LocalConnection.open(server.hub, workspace, client_id, acting, facts)
+        assert link.client is not None
+        server.members.joined(link.client, restore=False)
+        extras = {
+            "store": server,
+            "get_root_user": root_user,
+            "get_workspace_interface": server.get_workspace_interface,
+            **(server.context.shared.get("server_object", {}) if user.is_admin else {}),
+        }
+        return await server_object(link, link.connection_info, extras)

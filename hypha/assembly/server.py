@@ -1,0 +1,291 @@
+"""The life of one server process: its parts, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hypha import __version__
+from hypha.assembly.access import end_clients_of, open_guard, open_tokens
+from hypha.assembly.inner_clients import InnerClients
+from hypha.assembly.manager import build_manager, connection_facts
+from hypha.assembly.readings import connections_of
+from hypha.assembly.web import build_http, new_frame_rate
+from hypha.auth.guard import Guard
+from hypha.auth.tokens import TokenAuthority
+from hypha.auth.users import User
+from hypha.datafolder import DataFolder
+from hypha.features.accounts import AccountsFeature
+from hypha.features.admin.feature import AdminFeature
+from hypha.features.base import Feature, FeatureContext
+from hypha.features.login.feature import LoginFeature
+from hypha.features.oidc import OidcFeature
+from hypha.features.queues import QueuesFeature
+from hypha.features.triton import TritonFeature
+from hypha.gateways.http.application import HttpApplication
+from hypha.hub.hub import Hub
+from hypha.hub.local_peer import LocalPeer
+from hypha.hub.local_service import LocalService
+from hypha.hub.rates import RateLimits, Rates
+from hypha.ids import random_id, readable_id
+from hypha.observe.health import Health
+from hypha.observe.memory import trim_regularly
+from hypha.registry.balance import Selection
+from hypha.registry.index import Registry
+from hypha.registry.offering import Offering
+from hypha.store import Seal, Store
+from hypha.transports.reception import Limits, Reception
+from hypha.web.client_address import TrustedProxies
+from hypha.web.credentials import Credentials
+from hypha.workspaces.admission import Admission
+from hypha.workspaces.background import Background
+from hypha.workspaces.lifecycle import Workspaces
+from hypha.workspaces.membership import Members
+from hypha.workspaces.tenancy import Tenancy
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from hypha.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STOP_GRACE_S = 0.2
+FEATURES: tuple[type[Feature], ...] = (
+    LoginFeature,
+    AccountsFeature,
+    AdminFeature,
+    QueuesFeature,
+    TritonFeature,
+    OidcFeature,
+)
+"""What the server offers over its core, in the order in which it starts."""
+
+
+class Server:
+    """One server process; nothing is built before `start`, because the hub belongs to its event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.server_id = settings.server_id or readable_id()
+        self.is_accepting = False
+        self.background = Background()
+        self.registry = Registry()
+        self.proxies = TrustedProxies(
+            word.strip() for word in settings.trusted_proxies.split(",") if word.strip()
+        )
+        self.health = Health(version=__version__, connections=lambda: connections_of(self.hub))
+        self.inner_clients = InnerClients(self)
+        self.features: list[Feature] = []
+        self.folder: DataFolder | None = None
+        self.store: Store | None = None
+        self.hub: Hub
+        self.http_peer: LocalPeer
+        self.tokens: TokenAuthority
+        self.guard: Guard
+        self.rates: Rates
+        self.tenancy: Tenancy
+        self.workspaces: Workspaces
+        self.members: Members
+        self.offering: Offering
+        self.selection: Selection
+        self.manager_service: LocalService
+        self.reception: Reception
+        self.credentials: Credentials
+        self.context: FeatureContext
+        self.http: HttpApplication
+        self._started = False
+        self._stopping = False
+
+    @property
+    def data_shown(self) -> str:
+        """Where the data lies, for a person."""
+        return self.folder.shown if self.folder else ""
+
+    @property
+    def app(self) -> HttpApplication:
+        """The ASGI application of a started server."""
+        return self.http
+
+    @property
+    def http_protocol(self) -> type[HttpToolsProtocol]:
+        """uvicorn's HTTP protocol with the hub's WebSocket behind the upgrade."""
+        from hypha.transports.upgrade import hub_http_protocol
+
+        path = f"{self.settings.url_path}/ws"
+        return hub_http_protocol(self.reception, path, lambda: new_frame_rate(self), self.proxies.address_in)
+
+    async def start(self) -> None:
+        """Open the stores, build the parts, run the startup functions, become ready.
+
+        Raises:
+            ConfigurationError: the server cannot start so; its text is for the user.
+        """
+        try:
+            folder, store = await self._open_stores()
+            self._build_hub(folder)
+            await self._open_access(folder, store)
+            await self._build_tenancy(folder, store)
+            await self._start_features(folder, store)
+            self.http = build_http(self)
+            await self.inner_clients.run_startup_functions()
+        except BaseException:
+            await self.stop()
+            raise
+        self._start_background_work()
+        gc.collect()
+        gc.freeze()  # what lives as long as the server need not be looked at again and again
+        self._started = True
+        self.is_accepting = True
+        self.health.is_ready = True
+
+    async def _open_stores(self) -> tuple[DataFolder, Store]:
+        settings = self.settings
+        self.folder = folder = DataFolder.open(settings.data_dir, settings.announced_base_url)
+        self.store = store = Store(settings.database_uri or folder.database_uri)
+        await store.open()
+        return folder, store
+
+    def _build_hub(self, folder: DataFolder) -> None:
+        settings = self.settings
+        base_url = settings.announced_base_url
+        self.hub = hub = Hub(
+            folder.manager_id(),
+            hold_time_s=settings.hold_time_s,
+            window_s=settings.resume_window_s,
+            slow_reader_deadline_s=settings.slow_reader_deadline_s,
+            foreign_pause_limit_s=settings.foreign_pause_limit_s,
+            held_limit_bytes=settings.held_limit_bytes,
+            ack_interval_s=settings.ack_interval_s,
+        )
+        hub.manager = LocalPeer(hub, "*", hub.manager_id, base_url)
+        self.http_peer = LocalPeer(hub, "", f"http-{random_id(8)}", base_url)
+        hub.inner_peers[self.http_peer.peer_id] = self.http_peer
+        hub.reserved_ids |= {self.server_id, self.http_peer.peer_id}
+
+    async def _open_access(self, folder: DataFolder, store: Store) -> None:
+        settings, hub = self.settings, self.hub
+        self.tokens = await open_tokens(settings, folder, store, hub)
+        self.guard = await open_guard(settings, store, self.tokens, hub)
+        self.rates = Rates(RateLimits.from_settings(settings), hub.time)
+
+    async def _build_tenancy(self, folder: DataFolder, store: Store) -> None:
+        settings, hub = self.settings, self.hub
+        seal = Seal(folder.secret("sealing"))
+        self.tenancy = Tenancy.build(
+            store, settings, seal, hub.publish, lambda workspace: end_clients_of(hub, workspace)
+        )
+        self.workspaces = self.tenancy.workspaces
+        await self.workspaces.start()
+        self.members = Members(hub, self.registry, self.workspaces, store.subscriptions, self.background)
+        await self.members.load()
+        hub.membership = self.members
+        self.offering = Offering(hub, self.registry, self.server_id, settings.announced_base_url)
+        self.offering.on_refused = self.guard.note_refused
+        assert hub.manager is not None
+        self.selection = Selection(self.registry, hub, hub.manager)
+        self.manager_service = build_manager(self)
+        self.reception = Reception(
+            hub,
+            Admission(self.tokens, self.workspaces),
+            self.tokens,
+            self.members,
+            connection_facts(settings, hub.manager_id),
+            Limits.from_settings(settings),
+            lambda: self.is_accepting,
+            self.guard,
+            self.rates,
+        )
+
+    async def _start_features(self, folder: DataFolder, store: Store) -> None:
+        settings = self.settings
+        self.credentials = Credentials(
+            self.tokens.authenticate, self.workspaces, check_user=self.guard.blocklist.check_user
+        )
+        self.context = FeatureContext(
+            settings=settings,
+            server_id=self.server_id,
+            base_url=settings.announced_base_url,
+            hub=self.hub,
+            registry=self.registry,
+            selection=self.selection,
+            tenancy=self.tenancy,
+            tokens=self.tokens,
+            credentials=self.credentials,
+            store=store,
+            offer=self.offering.offer,
+            start=self.background.start,
+            secret=folder.secret,
+            add_check=self.health.add_check,
+            guard=self.guard,
+            members=self.members,
+            server=self,
+            rates=self.rates,
+        )
+        for make in FEATURES:
+            feature = make()
+            await feature.start(self.context)
+            self.features.append(feature)
+
+    def _start_background_work(self) -> None:
+        settings = self.settings
+        idle_s = settings.ws_idle_timeout_s
+        every_s = min(settings.activity_check_interval_s, idle_s / 4) if idle_s > 0 else 10.0
+        self.hub.pulse.start_liveness(idle_s, max(every_s, 0.2))
+        start = self.background.start
+        start(self._after_window(), "cleaning up after the last run")
+        start(self.guard.audit.run(), "writing the audit log")
+        if self.guard.issued is not None:
+            start(self.guard.issued.note_use(), "noting the use of tokens")
+        start(trim_regularly(settings.malloc_trim_interval_s), "giving back memory")
+
+    async def _after_window(self) -> None:
+        await asyncio.sleep(self.settings.resume_window_s * 2)
+        await self.members.forget_absent()
+
+    async def get_workspace_interface(
+        self, user: User | None = None, workspace: str = "public", client_id: str | None = None
+    ) -> Any:
+        """A client inside this process, acting as `user` (root by default) in a workspace."""
+        return await self.inner_clients.open(workspace, user, client_id)
+
+    def begin_stop(self) -> None:
+        """Take nothing new from now on: not ready, no further handshakes."""
+        self.is_accepting = False
+        self.health.is_ready = False
+
+    async def stop(self) -> None:
+        """Say goodbye to all clients, flush and close everything; may be called at any stage."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self.begin_stop()
+        if hasattr(self, "workspaces"):
+            await self.workspaces.stop()
+        if self._started:
+            await self._say_goodbye()
+        for feature in reversed(self.features):
+            await feature.stop()
+        await self.background.close()
+        if hasattr(self, "offering"):
+            await self.offering.close()
+        if hasattr(self, "hub"):
+            for peer in (self.hub.manager, self.http_peer):
+                if peer is not None:
+                    await peer.close()
+            self.hub.pulse.stop()
+        if self.store is not None:
+            await self.store.close()
+        if self.folder is not None:
+            self.folder.close()
+
+    async def _say_goodbye(self) -> None:
+        """Close every link with 1001, so that clients come back at once, and let buffers drain."""
+        links = [client.connection for client in self.hub.live_clients()]
+        for link in links:
+            if link is not None:
+                link.close(1001, "Server is shutting down")
+        if links:
+            await asyncio.sleep(STOP_GRACE_S)

@@ -1,0 +1,111 @@
+"""The web application of the server: the routes of all parts, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from hypha import __version__
+from hypha.assembly.readings import reading_of
+from hypha.console.routes import Console
+from hypha.gateways.asgi_apps.routes import AppRoutes
+from hypha.gateways.http.application import HttpApplication
+from hypha.gateways.http.cors import CorsPolicy
+from hypha.gateways.http.services import HttpServices
+from hypha.gateways.http.static import mount_routes
+from hypha.observe.metrics import Metrics
+from hypha.transports.asgi_websocket import AsgiLink
+from hypha.transports.ratelimit import FrameRate
+from hypha.transports.rpc_endpoint import RpcEndpoint
+from hypha.web.ratelimits import RequestLimits
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from hypha.assembly.server import Server
+
+UNREACHABLE_RATE = 1e6
+"""Frames per second that no connection reaches: such a limit is none, and is not counted."""
+
+
+def build_http(server: Server) -> HttpApplication:
+    """Make the web application of a server whose other parts are all there."""
+    services = http_services(server)
+    console = Console(services)
+    return HttpApplication(services, first=_first_routes(server, services, console), last=console.last())
+
+
+def http_services(server: Server) -> HttpServices:
+    """What HTTP requests are answered from."""
+    settings = server.settings
+    return HttpServices(
+        peer=server.http_peer,
+        selection=server.selection,
+        workspaces=server.workspaces,
+        credentials=server.credentials,
+        find_local=server.offering.find,
+        manager=server.manager_service,
+        health=server.health,
+        metrics=Metrics(lambda: reading_of(server.hub, server.registry)),
+        limits=RequestLimits.from_settings(settings),
+        proxies=server.proxies,
+        blocklist=server.guard.blocklist,
+        audit=server.guard.audit,
+        rates=server.rates,
+        cors=CorsPolicy(settings.allow_origins.split(",")),
+        base_path=settings.url_path,
+        public_base_url=settings.announced_base_url,
+        version=__version__,
+        inactive=settings.inactive_features,
+        call_timeout_s=settings.http_call_timeout_s,
+        max_body_bytes=settings.max_body_bytes,
+        expose_errors=settings.expose_detailed_errors,
+        trust_apps=settings.trust_apps,
+    )
+
+
+def _first_routes(server: Server, services: HttpServices, console: Console) -> list[BaseRoute]:
+    """Routes that are tried before the gateway's own: transports, features, applications, files."""
+
+    async def token_in(scope: Scope) -> str | None:
+        """The credential in a request as a provider finds it; None without one."""
+        source = server.credentials.token_source
+        return None if source is None else await source(scope)
+
+    rpc = RpcEndpoint(
+        server.reception,
+        server.tokens.authenticate,
+        server.proxies.address_in,
+        server.settings.stream_ping_interval_s,
+        token_source=token_in,
+    )
+    return [
+        Route("/rpc", rpc),
+        WebSocketRoute("/ws", AsgiHub(server)),
+        *server.context.routes,
+        *AppRoutes(services).routes(),
+        *console.first(),
+        *mount_routes(server.settings.static_mounts),
+    ]
+
+
+class AsgiHub:
+    """The hub's WebSocket as an ASGI endpoint, for servers whose sockets are not ours."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket."""
+        server = self._server
+        address, rate = server.proxies.address_in(scope), new_frame_rate(server)
+        await AsgiLink(server.reception, address, rate, scope, receive, send).run()
+
+
+def new_frame_rate(server: Server) -> FrameRate | None:
+    """What slows one connection's frames, as the operator has set it; None for nothing."""
+    rate_per_s = server.settings.ws_msg_rate_limit
+    if not 0 < rate_per_s < UNREACHABLE_RATE:
+        return None
+    return FrameRate.of_connection(rate_per_s, server.settings.ws_msg_burst_limit, server.hub.loop)
