@@ -22,6 +22,7 @@ ROWS: dict[str, int] = {
     "hypha.ids": 0,
     "hypha.options": 0,
     "hypha.settings": 0,
+    "hypha.values": 0,
     "hypha.wire": 1,
     "hypha.bus": 2,
     "hypha.store": 2,

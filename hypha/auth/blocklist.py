@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from hypha.auth.users import User
 from hypha.errors import InvalidRequest, PermissionDenied
 from hypha.store.blocklist import BlockRecord
+from hypha.values import is_number
 
 Kind = Literal["user", "ip"]
 DEFAULT_REASON = "blocked by an administrator"
@@ -159,7 +160,7 @@ def _subject(kind: Kind, subject: object) -> str:
 
 
 def _duration(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100 * LONGEST_S:
+    if not is_number(value) or not 0 <= value <= 100 * LONGEST_S:
         raise InvalidRequest("The duration must be a number of seconds; 0 stands for 30 days.")
     return float(value) or LONGEST_S
 

@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from hypha.auth.tokens import EXPIRED_TEXT, unverified_header
 from hypha.errors import BackendUnavailable, HyphaError, NotAuthenticated, TokenExpired
+from hypha.values import is_number
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +184,6 @@ class IssuerTokens:
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise NotAuthenticated(f"Authentication error: The token's claim '{name}' must be a number.")
     return float(value)

@@ -28,6 +28,7 @@ from hypha.auth.scopes import Scope
 from hypha.auth.users import User, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
 from hypha.ids import random_id
+from hypha.values import is_number
 
 DEFAULT_ISSUER = "https://amun.ai/"
 DEFAULT_AUDIENCE = "https://amun-ai.eu.auth0.com/api/v2/"
@@ -278,7 +279,7 @@ class TokenAuthority:
 
     def check_life(self, expires_in: object) -> float:
         """Return a wanted life in seconds if it may be given, else raise InvalidRequest."""
-        if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        if not is_number(expires_in):
             raise InvalidRequest(f"Invalid expires_in: {expires_in!r}, it must be a number of seconds.")
         if not math.isfinite(expires_in) or expires_in <= 0 or expires_in > self.max_life_s:
             raise InvalidRequest(
@@ -352,6 +353,6 @@ def _subject(value: object) -> str:
 
 
 def _seconds(value: object, claim: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise NotAuthenticated(f"Authentication error: The token's claim '{claim}' must be a number.")
     return float(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from hypha.auth.users import Context
 from hypha.errors import AmbiguousService, HyphaError, InvalidRequest, PermissionDenied, ServiceNotFound
 from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord
+from hypha.values import is_number
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ async def _extreme(tasks: Mapping[asyncio.Task[Any], ServiceRecord], criteria: s
     if tasks:
         await asyncio.wait(tasks)
     values = [(answer[0], record) for task, record in tasks.items() if (answer := _answer(task))]
-    numbers = [(value, record) for value, record in values if _is_number(value)]
+    numbers = [(value, record) for value, record in values if is_number(value)]
     if not numbers:
         return None
     pick = min if criteria == "min" else max
@@ -221,10 +221,6 @@ def _answer(task: asyncio.Task[Any]) -> tuple[Any] | None:
     if not isinstance(error, HyphaError | TimeoutError):
         logger.error("asking a candidate failed", exc_info=error)
     return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _ambiguous_text(query: ServiceQuery, records: list[ServiceRecord], context: Context) -> str:

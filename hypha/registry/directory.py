@@ -14,6 +14,7 @@ from hypha.auth.users import Context
 from hypha.errors import CallFailed, CallTimedOut, InvalidRequest, ServiceNotFound
 from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S, Peer, Selection
 from hypha.registry.records import ServiceRecord
+from hypha.values import is_number
 
 DEFAULT_TIMEOUT_S = 10.0
 MAX_TIMEOUT_S = 600.0
@@ -60,8 +61,7 @@ def _seconds(given: Mapping[str, Any], key: str, default: float) -> float:
     value = given.get(key)
     if value is None:
         return default
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or not math.isfinite(value) or value <= 0:
         raise InvalidRequest(f"{key} must be a positive number of seconds.")
     return float(min(value, MAX_TIMEOUT_S))
 

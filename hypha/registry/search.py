@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.registry.query import Listing
 from hypha.registry.records import ServiceRecord
+from hypha.values import is_whole
 
 MAX_LIMIT = 1000
 MAX_QUERY_CHARS = 1000
@@ -83,7 +84,7 @@ def _text(value: object, name: str) -> str:
 
 
 def _number(value: object, name: str, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    if not is_whole(value) or not least <= value <= most:
         raise InvalidRequest(f"Search {name} must be a number from {least} to {most}.")
     return value
 

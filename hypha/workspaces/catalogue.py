@@ -13,6 +13,7 @@ from hypha.errors import AlreadyExists, InvalidRequest, PermissionDenied, QuotaE
 from hypha.store import Bookmark, Store
 from hypha.store.records import WorkspaceRecord
 from hypha.store.workspaces import MATCHABLE
+from hypha.values import check_offset, is_whole
 from hypha.workspaces import records
 from hypha.workspaces.lifecycle import Publish, Workspaces
 from hypha.workspaces.residents import Resident
@@ -174,11 +175,9 @@ def _check_not_reserved(workspace: str, user: User) -> None:
 
 
 def _range(offset: object, limit: object) -> tuple[int, int]:
-    if isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset < 2**31:
-        raise InvalidRequest("Offset number must be greater than or equal to 0")
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
+    if not is_whole(limit) or not 0 < limit <= MAX_LISTED:
         raise InvalidRequest(f"Limit must be greater than 0 and less than {MAX_LISTED}")
-    return offset, limit
+    return check_offset(offset), limit
 
 
 def _match(match: object) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.store import Store
+from hypha.values import is_number
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.values import check_plain
 
@@ -81,7 +82,7 @@ def _moment(value: object, name: str) -> float | None:
     """Unix time of a datetime, ISO text or number; a time without zone is UTC."""
     if value is None:
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value) and math.isfinite(value):
         return float(value)
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value

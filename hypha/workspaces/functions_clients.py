@@ -10,6 +10,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
 from hypha.hub.client import Client
+from hypha.values import is_number
 from hypha.workspaces.parts import ManagerFunctions
 
 PING_BATCH = 50
@@ -125,6 +126,6 @@ class ClientFunctions(ManagerFunctions):
 
 def ping_timeout(value: object) -> float:
     """Seconds to wait, at most MAX_PING_TIMEOUT_S."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if not is_number(value) or not 0 < value < float("inf"):
         raise InvalidRequest("timeout must be a positive number of seconds.")
     return min(float(value), MAX_PING_TIMEOUT_S)

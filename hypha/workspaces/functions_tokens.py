@@ -12,6 +12,7 @@ from hypha.auth.tokens import fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotAuthenticated, PermissionDenied, TokenExpired
 from hypha.store.issued_tokens import IssuedTokenRecord
+from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
 
 MAX_TOKEN_CHARS = 16 * 1024
@@ -91,9 +92,8 @@ class TokenFunctions(ManagerFunctions):
             offset: Results to skip.
             limit: Most results (1 to 1000).
         """
-        if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-            raise InvalidRequest("Offset number must be greater than or equal to 0")
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MAX_LISTED:
+        check_offset(offset)
+        if not is_whole(limit) or not 0 < limit <= MAX_LISTED:
             raise InvalidRequest(f"Limit must be from 1 to {MAX_LISTED}")
         if workspace is not None:
             await self._require(Level.ADMIN, workspace, context)

@@ -207,6 +207,8 @@ async def test_audit_log_tells_what_happened_without_secrets(
     assert {alice.workspace, "ws-user-root"} <= {entry["workspace"] for entry in refused}
     actions = [entry["action"] for entry in await admin.get_audit_log(user_id="root", limit=2)]
     assert actions == ["admin_unblock_user", "admin_block_user"]
+    with pytest.raises(Exception, match="Offset number must be"):
+        await admin.get_audit_log(offset=2**63)
     shown = json.dumps(await admin.get_audit_log(limit=1000))
     for secret in (token, alice.token, alice.secret, token.rpartition(".")[2]):
         assert secret not in shown

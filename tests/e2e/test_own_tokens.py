@@ -69,6 +69,14 @@ async def test_children_neither_see_nor_revoke_what_their_parent_generated(
     await boss.call_manager("revoke_token", token_id)
 
 
+async def test_an_offset_beyond_what_a_database_counts_is_refused(
+    connect_raw: ConnectRaw, alice: Person
+) -> None:
+    owner = await connect_raw(alice)
+    with pytest.raises(RawCallError, match="Offset number must be"):
+        await owner.call_manager("list_tokens", kwargs={"offset": 2**63})
+
+
 async def test_anonymous_users_mint_without_a_record(connect_raw: ConnectRaw) -> None:
     guest = await connect_raw()
     await guest.call_manager("generate_token")

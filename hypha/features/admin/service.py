@@ -13,6 +13,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound
 from hypha.features.admin.usage import metrics, resource_usage
 from hypha.store.audit import AuditQuery
+from hypha.values import check_offset, is_number, is_whole
 from hypha.workspaces.records import RESERVED_IDS, to_summary
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ class AdminUtils:
             code: Close code, 1000 to 1015 or 3000 to 4999.
             reason: Shown to the client.
         """
-        if isinstance(code, bool) or code not in _CLOSE_CODES:
+        if not is_whole(code) or code not in _CLOSE_CODES:
             raise InvalidRequest("The close code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999.")
         client = self._context.hub.client(str(workspace), str(client_id))
         if client is None or client.ended:
             raise NotFound(f"Client not connected: {workspace}/{client_id}"[:300])
         self._note("kickout_client", context, client=client.address, user=client.user.id, reason=reason)
         text = reason if isinstance(reason, str) and reason else "Kicked out by an administrator"
-        self._context.hub.kick(client, int(code), text[:300])
+        self._context.hub.kick(client, code, text[:300])
 
     @permission(Level.ADMIN, by_root=True)
     async def list_workspaces(self, *, context: Context) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ class AdminUtils:
         """
         if workspace in RESERVED_IDS:
             raise InvalidRequest(f"The workspace {workspace} belongs to the system and stays.")
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout < 1e9:
+        if not is_number(timeout) or not 0 <= timeout < 1e9:
             raise InvalidRequest("timeout must be a number of seconds.")
         hub, workspaces = self._context.hub, self._context.tenancy.workspaces
         await workspaces.require(workspace)
@@ -193,8 +194,9 @@ class AdminUtils:
             offset: Results to skip.
             limit: Most results (1 to 10000).
         """
-        if not isinstance(offset, int) or offset < 0 or not isinstance(limit, int) or limit < 1:
-            raise InvalidRequest("offset must be 0 or more, limit 1 or more.")
+        check_offset(offset)
+        if not is_whole(limit) or limit < 1:
+            raise InvalidRequest("limit must be 1 or more.")
         query = AuditQuery(
             _text(action), _text(user_id), _text(workspace), _moment(since, "since"), _moment(until, "until")
         )
@@ -235,6 +237,6 @@ def _text(value: object) -> str | None:
 def _moment(value: object, name: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise InvalidRequest(f"'{name}' must be a Unix time in seconds.")
     return float(value)

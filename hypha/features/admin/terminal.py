@@ -16,6 +16,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.features.admin.service import AdminUtils
+from hypha.values import is_whole
 
 if TYPE_CHECKING:
     from hypha.features.base import FeatureContext
@@ -138,7 +139,7 @@ class AdminUtilsWithTerminal(AdminUtils):
             rows: 1 to 1000.
             cols: 1 to 1000.
         """
-        if not isinstance(rows, int) or not isinstance(cols, int):
+        if not is_whole(rows) or not is_whole(cols):
             raise InvalidRequest("rows and cols must be whole numbers.")
         if not 0 < rows <= MAX_ROWS or not 0 < cols <= MAX_COLUMNS:
             raise InvalidRequest("rows and cols must be from 1 to 1000.")

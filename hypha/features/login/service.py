@@ -23,6 +23,7 @@ from hypha.errors import (
 )
 from hypha.features.login.pending import PendingKeys, key_hash
 from hypha.features.login.throttle import Throttle
+from hypha.values import is_number
 from hypha.web.ratelimits import TokenBuckets
 from hypha.workspaces.lifecycle import Workspaces
 
@@ -272,7 +273,7 @@ class _Attempt:
 def _seconds(timeout: object) -> float:
     if timeout is None:
         return 180.0
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:
+    if not is_number(timeout):
         raise InvalidRequest("Invalid timeout: it must be a number of seconds.")
     return float(min(timeout, 24 * 3600))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.features.queues.delivery import Delivery
+from hypha.values import is_number, is_whole
 
 MAX_TIMEOUT_S = 3600.0
 MIN_LEASE_S = 0.05
@@ -103,7 +103,7 @@ class QueueService:
             queue_name: The queue.
             n: How many, up to 1000.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_PEEK:
+        if not is_whole(n) or not 1 <= n <= MAX_PEEK:
             raise InvalidRequest(f"n must be a whole number from 1 to {MAX_PEEK}.")
         return [_unpacked(data) for data in await self._delivery.peek(context, _name(queue_name), n)]
 
@@ -125,9 +125,8 @@ def _receipt(value: Any) -> str:
 
 
 def _seconds(value: Any, what: str, least: float, most: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        if least <= value <= most:
-            return float(value)
+    if is_number(value) and least <= value <= most:
+        return float(value)
     raise InvalidRequest(f"{what} is a number of seconds from {least:g} to {most:g}.")
 
 

@@ -12,6 +12,7 @@ from starlette.types import Send
 from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
 from hypha.gateways.asgi_apps.browsers import SECRET_COOKIES, Headers
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
+from hypha.values import is_whole
 from hypha.web.errors import error_answer
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def failure_text(error: CallFailed, expose: bool) -> str:
 
 def as_status(value: Any) -> int:
     """A status that HTTP knows."""
-    if isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599:
+    if is_whole(value) and 200 <= value <= 599:
         return value
     raise InvalidRequest(f"The application answered with the status {str(value)[:20]!r}.")
 
