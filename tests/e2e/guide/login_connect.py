@@ -1,0 +1,3 @@
+async with connect_to_server({"server_url": "https://ai.imjoy.io", "token": token, "workspace": "my-workspace"}) as server:
+    # ...use the server api...
+    pass
