@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from hypha.assembly.server import Server
-from hypha.errors import ConfigurationError
+from hypha.errors import BackendUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -35,7 +35,7 @@ class Application:
         await receive()
         try:
             await self.server.start()
-        except ConfigurationError as error:
+        except (ConfigurationError, BackendUnavailable) as error:
             await send({"type": "lifespan.startup.failed", "message": error.message})
             return
         for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here

@@ -134,7 +134,7 @@ class Server:
         except BaseException:
             await self.stop()
             raise
-        self._start_background_work()
+        self._start_background_work(store)
         gc.collect()
         gc.freeze()  # what lives as long as the server need not be looked at again and again
         self._started = True
@@ -146,6 +146,7 @@ class Server:
         self.folder = folder = DataFolder.open(settings.data_dir, settings.announced_base_url)
         self.store = store = Store(settings.database_uri or folder.database_uri)
         await store.open()
+        self.health.add_check("store", store.condition.state)
         return folder, store
 
     def _build_hub(self, folder: DataFolder) -> None:
@@ -229,13 +230,14 @@ class Server:
             await feature.start(self.context)
             self.features.append(feature)
 
-    def _start_background_work(self) -> None:
+    def _start_background_work(self, store: Store) -> None:
         settings = self.settings
         idle_s = settings.ws_idle_timeout_s
         every_s = min(settings.activity_check_interval_s, idle_s / 4) if idle_s > 0 else 10.0
         self.hub.pulse.start_liveness(idle_s, max(every_s, 0.2))
         start = self.background.start
         start(self._after_window(), "cleaning up after the last run")
+        start(store.watch(), "watching the database")
         start(self.guard.audit.run(), "writing the audit log")
         if self.guard.issued is not None:
             start(self.guard.issued.note_use(), "noting the use of tokens")

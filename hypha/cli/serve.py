@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from hypha.cli.supervisor import Supervisor, inherited_listener
-from hypha.errors import ConfigurationError
+from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _one_sentence() -> Iterator[_Outcome]:
     outcome = _Outcome()
     try:
         yield outcome
-    except (ConfigurationError, FileNotFoundError) as error:
+    except (ConfigurationError, BackendUnavailable, FileNotFoundError) as error:
         print(f"hypha: {error}", file=sys.stderr, flush=True)
         outcome.code = EXIT_FAILED
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, Inv
 
 WRITES = "hypha_writes"
 BUSY_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 10.0
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -81,7 +82,13 @@ def make_engine(url: URL) -> AsyncEngine:
         return _sqlite(url)
     try:
         return create_async_engine(
-            url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10, **_JSON
+            url,
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            pool_timeout=ANSWER_TIMEOUT_S,
+            connect_args={"timeout": ANSWER_TIMEOUT_S, "command_timeout": ANSWER_TIMEOUT_S},
+            **_JSON,
         )
     except (ImportError, NoSuchModuleError):
         raise ConfigurationError(
@@ -130,18 +137,25 @@ def translated(error: BaseException) -> HyphaError:
     if isinstance(error, DataError | UnicodeError) or any(word in text for word in _BAD_TEXT):
         return InvalidRequest("The value cannot be stored: it holds characters that no database takes.")
     if isinstance(error, PoolTimeout):
-        return BackendUnavailable(_FAULTS[0][1])
+        return BackendUnavailable(_BUSY)
     for words, sentence in _FAULTS:
         if any(word in text for word in words):
             return BackendUnavailable(sentence)
     if isinstance(cause, sqlite3.Error):
         return BackendUnavailable("The database file cannot be opened: tell the operator.")
-    return BackendUnavailable("The database does not answer: nothing was changed, please try again.")
+    return BackendUnavailable(_SILENT)
 
 
+def takes_time(fault: BackendUnavailable) -> bool:
+    """Whether such a fault shows only after waiting."""
+    return fault.message in (_BUSY, _SILENT)
+
+
+_BUSY = "The database is busy: nothing was changed, please try again."
+_SILENT = "The database does not answer: see whether your change was made, and try again."
 _BAD_TEXT = ("invalid byte sequence", "\\u0000", "codec can't encode")
 _FAULTS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("locked", "busy"), "The database is busy: nothing was changed, please try again."),
+    (("locked", "busy"), _BUSY),
     (("readonly", "read-only"), "The database is read-only: nothing was changed, tell the operator."),
     (("full", "no space"), "The disk of the database is full: nothing was changed, tell the operator."),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Self
 
@@ -11,18 +12,21 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hypha.errors import HyphaError
+from hypha.errors import BackendUnavailable, HyphaError
 from hypha.store import engines, schema
 from hypha.store.accounts import Accounts
 from hypha.store.audit import AuditRecords
 from hypha.store.blocklist import BlockRecords
 from hypha.store.bookmarks import Bookmarks
+from hypha.store.condition import Condition
 from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
 from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
+from hypha.store.models import Fact
 from hypha.store.queues import Queues
+from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
 from hypha.store.tokens import RevokedTokens
@@ -34,6 +38,7 @@ class Store:
 
     A write is acknowledged when its transaction is on disk. On SQLite writers queue here, so that
     they don't wait for each other inside the database; on PostgreSQL they run side by side.
+    `condition` says whether the database can be used now.
 
     Args:
         uri: `sqlite+aiosqlite:///<path>`, `postgresql+asyncpg://…`, or `:memory:`.
@@ -49,6 +54,7 @@ class Store:
         self._engine: AsyncEngine = engines.make_engine(self._url)
         self._writer = self._engine.execution_options(**{engines.WRITES: True})
         self._writing = asyncio.Lock()
+        self.condition = Condition()
         self.workspaces = Workspaces(self)
         self.environment = Environment(self)
         self.bookmarks = Bookmarks(self)
@@ -96,7 +102,9 @@ class Store:
         Raises:
             BackendUnavailable: for every fault of the database.
         """
-        async with self._writing if self.is_memory else contextlib.nullcontext(), _translated():
+        if not self._is_sqlite:
+            self.condition.check()
+        async with self._writing if self.is_memory else contextlib.nullcontext(), self._translated():
             async with self._engine.connect() as connection:
                 yield connection
 
@@ -108,21 +116,39 @@ class Store:
             BackendUnavailable: for every fault of the database; nothing was changed.
             IntegrityError: a key is taken; for the repositories, which know what that means.
         """
-        async with self._writing if self._is_sqlite else contextlib.nullcontext(), _translated():
-            async with self._writer.begin() as connection:
+        self.condition.check()
+        async with self._writing if self._is_sqlite else contextlib.nullcontext():
+            self.condition.check()
+            async with self._transaction() as connection:
                 yield connection
 
-    async def check(self) -> None:
-        """Raise BackendUnavailable unless the database answers; for the readiness page."""
-        async with self.reading() as connection:
-            await connection.execute(text("SELECT 1"))
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._translated(), self._writer.begin() as connection:
+            yield connection
 
+    async def watch(self) -> None:
+        """Keep `condition` true until cancelled."""
+        await self.condition.watch(self._look)
 
-@contextlib.asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except (IntegrityError, HyphaError):
-        raise
-    except (SQLAlchemyError, OSError, UnicodeError) as error:
-        raise engines.translated(error) from error
+    async def _look(self, write: bool) -> None:
+        """Use the database as others do, for nothing; BackendUnavailable if that fails."""
+        async with self._writing if self._is_sqlite else contextlib.nullcontext():
+            async with self._transaction() as connection:
+                if write:
+                    row = {"key": "looked_at", "value": str(int(time.time()))}
+                    await upsert(connection, Fact, row, ("key",))
+                else:
+                    await connection.execute(text("SELECT 1"))
+
+    @contextlib.asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (IntegrityError, HyphaError):
+            raise
+        except (SQLAlchemyError, OSError, UnicodeError) as error:
+            told = engines.translated(error)
+            if isinstance(told, BackendUnavailable):
+                self.condition.note(told, is_slow=engines.takes_time(told))
+            raise told from error

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
 from hypha.store import Store, WorkspaceRecord, engines
+from hypha.testing import eventually
 
 LAB = WorkspaceRecord("lab", owners=("o",))
 
@@ -92,7 +93,10 @@ async def test_a_locked_database_gives_a_helpful_error(
             await store.facts.set("k", "v")
         assert await store.facts.get("k") is None  # readers are not disturbed
         other.close()
+        watch = asyncio.create_task(store.watch())
+        await eventually(lambda: store.condition.state().is_ok)
         await store.facts.set("k", "v")
+        watch.cancel()
 
 
 async def test_a_read_only_database_gives_a_helpful_error(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ async def test_readers_and_writers_run_side_by_side(store: Store) -> None:
         await store.facts.set(f"k{number}", "v")
 
     async def read() -> None:
-        await store.check()
+        await store.facts.get("k0")
 
     await asyncio.gather(*(write(n) for n in range(20)), *(read() for _ in range(20)))
     assert [await store.facts.get(f"k{n}") for n in range(20)] == ["v"] * 20
@@ -148,7 +152,7 @@ async def test_readers_and_writers_run_side_by_side(store: Store) -> None:
 
 async def test_closing_releases_the_file(tmp_path: Path) -> None:
     store = await Store(f"sqlite:///{tmp_path}/x.db").open()
-    await store.check()
+    await store.facts.get("k")
     assert open_files(tmp_path)
     await store.close()
     assert not open_files(tmp_path)
