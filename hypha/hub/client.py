@@ -39,9 +39,11 @@ class Client:
         "ended",
         "fails_fast",
         "feeders",
+        "flaps",
         "frames_in",
         "generation",
         "held_since",
+        "hold_until",
         "hub",
         "is_choked",
         "is_open",
@@ -75,6 +77,8 @@ class Client:
         self.is_open = False
         self.ended = False
         self.held_since: float | None = None
+        self.hold_until = 0.0
+        self.flaps = 0
         self.fails_fast = False
         self.subscriptions: set[str] = set()
         self.outbox = Outbox()

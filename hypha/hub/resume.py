@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING
 
 from hypha.errors import OutcomeUnknown
-from hypha.hub.outbox import CallKey, Entry, Kind
+from hypha.hub.outbox import CallKey, Entry, Kind, PendingCall
 from hypha.hub.router import absent_text
 
 if TYPE_CHECKING:
@@ -25,6 +26,26 @@ GOODBYE_HOLD_S = 1.0
 MIN_GRACE_S = 2.0
 SILENT_OPEN_S = 1.0
 GOODBYE_CODES = (1000, 1001)
+FLAP_LIFE_S = 5.0
+LONGEST_PAUSE_S = 60.0
+"""What the Python client does (resume.md 5.1): after the second link in a row that lived under 5 s it
+pauses 1 s before it comes back, then 2, 4, … 60 s, each 10 % more or less."""
+
+
+def pause_after(flaps: int) -> float:
+    """How long a client may pause by itself (s) after so many short-lived links in a row."""
+    if flaps < 2:
+        return 0.0
+    return 1.1 * float(min(2.0 ** (flaps - 2), LONGEST_PAUSE_S)) + 2.0
+
+
+def patience_until(call: PendingCall) -> float:
+    """Loop time at which a call that waits must be ended by us, before its caller ends it (resume.md 7.4).
+
+    It is 1 s before the caller's timeout, but never less than half of it.
+    """
+    _, since, interval_s = call
+    return since + max(2 * interval_s - 1.0, interval_s)
 
 
 def outcome_text(address: str) -> str:
@@ -39,7 +60,8 @@ class Resume:
     """Holds, resumes and ends the state of clients.
 
     Args:
-        hold_time_s: how long calls to a held client wait for it.
+        hold_time_s: how long calls to a held client wait for it, or longer if its links keep breaking
+            and its library pauses longer by itself; never longer than their callers wait.
         window_s: how long its identity, services and subscriptions are kept.
     """
 
@@ -73,8 +95,12 @@ class Resume:
         client.connection = None
         client.is_open = False
         client.held_since = now
+        client.doubts.clear()
+        self._doubtful.discard(client)
         self.hub.flow.forget(client)
         self.hub.stats.connections_closed += 1
+        client.flaps = client.flaps + 1 if now - client.connected_at < FLAP_LIFE_S else 0
+        client.hold_until = now + max(self.hold_time_s, pause_after(client.flaps))
         goodbye = code in GOODBYE_CODES
         self._held[client] = now + (GOODBYE_HOLD_S if goodbye else self.window_s)
         self.hub.stats.held += 1
@@ -138,12 +164,11 @@ class Resume:
         outbox.drop(waiting)
         unwritten: set[CallKey] = {entry[2] for entry in waiting if entry[2] is not None}
         now = self.hub.time()
-        for key, (_, since, interval_s) in client.pending.items():
+        for key, call in client.pending.items():
             if key in unwritten or key in repeated:
                 continue
-            grace_s = max(MIN_GRACE_S, interval_s + 1.0)
-            patience = since + 2 * interval_s - 1.0
-            client.doubts[key] = max(min(now + grace_s, patience), now + 0.5)
+            grace_s = max(MIN_GRACE_S, call[2] + 1.0)
+            client.doubts[key] = max(min(now + grace_s, patience_until(call)), now + 0.5)
         self._renumber(client)
         if client.doubts:
             self._doubtful.add(client)
@@ -173,15 +198,13 @@ class Resume:
                 self._doubtful.discard(client)
 
     def _sweep_held(self, client: Client, now: float) -> None:
-        if client.held_since is not None and now - client.held_since >= self.hold_time_s:
-            client.fails_fast = True
-            self._fail_waiting(client, now + 1e9)
-            self._fail_written(client)
-            return
-        self._fail_waiting(client, now)
+        client.fails_fast = now >= client.hold_until
+        until = inf if client.fails_fast else now
+        self._fail_waiting(client, until)
+        self._fail_written(client, until)
 
     def _fail_waiting(self, client: Client, now: float) -> None:
-        """Refuse calls that wait and whose caller's patience ends before `now` + 1 s."""
+        """Refuse calls that wait and whose callers' patience ends by `now`."""
         outbox = client.outbox
         if outbox.written == outbox.end:
             return
@@ -190,7 +213,7 @@ class Resume:
         keep: list[Entry] = []
         for entry in entries[first:]:
             call = client.pending.get(entry[2]) if entry[2] is not None else None
-            if call is not None and now >= call[1] + 2 * call[2] - 1.0:
+            if call is not None and now >= patience_until(call):
                 del client.pending[entry[2]]
                 self._tell_undelivered(client, entry[2])
             else:
@@ -203,10 +226,17 @@ class Resume:
             outbox.bytes = sum(len(entry[0]) for entry in outbox.entries)
             self._renumber(client)
 
-    def _fail_written(self, client: Client) -> None:
-        calls, client.pending = client.pending, {}
-        client.doubts.clear()
-        for key in calls:
+    def _fail_written(self, client: Client, now: float) -> None:
+        """End calls that were passed on and whose callers' patience ends by `now`."""
+        outbox = client.outbox
+        over = [
+            key
+            for key, call in client.pending.items()
+            if now >= patience_until(call) and call[0] < outbox.written
+        ]
+        for key in over:
+            del client.pending[key]
+            client.doubts.pop(key, None)
             self._tell_unknown(client, key)
 
     def _tell_undelivered(self, client: Client, key: CallKey) -> None:

@@ -107,6 +107,63 @@ async def test_a_held_call_never_outlives_its_callers_patience(world: Any) -> No
     assert [frame["session"] for frame in link.frames] == ["long"]
 
 
+async def test_a_call_whose_link_died_never_outlives_its_callers_patience(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b", "short", t=2.0)
+    world.call(a, "w/b", "long", t=15.0)
+    world.lose(b)
+    world.tick(2.9)
+    assert rejected(la) == []
+    world.tick(0.2)
+    assert rejected(la) == ["OutcomeUnknown"]
+    world.rejoin(b)
+    world.hub.resume.open(b)
+    world.answer(b, "w/a", "long")
+    assert la.methods()[-1] == "long.resolve"
+
+
+async def test_calls_wait_as_long_as_a_flapping_client_pauses_by_itself(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    for _ in range(6):  # the Python client waits 16 s after the sixth short link, 10 % more or less
+        world.lose(b)
+        world.rejoin(b)
+        world.hub.resume.open(b)
+    world.call(a, "w/b", "running", t=20.0)
+    world.lose(b)
+    assert b.hold_until - world.now > 16 * 1.1 * 2
+    world.call(a, "w/b", "waiting", t=20.0)
+    world.tick(18.0)
+    assert rejected(la) == []
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert [frame["session"] for frame in link.frames] == ["waiting"]
+    world.answer(b, "w/a", "running")
+    assert la.methods()[-1] == "running.resolve"
+    world.now += 6.0
+    world.lose(b)
+    assert b.hold_until - world.now == 10.0
+
+
+async def test_the_grace_of_a_call_in_doubt_begins_anew_when_the_link_breaks_again(world: Any) -> None:
+    a, la = world.join("a")
+    b, _ = world.join("b")
+    world.call(a, "w/b", t=4.0)
+    world.lose(b)
+    world.rejoin(b)  # in doubt for t + 1 s
+    world.hub.resume.open(b)
+    world.tick(3.0)
+    world.lose(b)
+    world.tick(2.2)
+    assert rejected(la) == []
+    world.rejoin(b)
+    world.tick(1.7)
+    assert rejected(la) == []
+    world.tick(0.3)
+    assert rejected(la) == ["OutcomeUnknown"]
+
+
 @pytest.mark.spec("wire-29")
 async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(world: Any) -> None:
     a, la = world.join("a")
