@@ -220,6 +220,10 @@ class RawClient:
             await self.call_manager("register_service", info)
         return f"{self.address}:{name}"
 
+    async def wait_call(self, timeout_s: float = 5.0) -> Frame:
+        """The next call that no function of an offered service answers by itself."""
+        return await asyncio.wait_for(self.calls.get(), timeout_s)
+
     async def resolve(self, call: Frame, value: Any = None) -> None:
         """Answer a call that waits in `calls`."""
         await self._answer(call, "resolve", value)

@@ -299,7 +299,7 @@ async def test_forged_fields_over_http_reach_nobody(
             **forged,
         }
         await stream.post(main, {"args": []})
-        call = await asyncio.wait_for(callee.calls.get(), 5)
+        call = await callee.wait_call()
         assert call.main["from"] == f"{bob.workspace}/{stream.info['client_id']}"
         assert (
             call.main["user"]["id"] == bob.id and call.main["ws"] == bob.workspace and "ctx" not in call.main

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from hypha.testing import FaultProxy, RawCallError, RawClient, RawRefused, ServerProcess, eventually
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+
+Resume = Callable[[RawClient], Awaitable[RawClient]]
 
 
 def is_back(client: Any) -> bool:
     """True when a Python client's connection is open and its reconnect has settled."""
     connection = client.rpc._connection
     return connection._reconnected_event is None and connection._websocket.state.name == "OPEN"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def callee(connect_raw: ConnectRaw, alice: Person) -> RawClient:
+    """A client of alice that offers `svc` and answers only what a test tells it to."""
+    client = await connect_raw(alice, client_id="callee")
+    await client.offer("svc")
+    return client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def caller(connect_raw: ConnectRaw, alice: Person) -> RawClient:
+    """Another client of alice."""
+    return await connect_raw(alice, client_id="caller")
+
+
+@pytest.fixture
+def resume(connect_raw: ConnectRaw) -> Resume:
+    """Open a new connection of a client with its reconnection token."""
+
+    async def again(client: RawClient) -> RawClient:
+        info = client.info
+        return await connect_raw(client_id=info["client_id"], reconnection_token=info["reconnection_token"])
+
+    return again
 
 
 async def lose(client: RawClient, witness: RawClient) -> None:
@@ -57,22 +86,18 @@ async def test_cut_client_is_back_and_its_callers_notice_nothing(
 
 @pytest.mark.spec("wire-42", "resume-3")
 async def test_held_calls_arrive_in_order_after_the_first_binary_frame(
-    connect_raw: ConnectRaw, alice: Person
+    callee: RawClient, caller: RawClient, resume: Resume, alice: Person
 ) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
-    token = callee.info["reconnection_token"]
     await lose(callee, caller)
     sessions = [
         await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", n) for n in range(20)
     ]
     await caller.call_manager("echo", "fence")
-    again = await connect_raw(client_id="callee", reconnection_token=token)
+    again = await resume(callee)
     await again.is_alive()
     assert again.calls.empty(), "frames were sent before the client's first binary frame"
     await again.call_manager("echo", "first binary frame")
-    got = [await asyncio.wait_for(again.calls.get(), 5) for _ in sessions]
+    got = [await again.wait_call() for _ in sessions]
     assert [frame.extra["args"][0] for frame in got] == list(range(20))
     assert [frame.main["session"] for frame in got] == sessions
     for frame in got:
@@ -82,28 +107,27 @@ async def test_held_calls_arrive_in_order_after_the_first_binary_frame(
 
 @pytest.mark.spec("resume-3")
 async def test_held_calls_reach_a_silent_client_after_a_second(
-    connect_raw: ConnectRaw, alice: Person
+    callee: RawClient, caller: RawClient, resume: Resume, alice: Person
 ) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
     await lose(callee, caller)
     await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", 1)
-    again = await connect_raw(client_id="callee", reconnection_token=callee.info["reconnection_token"])
+    again = await resume(callee)
     start = time.monotonic()
-    await asyncio.wait_for(again.calls.get(), 5)
+    await again.wait_call()
     assert 0.5 < time.monotonic() - start < 3.0
 
 
 @pytest.mark.spec("wire-44")
-async def test_subscriptions_survive_the_reconnect(connect_raw: ConnectRaw, alice: Person) -> None:
+async def test_subscriptions_survive_the_reconnect(
+    resume: Resume, connect_raw: ConnectRaw, alice: Person
+) -> None:
     first = await connect_raw(alice, client_id="listener")
     await first.call_manager("subscribe", ["news"])
     await first.abort()
     sender = await connect_raw(alice)
     await sender.emit("news", "*", data="during")
     await sender.call_manager("echo", "fence")
-    again = await connect_raw(client_id="listener", reconnection_token=first.info["reconnection_token"])
+    again = await resume(first)
     await again.call_manager("echo", "awake")
     assert (await again.wait_event("news")).main["data"] == "during"
     again.frames.clear()
@@ -112,48 +136,46 @@ async def test_subscriptions_survive_the_reconnect(connect_raw: ConnectRaw, alic
 
 
 @pytest.mark.spec("wire-42")
-async def test_call_sent_before_the_cut_is_answered_after_it(connect_raw: ConnectRaw, alice: Person) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
+async def test_call_sent_before_the_cut_is_answered_after_it(
+    callee: RawClient, caller: RawClient, resume: Resume
+) -> None:
     session = await caller.start_call(callee.address, "services.svc.run")
-    call = await asyncio.wait_for(callee.calls.get(), 5)
+    call = await callee.wait_call()
     await callee.abort()
-    again = await connect_raw(client_id="callee", reconnection_token=callee.info["reconnection_token"])
+    again = await resume(callee)
     await again.resolve(call, "late but right")
     assert await caller.answer_of(session) == "late but right"
     assert again.calls.empty(), "the call was sent twice"
 
 
 @pytest.mark.spec("wire-42")
-async def test_answer_waits_for_a_caller_that_lost_its_link(connect_raw: ConnectRaw, alice: Person) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice, client_id="caller")
+async def test_answer_waits_for_a_caller_that_lost_its_link(
+    callee: RawClient, caller: RawClient, resume: Resume
+) -> None:
     session = await caller.start_call(callee.address, "services.svc.run")
-    call = await asyncio.wait_for(callee.calls.get(), 5)
+    call = await callee.wait_call()
     await caller.abort()
     await callee.resolve(call, 42)
     await callee.call_manager("echo", "fence")
-    again = await connect_raw(client_id="caller", reconnection_token=caller.info["reconnection_token"])
+    again = await resume(caller)
     await again.call_manager("echo", "awake")
     assert await again.answer_of(session) == 42
 
 
 @pytest.mark.spec("resume-7")
 async def test_newer_socket_takes_over_and_the_old_one_is_closed(
-    connect_raw: ConnectRaw, alice: Person
+    resume: Resume, connect_raw: ConnectRaw, alice: Person
 ) -> None:
     first = await connect_raw(alice, client_id="twice")
     await first.offer("svc")
     watcher = await connect_raw(alice)
     await watcher.call_manager("subscribe", ["client_disconnected"])
-    second = await connect_raw(client_id="twice", reconnection_token=first.info["reconnection_token"])
+    second = await resume(first)
     second._services = first._services
     await second.call_manager("echo", "awake")
     assert (await first.wait_closed())[0] == 1001
     await watcher.start_call(second.address, "services.svc.run")
-    await asyncio.wait_for(second.calls.get(), 5)
+    await second.wait_call()
     assert not [frame for frame in watcher.frames if frame.main["type"] == "client_disconnected"]
 
 
@@ -178,36 +200,32 @@ async def test_two_sockets_with_one_token_at_once_end_with_one_owner(
     await owner.call_manager("echo", "awake")
     caller = await connect_raw(alice)
     await caller.start_call(owner.address, "services.svc.run")
-    await asyncio.wait_for(owner.calls.get(), 5)
+    await owner.wait_call()
 
 
 @pytest.mark.spec("resume-9", "resume-14")
 @pytest.mark.parametrize("code", [1000, 1001])
 async def test_orderly_close_followed_by_a_reconnect_loses_nothing(
-    connect_raw: ConnectRaw, alice: Person, code: int
+    callee: RawClient, caller: RawClient, resume: Resume, alice: Person, code: int
 ) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
     await caller.call_manager("subscribe", ["client_disconnected"])
     await callee.close(code)
     session = await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", 7)
-    again = await connect_raw(client_id="callee", reconnection_token=callee.info["reconnection_token"])
+    again = await resume(callee)
     await again.call_manager("echo", "awake")
-    call = await asyncio.wait_for(again.calls.get(), 5)
+    call = await again.wait_call()
     await again.resolve(call, 7)
     assert await caller.answer_of(session) == 7
     assert not [frame for frame in caller.frames if frame.main["type"] == "client_disconnected"]
 
 
 @pytest.mark.spec("resume-9", "wire-29")
-async def test_goodbye_ends_the_client_within_seconds(connect_raw: ConnectRaw, alice: Person) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
+async def test_goodbye_ends_the_client_within_seconds(
+    callee: RawClient, caller: RawClient, alice: Person
+) -> None:
     await caller.call_manager("subscribe", ["client_disconnected"])
     unanswered = await caller.start_call(callee.address, "services.svc.run")
-    await asyncio.wait_for(callee.calls.get(), 5)
+    await callee.wait_call()
     await callee.close(1000)
     held = await caller.start_call(callee.address, "services.svc.run")
     start = time.monotonic()
@@ -224,13 +242,10 @@ async def test_goodbye_ends_the_client_within_seconds(connect_raw: ConnectRaw, a
 
 @pytest.mark.spec("wire-29")
 async def test_outcome_unknown_uses_no_word_that_makes_clients_repeat(
-    connect_raw: ConnectRaw, alice: Person
+    callee: RawClient, caller: RawClient
 ) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
     session = await caller.start_call(callee.address, "services.svc.run")
-    await asyncio.wait_for(callee.calls.get(), 5)
+    await callee.wait_call()
     await callee.close(1000)
     with pytest.raises(RawCallError) as failure:
         await caller.answer_of(session)
@@ -247,10 +262,9 @@ async def test_outcome_unknown_uses_no_word_that_makes_clients_repeat(
 
 @pytest.mark.timeout(90)
 @pytest.mark.spec("wire-29")
-async def test_hold_time_and_resume_window_of_a_lost_client(connect_raw: ConnectRaw, alice: Person) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
+async def test_hold_time_and_resume_window_of_a_lost_client(
+    callee: RawClient, caller: RawClient, resume: Resume, alice: Person
+) -> None:
     await lose(callee, caller)
     start = time.monotonic()
     session = await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", interval_s=60.0)
@@ -261,16 +275,15 @@ async def test_hold_time_and_resume_window_of_a_lost_client(connect_raw: Connect
     with pytest.raises(RawCallError, match=r"^NotDelivered|not connected"):
         await caller.call(f"{alice.workspace}/callee", "services.svc.run")
     assert time.monotonic() - start < 1.0
-    again = await connect_raw(client_id="callee", reconnection_token=callee.info["reconnection_token"])
+    again = await resume(callee)
     assert again.info["client_id"] == "callee"
     assert (await caller.call_manager("get_service_info", "svc"))["id"] == f"{alice.workspace}/callee:svc"
 
 
 @pytest.mark.spec("resume-4")
-async def test_held_call_ends_before_its_caller_gives_up(connect_raw: ConnectRaw, alice: Person) -> None:
-    callee = await connect_raw(alice, client_id="callee")
-    await callee.offer("svc")
-    caller = await connect_raw(alice)
+async def test_held_call_ends_before_its_caller_gives_up(
+    callee: RawClient, caller: RawClient, alice: Person
+) -> None:
     await lose(callee, caller)
     start = time.monotonic()
     session = await caller.start_call(f"{alice.workspace}/callee", "services.svc.run", interval_s=2.0)
@@ -327,7 +340,7 @@ async def test_new_handshake_without_the_token_ends_the_held_state(
 
 @pytest.mark.spec("resume-10")
 async def test_identical_reregistration_after_resume_makes_no_service_events(
-    connect_raw: ConnectRaw, alice: Person
+    resume: Resume, connect_raw: ConnectRaw, alice: Person
 ) -> None:
     first = await connect_raw(alice, client_id="again")
     await first.offer("svc")
@@ -335,7 +348,7 @@ async def test_identical_reregistration_after_resume_makes_no_service_events(
     kinds = ["service_added", "service_removed", "client_updated", "client_connected", "client_disconnected"]
     await watcher.call_manager("subscribe", kinds)
     await first.abort()
-    again = await connect_raw(client_id="again", reconnection_token=first.info["reconnection_token"])
+    again = await resume(first)
     await again.offer("svc")
     await watcher.wait_event("client_updated")
     await watcher.call_manager("echo", "fence")
@@ -346,7 +359,11 @@ async def test_identical_reregistration_after_resume_makes_no_service_events(
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.timeout(90)
 async def test_clients_return_by_themselves_after_a_restart(
-    start_server: StartServer, connect: Connect, node_worker: NewWorker, how: str
+    start_server: StartServer,
+    connect: Connect,
+    connect_raw: ConnectRaw,
+    node_worker: NewWorker,
+    how: str,
 ) -> None:
     own = await start_server()
     alice = make_person(own, "alice")
@@ -358,7 +375,7 @@ async def test_clients_return_by_themselves_after_a_restart(
     caller = await connect(alice, url=own.url)
     service = await caller.get_service("svc")
     manager_id = caller.config.manager_id
-    raw = await RawClient.connect(own.ws_url, token=alice.token)
+    raw = await connect_raw(alice, url=own.ws_url)
     await asyncio.to_thread(own.stop if how == "stop" else own.kill)
     code, _ = await raw.wait_closed()
     assert (code == 1001) == (how == "stop")
@@ -445,27 +462,26 @@ async def test_client_whose_token_was_revoked_does_not_come_back(connect: Connec
 
 @pytest.mark.spec("wire-43")
 async def test_a_server_with_another_secret_refuses_old_reconnection_tokens(
-    start_server: StartServer,
+    start_server: StartServer, connect_raw: ConnectRaw
 ) -> None:
     own = await start_server(secret="first-secret-that-is-long-enough-for-hs256")
-    raw = await RawClient.connect(own.ws_url, client_id="old")
+    raw = await connect_raw(url=own.ws_url, client_id="old")
     await asyncio.to_thread(own.stop)
     own.secret = "second-secret-that-is-long-enough-for-hs256"
     await asyncio.to_thread(own.start)
     with pytest.raises(RawRefused, match=r"^Authentication error"):
-        await RawClient.connect(
-            own.ws_url, client_id="old", reconnection_token=raw.info["reconnection_token"]
-        )
+        await connect_raw(url=own.ws_url, client_id="old", reconnection_token=raw.info["reconnection_token"])
 
 
 @pytest.mark.spec("wire-43")
-async def test_secret_and_manager_id_live_in_the_data_folder(start_server: StartServer) -> None:
+async def test_secret_and_manager_id_live_in_the_data_folder(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
     own = await start_server(secret=None)
-    raw = await RawClient.connect(own.ws_url, client_id="old")
+    raw = await connect_raw(url=own.ws_url, client_id="old")
     await asyncio.to_thread(own.restart)
-    again = await RawClient.connect(
-        own.ws_url, client_id="old", reconnection_token=raw.info["reconnection_token"]
+    again = await connect_raw(
+        url=own.ws_url, client_id="old", reconnection_token=raw.info["reconnection_token"]
     )
     assert again.info["manager_id"] == raw.info["manager_id"]
     assert again.address == raw.address
-    await again.close()
