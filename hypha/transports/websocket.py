@@ -41,7 +41,7 @@ class WebSocketLink(Link, WSListener):
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
         self._parts_type: Any = None
         self._pauses = 0
         self._close_code = ABNORMAL
@@ -124,16 +124,16 @@ class WebSocketLink(Link, WSListener):
 
     def _on_fragment(self, kind: Any, frame: WSFrame) -> None:
         if kind is not _CONTINUATION:
-            self._parts, self._parts_type = [], kind
+            self._parts, self._parts_type = bytearray(), kind
         elif self._parts_type is None:
             self.close(1002, "Continuation without a beginning")
             return
-        self._parts.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._parts)) > MAX_FRAME_BYTES:
+        self._parts += frame.get_payload_as_bytes()
+        if len(self._parts) > MAX_FRAME_BYTES:
             self.close(1009, "Message too large")
         elif frame.fin:
-            data, kind = b"".join(self._parts), self._parts_type
-            self._parts, self._parts_type = [], None
+            data, kind = bytes(self._parts), self._parts_type
+            self._parts, self._parts_type = bytearray(), None
             self._on_message(kind, data)
 
     def _on_message(self, kind: Any, data: bytes) -> None:

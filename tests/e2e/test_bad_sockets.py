@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect as ws_connect
 from websockets.exceptions import ConnectionClosed
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person
+from hypha.testing.rawclient import pack
+from tests.conftest import Connect, ConnectRaw, Person
 
 MIB = 1024 * 1024
 
@@ -77,6 +78,25 @@ async def test_a_frame_above_the_limit_closes_its_own_socket(
         assert json.loads(await socket.recv())["type"] == "connection_info"
         assert await send_and_wait_for_the_end(socket, os.urandom(20 * MIB)) in (1009, 1006)
     await others_notice_nothing(connect, alice)
+
+
+@pytest.mark.spec("faults-F14")
+async def test_a_message_in_countless_fragments_holds_up_nobody(
+    server: ServerProcess, connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    sender = await connect_raw(alice)
+    text = "x" * 150_000
+    opening = {"type": "method", "from": sender.address, "to": sender.manager, "session": "slow"}
+    message = pack({**opening, "method": "services.default.echo"}, {"args": [text], "promise": "*"})
+    first, *middle, last = (message[at : at + 1] for at in range(len(message)))
+    no_mask = bytes(4)
+    fragments = [b"\x02\x81", no_mask, first]
+    for part in middle:
+        fragments += (b"\x00\x81", no_mask, part)
+    sender.socket.transport.write(b"".join([*fragments, b"\x80\x81", no_mask, last]))
+    async with asyncio.timeout(20):
+        await others_notice_nothing(connect, alice)
+        assert await sender.answer_of("slow") == text
 
 
 @pytest.mark.spec("faults-F14")
