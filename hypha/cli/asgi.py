@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
+from hypha.errors import ConfigurationError
 from hypha.observe.logs import setup_logging
 
 if TYPE_CHECKING:
@@ -28,7 +29,16 @@ class EnvironmentApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; the lifespan scope starts and stops the server."""
-        await self._built()(scope, receive, send)
+        try:
+            application = self._built()
+        except ConfigurationError as error:
+            if scope["type"] != "lifespan":
+                raise
+            # uvicorn takes an exception here for "no lifespan" and would serve on without a server
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await application(scope, receive, send)
 
     @property
     def state(self) -> Any:

@@ -80,7 +80,6 @@ class Features:
 
 INACTIVE_ROUTES = {
     "/s3": "S3 storage",
-    "/triton": "Triton",
     "/{workspace}/artifacts": "the artifact manager",
     "/{workspace}/files": "file storage",
     "/{workspace}/git": "git",
@@ -91,5 +90,6 @@ INACTIVE_ROUTES = {
     "/{workspace}/agent-skills": "agent skills",
     "/{workspace}/create-zip-file": "the artifact manager",
     "/{workspace}/view": "the artifact manager",
+    "/{workspace}/apps": "server apps",
 }
 """First path segments of routes that come later -> the feature's name."""

@@ -39,10 +39,11 @@ class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving)
     @property
     def inactive_features(self) -> Mapping[str, str]:
         """Path pattern -> the sentence with which its 404 answers, for features to come."""
-        return {
+        later = {
             path: f"Not found: {name} is not active in this version of the server."
             for path, name in INACTIVE_ROUTES.items()
         }
+        return {"/triton": "Not found: no Triton server is configured here (--triton-servers).", **later}
 
 
 def get_argparser() -> argparse.ArgumentParser:

@@ -81,6 +81,18 @@ async def test_server_runs_under_uvicorn(start_server: StartServer, connect: Con
     assert await (await caller.get_service("svc")).echo(b"x" * 1_000_000) == b"x" * 1_000_000
 
 
+@pytest.mark.spec("core-1.1")
+@pytest.mark.parametrize(
+    ("env", "text"),
+    [({"HYPHA_ROOT_TOKEN": "short"}, "32 characters"), ({"HYPHA_STATIC_MOUNTS": "/health:."}, "/health")],
+)
+def test_uvicorn_ends_at_once_with_settings_that_are_refused(env: dict[str, str], text: str) -> None:
+    env = {"HYPHA_DATA_DIR": ":memory:", **env}
+    result = command_line("hypha.server:app", "--port", str(free_port()), env=env, module="uvicorn")
+    assert result.returncode != 0
+    assert text in result.stderr and "Traceback" not in result.stderr
+
+
 @pytest.mark.spec("core-L3")
 async def test_flag_wins_over_variable_with_from_env(start_server: StartServer) -> None:
     own = await start_server(flags=["--from-env"], env={"HYPHA_PORT": str(free_port())})
@@ -121,6 +133,8 @@ async def test_base_path_stands_before_every_route(start_server: StartServer, co
     assert (await get(f"http://127.0.0.1:{own.port}/health/readiness")).status_code == 404
     client = await connect(url=own.url)
     assert client.config.public_base_url == own.url
+    for page in ("", "/"):
+        assert (await get(f"{own.url}{page}")).headers["content-type"].startswith("text/html")
     await client.register_service({"id": "svc", "config": {"visibility": "public"}, "hello": lambda: "hi"})
     answer = await get(f"{own.url}/{client.config.workspace}/services/svc/hello")
     assert answer.json() == "hi"
@@ -363,8 +377,33 @@ def test_unknown_flag_is_refused_with_the_nearest_name() -> None:
 
 @pytest.mark.spec("core-1.2")
 async def test_flags_of_later_features_are_accepted_with_one_warning(start_server: StartServer) -> None:
-    own = await start_server(flags=["--enable-mcp"])
-    assert [line for line in own.log.splitlines() if "enable-mcp" in line]
+    flags = ["--enable-mcp", "--enable-s3", "--enable-server-apps", "--in-docker", "--openai-api-key=sk-123"]
+    own = await start_server(flags=flags)
+    warnings = [line for line in own.log.splitlines() if "enable-mcp" in line]
+    assert len(warnings) == 1 and all(flag.partition("=")[0] in warnings[0] for flag in flags)
+    assert "sk-123" not in own.log
+
+
+@pytest.mark.spec("core-1.2")
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/s3/bucket", "S3 storage is not active in this version"),
+        ("/public/artifacts/x", "the artifact manager is not active in this version"),
+        ("/public/git/x", "git is not active in this version"),
+        ("/public/mcp/x/mcp", "MCP is not active in this version"),
+        ("/public/a2a/x", "A2A is not active in this version"),
+        ("/public/apps", "server apps is not active in this version"),
+        ("/ws/agent-skills/", "agent skills is not active in this version"),
+        ("/triton/v2", "--triton-servers"),
+    ],
+)
+async def test_routes_of_later_features_answer_404_with_the_reason(
+    server: ServerProcess, path: str, text: str
+) -> None:
+    answer = await get(f"{server.url}{path}")
+    assert answer.status_code == 404
+    assert text in answer.json()["detail"]
 
 
 @pytest.mark.spec("core-1.2")

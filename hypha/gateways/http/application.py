@@ -90,6 +90,8 @@ class HttpApplication(Starlette):
         if path != base and not path.startswith(base + "/"):
             return None
         scope["root_path"] = base
+        if path == base:
+            scope["path"] = base + "/"
         return path[len(base) :] or "/"
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
