@@ -8,9 +8,19 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
-from hypha.errors import HyphaError
+from hypha.errors import (
+    AlreadyExists,
+    FrameTooLarge,
+    HyphaError,
+    InvalidRequest,
+    NotAuthenticated,
+    NotDelivered,
+    PermissionDenied,
+    WorkspaceNotFound,
+)
 from hypha.transports.handshake import BUSY
 from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
 from hypha.wire.frames import MAX_FRAME_BYTES
@@ -61,101 +71,66 @@ class RpcEndpoint:
         """Serve one request."""
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         values = {name: items[0] for name, items in query.items()}
-        try:
-            token = await self.token_source(scope) if self.token_source else None
-        except HyphaError as error:
-            await _answer(send, error.status, error.message)
-            return
+        token = await self.token_source(scope) if self.token_source else None
         token = token or _bearer(scope)
         if scope["method"] == "GET":
             await self._open(scope, receive, send, values, token)
         elif scope["method"] == "POST":
             await self._post(scope, receive, send, values, token)
         else:
-            await _answer(send, 405, "Use GET to open a stream and POST to send.")
+            raise HTTPException(405, headers={"Allow": "GET, POST"})
 
     async def _open(
         self, scope: Scope, receive: Receive, send: Send, values: dict[str, str], token: str | None
     ) -> None:
         client_id = values.get("client_id")
         if not client_id:
-            await _answer(send, 400, "client_id is required")
-            return
+            raise InvalidRequest("client_id is required")
         if self.reception.is_busy:
-            await _answer(send, 503, BUSY)
-            return
+            raise NotDelivered(BUSY)
         reconnection = values.get("reconnection_token") or None
         first = FirstMessage(client_id, values.get("workspace") or None, token, reconnection)
         if not self.allow_anonymous and not token and not reconnection:
-            await _answer(send, 401, "This server takes no anonymous streams; send a token.")
-            return
+            raise NotAuthenticated("This server takes no anonymous streams; send a token.")
         link = StreamLink(self.reception, self.peer_address(scope), self.ping_interval_s)
         self.reception.in_progress += 1
         try:
             client = await self.reception.admit(first, link)
         except Busy:
-            await _answer(send, 503, BUSY)
-            return
+            raise NotDelivered(BUSY) from None
         except Refused as error:
-            await self._refuse(send, error, bool(reconnection))
-            return
+            raise _refusal(error, bool(reconnection)) from None
         finally:
             self.reception.in_progress -= 1
         link.admitted(client)
         await link.run(receive, send, [])
-
-    @staticmethod
-    async def _refuse(send: Send, error: Refused, resuming: bool) -> None:
-        text = error.message
-        if text.startswith("Authentication error") or "Token has been revoked" in text:
-            detail = f"Invalid reconnection token: {text}" if resuming else text
-            await _answer(send, 401, detail)
-        elif error.close_code == 1008 and " is blocked" in text:
-            await _answer(send, 403, text)
-        elif "Permission denied" in text or "Connection limit" in text:
-            await _answer(send, 403, text.removeprefix("Failed to establish connection: "))
-        elif "mismatch" in text:
-            await _answer(send, 401, f"Invalid reconnection token: {text}")
-        elif "already exists" in text:
-            await _answer(send, 409, text)
-        elif "does not exist" in text:
-            await _answer(send, 404, text)
-        else:
-            await _answer(send, 400, text)
 
     async def _post(
         self, scope: Scope, receive: Receive, send: Send, values: dict[str, str], token: str | None
     ) -> None:
         client_id, workspace = values.get("client_id"), values.get("workspace")
         if not client_id:
-            await _answer(send, 400, "client_id is required")
-            return
+            raise InvalidRequest("client_id is required")
         user = None
         if token is not None:
-            try:
-                user = await self.authenticate(token)
-                self.reception.guard.blocklist.check_user(user)
-            except HyphaError as error:
-                await _answer(send, error.status, error.message)
-                return
+            user = await self.authenticate(token)
+            self.reception.guard.blocklist.check_user(user)
         client = self._stream_client(workspace, client_id, user)
         link = client.connection if client is not None else None
         if client is None or not isinstance(link, StreamLink):
-            await _answer(send, 400, "No stream is open for this client; open one with GET first.")
-            return
+            raise InvalidRequest("No stream is open for this client; open one with GET first.")
         if not self._may_speak(link.key, user, scope, cookie_name(client.address), self.peer_address(scope)):
-            await _answer(send, 401 if user is None else 403, "Permission denied: not the stream's user.")
-            return
+            refusal = NotAuthenticated if user is None else PermissionDenied
+            raise refusal("Permission denied: not the stream's user.")
         body = await _read_body(receive)
         if body is None:
-            await _answer(send, 413, f"A frame may have at most {MAX_FRAME_BYTES} bytes.")
-        elif not body:
-            await _answer(send, 400, "Empty request body")
-        elif not await self._readable(link):
-            await _answer(send, 503, "The receiver is too slow; try again.")
-        else:
-            link.receive(body)
-            await _answer(send, 200, None)
+            raise FrameTooLarge(f"A frame may have at most {MAX_FRAME_BYTES} bytes.")
+        if not body:
+            raise InvalidRequest("Empty request body")
+        if not await self._readable(link):
+            raise NotDelivered("The receiver is too slow; try again.")
+        link.receive(body)
+        await Response(media_type="application/json")(scope, receive, send)
 
     @staticmethod
     async def _readable(link: StreamLink) -> bool:
@@ -183,6 +158,24 @@ class RpcEndpoint:
         if shown is not None:
             return shown == key.cookie
         return bool(key.peer_address) and address == key.peer_address
+
+
+def _refusal(error: Refused, resuming: bool) -> HyphaError:
+    """The HTTP error that says what a WebSocket client reads before it is closed."""
+    text = error.message
+    if text.startswith("Authentication error") or "Token has been revoked" in text:
+        return NotAuthenticated(f"Invalid reconnection token: {text}" if resuming else text)
+    if error.close_code == 1008 and " is blocked" in text:
+        return PermissionDenied(text)
+    if "Permission denied" in text or "Connection limit" in text:
+        return PermissionDenied(text.removeprefix("Failed to establish connection: "))
+    if "mismatch" in text:
+        return NotAuthenticated(f"Invalid reconnection token: {text}")
+    if "already exists" in text:
+        return AlreadyExists(text)
+    if "does not exist" in text:
+        return WorkspaceNotFound(text)
+    return InvalidRequest(text)
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -222,10 +215,3 @@ async def _read_body(receive: Receive) -> bytes | None:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-async def _answer(send: Send, status: int, detail: str | None) -> None:
-    body = b"" if detail is None else orjson.dumps({"success": False, "detail": detail})
-    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

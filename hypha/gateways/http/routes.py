@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
@@ -69,7 +70,7 @@ class CoreRoutes:
         """Tell that this address speaks WebSocket only."""
         text = "This address takes WebSocket connections; connect with a Hypha client."
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
-        return PlainTextResponse(text, 426, headers)
+        raise HTTPException(426, text, headers)
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI description of all routes."""

@@ -283,6 +283,7 @@ async def test_fixed_routes(server: FakeServer) -> None:
         wrong = await http.put("/login")
     assert (login.status_code, login.headers["location"]) == (307, "/public/apps/hypha-login/?key=1")
     assert (socket.status_code, socket.headers["upgrade"]) == (426, "websocket")
+    assert socket.json()["code"] == "upgrade_required"
     assert (config["server_id"], config["user"]["id"]) == ("s1", "anna")
     assert stranger["user"] is None
     assert wrong.status_code == 405
