@@ -18,6 +18,7 @@ HyphaError                      code               http  retry
 ├─ LimitReached                 limit_reached      429   after retry_after_s
 │  └─ QuotaExceeded, RateLimited; FrameTooLarge (413)
 ├─ CallFailed                   call_failed        500   no      the callee raised; carries its text
+│  ├─ ResultNotJson             result_not_json    500   no      the callee's result needs msgpack
 │  └─ ProbeFailed               probe_failed       503   yes     the callee is a probe of a service
 ├─ NotDelivered                 not_delivered      503   yes     certain: the callee never saw the call
 │  └─ PeerGone
@@ -221,6 +222,12 @@ class CallFailed(HyphaError):
     def __init__(self, message: str = "", *, hint: str | None = None, trace: str = "") -> None:
         super().__init__(message, hint=hint)
         self.trace = trace
+
+
+class ResultNotJson(CallFailed):
+    """The callee's result holds bytes or another thing that JSON cannot carry."""
+
+    code = "result_not_json"
 
 
 class ProbeFailed(CallFailed):

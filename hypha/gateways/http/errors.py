@@ -6,7 +6,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-from hypha.errors import CallFailed, ProbeFailed
+from hypha.errors import CallFailed
 from hypha.web.errors import ErrorAnswer, error_answer
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -74,7 +74,7 @@ def call_error_answer(
     detail = f"RemoteException: {kind}: {shown}" if kind else f"RemoteException: {shown}"
     if expose:
         detail = f"{detail}\n{error.trace or error.message}"
-    status = error.status if isinstance(error, ProbeFailed) else status_of(kind, message)
+    status = status_of(kind, message) if type(error) is CallFailed else error.status
     return error_answer(error, scope, status=status, detail=detail)
 
 

@@ -12,7 +12,7 @@ import msgpack
 import orjson
 from starlette.types import Receive, Send
 
-from hypha.errors import CallFailed, HyphaError
+from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.errors import remote_error
 
 logger = logging.getLogger(__name__)
@@ -79,20 +79,20 @@ def encode_json(value: Any) -> bytes:
     """JSON of a result.
 
     Raises:
-        CallFailed: the result holds bytes or another thing that JSON cannot carry.
+        ResultNotJson: the result holds bytes or another thing that JSON cannot carry.
     """
     try:
         return orjson.dumps(presentable(value), default=_refuse, option=_JSON_OPTIONS)
     except orjson.JSONEncodeError as error:
-        if isinstance(error.__cause__, CallFailed):
+        if isinstance(error.__cause__, ResultNotJson):
             raise error.__cause__ from None
-        raise CallFailed(f"TypeError: the result cannot be written as JSON: {error}") from None
+        raise ResultNotJson(f"TypeError: the result cannot be written as JSON: {error}") from None
 
 
 def _refuse(value: Any) -> Any:
     if isinstance(value, msgpack.Timestamp):
         return value.to_datetime()
-    raise CallFailed(
+    raise ResultNotJson(
         f"TypeError: Object of type {type(value).__name__} is not JSON serializable",
         hint="Send 'Accept: application/msgpack' (or a msgpack body) to receive bytes and arrays.",
     )
