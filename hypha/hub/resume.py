@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GOODBYE_HOLD_S = 1.0
+GOODBYE_CALL_HOLD_S = 0.5
+"""Callers of a client that has left in order are told well within a second."""
 MIN_GRACE_S = 2.0
 SILENT_OPEN_S = 1.0
 GOODBYE_CODES = (1000, 1001)
@@ -100,8 +102,9 @@ class Resume:
         self.hub.flow.forget(client)
         self.hub.stats.connections_closed += 1
         client.flaps = client.flaps + 1 if now - client.connected_at < FLAP_LIFE_S else 0
-        client.hold_until = now + max(self.hold_time_s, pause_after(client.flaps))
         goodbye = code in GOODBYE_CODES
+        hold_s = GOODBYE_CALL_HOLD_S if goodbye else max(self.hold_time_s, pause_after(client.flaps))
+        client.hold_until = now + hold_s
         self._held[client] = now + (GOODBYE_HOLD_S if goodbye else self.window_s)
         self.hub.stats.held += 1
         self.hub.pulse.wake()

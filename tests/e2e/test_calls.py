@@ -266,6 +266,20 @@ async def test_caller_is_told_at_once_when_the_provider_leaves_in_order(
     assert time.monotonic() - start < 1.0
 
 
+@pytest.mark.spec("core-R16")
+async def test_first_call_after_the_provider_left_in_order_fails_well_within_a_second(
+    connect: Connect, alice: Person
+) -> None:
+    provider, caller = await connect(alice), await connect(alice)
+    await provider.register_service({"id": "svc", "hello": lambda: "hi"})
+    service = await caller.get_service("svc")
+    await provider.disconnect()
+    start = time.monotonic()
+    with pytest.raises(Exception, match=r"not connected"):
+        await service.hello()
+    assert time.monotonic() - start < 1.0
+
+
 @pytest.mark.spec("wire-29")
 async def test_caller_in_another_workspace_is_told_when_the_provider_leaves(
     connect: Connect, alice: Person, bob: Person
