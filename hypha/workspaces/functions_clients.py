@@ -63,7 +63,7 @@ class ClientFunctions(ManagerFunctions):
             return f"Failed to ping client {address}: no answer within {timeout_s:g} s"
         return "pong"
 
-    @permission(Level.ADMIN)
+    @permission(Level.ADMIN, on="target workspace", note="admin on current workspace and target workspace")
     async def cleanup(
         self, workspace: str | None = None, timeout: float = 5, *, context: Context
     ) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class ClientFunctions(ManagerFunctions):
             timeout: Seconds to wait for each client.
         """
         workspace = workspace or context.workspace
-        if await self._level(context, workspace) < Level.ADMIN:
+        if min(context.level(), await self._level(context, workspace)) < Level.ADMIN:
             raise PermissionDenied(f"Permission denied for workspace {workspace}, user: {context.user.id}")
         timeout_s = ping_timeout(timeout)
         clients = self._parts.hub.clients_of(workspace)

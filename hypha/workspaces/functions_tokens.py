@@ -10,7 +10,7 @@ from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import fingerprint
 from hypha.auth.users import Context, User
-from hypha.errors import InvalidRequest, NotAuthenticated, PermissionDenied, TokenExpired
+from hypha.errors import InvalidRequest, NotAuthenticated, NotFound, PermissionDenied, TokenExpired
 from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
@@ -69,10 +69,10 @@ class TokenFunctions(ManagerFunctions):
             await issued.revoke(known)
             mark = known.fingerprint
         else:
-            user = await self._read(token)
-            self._check_may_revoke(user, context)
+            user, mark = await self._read(token), fingerprint(token)
+            if not await self._is_maker(mark, context):
+                await self._check_may_revoke(user, context)
             await self._parts.tokens.revoke(token)
-            mark = fingerprint(token)
         self._parts.guard.note("token_revoked", context, token_id=mark)
 
     @permission(
@@ -142,14 +142,24 @@ class TokenFunctions(ManagerFunctions):
         except NotAuthenticated as error:
             raise InvalidRequest(f"Invalid token: {error}") from None
 
-    def _check_may_revoke(self, owner: User, context: Context) -> None:
+    async def _is_maker(self, mark: str, context: Context) -> bool:
+        """True if the caller generated the token."""
+        issued = self._parts.guard.issued
+        if issued is None:
+            return False
+        try:
+            return (await issued.get(mark)).created_by == context.user.id
+        except NotFound:
+            return False
+
+    async def _check_may_revoke(self, owner: User, context: Context) -> None:
         caller = context.user
         if owner.id == "root" and owner.expires_at is None:
             raise PermissionDenied("Permission denied: the root token can only be changed in the settings.")
         if caller.is_admin or owner.id == caller.id:
             return
         rights = [name for name, level in owner.scope.workspaces.items() if level]
-        if not rights or any(context.level(name) < Level.ADMIN for name in rights):
+        if not rights or any([await self._level(context, name) < Level.ADMIN for name in rights]):
             raise PermissionDenied(
                 "Permission denied: you can revoke your own tokens and those of workspaces of which "
                 "you are admin."

@@ -120,12 +120,20 @@ class WorkspaceFunctions(ManagerFunctions):
             item: Map with bookmark_type (`workspace` or `service`) and id.
         """
         kind, target = _parse_bookmark(item)
-        full_id = target if "/" in target or kind == "workspace" else f"{context.workspace}/{target}"
+        wanted = {target, target if "/" in target else f"{context.workspace}/{target}"}
         bookmarks = self._parts.tenancy.bookmarks
-        for known_as in dict.fromkeys((target, full_id)):
-            if await bookmarks.remove(context.user, kind, known_as):
-                return
-        raise NotFound(f"Bookmark not found: {kind} {target}")
+        known = [mark.id for mark in await bookmarks.list(context.user) if mark.bookmark_type == kind]
+        named = [name for name in known if name in wanted] or [n for n in known if _short_id(n) in wanted]
+        if not named:
+            raise NotFound(f"Bookmark not found: {kind} {target}")
+        for name in named:
+            await bookmarks.remove(context.user, kind, name)
+
+
+def _short_id(service_id: str) -> str:
+    """`ws/name` of `ws/client:name`: services are bookmarked by either, and kept by the second."""
+    workspace, _, rest = service_id.partition("/")
+    return f"{workspace}/{rest.rpartition(':')[2]}"
 
 
 def _parse_bookmark(item: object) -> tuple[str, str]:

@@ -105,6 +105,26 @@ async def test_revoked_token_says_so(connect: Connect, alice: Person) -> None:
         await owner.revoke_token("junk")
 
 
+@pytest.mark.spec("core-11.1.16")
+async def test_owners_of_a_workspace_and_makers_of_a_token_may_revoke_it(
+    connect: Connect, alice: Person, bob: Person
+) -> None:
+    owner, stranger, shared = await connect(alice), await connect(bob), f"shared-{alice.id}"
+    await owner.create_workspace({"id": shared, "owners": [bob.id]})
+    other = await owner.generate_token({"workspace": shared})
+    own = await owner.generate_token()
+    with pytest.raises(Exception, match=r"Permission denied: you can revoke your own tokens"):
+        await stranger.revoke_token(own)
+    await stranger.revoke_token(other)
+    child = await connect(token=await owner.generate_token({"permission": "admin"}))
+    grandchild = await child.generate_token()
+    await child.revoke_token(grandchild)
+    await owner.revoke_token(own)
+    for token in (other, grandchild, own):
+        with pytest.raises(ConnectionAbortedError, match=r"Token has been revoked"):
+            await connect(token=token)
+
+
 @pytest.mark.spec("core-A4")
 async def test_token_expires(connect: Connect, connect_raw: ConnectRaw, alice: Person) -> None:
     owner = await connect(alice)

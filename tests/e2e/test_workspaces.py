@@ -256,6 +256,17 @@ async def test_cleanup_leaves_live_clients_alone(connect: Connect, alice: Person
 
 
 @pytest.mark.spec("core-2.2")
+async def test_cleanup_needs_admin_here_and_there(connect: Connect, alice: Person, bob: Person) -> None:
+    stranger = await connect(bob)
+    reader = await connect(alice.with_token(alice.token_for("r", user_id=f"reader-{alice.id}")))
+    for client, user_id in ((stranger, bob.id), (reader, f"reader-{alice.id}")):
+        with pytest.raises(
+            Exception, match=f"Permission denied for workspace {alice.workspace}, user: {user_id}"
+        ):
+            await client.cleanup(alice.workspace, timeout=1)
+
+
+@pytest.mark.spec("core-2.2")
 async def test_bookmarks_are_kept_in_the_own_workspace(connect: Connect, alice: Person) -> None:
     client, name = await connect(alice), new_name()
     await client.create_workspace({"id": name, "description": "to remember"})
@@ -265,10 +276,30 @@ async def test_bookmarks_are_kept_in_the_own_workspace(connect: Connect, alice: 
     await client.unbookmark({"bookmark_type": "workspace", "id": name})
     bookmarks = (await client.get_workspace_info(alice.workspace))["config"].get("bookmarks", [])
     assert name not in [entry["id"] for entry in bookmarks]
+    with pytest.raises(Exception, match=r"not found"):
+        await client.unbookmark({"bookmark_type": "workspace", "id": name})
     with pytest.raises(Exception, match=r"Invalid bookmark type: planet"):
         await client.bookmark({"bookmark_type": "planet", "id": "x"})
     with pytest.raises(Exception, match=r"Bookmark type must be provided"):
         await client.bookmark({"id": "x"})
+
+
+@pytest.mark.spec("core-2.2")
+@pytest.mark.parametrize("form", ["{ws}/marked", "{ws}/provider:marked"])
+async def test_bookmark_of_a_service_is_forgotten_by_the_item_that_made_it(
+    connect: Connect, alice: Person, bob: Person, form: str
+) -> None:
+    provider, client = await connect(bob, client_id="provider"), await connect(alice)
+    await provider.register_service({"id": "marked", "config": {"visibility": "public"}})
+    await provider.register_service({"id": "kept", "config": {"visibility": "public"}})
+    item = {"bookmark_type": "service", "id": form.format(ws=bob.workspace)}
+    await client.bookmark(item)
+    await client.bookmark({"bookmark_type": "service", "id": f"{bob.workspace}/kept"})
+    await client.unbookmark(item)
+    bookmarks = (await client.get_workspace_info())["config"]["bookmarks"]
+    assert [entry["name"] for entry in bookmarks] == ["kept"]
+    with pytest.raises(Exception, match=r"Bookmark not found"):
+        await client.unbookmark(item)
 
 
 @pytest.mark.spec("core-A8")

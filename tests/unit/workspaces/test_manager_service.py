@@ -131,7 +131,6 @@ def test_the_levels_are_those_of_the_guide() -> None:
         ),
         **dict.fromkeys(("get_event_stats", "get_events", "list_workspaces", "parse_token"), Level.READ),
         **dict.fromkeys(("get_summary", "check_status"), Level.READ),
-        "cleanup": Level.ADMIN,
     }
 
 
