@@ -226,7 +226,8 @@ def _answer(task: asyncio.Task[Any]) -> tuple[Any] | None:
 def _ambiguous_text(query: ServiceQuery, records: list[ServiceRecord], context: Context) -> str:
     is_member = context.level(query.workspace) >= Level.READ
     shown = [record.id for record in records if is_member or record.is_listed_for(context)]
+    asked = str(query).removesuffix("@*")
     return (
-        f"Multiple services found for {query}, e.g. {shown[:MAX_EXAMPLES]}. You can either specify the mode "
+        f"Multiple services found for {asked}, e.g. {shown[:MAX_EXAMPLES]}. You can either specify the mode "
         f"as {MODES}, or name the client in the id: 'client_id:{query.name}'."
     )

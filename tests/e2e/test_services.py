@@ -241,7 +241,9 @@ async def test_two_providers_of_one_name(connect: Connect, alice: Person) -> Non
     await one.register_service({**service(answer="one"), "load": lambda: 9})
     await two.register_service({**service(answer="two"), "load": lambda: 1})
     caller = await connect(alice)
-    with pytest.raises(Exception, match=r"Multiple services found for .*/\*:svc") as failure:
+    with pytest.raises(
+        Exception, match=rf"Multiple services found for {alice.workspace}/\*:svc, e\.g\."
+    ) as failure:
         await caller.get_service("svc")
     assert "mode" in str(failure.value)
     with pytest.raises(Exception, match=r"Multiple services found"):

@@ -144,7 +144,7 @@ async def test_a_stranger_gets_the_visible_one_of_several(
 async def test_several_without_mode_are_ambiguous(selection: Selection, member: Context, three: None) -> None:
     text = await refusal(selection, member, "s")
     assert text.startswith(
-        "AssertionError: Multiple services found for w/*:s@*, e.g. ['w/a:s', 'w/b:s', 'w/c:s']"
+        "AssertionError: Multiple services found for w/*:s, e.g. ['w/a:s', 'w/b:s', 'w/c:s']"
     )
     assert "'random'" in text and "'first'" in text
 
