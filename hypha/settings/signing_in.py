@@ -85,6 +85,9 @@ class SigningIn:
     resend_api_key: str | None = variable(
         None, "Key of the e-mail service Resend, instead of a mail server", "RESEND_API_KEY"
     )
+    resend_api_url: str = variable(
+        "https://api.resend.com", "Address of Resend's interface", "RESEND_API_URL"
+    )
     verification_from_email: str | None = variable(None, "Sender of e-mails", "HYPHA_VERIFICATION_FROM_EMAIL")
     verification_code_ttl_s: float = variable(
         600, "Life of a code sent by e-mail", "HYPHA_VERIFICATION_CODE_TTL", unit="s"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
+import json
 import re
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -459,6 +462,91 @@ async def test_codes_come_by_mail(start_server: StartServer, mailbox: tuple[Mail
     profile = await api.call("profile", token)
     assert profile["email"] == email, "a proven address stands in the token"
     assert len(box.letters) == 3, "strangers get no letters"
+    await api.http.aclose()
+
+
+class Resend:
+    """A small HTTP server in place of Resend's: keeps what it gets, answers as it is told."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[str, dict[str, str], Any]] = []
+        self.strays = 0
+        self.status, self.headers = 200, {}
+        resend = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers["content-length"])
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                resend.letters.append((self.path, headers, json.loads(self.rfile.read(size))))
+                self._answer(resend.status, resend.headers)
+
+            def do_GET(self) -> None:
+                resend.strays += 1
+                self._answer(200, {})
+
+            def _answer(self, status: int, headers: dict[str, str]) -> None:
+                body = json.dumps({"id": "1", "message": "the inside of the service"}).encode()
+                self.send_response(status)
+                for name, value in {"content-length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def resend() -> Iterator[Resend]:
+    running = Resend()
+    try:
+        yield running
+    finally:
+        running.server.shutdown()
+        running.server.server_close()
+
+
+async def test_codes_come_by_resend(start_server: StartServer, resend: Resend) -> None:
+    settings = {
+        "RESEND_API_KEY": "re_secret-key",
+        "RESEND_API_URL": f"{resend.url}/v1/",
+        "HYPHA_VERIFICATION_FROM_EMAIL": "Hypha <hypha@example.org>",
+        "HYPHA_VERIFICATION_CODE_RESEND_THROTTLE": "0",
+    }
+    api = Api(await start_server(env=settings))
+    body = {"name": "Ann", "email": "ann@example.org", "password": PASSWORD}
+
+    for status, headers in (
+        (401, {}), (422, {}), (429, {}), (500, {}), (302, {"location": f"{resend.url}/elsewhere"}),
+        (307, {"location": f"{resend.url}/elsewhere"}),
+    ):  # fmt: skip
+        resend.status, resend.headers = status, headers
+        failed = await api.http.post(f"{LOGIN}/signup", json=body)
+        assert (failed.status_code, failed.json()["code"]) == (503, "backend_unavailable"), status
+        for secret in ("re_secret", "inside", "127.0.0.1", "Traceback"):
+            assert secret not in failed.text
+    assert len(resend.letters) == 6 and resend.strays == 0, "the key follows no redirect"
+
+    resend.status, resend.headers = 200, {}
+    begun = await api.call("signup", **body)
+    assert begun == {"success": True, "verification_required": True, "email": "ann@example.org"}
+    path, sent, letter = resend.letters[-1]
+    assert path == "/v1/emails" and sent["authorization"] == "Bearer re_secret-key"
+    assert sent["content-type"] == "application/json"
+    assert (letter["from"], letter["to"]) == ("Hypha <hypha@example.org>", ["ann@example.org"])
+    code = re.search(r"code is (\d{6})", letter["text"])[1]  # type: ignore[index]
+    assert (await api.call("verify_email", email="ann@example.org", code=code))["success"]
+
+    resend.server.shutdown()
+    resend.server.server_close()
+    gone = await api.http.post(f"{LOGIN}/signup", json={**body, "email": "bob@example.org"})
+    assert gone.status_code == 503
+    assert "re_secret" not in api.server.log and code not in api.server.log
     await api.http.aclose()
 
 

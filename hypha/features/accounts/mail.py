@@ -14,6 +14,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from hypha.errors import BackendUnavailable, ConfigurationError
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESEND_URL = "https://api.resend.com/emails"
 TIMEOUT_S = 15.0
+MAX_ANSWER_BYTES = 64 * 1024
 _SIDE_BY_SIDE = 4
 Deliver = Callable[["Letter"], None]
 
@@ -65,7 +66,7 @@ def mail_of(settings: Settings) -> Mail | None:
     if settings.smtp_host:
         return Mail(SmtpDelivery.of(settings))
     if settings.resend_api_key:
-        return Mail(ResendDelivery(settings.resend_api_key, _sender(settings)))
+        return Mail(ResendDelivery.of(settings))
     return None
 
 
@@ -123,11 +124,19 @@ class SmtpDelivery:
 
 @dataclass(frozen=True, slots=True)
 class ResendDelivery:
-    """One HTTP request per letter."""
+    """One HTTP request per letter; `url` is where letters are posted."""
 
+    url: str
     api_key: str
     sender: str
-    url: str = RESEND_URL
+
+    @classmethod
+    def of(cls, settings: Settings) -> ResendDelivery:
+        """As the settings say."""
+        base = settings.resend_api_url.rstrip("/")
+        if urlsplit(base).scheme not in ("https", "http"):
+            raise ConfigurationError("RESEND_API_URL must be an address such as https://api.resend.com")
+        return cls(f"{base}/emails", settings.resend_api_key or "", _sender(settings))
 
     def __call__(self, letter: Letter) -> None:
         body = {"from": self.sender, "to": [letter.to], "subject": letter.subject, "text": letter.text}
@@ -136,8 +145,15 @@ class ResendDelivery:
             json.dumps(body).encode(),
             {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            answer.read()
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+            answer.read(MAX_ANSWER_BYTES)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is a failure: followed, it would carry the key elsewhere and lose the letter."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        return None
 
 
 def _message(letter: Letter, sender: str) -> EmailMessage:
