@@ -6,6 +6,7 @@ import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from hypha.assembly.interrupts import before_stop
 from hypha.assembly.server import Server
 from hypha.errors import BackendUnavailable, ConfigurationError
 
@@ -40,8 +41,9 @@ class Application:
             return
         for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
             logger.warning(note.strip())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        with before_stop(self.server.begin_stop):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
         await self.server.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

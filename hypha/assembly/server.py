@@ -37,6 +37,7 @@ from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
 from hypha.store import Seal, Store
 from hypha.transports.reception import Limits, Reception
+from hypha.transports.websocket import GOODBYE
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
 from hypha.workspaces.admission import Admission
@@ -48,6 +49,7 @@ from hypha.workspaces.tenancy import Tenancy
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+    from hypha.hub.connection import Connection
     from hypha.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -254,9 +256,15 @@ class Server:
         return await self.inner_clients.open(workspace, user, client_id)
 
     def begin_stop(self) -> None:
-        """Take nothing new from now on: not ready, no further handshakes."""
+        """Take nothing new from now on: not ready, no further handshakes.
+
+        Links inside requests end here: a web server waits for its requests before it stops.
+        """
         self.is_accepting = False
         self.health.is_ready = False
+        for link in self._links():
+            if link.kind != "inner" and not link.acknowledges:
+                link.close(1001, GOODBYE)
 
     async def stop(self) -> None:
         """Say goodbye to all clients, flush and close everything; may be called at any stage."""
@@ -285,9 +293,13 @@ class Server:
 
     async def _say_goodbye(self) -> None:
         """Close every link with 1001, so that clients come back at once, and let buffers drain."""
-        links = [client.connection for client in self.hub.live_clients()]
+        links = self._links()
         for link in links:
-            if link is not None:
-                link.close(1001, "Server is shutting down")
+            link.close(1001, GOODBYE)
         if links:
             await asyncio.sleep(STOP_GRACE_S)
+
+    def _links(self) -> list[Connection]:
+        """The links of all clients; none before the hub is made."""
+        clients = self.hub.live_clients() if hasattr(self, "hub") else ()
+        return [client.connection for client in clients if client.connection is not None]

@@ -443,3 +443,28 @@ async def test_clients_mistakes_are_no_tracebacks_in_the_log(
     with pytest.raises(ConnectionAbortedError):
         await connect(url=own.url, token="junk")
     assert "Traceback" not in own.log
+
+
+@pytest.mark.spec("core-L10", "wire-47")
+@pytest.mark.parametrize("web_server", ["own", "uvicorn"])
+async def test_stop_ends_open_streams_and_sockets_at_once(
+    start_server: StartServer, tmp_path: Path, web_server: str
+) -> None:
+    port = free_port()
+    options: dict[str, Any] = {}
+    if web_server == "uvicorn":
+        line = ["-m", "uvicorn", "hypha.server:app", "--host", "127.0.0.1", f"--port={port}"]
+        options = {"command": [sys.executable, *line], "env": {"HYPHA_DATA_DIR": str(tmp_path / "data")}}
+    own = await start_server(port=port, **options)
+    raw = await RawClient.connect(own.ws_url)
+    async with (
+        httpx.AsyncClient(timeout=10) as client,
+        client.stream("GET", f"{own.url}/rpc", params={"client_id": "stream"}) as stream,
+    ):
+        pieces = stream.aiter_raw()
+        assert b"connection_info" in await anext(pieces)
+        own.terminate()
+        assert [piece async for piece in pieces] == []
+        assert await raw.wait_closed() == (1001, "Server is shutting down")
+        assert await asyncio.to_thread(own.wait_exit, 5.0) in (0, -signal.SIGTERM)
+    assert "Traceback" not in own.log and "exceeded" not in own.log
