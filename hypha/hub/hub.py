@@ -93,6 +93,13 @@ class Hub:
         """The peer inside the server that answers under this address."""
         return self.server_peers.get(address) or self.inner_peers.get(client_id)
 
+    def peers(self) -> Iterator[LocalPeer]:
+        """All peers inside the server."""
+        if self.manager is not None:
+            yield self.manager
+        yield from self.inner_peers.values()
+        yield from self.server_peers.values()
+
     def clients_of(self, workspace: str) -> list[Client]:
         """All clients of a workspace, live and held."""
         return list(self._by_workspace.get(workspace, ()))
@@ -136,7 +143,9 @@ class Hub:
         self.resume.end(client, reason)
 
     def forget(self, client: Client) -> None:
-        """Take an ended client out of the indexes (called once, by `membership.client_ended`)."""
+        """Drop all that is kept of an ended client (called once, by `membership.client_ended`)."""
+        for peer in self.peers():
+            peer.forget(client)
         members = self._by_workspace.get(client.workspace)
         if members is not None:
             members.discard(client)

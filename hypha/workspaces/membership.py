@@ -96,8 +96,6 @@ class Members:
     def client_ended(self, client: Client) -> None:
         """Forget an ended client and tell its workspace."""
         self.hub.forget(client)
-        if self.hub.manager is not None:
-            self.hub.manager.forget(client)
         self._uncount(client)
         if client.address in self._stored:
             self._stored.discard(client.address)

@@ -14,6 +14,7 @@ from hypha.auth.users import Context, anonymous_user
 from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalFunction, LocalService
+from hypha.hub.server_peer import ServerPeer
 
 
 async def echo(data: Any, *, context: Context) -> Any:
@@ -281,3 +282,19 @@ async def test_generators_are_pulled_item_by_item_and_closed_early(world: Any, m
     assert call["method"] == "g.close"
     world.answer(a, "*/manager-x", call["session"])
     await closing
+
+
+async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any, manager: Any) -> None:
+    gateway = LocalPeer(world.hub, "", "http-1", "http://h")
+    own = ServerPeer(world.hub, "public", "srv", "http://h")
+    world.hub.inner_peers["http-1"] = gateway
+    world.hub.server_peers["public/srv"] = own
+    a, link = world.join("a")
+    for to in ("*/manager-x", "w/http-1", "public/srv"):
+        main = {"type": "method", "from": a.address, "to": to, "session": "S"}
+        main["method"] = "services.built-in.message_cache.create"
+        world.send(a, main, {"args": ["k"], "promise": "*"})
+        assert (await answer_on(link))["args"] == [None]
+    assert all(peer._caches for peer in (manager, gateway, own))
+    world.hub.end(a, "test")
+    assert not any(peer._caches for peer in (manager, gateway, own))
