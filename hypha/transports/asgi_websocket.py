@@ -13,6 +13,7 @@ from hypha.wire.handshake import close_reason, control, parse_control
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from hypha.hub.client import Client
     from hypha.transports.ratelimit import FrameRate
     from hypha.transports.reception import Reception
 
@@ -89,13 +90,18 @@ class AsgiLink(QueuedLink[Message]):
             if message["type"] == "websocket.disconnect":
                 self._closed_code = message.get("code") or 1005
                 return
-            data = message.get("bytes")
-            if data is None:
-                self.take_control(client, parse_control(message.get("text") or ""))
-            elif len(data) > MAX_FRAME_BYTES:
-                self.close(1009, "Message too large")
-            else:
-                self.take_frame(client, data)
+            self._take(client, message)
+
+    def _take(self, client: Client, message: Message) -> None:
+        data = message.get("bytes")
+        if self._ended:  # while the message was awaited
+            return
+        if data is None:
+            self.take_control(client, parse_control(message.get("text") or ""))
+        elif len(data) > MAX_FRAME_BYTES:
+            self.close(1009, "Message too large")
+        else:
+            self.take_frame(client, data)
 
     async def _write_all(self) -> None:
         while True:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSED_POST_TIMEOUT_S = 25.0
+NO_STREAM = "No stream is open for this client; open one with GET first."
 
 
 class RpcEndpoint:
@@ -118,7 +119,7 @@ class RpcEndpoint:
         client = self._stream_client(workspace, client_id, user)
         link = client.connection if client is not None else None
         if client is None or not isinstance(link, StreamLink):
-            raise InvalidRequest("No stream is open for this client; open one with GET first.")
+            raise InvalidRequest(NO_STREAM)
         if not self._may_speak(link.key, user, scope, cookie_name(client.address), self.peer_address(scope)):
             refusal = NotAuthenticated if user is None else PermissionDenied
             raise refusal("Permission denied: not the stream's user.")
@@ -129,6 +130,8 @@ class RpcEndpoint:
             raise InvalidRequest("Empty request body")
         if not await self._readable(link):
             raise NotDelivered("The receiver is too slow; try again.")
+        if client.ended:  # while its body was on its way
+            raise InvalidRequest(NO_STREAM)
         link.receive(body)
         await Response(media_type="application/json")(scope, receive, send)
 

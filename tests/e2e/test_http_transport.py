@@ -321,6 +321,28 @@ async def test_forged_fields_over_http_reach_nobody(
         assert callee.calls.empty()
 
 
+@pytest.mark.spec("wire-46", "wire-48")
+async def test_a_post_begun_before_its_token_was_revoked_does_nothing(
+    server: ServerProcess, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    owner = await connect_raw(alice)
+    await owner.offer("svc")
+    token = await owner.call_manager("generate_token")
+    async with open_stream(server, token) as stream:
+        main = {"type": "method", "to": owner.address, "method": "services.svc.run", "session": "late"}
+        frame = pack(main, {"args": [], "promise": "*", "t": 5.0})
+
+        async def revoke_before_the_end() -> AsyncIterator[bytes]:
+            yield frame[:-1]
+            await owner.call_manager("revoke_token", token)
+            yield frame[-1:]
+
+        answer = await stream.client.post(stream.url, params=stream.params, content=revoke_before_the_end())
+    assert answer.status_code in (400, 401)
+    await owner.call_manager("echo", "fence")
+    assert owner.calls.empty()
+
+
 @pytest.mark.spec("wire-48")
 async def test_closed_stream_is_noticed_at_once(
     server: ServerProcess, connect_raw: ConnectRaw, alice: Person
