@@ -68,7 +68,11 @@ class Catalogue:
             else:
                 await self._add(record, user)
         await self._bookmark(record, user)
-        self._publish(user.own_workspace, "workspace_loaded", records.to_info(record))
+        info = records.to_info(record)
+        self._publish(user.own_workspace, "workspace_loaded", info)
+        for place in {record.id, user.own_workspace}:
+            self._publish(place, "workspace_status_changed", {"workspace": record.id, "status": "ready"})
+            self._publish(place, "workspace_ready", info)
         return records.to_info(record, {"ready": False, "status": "loading"})
 
     async def _add(self, record: WorkspaceRecord, user: User) -> None:

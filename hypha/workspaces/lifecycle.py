@@ -271,7 +271,7 @@ class Workspaces:
             self._background.start(self._remove_temporary(record.id), f"removal of {record.id}")
             return
         self.residents.remove(resident)
-        self._publish(record.id, "workspace_unloaded", {"id": record.id})
+        self._publish(record.id, "workspace_unloaded", records.to_info(record))
 
     async def _remove_temporary(self, workspace: str) -> bool:
         """Delete a workspace that isn't persistent, unless somebody has come."""
@@ -282,7 +282,8 @@ class Workspaces:
                     return False
                 self.residents.remove(resident)
             await self._store.workspaces.delete([workspace])
-        self._publish(workspace, "workspace_unloaded", {"id": workspace})
+        gone = {"id": workspace} if resident is None else records.to_info(resident.record)
+        self._publish(workspace, "workspace_unloaded", gone)
         return True
 
     async def unload(self, workspace: str) -> bool:

@@ -56,6 +56,28 @@ async def test_built_in_registration_makes_no_service_event(
     assert not [frame for frame in listener.frames if frame.main["type"] == "service_added"]
 
 
+@pytest.mark.spec("core-2.4")
+async def test_life_of_a_workspace_is_told_to_its_maker_and_its_members(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    maker, name = await connect_raw(alice), f"life-{alice.id}"
+    life = ["workspace_loaded", "workspace_ready", "workspace_status_changed", "workspace_deleted"]
+    await maker.call_manager("subscribe", life)
+    await maker.call_manager("create_workspace", {"id": name, "description": "first"})
+    for kind in ("workspace_loaded", "workspace_ready"):
+        info = (await maker.wait_event(kind)).main["data"]
+        assert (info["id"], info["description"], info["owners"]) == (name, "first", [alice.id])
+    changed = (await maker.wait_event("workspace_status_changed")).main["data"]
+    assert changed == {"workspace": name, "status": "ready"}
+    member = await connect_raw(alice, workspace=name)
+    await member.call_manager("subscribe", ["workspace_changed", "workspace_deleted"])
+    await maker.call_manager("create_workspace", {"id": name, "description": "second"}, True)
+    assert (await member.wait_event("workspace_changed")).main["data"]["description"] == "second"
+    await maker.call_manager("delete_workspace", name)
+    for client in (maker, member):
+        assert (await client.wait_event("workspace_deleted")).main["data"]["id"] == name
+
+
 @pytest.mark.spec("wire-39", "core-M10")
 async def test_broadcast_is_delivered_only_while_subscribed(
     connect: Connect, connect_raw: ConnectRaw, alice: Person
