@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
 from tests.conftest import Connect, make_person
+from tests.e2e.chromium import Page, find_chromium
 from tests.e2e.lab import Lab
+from tests.e2e.visit import ONLY_HERE, Visit
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -21,3 +26,13 @@ async def lab(module_connect: Connect, server: ServerProcess) -> Lab:
     lab = Lab(*clients)
     await lab.register()
     return lab
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def visit(server: ServerProcess) -> AsyncIterator[Visit]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    async with Page(program, ONLY_HERE) as page:
+        await page.command("Page.enable")
+        yield Visit(page, server)

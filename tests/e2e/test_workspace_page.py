@@ -12,24 +12,12 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import JS_FOLDER, Connect, Person, make_person
-from tests.e2e.chromium import Page, find_chromium
+from tests.conftest import Connect, Person, make_person
+from tests.e2e.visit import AXE, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-ONLY_HERE = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",)
 AREAS = ("services", "clients", "tokens", "environment", "events")
-AXE = JS_FOLDER / "node_modules" / "axe-core" / "axe.min.js"
-# everything that a developer would see in red in the browser's console
-WATCH = """
-window.complaints = [];
-const say = (text) => window.complaints.push(String(text));
-const error = console.error;
-console.error = (...words) => { say(words.join(" ")); error(...words); };
-addEventListener("error", (event) => say(event.message || (event.target && event.target.src)), true);
-addEventListener("unhandledrejection", (event) => say(event.reason));
-addEventListener("securitypolicyviolation", (event) => say("refused: " + event.violatedDirective));
-"""
 SNAP = {
     "name": "snap",
     "description": "Take one picture.\n\nThe stage must be still.",
@@ -67,79 +55,6 @@ def fail(why: str = "no light") -> None:
     raise ValueError(why)
 
 
-class Visit:
-    """One visitor's page."""
-
-    def __init__(self, page: Page, server: ServerProcess) -> None:
-        self.page, self.server = page, server
-        self._script = ""
-
-    async def open(self, workspace: str, place: str = "", token: str = "") -> None:
-        """Open the page as the holder of a token, or as a stranger."""
-        if self._script:
-            await self.page.command("Page.removeScriptToEvaluateOnNewDocument", identifier=self._script)
-        kept = (
-            f"sessionStorage.setItem('hypha.token', {json.dumps(token)});"
-            if token
-            else "sessionStorage.clear();"
-        )
-        source = WATCH + f"if (location.protocol === 'http:') {{ {kept} }}"
-        added = await self.page.command("Page.addScriptToEvaluateOnNewDocument", source=source)
-        self._script = added["identifier"]
-        await self.page.command("Page.navigate", url="about:blank")
-        await self.page.open(f"{self.server.url}/{workspace}/{place}")
-
-    async def text(self, selector: str = "main") -> str:
-        return str(
-            await self.page.run(
-                "return (document.querySelector(args.selector) || {}).innerText || '';", selector=selector
-            )
-        )
-
-    async def shows(self, text: str, selector: str = "main") -> None:
-        """Wait until a part of the page shows a text."""
-
-        async def is_there() -> bool:
-            return text in await self.text(selector)
-
-        try:
-            await eventually(is_there, within_s=10)
-        except AssertionError:
-            raise AssertionError(f"{text!r} is not in: {await self.text(selector)}") from None
-
-    async def go(self, place: str) -> None:
-        await self.page.run("location.hash = args.place;", place=place)
-
-    async def fill(self, **values: Any) -> None:
-        """Type into fields, found by the end of their ids."""
-        await self.page.run(
-            """
-            for (const [name, value] of Object.entries(args.values)) {
-              const field = document.querySelector(`#area [id$="${name}"]`);
-              field.value = value;
-              field.dispatchEvent(new Event("input", {bubbles: true}));
-            }
-            """,
-            values=values,
-        )
-
-    async def submit(self) -> None:
-        await self.page.run('document.querySelector("#area details[open] form, #area form").requestSubmit();')
-
-    async def complaints(self) -> list[str]:
-        return list(await self.page.run("return window.complaints;"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def visit(server: ServerProcess) -> AsyncIterator[Visit]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program, ONLY_HERE) as page:
-        await page.command("Page.enable")
-        yield Visit(page, server)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def owner(module_connect: Connect, server: ServerProcess) -> Person:
     """The owner of a workspace with two services."""
@@ -174,7 +89,7 @@ async def test_a_form_is_filled_called_and_shown_as_code(visit: Visit, owner: Pe
     process = await asyncio.create_subprocess_shell(
         codes["curl"].replace("curl ", "curl -s ", 1),
         stdout=asyncio.subprocess.PIPE,
-        env={"TOKEN": owner.token, "PATH": "/usr/bin:/bin"},
+        env={"HYPHA_TOKEN": owner.token, "PATH": "/usr/bin:/bin"},
     )
     answer, _ = await process.communicate()
     assert json.loads(answer) == result

@@ -1,5 +1,6 @@
 // Requests to this server on behalf of whoever is signed in.
 
+import { Incomplete, Unpacker } from "./msgpack.js";
 import { token } from "./session.js";
 
 export const basePath = document.body.dataset.basePath;
@@ -44,38 +45,49 @@ export const getJson = async (path) => (await send(path)).json();
 export const servicePath = (address, name) =>
   `/${encodeURIComponent(workspace)}/services/${encodeURIComponent(address).replace("%3A", ":")}/${encodeURIComponent(name)}`;
 
-/** Call a function with named arguments; gives the response. */
+/** Call a function with named arguments; gives the response, for `valueOf` or `itemsOf`. */
 export function callFunction(address, name, args, signal) {
   return send(servicePath(address, name), {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", accept: "application/msgpack" },
     body: JSON.stringify(args),
     signal,
   });
 }
 
 /** Call a function of the workspace manager; gives its result. */
-export const manager = async (name, args = {}) => (await callFunction("ws", name, args)).json();
+export const manager = async (name, args = {}) => valueOf(await callFunction("ws", name, args));
 
-/** Items of a stream of server-sent events, as they come. */
-export async function* streamItems(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
+/** True if a function answers with items, one after another. */
+export const isStream = (answer) => answer.headers.get("x-accel-buffering") === "no";
+
+/** The value of an answer. */
+export const valueOf = async (answer) => new Unpacker(new Uint8Array(await answer.arrayBuffer())).next();
+
+/** Items of a stream, as they come. */
+export async function* itemsOf(answer) {
+  const reader = answer.body.getReader();
+  const unpacker = new Unpacker();
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      text += value;
-      const parts = text.split("\n\n");
-      text = parts.pop();
-      for (const part of parts) {
-        const line = part.replace(/^data: /, "");
-        if (line === "[DONE]") return;
-        yield JSON.parse(line);
-      }
+      unpacker.feed(value);
+      yield* complete(unpacker);
     }
   } finally {
     reader.cancel().catch(() => {});
+  }
+}
+
+function* complete(unpacker) {
+  for (;;) {
+    try {
+      yield unpacker.next();
+    } catch (error) {
+      if (error instanceof Incomplete) return;
+      throw error;
+    }
   }
 }
 

@@ -1,14 +1,13 @@
 // One function: what it does, its form, the result, and the same call for programs.
 
-import { callFunction, streamItems } from "./api.js";
-import { announce, button, copyButton, failure, make, tabBar } from "./dom.js";
+import { callFunction, isStream } from "./api.js";
+import { button, copyButton, failure, make, tabBar } from "./dom.js";
 import { FieldError, argumentForm } from "./form.js";
+import { inline, prose } from "./prose.js";
+import { showStream, showValue } from "./result.js";
 import { parametersOf } from "./schema.js";
 import { token } from "./session.js";
 import { snippetsFor } from "./snippets.js";
-
-const MAX_SHOWN_CHARS = 200_000;
-const MAX_ITEMS = 500;
 
 /** The card of a function; it fills itself when it is opened. */
 export function functionCard(service, { path, schema }) {
@@ -19,7 +18,7 @@ export function functionCard(service, { path, schema }) {
   const summary = make(
     "summary", {},
     make("code", { className: "signature" }, make("strong", {}, path), `(${names})`),
-    text ? make("span", { className: "summary-text" }, text.split("\n")[0]) : null,
+    text ? make("span", { className: "summary-text" }, ...inline(text.split("\n")[0])) : null,
   );
   const card = make("details", { className: "function", "data-function": path }, summary);
   card.addEventListener("toggle", () => {
@@ -56,7 +55,7 @@ function body(service, path, text, parameters) {
     await runCall({ service, path, args, output, run, stop, onStream: snippets.setStream });
   });
   const rest = text.split("\n").slice(1).join("\n").trim();
-  return make("div", { className: "function-body" }, rest ? make("p", { className: "docs" }, rest) : null, element, output, snippets.element);
+  return make("div", { className: "function-body" }, rest ? prose(rest) : null, element, output, snippets.element);
 }
 
 async function runCall({ service, path, args, output, run, stop, onStream }) {
@@ -70,10 +69,8 @@ async function runCall({ service, path, args, output, run, stop, onStream }) {
   output.replaceChildren();
   try {
     const answer = await callFunction(service.id, path, args, control.signal);
-    const isStream = (answer.headers.get("content-type") || "").startsWith("text/event-stream");
-    onStream(isStream);
-    if (isStream) await showStream(output, answer, took);
-    else showValue(output, await answer.text(), took());
+    onStream(isStream(answer));
+    await (isStream(answer) ? showStream : showValue)(output, answer, took);
   } catch (error) {
     if (error.name === "AbortError") output.append(make("p", { className: "soft" }, "Stopped."));
     else output.replaceChildren(failure(error), error.code ? make("p", { className: "soft small" }, make("code", {}, error.code), error.requestId ? ` · request ${error.requestId}` : "") : "");
@@ -84,44 +81,15 @@ async function runCall({ service, path, args, output, run, stop, onStream }) {
   }
 }
 
-function showValue(output, text, took) {
-  let shown = text;
-  try {
-    shown = JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    /* not JSON: shown as it is */
-  }
-  const cut = shown.length > MAX_SHOWN_CHARS;
-  const code = make("code", {}, cut ? `${shown.slice(0, MAX_SHOWN_CHARS)}\n…` : shown);
-  output.replaceChildren(resultHead(`Result in ${took}${cut ? ", cut for display" : ""}`, () => shown), make("pre", { className: "result", tabIndex: 0 }, code));
-  announce("The result is there.");
-}
-
-async function showStream(output, answer, took) {
-  const items = [];
-  const state = make("span", {}, "Stream");
-  const list = make("pre", { className: "result", tabIndex: 0 });
-  output.replaceChildren(resultHead(state, () => items.map((item) => JSON.stringify(item)).join("\n")), list);
-  for await (const item of streamItems(answer)) {
-    items.push(item);
-    if (items.length > MAX_ITEMS) list.firstChild.remove();
-    list.append(make("code", { className: "item" }, `${JSON.stringify(item)}\n`));
-    state.textContent = `Stream: ${items.length} item${items.length === 1 ? "" : "s"}, ${took()}`;
-  }
-  state.textContent = `Stream ended: ${items.length} item${items.length === 1 ? "" : "s"}, ${took()}`;
-}
-
-const resultHead = (title, read) => make("div", { className: "result-head" }, make("strong", {}, title), copyButton(read));
-
 function snippetPanel(service, path, form, id) {
   const bar = make("div", { className: "tabs", role: "tablist", "aria-label": "The same call for programs", id });
   const code = make("code", {});
   const panel = make("div", { className: "panel", role: "tabpanel", id: `${id}-panel` }, make("pre", { tabIndex: 0, "aria-label": "Code" }, code));
   panel.append(copyButton(() => code.textContent));
-  let chosen = "python", isStream = false;
+  let chosen = "python", streams = false;
   const needsToken = (service.config || {}).visibility === "protected" || Boolean(token());
   const update = () => {
-    const all = snippetsFor(service, path, form.peek(), isStream, needsToken);
+    const all = snippetsFor(service, path, form.peek(), streams, needsToken);
     tabBar(bar, all, chosen, choose, panel.id);
     panel.setAttribute("aria-labelledby", `${id}-${chosen}`);
     code.textContent = all.find(([name]) => name === chosen)[2];
@@ -132,7 +100,7 @@ function snippetPanel(service, path, form, id) {
   };
   update();
   const setStream = (value) => {
-    isStream = value;
+    streams = value;
     update();
   };
   return { element: make("div", { className: "snippets card" }, bar, panel), update, setStream };

@@ -16,7 +16,7 @@ export class FieldError extends Error {
  * FieldError, `peek()` gives what can be read so far. Fields left empty are not sent.
  */
 export function argumentForm(parameters, idPrefix) {
-  const fields = parameters.map((parameter) => fieldFor(parameter, `${idPrefix}-${parameter.name}`));
+  const fields = parameters.map((parameter) => fieldFor(parameter, `${idPrefix}-${parameter.name.replace(/\s/g, "-")}`));
   const element = make("div", { className: "fields" }, ...fields.map((field) => field.element));
   const collect = (isStrict) => {
     const values = {};
@@ -56,7 +56,8 @@ function fieldFor(parameter, id) {
     complain(text) {
       error.textContent = text;
       error.hidden = !text;
-      input.toggleAttribute("aria-invalid", Boolean(text));
+      if (text) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
     },
   };
 }

@@ -23,13 +23,41 @@ export function parametersOf(schema, hidesContext) {
   const definitions = parameters.$defs || parameters.definitions || {};
   return Object.entries(properties)
     .filter(([name]) => !(hidesContext && name === "context"))
-    .map(([name, given]) => describe(name, resolve(given, definitions), required.includes(name)));
+    .map(([name, given]) => describe(name, expand(given, definitions), required.includes(name)));
 }
 
-function resolve(schema, definitions) {
-  const name = schema && typeof schema.$ref === "string" && schema.$ref.split("/").pop();
-  return name && definitions[name] ? definitions[name] : schema || {};
+/** A schema with its references followed, and without the wrappings of "or nothing", a few levels deep. */
+function expand(given, definitions, depth = 0) {
+  if (!given || typeof given !== "object" || depth > MAX_DEPTH) return {};
+  let schema = given;
+  for (let step = 0; step < MAX_DEPTH; step++) {
+    const inner = innerOf(schema, definitions);
+    if (!inner) break;
+    const { $ref, anyOf, oneOf, allOf, ...outer } = schema;
+    schema = { ...inner, ...outer };
+  }
+  const result = { ...schema };
+  if ("const" in result && !Array.isArray(result.enum)) result.enum = [result.const];
+  if (result.items) result.items = expand(result.items, definitions, depth + 1);
+  if (result.properties && typeof result.properties === "object") {
+    const parts = Object.entries(result.properties);
+    result.properties = Object.fromEntries(parts.map(([name, part]) => [name, expand(part, definitions, depth + 1)]));
+  }
+  return result;
 }
+
+/** What a reference points to, or the one kind of value that is left when "nothing" is taken away. */
+function innerOf(schema, definitions) {
+  if (typeof schema.$ref === "string") return Object.hasOwn(definitions, refName(schema)) ? definitions[refName(schema)] : {};
+  for (const word of ["anyOf", "oneOf", "allOf"]) {
+    if (!Array.isArray(schema[word])) continue;
+    const rest = schema[word].filter((part) => part && typeof part === "object" && part.type !== "null");
+    if (rest.length === 1) return rest[0];
+  }
+  return null;
+}
+
+const refName = (schema) => schema.$ref.split("/").pop();
 
 function describe(name, schema, required) {
   const description = typeof schema.description === "string" ? schema.description : "";
@@ -55,7 +83,7 @@ export function typeName(schema) {
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => JSON.stringify(value)).join(" | ").slice(0, 60);
   const types = Array.isArray(schema.type) ? schema.type.join(" or ") : schema.type;
   const text = typeof types === "string" ? types : "any";
-  const items = schema.items && typeof schema.items.type === "string" ? ` of ${schema.items.type}` : "";
+  const items = schema.items && typeof schema.items.type === "string" ? ` of ${schema.items.type}s` : "";
   return kindOf(schema) === "any" ? "any" : text + items;
 }
 

@@ -3,8 +3,10 @@
 import { basePath, getJson, withToken, workspace } from "./api.js";
 import { failure, make, nothing } from "./dom.js";
 import { functionCard } from "./call.js";
+import { inline, prose } from "./prose.js";
 import { functionsOf } from "./schema.js";
 
+const APPLICATIONS = ["asgi", "functions"];
 const MANAGER = "~";
 
 /** Show the services; `chosen` is the id in the address, `open` a function to open. */
@@ -49,14 +51,16 @@ async function load() {
   });
 }
 
+const isApplication = (service) => APPLICATIONS.includes(String(service.type).toLowerCase());
 const titleOf = (service) => (typeof service.name === "string" && service.name) || service.id;
 
 function listEntry(service, isCurrent, go) {
   const count = service.functions.length;
+  const content = isApplication(service) ? "Application" : `${count} function${count === 1 ? "" : "s"}`;
   const link = make(
     "a", { href: `#services/${encodeURIComponent(service.id)}`, "aria-current": isCurrent ? "true" : undefined },
     make("strong", {}, titleOf(service)),
-    make("span", { className: "soft small" }, `${count} function${count === 1 ? "" : "s"}`),
+    make("span", { className: "soft small" }, content),
   );
   link.addEventListener("click", (event) => {
     event.preventDefault();
@@ -67,13 +71,14 @@ function listEntry(service, isCurrent, go) {
 
 function serviceDetail(service, open) {
   const config = service.config || {};
-  const base = `${basePath}/${encodeURIComponent(workspace)}/services/${encodeURIComponent(service.id).replace("%3A", ":")}`;
+  const id = encodeURIComponent(service.id).replace("%3A", ":");
+  const base = `${basePath}/${encodeURIComponent(workspace)}/services/${id}`;
   const tags = [service.type, config.visibility].filter((tag) => typeof tag === "string" && tag && tag !== "generic");
   const head = make(
     "header", { className: "service-head" },
     make("h2", {}, titleOf(service)),
-    make("p", { className: "tags" }, make("code", {}, service.id), ...tags.map((tag) => make("span", { className: `tag ${tag}` }, tag))),
-    typeof service.description === "string" ? make("p", {}, service.description) : null,
+    make("p", { className: "tags" }, make("code", {}, service.id), ...tags.map((tag) => make("span", { className: tag === "public" ? "tag public" : "tag" }, tag))),
+    typeof service.description === "string" ? make("p", {}, ...inline(service.description)) : null,
     make("p", { className: "small" }, withToken(make("a", { href: `${base}/openapi.json` }, "OpenAPI")), " · ", withToken(make("a", { href: base }, "Service info"))),
   );
   const docs = typeof service.docs === "string" && service.docs.trim();
@@ -83,7 +88,13 @@ function serviceDetail(service, open) {
   return make(
     "article", {},
     head,
-    docs ? make("details", { className: "service-docs" }, make("summary", {}, "Documentation"), make("p", { className: "docs" }, docs)) : null,
-    cards.length ? make("div", { className: "functions card" }, ...cards) : nothing("This service has no functions."),
+    docs ? make("details", { className: "service-docs" }, make("summary", {}, "Documentation"), prose(docs)) : null,
+    isApplication(service) ? applicationCard(`${basePath}/${encodeURIComponent(workspace)}/apps/${id}/`) : cards.length ? make("div", { className: "functions card" }, ...cards) : nothing("This service has no functions."),
   );
+}
+
+/** An application is opened, not called; its code must not reach this page. */
+function applicationCard(path) {
+  const link = make("a", { href: path, target: "_blank", rel: "noopener", className: "button primary" }, "Open the application");
+  return make("div", { className: "card application" }, link, make("p", { className: "small" }, make("code", {}, location.origin + path)));
 }

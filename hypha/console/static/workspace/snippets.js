@@ -2,7 +2,9 @@
 
 import { servicePath, shownUrl, workspace } from "./api.js";
 
-/** [name, text, code] for each language. */
+const TOKEN = "HYPHA_TOKEN";
+
+/** [name, text, code] for each language; a token is read from the environment. */
 export function snippetsFor(service, path, args, isStream, needsToken) {
   return [
     ["python", "Python", python(service, path, args, isStream, needsToken)],
@@ -37,13 +39,18 @@ function python(service, path, args, isStream, needsToken) {
     : `**${pythonLiteral(args)}`;
   const call = `await service${accessOf(path)}(${given})`;
   const options = [`"server_url": "${shownUrl}"`];
-  if (needsToken) options.push('"token": token');
+  if (needsToken) options.push(`"token": os.environ["${TOKEN}"]`);
   return [
+    "import asyncio",
+    ...(needsToken ? ["import os"] : []),
     "from hypha_rpc import connect_to_server",
     "",
-    `async with connect_to_server({${options.join(", ")}}) as server:`,
-    `    service = await server.get_service(${JSON.stringify(`${workspace}/${service.id}`)})`,
-    ...(isStream ? [`    async for item in ${call}:`, "        print(item)"] : [`    print(${call})`]),
+    "async def main():",
+    `    async with connect_to_server({${options.join(", ")}}) as server:`,
+    `        service = await server.get_service(${JSON.stringify(`${workspace}/${service.id}`)})`,
+    ...(isStream ? [`        async for item in ${call}:`, "            print(item)"] : [`        print(${call})`]),
+    "",
+    "asyncio.run(main())",
   ].join("\n");
 }
 
@@ -51,13 +58,14 @@ function javascript(service, path, args, isStream, needsToken) {
   const given = Object.keys(args).length ? JSON.stringify({ ...args, _rkwargs: true }) : "";
   const call = `await service${accessOf(path)}(${given})`;
   const options = [`server_url: "${shownUrl}"`];
-  if (needsToken) options.push("token");
+  if (needsToken) options.push(`token: process.env.${TOKEN}`);
   return [
     'import { hyphaWebsocketClient } from "hypha-rpc";',
     "",
     `const server = await hyphaWebsocketClient.connectToServer({ ${options.join(", ")} });`,
     `const service = await server.getService(${JSON.stringify(`${workspace}/${service.id}`)});`,
     ...(isStream ? [`for await (const item of ${call}) console.log(item);`] : [`console.log(${call});`]),
+    "await server.disconnect();",
   ].join("\n");
 }
 
@@ -65,7 +73,7 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function curl(service, path, args, isStream, needsToken) {
   const lines = [`curl ${isStream ? "-N " : ""}${quoted(shownUrl + servicePath(service.id, path))}`];
-  if (needsToken) lines.push('-H "Authorization: Bearer $TOKEN"');
+  if (needsToken) lines.push(`-H "Authorization: Bearer $${TOKEN}"`);
   if (Object.keys(args).length) lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(args))}`);
   return lines.join(" \\\n  ");
 }
