@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hypha.transports.handshake import BUSY, is_obsolete, refuse_late, refuse_not_text, shake_hands
@@ -92,7 +93,7 @@ class AsgiLink(QueuedLink[Message]):
                 return
             self._take(client, message)
 
-    def _take(self, client: Client, message: Message) -> None:
+    def _take(self, client: Client, message: MutableMapping[str, Any]) -> None:
         data = message.get("bytes")
         if self._ended:  # while the message was awaited
             return
