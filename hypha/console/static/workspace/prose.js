@@ -6,7 +6,7 @@ const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\((https?:\/\/[^\s)]+)\)/g
 const BULLET = /^\s*[-*+]\s+/;
 const NUMBERED = /^\s*\d+[.)]\s+/;
 
-/** Text with `code`, **bold** and [links](https://…). */
+/** Text with `code`, **bold** and [links](…). */
 export function inline(text) {
   const parts = [];
   let last = 0;
