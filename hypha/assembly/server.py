@@ -166,7 +166,6 @@ class Server:
         hub.manager = LocalPeer(hub, "*", hub.manager_id, base_url)
         self.http_peer = LocalPeer(hub, "", f"http-{random_id(8)}", base_url)
         hub.inner_peers[self.http_peer.peer_id] = self.http_peer
-        hub.reserved_ids |= {self.server_id, self.http_peer.peer_id}
 
     async def _open_access(self, folder: DataFolder, store: Store) -> None:
         settings, hub = self.settings, self.hub

@@ -68,7 +68,6 @@ class Hub:
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
         self.server_peers: dict[str, ServerPeer] = {}
-        self.reserved_ids = {manager_id}
         self.membership: Membership
         self.pulse = Pulse(self, ack_interval_s)
         self.flow = Flow(self, slow_reader_deadline_s, foreign_pause_limit_s, held_limit_bytes)

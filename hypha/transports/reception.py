@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RECENTLY_ALIVE_S = 1.0
 PREFIX = "Failed to establish connection: "
+RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,9 @@ class Reception:
         except InvalidAddress as error:
             raise Refused(f"{PREFIX}{error.message}") from None
         if self.hub.is_reserved(first.client_id):
-            raise Refused(f"{PREFIX}Invalid client id: this id is reserved for the server.")
+            raise Refused(RESERVED_ID)
         try:
-            return await self.admission.identify(first)
+            identity = await self.admission.identify(first)
         except Refused:
             raise
         except NotAuthenticated as error:
@@ -148,6 +149,9 @@ class Reception:
             raise Busy(error.message) from None
         except HyphaError as error:
             raise Refused(f"{PREFIX}{error.message}") from None
+        if f"{identity.workspace}/{identity.client_id}" in self.hub.server_peers:
+            raise Refused(RESERVED_ID)
+        return identity
 
     async def _make_room(self, present: Client, identity: Identity) -> None:
         """A new client wants an id that is taken: only a dead or held one gives way.

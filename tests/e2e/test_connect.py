@@ -290,7 +290,9 @@ async def test_client_id_with_separators_or_patterns_is_refused(
 @pytest.mark.spec("wire-16.8")
 async def test_reserved_client_ids_cannot_be_taken(connect_raw: ConnectRaw, root: Person) -> None:
     probe = await connect_raw()
-    for client_id in (probe.info["manager_id"], "manager-pretender"):
+    login = await probe.call_manager("get_service_info", "public/hypha-login")
+    server_id = login["id"].removeprefix("public/").partition(":")[0]
+    for client_id in (probe.info["manager_id"], "manager-pretender", server_id):
         with pytest.raises(RawRefused):
             await connect_raw(root, client_id=client_id, workspace="public")
 
