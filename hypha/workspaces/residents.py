@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,7 +30,8 @@ class Resident:
     """One workspace in memory.
 
     `is_stored` says that the database has a row of it; `was_visited`, that a client has been in it
-    since it was loaded; `is_fixed` keeps the system's own for ever.
+    since it was loaded; `is_fixed` keeps the system's own for ever. `arrivals` are the times until
+    which places are kept, the earliest first.
     """
 
     record: WorkspaceRecord
@@ -37,7 +39,7 @@ class Resident:
     is_fixed: bool = False
     clients: int = 0
     was_visited: bool = False
-    arrivals: list[float] = field(default_factory=list)
+    arrivals: deque[float] = field(default_factory=deque)
     timer: Timer | None = None
 
 
@@ -86,7 +88,9 @@ class Residents:
 
     def expect(self, resident: Resident) -> None:
         """Keep a place for a client that was admitted and has yet to join."""
-        resident.arrivals.append(self._clock() + ARRIVAL_S)
+        now = self._clock()
+        _drop_late(resident, now)  # here too: while somebody is in it, nothing else looks
+        resident.arrivals.append(now + ARRIVAL_S)
         if resident.timer is None:
             self._check_after(resident, ARRIVAL_S)
 
@@ -103,7 +107,7 @@ class Residents:
         resident.clients += 1
         resident.was_visited = True
         if resident.arrivals:
-            resident.arrivals.pop(0)
+            resident.arrivals.popleft()
         self._cancel(resident)
 
     def left(self, workspace: str) -> None:
@@ -124,8 +128,7 @@ class Residents:
         """True if nobody is in it and nobody is on the way."""
         if resident.is_fixed or resident.clients:
             return False
-        now = self._clock()
-        resident.arrivals = [until for until in resident.arrivals if until > now]
+        _drop_late(resident, self._clock())
         return not resident.arrivals
 
     def cancel_all(self) -> None:
@@ -140,7 +143,7 @@ class Residents:
         if self.is_deserted(resident):
             self._leave(resident)
         else:
-            self._check_after(resident, max(resident.arrivals) - self._clock() + 0.01)
+            self._check_after(resident, resident.arrivals[-1] - self._clock() + 0.01)
 
     def _check_after(self, resident: Resident, delay_s: float) -> None:
         resident.timer = self._call_later(delay_s, lambda: self._check(resident))
@@ -149,3 +152,9 @@ class Residents:
         if resident.timer is not None:
             resident.timer.cancel()
             resident.timer = None
+
+
+def _drop_late(resident: Resident, now: float) -> None:
+    """Give up the places of those who did not come in time."""
+    while resident.arrivals and resident.arrivals[0] <= now:
+        resident.arrivals.popleft()

@@ -225,3 +225,13 @@ async def test_the_acting_user_hears_that_a_workspace_was_loaded(tenants: Tenant
     place, kind, info = tenants.events[0]
     assert (place, kind, info["id"]) == ("ws-user-alice", "workspace_loaded", "ws-user-alice")
     assert "environs" not in info["config"]
+
+
+async def test_places_of_those_who_never_come_are_given_up_while_others_are_there(tenants: Tenants) -> None:
+    here = await tenants.connect()
+    resident = tenants.workspaces.residents.get(here.workspace)
+    assert resident is not None
+    for _ in range(10):  # as for each HTTP caller, each resumed client, each task put into a queue
+        await tenants.workspaces.open(here.workspace, here.user)
+        tenants.clock.advance(ARRIVAL_S)
+    assert len(resident.arrivals) <= 1
