@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
@@ -294,8 +293,3 @@ def _warn_ignored(option: Option, text: str, value: Any, warnings: list[str]) ->
 
 def _article(kind: type) -> str:
     return {int: "an integer", float: "a number"}.get(kind, f"a {kind.__name__}")
-
-
-def masked(text: str) -> str:
-    """A URL without its password, for logs."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", text)

@@ -156,20 +156,6 @@ class Calls:
             self._stamps.popitem(last=False)
         return stamp
 
-    async def call_method(
-        self,
-        value: Mapping[str, Any],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        timeout_s: float = 30.0,
-        context: Context | None = None,
-    ) -> Any:
-        """Call a function value (`_rtype: method`) that a client sent."""
-        return await self.call(
-            str(value["_rtarget"]), str(value["_rmethod"]), args, kwargs, timeout_s=timeout_s, context=context
-        )
-
     async def iterate(
         self, value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
     ) -> AsyncIterator[Any]:

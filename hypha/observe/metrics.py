@@ -45,7 +45,6 @@ _GAUGES = {
     "redis_eventbus_local_clients": "Clients of this replica known to the bus",
     "redis_eventbus_active_patterns": "Patterns subscribed at the bus now",
 }
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -107,13 +106,6 @@ class Metrics:
         self.registry.register(_ServerCollector(read))
         self.bus_latency = Histogram(
             "redis_pubsub_latency_seconds", "Round trip through the bus", registry=self.registry
-        )
-        self.function_seconds = Histogram(
-            "hypha_function_seconds",
-            "Time spent in functions of built-in services",
-            ["service", "function"],
-            buckets=_SECONDS,
-            registry=self.registry,
         )
 
     content_type = CONTENT_TYPE_LATEST

@@ -51,7 +51,6 @@ class Link:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
         self.server = server
-        self.opened_at = time.monotonic()
         self.up = Conditions()
         self.down = Conditions()
         self.is_open = True

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from hypha.errors import HyphaError, LimitReached, NotAuthenticated, ServerFault
 from hypha.ids import random_id
@@ -34,11 +33,6 @@ class ErrorAnswer:
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
-
-    def to_response(self) -> Response:
-        """The same as a Starlette response."""
-        headers = {name.decode(): value.decode() for name, value in self.headers}
-        return Response(self.body, self.status, headers, media_type="application/json")
 
 
 def request_id(scope: MutableMapping[str, Any]) -> str:
