@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
+from tests.conftest import Person
 from tests.e2e.chromium import Page, find_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -77,3 +80,56 @@ async def test_the_api_page_shows_the_description(page: Page, server: ServerProc
         return "/{workspace}/services/{service}/{function}" in await text_of(page, "groups")
 
     await eventually(is_shown, within_s=10)
+
+
+async def test_the_landing_page_leads_to_signing_in_and_to_ones_own_workspace(
+    page: Page, server: ServerProcess, alice: Person
+) -> None:
+    account = """
+      const link = document.getElementById("account");
+      return [link.textContent, link.pathname];
+    """
+    await page.open(f"{server.url}/")
+    assert await page.run(account) == ["Sign in", "/login"]
+    await page.run(
+        """
+        const headers = {"content-type": "application/json", authorization: `Bearer ${args.token}`};
+        await fetch("/public/apps/hypha-login/session", {method: "POST", headers, body: "{}"});
+        """,
+        token=alice.token,
+    )
+    await page.open(f"{server.url}/")
+
+    async def is_led_home() -> bool:
+        return bool(await page.run(account) == ["Your workspace", f"/{alice.workspace}/"])
+
+    await eventually(is_led_home, within_s=10)
+
+
+async def test_the_programs_of_the_landing_page_run_as_they_stand(
+    page: Page, server: ServerProcess, tmp_path: Path
+) -> None:
+    await page.open(f"{server.url}/")
+    code = "return document.querySelector(`#panel-${args.name} code`).textContent;"
+    provider = tmp_path / "provider.py"
+    provider.write_text(await page.run(code, name="python"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", provider, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            line = (await process.stdout.readline()).decode().strip()
+        assert line.startswith("Call it as ")
+        called = line.removeprefix("Call it as ")
+        consumer = tmp_path / "consumer.py"
+        text = await page.run(code, name="sync")
+        assert "THE-ID-THAT-WAS-PRINTED" in text
+        consumer.write_text(text.replace("THE-ID-THAT-WAS-PRINTED", called))
+        answer = await asyncio.to_thread(
+            subprocess.run, [sys.executable, consumer], capture_output=True, text=True
+        )
+        assert "Hello, world!" in answer.stdout, answer.stderr
+    finally:
+        process.kill()
+        await process.wait()

@@ -11,13 +11,13 @@ function exampleOf(method, path, operation) {
 
 function operationRow(path, method, operation) {
   const summary = make("summary", {}, make("span", { className: "method", textContent: method.toUpperCase() }));
-  summary.append(make("code", { textContent: path }), " ", make("span", { className: "soft small", textContent: operation.summary }));
+  summary.append(make("code", { textContent: path }), " ", make("span", { className: "soft small" }, ...proseOf(operation.summary)));
   const details = make("details", {}, summary);
-  if (operation.description) details.append(make("p", { className: "small", textContent: operation.description }));
-  details.append(make("div", { className: "block" }, make("pre", {}, make("code", { textContent: exampleOf(method, path, operation) }))));
+  if (operation.description) details.append(make("p", { className: "small" }, ...proseOf(operation.description)));
+  details.append(make("div", { className: "block" }, make("pre", { tabIndex: 0 }, make("code", { textContent: exampleOf(method, path, operation) }))));
   const body = operation.requestBody && operation.requestBody.content["application/json"];
   if (body && body.schema && body.schema.properties) {
-    details.append(make("pre", { className: "schema", textContent: JSON.stringify(body.schema.properties, null, 2) }));
+    details.append(make("pre", { className: "schema", tabIndex: 0, textContent: JSON.stringify(body.schema.properties, null, 2) }));
   }
   return make("li", {}, details);
 }

@@ -121,7 +121,7 @@ async function showServices() {
       const names = functionsOf(service.service_schema).map(([path]) => path);
       const row = make("li", {}, make("strong", { textContent: service.name || name }));
       row.append(make("span", { className: "tag", textContent: name }));
-      if (service.description) row.append(make("p", { className: "small soft", textContent: service.description }));
+      if (service.description) row.append(make("p", { className: "small soft" }, ...proseOf(service.description)));
       if (names.length) row.append(make("p", { className: "small", textContent: names.join(", ") }));
       return row;
     });
@@ -132,9 +132,17 @@ async function showServices() {
   }
 }
 
-async function showAge() {
+/** Lead whoever is signed in to their own workspace. */
+function showAccount(user) {
+  const own = user.scope.current_workspace || `ws-user-${user.id}`;
+  $("account").textContent = "Your workspace";
+  $("account").href = `${basePath}/${encodeURIComponent(own)}/`;
+}
+
+async function showFacts() {
   const started = Date.now();
-  const { uptime_seconds: before } = await getJson("/assets/config.json");
+  const { uptime_seconds: before, user } = await getJson("/assets/config.json");
+  if (user) showAccount(user);
   const show = () => showUptime(before + (Date.now() - started) / 1000);
   show();
   setInterval(show, 1000);
@@ -155,6 +163,6 @@ async function connect() {
 
 setUpTabs();
 addCopyButtons();
-showAge().catch(() => {});
+showFacts().catch(() => {});
 showServices();
 connect();

@@ -14,6 +14,9 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** A text in which `words` in back quotes are code. */
+const proseOf = (text) => String(text).split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
+
 /** Fetch JSON from a path of this server; throws an Error with the server's own sentence. */
 async function getJson(path) {
   const answer = await fetch(basePath + path, { headers: { accept: "application/json" } });
