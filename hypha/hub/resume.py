@@ -28,6 +28,8 @@ GOODBYE_CALL_HOLD_S = 0.5
 MIN_GRACE_S = 2.0
 SILENT_OPEN_S = 1.0
 GOODBYE_CODES = (1000, 1001)
+MAX_REPEATED_BYTES = 1024 * 1024
+"""Python clients break a link that brings more at once, and would break each next one, too."""
 FLAP_LIFE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """What the Python client does (resume.md 5.1): after the second link in a row that lived under 5 s it
@@ -161,7 +163,11 @@ class Resume:
         """Sort the frames in doubt: send answers again, watch for the outcome of calls."""
         outbox = client.outbox
         doubtful = outbox.take_doubtful()
-        again = [entry for entry in doubtful if entry[1] in (Kind.ANSWER, Kind.REPEATABLE)]
+        again = [
+            entry
+            for entry in doubtful
+            if entry[1] in (Kind.ANSWER, Kind.REPEATABLE) and len(entry[0]) <= MAX_REPEATED_BYTES
+        ]
         repeated = {entry[2] for entry in again if entry[2] is not None}
         waiting = [*again, *outbox.entries]
         outbox.drop(waiting)

@@ -65,6 +65,17 @@ async def test_an_answer_acknowledges_its_call_and_what_came_before(world: Any) 
     assert b.outbox.bytes == sum(len(entry[0]) for entry in b.outbox.entries)
 
 
+async def test_a_frame_that_may_have_broken_the_link_is_not_sent_again(world: Any) -> None:
+    a, _ = world.join("a")
+    b, _ = world.join("b")
+    main = {"type": "method", "from": "w/a", "to": "w/b", "parent": "S"}
+    for name, size in (("fits", 1_000_000), ("breaks", 1_050_000)):
+        world.send(a, {**main, "method": f"{name}.resolve"}, {"args": [b"x" * size]})
+    world.lose(b, 1009)
+    world.rejoin(b)
+    assert [len(entry[0]) // 10_000 for entry in b.outbox.entries] == [100]
+
+
 async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: Any) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
