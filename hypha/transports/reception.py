@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hypha.addresses import check_client_id
 from hypha.auth.blocklist import Blocked
 from hypha.auth.guard import Guard
+from hypha.auth.scopes import Level
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
@@ -113,7 +114,9 @@ class Reception:
         if present is not None and identity.resumes and _is_same(present.user, identity.user):
             hub.rejoin(present, connection)
             return present
-        if present is not None:
+        if present is not None and _is_second_stream(identity, connection, present):
+            hub.end(present, "a second stream of its user took its id")
+        elif present is not None:
             await self._make_room(present, identity)
         self._check_limits(identity)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
@@ -227,6 +230,16 @@ class Reception:
     def reconnection_token(self, client: Client) -> str:
         """A fresh token with which the client can come back."""
         return self.tokens.mint_reconnection(client.user, client.workspace, client.client_id)
+
+
+def _is_second_stream(identity: Identity, connection: Connection, present: Client) -> bool:
+    """The second HTTP stream of a user who may manage the workspace ends the first (wire-protocol 12.1)."""
+    return (
+        not identity.resumes
+        and connection.kind == present.connection_type == "http_streaming"
+        and identity.user.id == present.user.id
+        and identity.user.level(identity.workspace) >= Level.ADMIN
+    )
 
 
 def _is_same(present: User, newcomer: User) -> bool:

@@ -171,7 +171,10 @@ def _refusal(error: Refused, resuming: bool) -> HyphaError:
     if error.close_code == 1008 and " is blocked" in text:
         return PermissionDenied(text)
     if "Permission denied" in text or "Connection limit" in text:
-        return PermissionDenied(text.removeprefix("Failed to establish connection: "))
+        plain = text.removeprefix("Failed to establish connection: ")
+        return PermissionDenied(
+            plain.replace("Permission denied for workspace: ", "Permission denied for workspace ")
+        )
     if "mismatch" in text:
         return NotAuthenticated(f"Invalid reconnection token: {text}")
     if "already exists" in text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, RawRefused, ServerProcess, eventually
-from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
 
@@ -59,29 +60,47 @@ async def test_blocked_user_is_out_until_unblocked(
     assert (await connect_raw(alice)).workspace == alice.workspace
 
 
-@pytest.mark.spec("core-A12", "wire-46")
-async def test_kicked_and_blocked_python_client_does_not_come_back(
-    admin: Any, connect: Connect, connect_raw: ConnectRaw, bob: Person
+@pytest.mark.spec("core-A12", "wire-2.4")
+async def test_kicked_client_alone_comes_back(admin: Any, connect: Connect, bob: Person) -> None:
+    client, watcher = await connect(bob, client_id="worker"), await connect(bob)
+    heard: list[str] = []
+    watcher.on("client_connected", lambda event: heard.append(event["data"]["id"]))
+    await watcher.subscribe("client_connected")
+    await admin.kickout_client(bob.workspace, "worker", reason="first round")
+    await eventually(lambda: heard == [f"{bob.workspace}/worker"], within_s=10, what="the client to return")
+    assert await client.echo("here again") == "here again"
+
+
+@pytest.mark.node
+@pytest.mark.spec("core-A12", "wire-46", "wire-16.16")
+@pytest.mark.parametrize("order", ["block-kick", "kick-block"])
+async def test_kicked_and_blocked_clients_give_up_for_good(
+    admin: Any, connect: Connect, node_worker: NewWorker, server: ServerProcess, bob: Person, order: str
 ) -> None:
-    client = await connect(bob, client_id="worker")
+    client = await connect(bob, client_id="python")
+    node = await node_worker()
+    await node.connect(server.url, token=bob.token, client_id="node")
+
+    async def kick() -> None:
+        for client_id in ("python", "node"):
+            with contextlib.suppress(Exception):  # the block has closed it already, or it is on its way back
+                await admin.kickout_client(bob.workspace, client_id, 1008, "not wanted")
+
+    if order == "kick-block":
+        await kick()
     await admin.block_user(bob.id, duration=0, reason="left for good")
-    await admin.unblock_user(bob.id)
-    gone = await connect(bob, client_id="second")
-    await admin.kickout_client(bob.workspace, "second", reason="first round")
-    back = await connect_raw(bob)
+    if order == "block-kick":
+        await kick()
+    await eventually(lambda: client.rpc._connection._closed, within_s=10, what="the Python client to give up")
 
-    async def is_back() -> bool:
-        return any(c["id"].endswith("/second") for c in await back.call_manager("list_clients"))
+    async def node_gave_up() -> bool:
+        return bool(await node.ask("is_closed"))
 
-    await eventually(is_back, within_s=10)
-    await admin.block_user(bob.id, duration=0)
-    with pytest.raises(Exception, match=r"not connected"):
-        await admin.kickout_client(bob.workspace, "second")
+    await eventually(node_gave_up, within_s=10, what="the JavaScript client to give up")
     usage = await admin.get_resource_usage()
     assert bob.workspace not in usage["connections_per_workspace"]
     assert bob.id not in usage["connections_per_user"]
     await admin.unblock_user(bob.id)
-    del client, gone
 
 
 @pytest.mark.spec("core-A12")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 import time
 import uuid
@@ -232,7 +233,8 @@ async def test_refusals_have_the_documented_status(
     async with open_stream(server, bob.token, workspace=alice.workspace) as stream:
         assert stream.response.status_code == 403
         body = await stream.response.aread()
-        assert b"Permission denied" in body and b'"success":false' in body.replace(b" ", b"")
+        assert json.loads(body)["success"] is False
+        assert json.loads(body)["detail"] == f"Permission denied for workspace {alice.workspace}"
     async with open_stream(server, bob.token, reconnection_token="junk") as stream:
         assert stream.response.status_code == 401
         assert b"Invalid reconnection token" in await stream.response.aread()
@@ -391,6 +393,21 @@ async def test_second_stream_with_the_token_supersedes_the_first(
                 for _ in range(100):
                     await first.record()
             assert await second.call("echo", 1) == 1
+
+
+@pytest.mark.spec("wire-48", "wire-16.8")
+async def test_second_stream_of_the_workspaces_admin_ends_the_first_and_others_are_refused(
+    server: ServerProcess, alice: Person
+) -> None:
+    async with open_stream(server, alice.token, client_id="twice") as first:
+        assert await first.call("echo", 1) == 1
+        async with open_stream(server, alice.token_for("rw"), client_id="twice") as other:
+            assert other.response.status_code == 409
+        async with open_stream(server, alice.token, client_id="twice") as second:
+            with pytest.raises((StopAsyncIteration, httpx.HTTPError)):
+                for _ in range(100):
+                    await first.record()
+            assert await second.call("echo", 2) == 2
 
 
 @pytest.mark.timeout(60)

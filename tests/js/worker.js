@@ -127,6 +127,10 @@ const operations = {
     server.rpc._connection._websocket.terminate();
   },
 
+  async is_closed() {
+    return server.rpc._connection._closed;
+  },
+
   async disconnect() {
     await server.disconnect();
   },
