@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypha.assembly.interrupts import before_stop
 from hypha.assembly.server import Server
 from hypha.errors import BackendUnavailable, ConfigurationError
+from hypha.gateways.http.static import mount_routes
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -36,8 +37,8 @@ class Application:
         await receive()
         try:
             await self.server.start()
-        except (ConfigurationError, BackendUnavailable) as error:
-            await send({"type": "lifespan.startup.failed", "message": error.message})
+        except (ConfigurationError, BackendUnavailable, FileNotFoundError) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
             logger.warning(note.strip())
@@ -49,5 +50,10 @@ class Application:
 
 
 def create_application(settings: Settings) -> Application:
-    """Make the ASGI application for a server with these settings."""
+    """Make the ASGI application for a server with these settings.
+
+    Raises:
+        ConfigurationError, FileNotFoundError: a static mount cannot be served.
+    """
+    mount_routes(settings.static_mounts)
     return Application(settings)

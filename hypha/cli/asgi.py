@@ -31,12 +31,12 @@ class EnvironmentApplication:
         """Serve one scope; the lifespan scope starts and stops the server."""
         try:
             application = self._built()
-        except ConfigurationError as error:
+        except (ConfigurationError, FileNotFoundError) as error:
             if scope["type"] != "lifespan":
                 raise
             # uvicorn takes an exception here for "no lifespan" and would serve on without a server
             await receive()
-            await send({"type": "lifespan.startup.failed", "message": error.message})
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await application(scope, receive, send)
 
