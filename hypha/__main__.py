@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+COMMANDS = ("server", "generate-token")
 
 
 def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
@@ -18,6 +21,11 @@ def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int
         return generate_token(words[1:])
     from hypha import server
 
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "--help lists all flags"
+        print(f"python -m hypha: error: unknown command {words[0]!r}: {hint}", file=sys.stderr)
+        return 2
     flags = words[1:] if words[:1] == ["server"] else words
     return server.main(flags, from_env=not words, interactive=interactive)
 

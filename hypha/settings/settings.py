@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hypha import __version__
 from hypha.options import build_parser, options_of, read_options
 from hypha.settings.checks import check_settings
 from hypha.settings.connecting import Connecting
@@ -48,7 +49,9 @@ class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving)
 
 def get_argparser() -> argparse.ArgumentParser:
     """Make the argument parser of the server."""
-    return build_parser(Settings, "python -m hypha.server", "Start a Hypha server.")
+    parser = build_parser(Settings, "python -m hypha.server", "Start a Hypha server.")
+    parser.add_argument("--version", action="version", version=f"Hypha {__version__}")
+    return parser
 
 
 def load_settings(

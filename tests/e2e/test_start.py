@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hypha import __version__
 from hypha.testing import RawClient, ServerProcess, eventually, free_port
 from hypha.testing.tokens import read_claims
 from tests.conftest import Connect, StartServer, make_person
@@ -84,7 +85,11 @@ async def test_server_runs_under_uvicorn(start_server: StartServer, connect: Con
 @pytest.mark.spec("core-1.1")
 @pytest.mark.parametrize(
     ("env", "text"),
-    [({"HYPHA_ROOT_TOKEN": "short"}, "32 characters"), ({"HYPHA_STATIC_MOUNTS": "/health:."}, "/health")],
+    [
+        ({"HYPHA_ROOT_TOKEN": "short"}, "32 characters"),
+        ({"HYPHA_STATIC_MOUNTS": "/health:."}, "/health"),
+        ({"HYPHA_STATIC_MOUNTS": "/tools:/no/such/folder"}, "/no/such/folder"),
+    ],
 )
 def test_uvicorn_ends_at_once_with_settings_that_are_refused(env: dict[str, str], text: str) -> None:
     env = {"HYPHA_DATA_DIR": ":memory:", **env}
@@ -373,6 +378,17 @@ def test_unknown_flag_is_refused_with_the_nearest_name() -> None:
     assert result.returncode != 0
     assert "--port" in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_mistyped_command_is_refused_with_the_nearest_name() -> None:
+    result = command_line("genrate-token")
+    assert result.returncode == 2
+    assert "unknown command 'genrate-token': did you mean generate-token?" in result.stderr
+
+
+def test_version_is_told() -> None:
+    result = command_line("--version", module="hypha.server")
+    assert (result.returncode, result.stdout) == (0, f"Hypha {__version__}\n")
 
 
 @pytest.mark.spec("core-1.2")
