@@ -34,12 +34,21 @@ def setup_logging(
         logging.getLogger(__name__).warning("HYPHA_LOGLEVEL is skipped: no level is named %r", level_name)
 
 
+def _without_second_text(
+    _logger: logging.Logger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Drop uvicorn's copy of its own text for coloured terminals."""
+    event.pop("color_message", None)
+    return event
+
+
 def _formatter(*, is_terminal: bool) -> logging.Formatter:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _without_second_text,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if is_terminal:

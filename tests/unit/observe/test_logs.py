@@ -22,6 +22,12 @@ def stream() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(level)
 
 
+def test_uvicorns_second_text_is_left_out(stream: io.StringIO) -> None:
+    setup_logging("INFO", stream=stream)
+    logging.getLogger("uvicorn.error").info("up", extra={"color_message": "\x1b[36mup"})
+    assert "color_message" not in json.loads(stream.getvalue())
+
+
 def test_one_line_for_each_event_with_its_fields(stream: io.StringIO) -> None:
     setup_logging("INFO", stream=stream)
     logging.getLogger("hypha.web").info("called %s", "echo", extra={"request_id": "r1"})
