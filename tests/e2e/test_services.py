@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
+from hypha_rpc.utils.schema import schema_function
+from pydantic import BaseModel, Field
 
 from hypha.testing import RawCallError, ServerProcess, eventually
 from tests.conftest import Connect, ConnectRaw, Person
@@ -155,6 +158,21 @@ async def test_authorized_workspaces_admit_exactly_those(
     assert not found.config.get("authorized_workspaces")
     with pytest.raises(Exception, match=r"Permission denied|not found"):
         await other.get_service(f"{alice.workspace}/svc")
+
+
+@pytest.mark.spec("core-R3")
+async def test_authorized_workspace_may_look_up_call_and_list(
+    connect: Connect, connect_raw: ConnectRaw, server: ServerProcess, alice: Person, bob: Person
+) -> None:
+    provider, raw = await connect(alice, client_id="provider"), await connect_raw(bob)
+    await provider.register_service(service(visibility="protected", authorized_workspaces=[bob.workspace]))
+    full_id = f"{alice.workspace}/provider:svc"
+    assert (await raw.call_manager("get_service_info", full_id))["id"] == full_id
+    assert await raw.call(f"{alice.workspace}/provider", "services.svc.hello", "raw") == "hello raw"
+    assert full_id in ids(await raw.call_manager("list_services", alice.workspace))
+    path = f"/{alice.workspace}/services/provider:svc/hello"
+    assert await _http_status(server, path, bob.token) == 200
+    assert await _http_status(server, path) == 403
 
 
 @pytest.mark.spec("core-R3", "wire-16.10")
@@ -315,6 +333,45 @@ async def test_schema_describes_annotated_functions_and_hides_the_context(
     properties = function["parameters"]["properties"]
     assert set(properties) == {"sample", "count"}
     assert properties["count"]["type"] == "integer"
+
+
+class Sample(BaseModel):
+    """What is weighed."""
+
+    mass: float = Field(..., description="in grams")
+    label: str = "none"
+
+
+@pytest.mark.spec("core-R9")
+async def test_schemas_of_plain_and_pydantic_functions_are_those_of_the_client(
+    connect: Connect, alice: Person
+) -> None:
+    def plain(a, b=2):  # type: ignore[no-untyped-def]
+        return a
+
+    def unwrapped(sample: Sample, times: int = Field(3, description="repetitions")) -> float:
+        """Weigh a sample."""
+        return sample.mass * times
+
+    unwrapped.__annotations__ = {
+        "sample": Sample,
+        "times": int,
+        "return": float,
+    }  # no text, as the client needs
+    weigh = schema_function(unwrapped)
+    provider = await connect(alice)
+    await provider.register_service({"id": "svc", "weigh": weigh, "plain": plain, "nested": {"plain": plain}})
+    schema = (await provider.get_service_info("svc"))["service_schema"]
+    assert schema["weigh"] == {"type": "function", "function": weigh.__schema__}
+    parameters = schema["weigh"]["function"]["parameters"]
+    assert parameters["properties"]["times"]["description"] == "repetitions"
+    assert "mass" in json.dumps(parameters) and parameters["required"] == ["sample"]
+    assert schema["nested"]["plain"] == schema["plain"]
+    text = {"type": "string", "description": ""}
+    assert schema["plain"]["function"]["parameters"]["properties"] == {"a": text, "b": text}
+    assert schema["plain"]["function"]["parameters"]["required"] == ["a"]
+    found = await provider.get_service("svc")
+    assert await found.weigh({"mass": 2.0}, 4) == 8.0
 
 
 @pytest.mark.spec("core-R10")
