@@ -15,7 +15,7 @@ MINUTES ?= 1
 BENCH ?= ../shared/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test test-quick test-all chaos check lint format machine spec bench docs lock clean
+.PHONY: help venv serve test test-quick test-all wheel chaos check lint format machine spec bench docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -73,6 +73,9 @@ test-quick: $(VENV)/.tests ## The tests that need no server
 format: $(VENV)/.tests ## Lay out and tidy the source
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+wheel: $(VENV)/.tests ## Build the package into dist/, pages included
+	@$(BIN)/python -m hatchling build -t wheel -d dist
 
 docs: $(VENV)/.runtime ## Write the generated pages of docs/ anew
 	@$(BIN)/python tools/write_docs.py
