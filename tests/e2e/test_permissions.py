@@ -24,7 +24,8 @@ from hypha.auth.scopes import Level
 from hypha.testing import RawCallError, RawClient, ServerProcess, mint_token
 from tests.conftest import Connections, Person, make_person
 
-CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewhere", "root")
+CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewhere", "root", "child of root")
+"""The last one holds a token that root generated: admin of root's workspace, without root's role."""
 TARGETS = ("own", "other", "public")
 CODES = {"read": "r", "read_write": "rw", "admin": "a"}
 FLAGS = ["--enable-admin-terminal", "--enable-local-auth", "--triton-servers=http://127.0.0.1:9"]
@@ -135,11 +136,15 @@ async def build(
         callers.append(await caller(name, alice.token_for(code, lab), lab, alice.workspace, level))
     callers.append(await caller("owner elsewhere", erin.token, elsewhere, lab, Level.ADMIN))
     callers.append(await caller("root", server.root_token, None, lab, Level.ADMIN))
+    child = await callers[-1].rpc.call_manager("generate_token", {"permission": "admin"})
+    callers.append(await caller("child of root", child, None, lab, Level.ADMIN))
+    callers[-1].is_bound = True
+    assert tuple(each.name for each in callers) == CALLERS
     anonymous = callers[0]
     probes = await connections.connect(token=await anonymous.rpc.call_manager("generate_token"))
     await probes.register_service({"id": "probe", "hello": lambda: "hello"})
     rows = table_of(await writer().built_in_services())
-    info = await callers[-1].rpc.call_manager("get_service_info", "ws-user-root/admin-utils")
+    info = await callers[6].rpc.call_manager("get_service_info", "ws-user-root/admin-utils")
     server_id = info["id"].partition("/")[2].partition(":")[0]
     return World(server, rows, {c.name: c for c in callers}, http, server_id, token_ids)
 
@@ -309,6 +314,56 @@ async def test_every_function_allows_whom_the_table_allows(world: World) -> None
         await asyncio.gather(*(check(world, *call) for call in calls[start : start + 12]))
     assert not world.wrong, "\n".join(world.wrong)
     assert world.refused > 300
+
+
+# what the declarations beside the functions have to say, so that a slip there is seen (core-api 4.3)
+OPEN = {
+    "default": {
+        "get_service", "get_service_info", "list_services", "search_services", "subscribe", "unsubscribe",
+        "bookmark", "unbookmark",
+    },
+    "hypha-login": {
+        "check", "create_administrator", "index", "login", "logout", "profile", "report",
+        "request_password_reset", "resend_code", "reset_password", "signup", "start", "update_profile",
+        "verify_email",
+    },
+    "triton-client": {"execute", "get_config"},
+}  # fmt: skip
+READERS = {
+    "check_status", "get_event_stats", "get_events", "get_service_type", "get_summary", "get_workspace_info",
+    "list_clients", "list_service_types", "list_workspaces", "parse_token", "ping",
+    "get_length", "peek",
+}  # fmt: skip
+WRITERS = {
+    "create_workspace", "echo", "generate_token", "get_env", "log", "log_event", "register_service",
+    "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
+}  # fmt: skip
+
+
+async def test_no_declaration_is_weaker_than_it_has_to_be(world: World) -> None:
+    for row in world.rows:
+        declared, name = row.permission, row.function
+        if row.service == "admin-utils":
+            assert declared.by_root, name
+        elif name in OPEN.get(row.service, ()):
+            assert declared.level is Level.NONE, name
+        else:
+            level = Level.READ if name in READERS else Level.READ_WRITE if name in WRITERS else Level.ADMIN
+            assert declared.level is level, (row.service, name)
+
+
+async def test_every_function_that_the_server_offers_stands_in_the_table(world: World) -> None:
+    root = world.callers["root"].rpc
+    offered = {
+        ("default", name) for name in (await root.call_manager("get_service_info", "~"))["service_schema"]
+    }
+    for workspace in ("public", "ws-user-root"):
+        for info in await root.call_manager("list_services", {"workspace": workspace}):
+            address, _, name = info["id"].partition(":")
+            if address.endswith(f"/{world.server_id}") and name != "built-in":
+                described = await root.call_manager("get_service_info", info["id"])
+                offered |= {(name, function) for function in described["service_schema"]}
+    assert offered == {(row.service, row.function) for row in world.rows}
 
 
 async def test_every_function_of_the_manager_that_names_a_target_is_modelled(world: World) -> None:
