@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -31,10 +32,9 @@ def find_chromium() -> str | None:
 
 
 class Page:
-    """One browser process with one page; use it as `async with Page(path)`."""
+    """One browser process with one page; use it as `async with Page()`; skips where none is installed."""
 
-    def __init__(self, program: str, flags: Sequence[str] = ()) -> None:
-        self._program = program
+    def __init__(self, flags: Sequence[str] = ()) -> None:
         self._flags = (*FLAGS, *flags)
         self._folder = tempfile.TemporaryDirectory(prefix="hypha-chromium-", ignore_cleanup_errors=True)
         self._ids = itertools.count(1)
@@ -42,8 +42,11 @@ class Page:
         self._socket: ClientConnection | None = None
 
     async def __aenter__(self) -> Page:
+        program = find_chromium()
+        if program is None:
+            pytest.skip("Chromium is not installed")
         self._process = await asyncio.create_subprocess_exec(
-            self._program, *self._flags, f"--user-data-dir={self._folder.name}", "about:blank",
+            program, *self._flags, f"--user-data-dir={self._folder.name}", "about:blank",
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         self._socket = await connect(await self._debugger_url(), max_size=None, ping_interval=None)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
 from tests.conftest import Connect, make_person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 from tests.e2e.lab import Lab
 from tests.e2e.visit import ONLY_HERE, Visit
 
@@ -29,10 +28,14 @@ async def lab(module_connect: Connect, server: ServerProcess) -> Lab:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page() -> AsyncIterator[Page]:
+    """A browser that a module's tests share."""
+    async with Page() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def visit(server: ServerProcess) -> AsyncIterator[Visit]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program, ONLY_HERE) as page:
+    async with Page(ONLY_HERE) as page:
         await page.command("Page.enable")
         yield Visit(page, server)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from hypha.testing import ServerProcess
 from tests.conftest import Connect, Person, StartServer, make_person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -61,15 +60,6 @@ async def serve_shop(connect: Connect, owner: Person, url: str) -> Shop:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shop(server: ServerProcess, module_connect: Connect) -> Shop:
     return await serve_shop(module_connect, make_person(server, "seller"), server.url)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page() -> AsyncIterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as page:
-        yield page
 
 
 async def test_an_application_keeps_its_visitors_apart_by_cookies(shop: Shop, alice: Person) -> None:

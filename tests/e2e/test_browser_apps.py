@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import pytest_asyncio
 from websockets.asyncio.client import connect as connect_socket
 
 from hypha.testing import ServerProcess
 from tests.conftest import Person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 from tests.e2e.test_browser_client import LOAD_CLIENT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -54,15 +52,6 @@ SERVE = """
     nested: {hello: (event) => ({body: new Uint8Array([1, 2, 3])})},
   }, {overwrite: true});
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page() -> AsyncIterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as running:
-        yield running
 
 
 @pytest.mark.spec("core-H6")

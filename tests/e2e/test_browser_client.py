@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from hypha.testing import FaultProxy, ServerProcess, eventually
 from tests.conftest import Connect, Person, make_person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
@@ -38,16 +36,6 @@ CONNECT = """
   }, {overwrite: true});
   return state.server.config.workspace;
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page() -> AsyncIterator[Page]:
-    """A browser that the tests share."""
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as running:
-        yield running
 
 
 async def _load(page: Page, url: str) -> None:

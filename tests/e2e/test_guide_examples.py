@@ -22,7 +22,7 @@ import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
 from tests.conftest import JS_FOLDER, Connect, Person, StartServer, make_person, require_node
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -115,10 +115,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def page(server: ServerProcess) -> AsyncIterator[Page]:
     """A page that has loaded the client that the server serves, as the guide's script tag would."""
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as page:
+    async with Page() as page:
         await page.open(f"{server.url}/health/readiness")
         await page.run(
             """

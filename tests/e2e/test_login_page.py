@@ -12,7 +12,7 @@ import pytest_asyncio
 from hypha_rpc import connect_to_server, login
 
 from hypha.testing import ServerProcess
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 pytestmark = pytest.mark.browser
 
@@ -30,10 +30,7 @@ return view ? view.dataset.view : "";
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page() -> AsyncIterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as opened:
+    async with Page() as opened:
         yield opened
 
 

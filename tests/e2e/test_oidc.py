@@ -19,7 +19,7 @@ from hypha.testing import ServerProcess, mint_token
 from hypha.testing.server import free_port
 from hypha.testing.tokens import read_claims
 from tests.conftest import Connections
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 from tests.e2e.oidc_lab import (
     AUDIENCE,
     CLIENT_ID,
@@ -528,11 +528,8 @@ async def test_an_access_token_from_the_doors_is_accepted(
 
 @pytest.mark.browser
 async def test_the_whole_way_in_a_browser(ours: ServerProcess, oidc: OidcServer) -> None:
-    program_path = find_chromium()
-    if program_path is None:
-        pytest.skip("Chromium is not installed")
     service = f"{ours.url}/public/services/hypha-login"
-    async with httpx.AsyncClient(verify=False) as program, Page(program_path) as page:
+    async with httpx.AsyncClient(verify=False) as program, Page() as page:
         started = (await program.post(f"{service}/start", json={})).json()
         await page.open(started["login_url"])
         button = "[...document.querySelectorAll('a.provider')].find((a) => a.textContent.includes('The Lab'))"

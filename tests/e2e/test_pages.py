@@ -5,26 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
 from tests.conftest import Person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page() -> AsyncIterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as page:
-        yield page
 
 
 async def text_of(page: Page, element: str) -> str:

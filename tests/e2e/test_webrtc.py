@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from hypha.testing import ServerProcess
 from tests.conftest import Connect, Person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 from tests.e2e.test_browser_client import LOAD_CLIENT
 
 pytest.importorskip("aiortc", reason="aiortc is not installed")
@@ -106,10 +106,7 @@ RTC_IN_A_PAGE = """
 async def test_two_clients_in_a_browser_connect_directly(
     server: ServerProcess, alice: Person, bob: Person, ice: dict[str, Any], where: str
 ) -> None:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    async with Page(program) as page:
+    async with Page() as page:
         await page.open(f"{server.url}/health/readiness")
         await page.run(LOAD_CLIENT, source=f"{server.url}/assets/hypha-rpc-websocket.js")
         caller = alice if where == "same workspace" else bob

@@ -16,7 +16,9 @@ from hypha.errors import HyphaError, NotDelivered
 from hypha.registry.balance import Selection
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
+from hypha.store import Store
 from hypha.workspaces.parts import Parts
+from tests.unit.workspaces.tenancy_kit import Tenants
 
 
 @dataclass(eq=False)
@@ -143,6 +145,20 @@ def refused(caught: pytest.ExceptionInfo[HyphaError]) -> str:
 async def level_in_token(user: User, workspace: str) -> Level:
     """What `Workspaces.level_in` says where nobody owns anything."""
     return user.level(workspace)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    async with Store(":memory:") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def tenants(store: Store) -> Tenants:
+    """A tenancy of its own, started."""
+    made = Tenants(store)
+    await made.workspaces.start()
+    return made
 
 
 @pytest.fixture

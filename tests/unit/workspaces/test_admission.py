@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import event
 
 from hypha.auth.minting import TokenRequest, child_of
@@ -20,14 +18,6 @@ from hypha.workspaces.catalogue import Catalogue
 from tests.unit.workspaces.tenancy_kit import ROOT_TOKEN, Tenants, acting, person
 
 PREFIX = "Failed to establish connection: "
-
-
-@pytest_asyncio.fixture
-async def tenants() -> AsyncIterator[Tenants]:
-    async with Store(":memory:") as store:
-        made = Tenants(store)
-        await made.workspaces.start()
-        yield made
 
 
 @pytest.fixture

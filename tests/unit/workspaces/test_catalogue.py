@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User, anonymous_user, root_user
@@ -20,19 +18,10 @@ from hypha.errors import (
     QuotaExceeded,
     WorkspaceNotFound,
 )
-from hypha.store import Store
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
 
 ALICE = person("alice", email="alice@example.org")
 BOB = person("bob")
-
-
-@pytest_asyncio.fixture
-async def tenants() -> AsyncIterator[Tenants]:
-    async with Store(":memory:") as store:
-        made = Tenants(store)
-        await made.workspaces.start()
-        yield made
 
 
 async def create(tenants: Tenants, user: User, overwrite: bool = False, **config: Any) -> dict[str, Any]:

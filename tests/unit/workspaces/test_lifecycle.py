@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import anonymous_user
@@ -14,20 +12,6 @@ from hypha.errors import WorkspaceNotFound
 from hypha.store import Store
 from hypha.workspaces.residents import ARRIVAL_S, IDLE_S
 from tests.unit.workspaces.tenancy_kit import Settings, Tenants, acting, person
-
-
-@pytest_asyncio.fixture
-async def store() -> AsyncIterator[Store]:
-    async with Store(":memory:") as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def tenants(store: Store) -> Tenants:
-    made = Tenants(store)
-    await made.workspaces.start()
-    return made
-
 
 ALICE = person("alice")
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User
 from hypha.errors import FrameTooLarge, InvalidRequest, NotFound, PermissionDenied, ServiceTypeExists
-from hypha.store import Bookmark, Store
+from hypha.store import Bookmark
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
 
 ALICE = person("alice")
 BOB = person("bob")
-
-
-@pytest_asyncio.fixture
-async def tenants() -> AsyncIterator[Tenants]:
-    async with Store(":memory:") as store:
-        made = Tenants(store)
-        await made.workspaces.start()
-        yield made
 
 
 @pytest.mark.spec("core-M5")
