@@ -59,30 +59,39 @@ class Flow:
     def drained(self, target: Client) -> None:
         """Something has drained: release the receiver if it is full in no other way."""
         link = target.connection
-        if (
-            target.is_choked
-            and link is not None
-            and link.buffered_bytes() <= LOW_WATER_BYTES
-            and target.outbox.bytes < UNPROVEN_HIGH_BYTES
-        ):
+        if not target.is_choked or link is None or link.buffered_bytes() > LOW_WATER_BYTES:
+            return
+        if target.outbox.bytes < UNPROVEN_HIGH_BYTES:
             self.release(target)
+        else:
+            self._let_go(target, target)  # the proof can only come from itself
 
     def release(self, target: Client) -> None:
         """The receiver has drained (or ended): its senders are read again."""
         target.is_choked = False
         self.choked.discard(target)
-        feeders, target.feeders = target.feeders, set()
-        for sender in feeders:
-            sender.paused_by.discard(target)
-            if not sender.paused_by and sender.connection is not None:
-                sender.connection.resume_reading()
+        for sender in list(target.feeders):
+            self._let_go(sender, target)
+
+    @staticmethod
+    def _let_go(sender: Client, target: Client) -> None:
+        if target not in sender.paused_by:
+            return
+        target.feeders.discard(sender)
+        sender.paused_by.discard(target)
+        if not sender.paused_by and sender.connection is not None:
+            sender.connection.resume_reading()
 
     def pause(self, sender: Client, target: Client) -> None:
-        """Stop reading from a sender until the receiver has drained."""
-        if sender is target or sender.connection is None:
+        """Stop reading from a sender until the receiver has drained.
+
+        A client that asks and does not read the answers is its own sender.
+        """
+        link = sender.connection
+        if link is None or (sender is target and link.buffered_bytes() <= LOW_WATER_BYTES):
             return
         if not sender.paused_by:
-            sender.connection.pause_reading()
+            link.pause_reading()
         sender.paused_by.add(target)
         target.feeders.add(sender)
 
@@ -111,11 +120,14 @@ class Flow:
     def sweep(self, now: float) -> None:
         """Close receivers that take nothing any more, or that make other workspaces wait."""
         for client in list(self.choked):
+            self.drained(client)
+            if not client.is_choked:
+                continue
             link = client.connection
             level = _level(client)
             if level < client.choked_level:
-                client.choked_level = level
                 client.drained_at = now
+            client.choked_level = level  # senders add to it for as long as they are not paused
             is_stuck = now - client.drained_at > self.slow_reader_deadline_s
             if not is_stuck and not self._starves_foreigners(client, now - client.choked_since):
                 continue
@@ -134,7 +146,7 @@ class Flow:
         self.hub.stats.slow_readers_closed += 1
         link.close(1013, "Messages were not read fast enough")
         self.hub.loop.call_later(CLOSE_GRACE_S, link.abort)
-        self.release(client)
+        self.hub.resume.lost(client, link, 1013)  # what comes from now on waits for its return
 
 
 def _level(client: Client) -> int:

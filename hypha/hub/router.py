@@ -55,14 +55,16 @@ class Router:
                 target = self.clients.get(to)
                 if target is not None and not target.fails_fast:
                     self.forward(sender, target, main, data, head, interval_s)
-                else:
-                    self._resolve(sender, to, main, data, head, interval_s)
+                    return
+                self._resolve(sender, to, main, data, head, interval_s)
             else:
                 self._route_event(sender, kind, to, main, data, head)
         except MalformedFrame as error:
             self._refuse_malformed(sender, error)
         except TypeError:
             self._refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
+        if sender.is_choked:
+            self.hub.flow.pause(sender, sender)
 
     def forward(
         self,

@@ -85,3 +85,9 @@ class Link(ABC):
         elif kind == "refresh_token":
             token = self.reception.reconnection_token(client)
             self.send_control({"type": "reconnection_token", "reconnection_token": token})
+        self.pause_if_full(client)
+
+    def pause_if_full(self, client: Client) -> None:
+        """Read nothing more of a client that asks and does not take the answers, until it does."""
+        if client.is_choked and client.connection is self:
+            self.hub.flow.pause(client, client)

@@ -6,7 +6,9 @@ is tested against it (stack.md, "How one port serves both").
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -20,13 +22,19 @@ from hypha.wire.frames import MAX_FRAME_BYTES
 
 logger = logging.getLogger(__name__)
 
-_SLICE_BYTES = 1024 * 1024
+_SLICE_BYTES = 256 * 1024
+_SMALL_SLICE_BYTES = 16 * 1024
+_SMALL_MESSAGE_BYTES = 2048
+_UNSENT_BYTES = 1024 * 1024
+"""The kernel takes so much more than it can send now, and more as soon as some of it is sent. Without
+this it takes more only when a third of its buffer is free, and until then nobody sees a slow reader read."""
 _READ_BUFFER_BYTES = 4096
 _STRANGER_SLICE_BYTES = 64 * 1024
 _STRANGER_READS = 64
 _MAX_HEAD_BYTES = 64 * 1024
 _HEAD_TIMEOUT_S = 30.0
 _UPGRADE_TIMEOUT_S = 10.0
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
     b"content-length: 25\r\nconnection: close\r\n\r\nServer busy, please retry"
@@ -55,12 +63,13 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
     def __init__(self, link: WebSocketLink, connections: set[Any]) -> None:
         super().__init__(
             None, None, False, lambda _request: link, _LOG, True,
-            _UPGRADE_TIMEOUT_S, False, None, None, WSAutoPingStrategy.PING_WHEN_IDLE, True,
+            _UPGRADE_TIMEOUT_S, False, None, None, WSAutoPingStrategy.PING_WHEN_IDLE, False,
             MAX_FRAME_BYTES, None, _READ_BUFFER_BYTES,
         )  # fmt: skip
         self._link = link
         self._connections = connections
         self._strangers_reads = 1
+        self._slice_bytes = _SMALL_SLICE_BYTES
         connections.add(self)
 
     def get_buffer(self, size_hint: int) -> memoryview:
@@ -77,7 +86,21 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
                 if self._strangers_reads == _STRANGER_READS:
                     self._link.hub.loop.call_soon(self._link.abort)  # not inside the read itself
                 return buffer[:_STRANGER_SLICE_BYTES]
-        return buffer[:_SLICE_BYTES]
+        return buffer[: self._slice_bytes]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Handle what was read; after a full slice let the others have their turn first.
+
+        libuv would read on from the same socket for up to 32 slices.
+        """
+        link = self._link
+        before = link.messages
+        super().buffer_updated(nbytes)
+        if nbytes >= self._slice_bytes and link.client is not None:
+            is_small = (link.messages - before) * _SMALL_MESSAGE_BYTES > nbytes
+            self._slice_bytes = _SMALL_SLICE_BYTES if is_small else _SLICE_BYTES
+            link.pause_reading()
+            link.hub.loop.call_soon(link.resume_reading)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave uvicorn's set of connections."""
@@ -102,6 +125,10 @@ class HubHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Give the first request's head a deadline."""
         super().connection_made(transport)
+        if _NOTSENT_LOWAT is not None:
+            with contextlib.suppress(OSError):  # not TCP
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
         self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -146,10 +173,10 @@ class HubHttpProtocol(HttpToolsProtocol):
             head += [name, b": ", value, b"\r\n"]
         head.append(b"\r\n")
         link = type(self).new_link(self.scope, query.decode("latin-1"))
-        socket = HubSocket(link, self.connections)
-        socket.connection_made(self.transport)
-        _feed(socket, b"".join(head))
-        self.transport.set_protocol(socket)
+        protocol = HubSocket(link, self.connections)
+        protocol.connection_made(self.transport)
+        _feed(protocol, b"".join(head))
+        self.transport.set_protocol(protocol)
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
@@ -170,11 +197,11 @@ def hub_http_protocol(
     return type("ServerHttpProtocol", (HubHttpProtocol,), facts)
 
 
-def _feed(socket: HubSocket, data: bytes) -> None:
+def _feed(protocol: HubSocket, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        buffer = socket.get_buffer(len(view))
+        buffer = protocol.get_buffer(len(view))
         count = min(len(buffer), len(view))
         buffer[:count] = view[:count]
-        socket.buffer_updated(count)
+        protocol.buffer_updated(count)
         view = view[count:]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hypha.transports.ratelimit import FrameRate
     from hypha.transports.reception import Reception
 
-_BINARY, _TEXT, _PONG = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PONG
+_BINARY, _TEXT, _PING, _PONG = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG
 _CLOSE, _CONTINUATION = WSMsgType.CLOSE, WSMsgType.CONTINUATION
 _VIEW_BYTES = 8000
 MAX_EARLY_FRAMES = 64
@@ -43,6 +43,8 @@ class WebSocketLink(Link, WSListener):
         self._early: list[bytes] = []
         self._parts = bytearray()
         self._parts_type: Any = None
+        self.messages = 0
+        self._is_behind = False
         self._pauses = 0
         self._close_code = ABNORMAL
         self._counted = False
@@ -66,6 +68,7 @@ class WebSocketLink(Link, WSListener):
 
         This is `take_frame` written out, because one call more per frame can be measured.
         """
+        self.messages += 1
         client = self.client
         if client is not None and frame.msg_type is _BINARY and frame.fin:
             client.last_received = self.hub.time()
@@ -93,13 +96,24 @@ class WebSocketLink(Link, WSListener):
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
-        if self.client is not None and self.client.connection is self:
-            self.hub.flow.choke(self.client)
+        self._is_behind = True
+        self._check_full()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        self._is_behind = False
         if self.client is not None and self.client.connection is self:
             self.hub.flow.drained(self.client)
+
+    def _check_full(self) -> None:
+        """Tell the hub each time that the mark is passed; the event loop tells it only once.
+
+        uvloop says `resume_writing` when a whole batch is written, long after the hub may have
+        seen the buffer shrink and let the senders go on.
+        """
+        client = self.client
+        if client is not None and client.connection is self and self.buffered_bytes() > HIGH_WATER_BYTES:
+            self.hub.flow.choke(client)
 
     # -- frames other than whole binary ones
 
@@ -109,6 +123,11 @@ class WebSocketLink(Link, WSListener):
             if client is not None and client.connection is self:
                 client.last_alive = self.hub.time()
                 self.hub.pulse.pong(client, frame.get_payload_as_bytes())
+        elif kind is _PING:
+            self._transport.send_pong(frame.get_payload_as_bytes())
+            if self._is_behind and client is not None:
+                self._check_full()
+                self.pause_if_full(client)
         elif kind is _CLOSE:
             self._on_close(frame)
         elif kind is _CONTINUATION or not frame.fin:
@@ -207,10 +226,14 @@ class WebSocketLink(Link, WSListener):
             self._transport.send_reuse_external_bytearray(_BINARY, frame, HEADROOM)
         else:
             self._transport.send(_BINARY, frame)
+        if self._is_behind:
+            self._check_full()
 
     def send_control(self, message: dict[str, Any]) -> None:
         """Write one control message as JSON text."""
         self._transport.send(_TEXT, control(message))
+        if self._is_behind:
+            self._check_full()
 
     def send_ping(self, payload: bytes) -> None:
         """Ask for a PONG."""

@@ -105,3 +105,66 @@ async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(wo
     assert link.closed is None
     world.tick(2)
     assert link.closed is not None
+
+
+async def test_a_receiver_that_drains_while_its_senders_still_add_is_kept(world: Any) -> None:
+    _, _ = world.join("a")
+    b, lb = world.join("b")
+    lb.buffered = 1_100_000
+    world.hub.flow.choke(b)
+    lb.buffered = 11_000_000
+    for _ in range(60):
+        world.tick(1)
+        lb.buffered -= 100_000
+    assert lb.closed is None
+
+
+async def test_a_receiver_whose_draining_nobody_reported_is_released(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    lb.buffered = 2_000_000
+    world.hub.flow.choke(b)
+    world.call(a, "w/b")
+    lb.buffered = 0
+    world.tick(0.1)
+    assert not la.paused
+    assert not b.is_choked
+
+
+async def test_what_is_sent_to_a_closed_slow_reader_waits_for_its_return(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    lb.buffered = 5_000_000
+    world.hub.flow.choke(b)
+    world.tick(21)
+    assert lb.closed is not None
+    world.call(a, "w/b", session="late")
+    lb.frames.clear()
+    again = world.rejoin(b)
+    world.hub.resume.open(b)
+    assert [frame["session"] for frame in again.frames] == ["late"]
+    assert la.frames == []
+
+
+async def test_a_client_that_asks_and_does_not_read_is_paused_itself(world: Any) -> None:
+    a, la = world.join("a")
+    la.buffered = 2_000_000
+    world.hub.flow.choke(a)
+    world.call(a, "w/nobody")
+    assert la.paused
+    la.buffered = 0
+    world.hub.flow.drained(a)
+    assert not la.paused
+
+
+async def test_a_client_that_proves_nothing_is_still_read_since_the_proof_comes_from_it(world: Any) -> None:
+    a, la = world.join("a")
+    la.buffered = 2_000_000
+    for _ in range(5):
+        a.deliver(bytes(4 * 1024 * 1024), 2)
+    world.call(a, "w/nobody")
+    assert la.paused
+    la.buffered = 0
+    world.tick(0.1)
+    assert a.is_choked
+    assert not la.paused
