@@ -40,6 +40,7 @@ class AsgiLink(QueuedLink[Message]):
     ) -> None:
         super().__init__(reception, peer_address, rate)
         self._query = scope.get("query_string", b"").decode("latin-1")
+        self._can_answer = "websocket.http.response" in scope.get("extensions", {})
         self._receive = receive
         self._send = send
         self._closed_code = 1006
@@ -48,7 +49,7 @@ class AsgiLink(QueuedLink[Message]):
         """Serve the link from accept to disconnect."""
         await self._receive()
         if self.reception.is_busy:
-            await self._send({"type": "websocket.close", "code": 1013, "reason": BUSY})
+            await self._turn_away()
             return
         await self._send({"type": "websocket.accept"})
         writer = asyncio.create_task(self._write_all())
@@ -61,6 +62,19 @@ class AsgiLink(QueuedLink[Message]):
                 self.hub.resume.lost(self.client, self, self._closed_code)
             await asyncio.wait([writer], timeout=2.0)
             writer.cancel()
+
+    async def _turn_away(self) -> None:
+        """Answer the upgrade with 503, which makes every client try again.
+
+        A close before the upgrade would read as 403, upon which Python clients give up.
+        """
+        if self._can_answer:
+            head = {"status": 503, "headers": [(b"retry-after", b"1")]}
+            await self._send({"type": "websocket.http.response.start", **head})
+            await self._send({"type": "websocket.http.response.body", "body": BUSY.encode()})
+            return
+        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.close", "code": 1013, "reason": BUSY})
 
     async def _shake_hands(self) -> bool:
         if is_obsolete(self, self._query):

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import InvalidStatus
 
-from hypha.testing import FaultProxy, RawCallError, RawClient, RawRefused, ServerProcess, eventually
+from hypha.testing import (
+    FaultProxy,
+    RawCallError,
+    RawClient,
+    RawRefused,
+    ServerProcess,
+    eventually,
+    free_port,
+)
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 
 Resume = Callable[[RawClient], Awaitable[RawClient]]
@@ -449,6 +461,45 @@ async def test_client_keeps_trying_while_the_server_is_away(
         await eventually(lambda: is_back(client), within_s=10)
         assert await client.echo("in again") == "in again"
         await client.disconnect()
+
+
+@pytest.mark.node
+@pytest.mark.spec("wire-45")
+@pytest.mark.parametrize("web_server", ["own", "uvicorn"])
+async def test_clients_keep_trying_while_the_server_is_busy_with_handshakes(
+    start_server: StartServer, connect: Connect, node_worker: NewWorker, tmp_path: Path, web_server: str
+) -> None:
+    port, env = free_port(), {"HYPHA_MAX_CONCURRENT_CONNECTIONS": "2"}
+    options: dict[str, Any] = {"flags": ["--from-env"], "env": env}
+    if web_server == "uvicorn":
+        line = ["-m", "uvicorn", "hypha.server:app", "--host", "127.0.0.1", f"--port={port}"]
+        env = {**env, "HYPHA_DATA_DIR": str(tmp_path / "data")}
+        options = {"command": [sys.executable, *line], "env": env}
+    own = await start_server(port=port, **options)
+    alice = make_person(own, "alice")
+    watcher = await connect(alice, url=own.url)
+    async with FaultProxy(own.url) as proxy:
+        provider = await connect(alice, url=proxy.url, client_id="python")
+        await provider.register_service({"id": "lab", "echo": lambda value: value})
+        node = await node_worker()
+        await node.connect(proxy.url, token=alice.token, client_id="node")
+        await node.serve("lab")
+        silent = [await open_socket(own.ws_url) for _ in range(2)]
+        with pytest.raises(InvalidStatus, match="503"):
+            await open_socket(own.ws_url)
+        accepted = proxy.accepted
+        proxy.cut_all()
+        await eventually(lambda: proxy.accepted >= accepted + 2, within_s=10, what="refused attempts")
+        for socket in silent:
+            await socket.close()
+        for client_id in ("python", "node"):
+
+            async def answers(client_id: str = client_id) -> bool:
+                service = await watcher.get_service(f"{client_id}:lab", timeout=2)
+                return bool(await service.echo("in again") == "in again")
+
+            await eventually(answers, within_s=20, what=f"{client_id} to get in")
+        await provider.disconnect()
 
 
 @pytest.mark.spec("wire-46", "wire-16.16")

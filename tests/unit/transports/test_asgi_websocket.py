@@ -48,8 +48,9 @@ class Wire:
     async def send(self, message: dict[str, Any]) -> None:
         self.sent.append(message)
 
-    def link(self, reception: Any) -> AsgiLink:
-        return AsgiLink(reception, "127.0.0.1", None, {}, self.incoming.get, self.send)  # type: ignore[arg-type]
+    def link(self, reception: Any, *extensions: str) -> AsgiLink:
+        scope = {"extensions": {name: {} for name in extensions}}
+        return AsgiLink(reception, "127.0.0.1", None, scope, self.incoming.get, self.send)  # type: ignore[arg-type]
 
 
 FIRST = {"type": "websocket.receive", "text": '{"client_id": "a"}'}
@@ -85,3 +86,19 @@ async def test_a_busy_server_closes_with_1013_and_without_a_text() -> None:
     await wire.link(Reception(Busy("the database is away"))).run()
     assert [message["type"] for message in wire.sent] == ["websocket.accept", "websocket.close"]
     assert wire.sent[-1]["code"] == 1013
+
+
+async def test_too_many_handshakes_are_answered_with_503_and_never_with_403() -> None:
+    reception = Reception()
+    reception.is_busy = True
+    wire = Wire(FIRST)
+    await wire.link(reception, "websocket.http.response").run()
+    assert [message["type"] for message in wire.sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert wire.sent[0]["status"] == 503
+    plain = Wire(FIRST)
+    await plain.link(reception).run()
+    assert [message["type"] for message in plain.sent] == ["websocket.accept", "websocket.close"]
+    assert plain.sent[-1]["code"] == 1013
