@@ -118,6 +118,7 @@ class Calls:
             await self.send_chunked(client, bytes(payload(frame)), random_id(), False, context)
             return
         kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
+        client.calls_recent += 1
         client.deliver(frame, kind, (self, session), interval_s)
 
     async def send_chunked(

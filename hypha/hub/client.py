@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_PENDING_CALLS = 50_000
+MEASURED_SUFFIX = "__rlb"
+"""Client ids that end so ask for their load to be measured (wire-protocol 1.5)."""
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 
 
@@ -49,8 +52,8 @@ class Client:
         "is_open",
         "last_alive",
         "last_received",
+        "load",
         "load_at",
-        "load_per_min",
         "outbox",
         "paused_by",
         "pending",
@@ -92,8 +95,8 @@ class Client:
         self.paused_by: set[Client] = set()
         self.frames_in = 0
         self.calls_recent = 0
-        self.load_at = 0.0
-        self.load_per_min = 0.0
+        self.load = 0.0
+        self.load_at = hub.time()
 
     @property
     def is_held(self) -> bool:
@@ -109,6 +112,19 @@ class Client:
     def connection_type(self) -> str:
         """`websocket` or `http_streaming`; empty while held."""
         return self.connection.kind if self.connection else ""
+
+    @property
+    def load_per_min(self) -> float:
+        """Calls forwarded to it in about the last minute; 0 unless its id asks to be measured."""
+        if not self.client_id.endswith(MEASURED_SUFFIX):
+            return 0.0
+        now = self.hub.time()
+        minutes = (now - self.load_at) / 60.0
+        faded = math.exp(-minutes)
+        spread = (1.0 - faded) / minutes if minutes > 0.001 else 1.0
+        self.load = self.load * faded + self.calls_recent * spread
+        self.load_at, self.calls_recent = now, 0
+        return self.load
 
     @property
     def context(self) -> Context:

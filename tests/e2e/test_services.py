@@ -281,6 +281,20 @@ async def test_two_providers_of_one_name(connect: Connect, alice: Person) -> Non
     assert await chosen("select:min:no_such_function") in ("one", "two")
 
 
+@pytest.mark.spec("wire-33", "core-R7")
+async def test_min_load_chooses_the_measured_client_with_the_fewest_calls(
+    connect: Connect, alice: Person
+) -> None:
+    for client_id in ("busy__rlb", "idle__rlb"):
+        await (await connect(alice, client_id=client_id)).register_service(service())
+    caller = await connect(alice)
+    for _ in range(2):
+        busy = await caller.get_service("busy__rlb:svc")
+        await asyncio.gather(*(busy.hello() for _ in range(50)))
+        found = [await caller.get_service("svc", mode="min_load") for _ in range(5)]
+        assert {each.id for each in found} == {f"{alice.workspace}/idle__rlb:svc"}
+
+
 @pytest.mark.spec("core-R7")
 @pytest.mark.parametrize(
     ("mode", "text"),

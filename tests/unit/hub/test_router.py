@@ -123,3 +123,22 @@ async def test_server_events_are_encoded_once_for_all(world: Any) -> None:
     world.hub.publish("w", "service_added", {"id": 1})
     world.hub.publish("other", "service_added", {"id": 2})
     assert la.frames == [{"type": "service_added", "to": "*", "data": {"id": 1}}]
+
+
+@pytest.mark.spec("wire-33")
+async def test_load_of_measured_clients_counts_calls_of_the_last_minute_and_fades(world: Any) -> None:
+    a, _ = world.join("a")
+    measured, _ = world.join("b__rlb")
+    plain, _ = world.join("c")
+    for number in range(100):
+        world.call(a, measured.address, f"S{number}")
+        world.call(a, plain.address, f"T{number}")
+    assert measured.load_per_min == 100
+    assert measured.load_per_min == 100
+    assert plain.load_per_min == 0
+    world.now += 120
+    assert 13 < measured.load_per_min < 14
+    for number in range(100):
+        world.call(a, measured.address, f"U{number}")
+    world.now += 6000
+    assert 0.5 < measured.load_per_min < 1.5, "calls of an unwatched time are averaged over it"
