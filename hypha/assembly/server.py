@@ -184,6 +184,7 @@ class Server:
         self.members = Members(hub, self.registry, self.workspaces, store.subscriptions, self.background)
         await self.members.load()
         hub.membership = self.members
+        hub.on_refused = self.guard.note_refused_frame
         self.offering = Offering(hub, self.registry, self.server_id, settings.announced_base_url)
         self.offering.on_refused = self.guard.note_refused
         assert hub.manager is not None

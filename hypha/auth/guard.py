@@ -14,6 +14,7 @@ from hypha.observe.audit import AuditLog
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
+    from hypha.hub.client import Client
     from hypha.settings import Settings
     from hypha.store import Store
     from hypha.store.blocklist import BlockRecord
@@ -52,6 +53,15 @@ class Guard:
         """Note that a built-in function refused its caller."""
         detail = {"function": function, "reason": error.message}
         self.audit.note("access_refused", context.user.id, context.workspace, detail=detail)
+
+    def note_refused_frame(self, client: Client, workspace: str, what: str) -> None:
+        """Note that something a client sent straight to another workspace was refused.
+
+        Without the client's own words, so that many attempts are one entry.
+        """
+        address = client.connection.peer_address if client.connection is not None else ""
+        detail = {"from": client.workspace, "what": what}
+        self.audit.note("access_refused", client.user.id, workspace[:128], address=address, detail=detail)
 
     def note_connected(self, user: User, workspace: str, address: str) -> None:
         """Note that somebody with a credential came in; anonymous users come and go unnoted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hypha.auth.users import User
@@ -38,6 +38,9 @@ class Membership(Protocol):
     async def keep_subscriptions(self, client: Client) -> None:
         """Store the client's subscriptions, so that a restart keeps them."""
 
+    def may_call(self, sender: Client, target: Client, method: str) -> bool:
+        """Whether a client of another workspace may call `services.<name>…` of a client."""
+
 
 class Hub:
     """Clients of one server process and the routing between them.
@@ -69,6 +72,7 @@ class Hub:
         self.inner_peers: dict[str, LocalPeer] = {}
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
+        self.on_refused: Callable[[Client, str, str], None] = lambda client, workspace, what: None
         self.pulse = Pulse(self, ack_interval_s)
         self.flow = Flow(self, slow_reader_deadline_s, foreign_pause_limit_s, held_limit_bytes)
         self.resume = Resume(self, hold_time_s, window_s)

@@ -80,6 +80,8 @@ class Router:
         if type(method) is not str:
             raise MalformedFrame("Malformed frame: no method", session=_session(main))
         if method.startswith("services."):
+            if sender.workspace != target.workspace and not self._may_call(sender, target, method, main):
+                return
             frame = sender.stamp.apply(main, data, head, target.address, True)
             session = main.get("session")
             if session is None:
@@ -92,6 +94,20 @@ class Router:
             self._forward_session(sender, target, method, main, data, head, interval_s)
         if target.is_choked:
             self.hub.flow.pause(sender, target)
+
+    def _may_call(self, sender: Client, target: Client, method: str, main: dict[str, Any]) -> bool:
+        """Whether a caller of another workspace may call this service; if not, the caller is told."""
+        if self.hub.membership.may_call(sender, target, method):
+            return True
+        error = PermissionDenied(
+            f"Permission denied for invoking protected method {method[:256]}, workspace mismatch: "
+            f"{target.workspace} != {sender.workspace}"
+        )
+        self.hub.on_refused(sender, target.workspace, "a call of a protected service")
+        session = _session(main)
+        if session is not None:
+            sender.reject(session, target.address, error.rpc_text)
+        return False
 
     def _forward_session(
         self,
@@ -176,6 +192,8 @@ class Router:
             self._check_event(sender, kind, workspace, client_id, size)
         except (InvalidRequest, PermissionDenied) as error:
             logger.debug("Event %r of %s refused: %s", kind[:80], sender.address, error)
+            if workspace != sender.workspace:
+                self.hub.on_refused(sender, workspace, "an event")
             if session is not None:
                 sender.reject(session, address, error.rpc_text)
             return

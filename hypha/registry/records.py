@@ -10,7 +10,7 @@ import msgpack
 
 from hypha.addresses import check_service_name
 from hypha.auth.scopes import Level
-from hypha.auth.users import Context
+from hypha.auth.users import Context, User
 from hypha.errors import FrameTooLarge, InvalidAddress, InvalidRequest, PermissionDenied
 
 BUILT_IN = "built-in"
@@ -69,10 +69,14 @@ class ServiceRecord:
 
     def is_usable_by(self, context: Context) -> bool:
         """True if the caller may look the service up and call it (core-api 3.3)."""
+        return self.is_usable(context.user, context.workspace)
+
+    def is_usable(self, user: User, workspace: str) -> bool:
+        """`is_usable_by` for a user who acts in a workspace."""
         return (
             self.visibility != "protected"
-            or context.level(self.workspace) >= Level.READ
-            or context.workspace in self.authorized_workspaces
+            or user.level(self.workspace) >= Level.READ
+            or workspace in self.authorized_workspaces
         )
 
     def is_listed_for(self, context: Context, include_unlisted: bool = False) -> bool:

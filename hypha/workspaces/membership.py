@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_NAME_CHARS = 256
 OWN_SUBSCRIPTIONS = frozenset({"client_disconnected"})
 """What the client libraries subscribe to by themselves after each reconnect; never stored."""
 
@@ -88,6 +89,21 @@ class Members:
         if wanted or client.address in self._stored:
             self._stored.add(client.address)
             await self.subscriptions.put(client.workspace, client.client_id, sorted(wanted))
+
+    def may_call(self, sender: Client, target: Client, method: str) -> bool:
+        """Whether a client of another workspace may call `services.<name>…` of a client.
+
+        Names that are not registered are the callee's own: its callbacks, and the endpoint that
+        every client hosts. Those its library guards.
+        """
+        path, end = method[len("services.") :], 0
+        while 0 <= end <= MAX_NAME_CHARS:
+            end = path.find(".", end + 1)
+            name = path if end < 0 else path[:end]
+            record = self.registry.get(target.workspace, target.client_id, name)
+            if record is not None:
+                return record.is_built_in or record.is_usable(sender.user, sender.workspace)
+        return True
 
     def services_end(self, client: Client) -> None:
         """Remove the services of a client whose state ends."""

@@ -184,6 +184,41 @@ async def test_events_do_not_cross_workspaces(
     assert not [frame for frame in listener.frames if frame.main["type"] == "intrusion"]
 
 
+@pytest.mark.spec("wire-35", "core-11.1.14")
+async def test_handmade_calls_reach_protected_services_of_no_other_workspace(
+    connect_raw: ConnectRaw, server: ServerProcess, alice: Person, bob: Person, root: Person
+) -> None:
+    """The server refuses them itself, whatever the callee's library would have done."""
+    callee = await connect_raw(alice)
+    stranger = await connect_raw(bob)
+    hello = {"hello": lambda: "hi"}
+    await callee.offer("closed", hello)
+    await callee.offer("open", hello, visibility="public")
+    await callee.offer("unlisted", hello, visibility="unlisted")
+    await callee.offer("shared", hello, authorized_workspaces=[stranger.workspace])
+    for name in ("open", "unlisted", "shared"):
+        assert await stranger.call(callee.address, f"services.{name}.hello") == "hi"
+    seen = callee.calls.qsize()
+    for method in ("services.closed.hello", "services.closed.deep.hello", "services.closed"):
+        with pytest.raises(RawCallError, match=r"^PermissionError: .* protected method"):
+            await stranger.call(callee.address, method)
+    assert callee.calls.qsize() == seen
+    many_dots = "services." + "." * 200_000
+    with pytest.raises((RawCallError, TimeoutError)):
+        await stranger.call(callee.address, many_dots, timeout_s=1)
+    rights = {"ws-user-helper": "a", alice.workspace: "r"}
+    member = await connect_raw(token=mint_token(alice.secret, "helper", workspaces=rights))
+    assert await member.call(callee.address, "services.closed.hello") == "hi"
+    neighbour = await connect_raw(token=alice.token_for("r"))
+    assert await neighbour.call(callee.address, "services.closed.hello") == "hi"
+    own = {"authorization": f"Bearer {root.token}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=own) as http:
+        wanted = {"action": "access_refused", "user_id": bob.id}
+        found = await http.post("/ws-user-root/services/admin-utils/get_audit_log", json=wanted)
+    (entry,) = found.json()
+    assert (entry["workspace"], entry["address"], entry["count"]) == (alice.workspace, "127.0.0.1", 3)
+
+
 @pytest.mark.spec("wire-51")
 async def test_events_reach_another_workspace_with_write_permission_there(
     connect: Connect, connect_raw: ConnectRaw, server: ServerProcess, alice: Person

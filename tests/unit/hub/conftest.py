@@ -83,6 +83,9 @@ class FakeMembership:
         self.log.append(f"ended {client.client_id}")
         self.hub.forget(client)
 
+    def may_call(self, sender: Client, target: Client, method: str) -> bool:
+        return not method.startswith("services.secret.")
+
     async def keep_subscriptions(self, client: Client) -> None:
         self.log.append(f"subscriptions {client.client_id}")
 

@@ -107,6 +107,22 @@ async def test_events_to_other_workspaces_and_reserved_names_are_refused(
     assert lb.frames == []
 
 
+@pytest.mark.spec("core-11.1.14")
+async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(world: Any) -> None:
+    a, la = world.join("a")
+    x, lx = world.join("x", "other")
+    refused: list[str] = []
+    world.hub.on_refused = lambda client, workspace, what: refused.append(f"{client.client_id} {workspace}")
+    world.call(a, x.address, method="services.secret.f")
+    assert lx.frames == [] and la.methods() == ["S.reject"] and refused == ["a other"]
+    world.call(a, x.address, session=None, method="services.secret.f")
+    assert lx.frames == [] and len(refused) == 2
+    world.call(a, x.address)
+    near, ln = world.join("near")
+    world.call(a, near.address, method="services.secret.f")
+    assert lx.methods() == ["services.s.f"] and ln.methods() == ["services.secret.f"]
+
+
 @pytest.mark.spec("wire-10", "wire-16.7")
 @pytest.mark.parametrize("to", ["*", "w/*"])
 async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: Any, to: str) -> None:
