@@ -6,11 +6,12 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
@@ -51,6 +52,13 @@ class SmallFiles:
         return content
 
 
+def _within(redirect: RedirectResponse) -> RedirectResponse:
+    """The same redirect by path alone: behind a proxy the host and scheme seen here are not the visitor's."""
+    target = urlsplit(redirect.headers["location"])
+    redirect.headers["location"] = urlunsplit(("", "", target.path, target.query, ""))
+    return redirect
+
+
 class StaticFolder(StaticFiles):
     """One folder with its `index.html`; nothing outside of it can be reached.
 
@@ -68,6 +76,8 @@ class StaticFolder(StaticFiles):
         """The file, or 404; a path that the file system cannot name is not found either."""
         try:
             response = await super().get_response(path, scope)
+            if isinstance(response, RedirectResponse):
+                return _within(response)
             return await self._quick(response, scope)
         except HTTPException as refusal:
             raise refusal if refusal.status_code == 405 else HTTPException(404) from None

@@ -39,6 +39,12 @@ async def test_files_have_type_etag_and_ranges(http: httpx.AsyncClient) -> None:
     assert same.status_code == 304
 
 
+async def test_a_folder_leads_to_its_index_by_path_alone(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/tools/sub?a=1")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/tools/sub/?a=1")
+    assert (await http.get("/tools/sub/")).text == "<p>index</p>"
+
+
 async def test_a_large_file_arrives_whole(http: httpx.AsyncClient) -> None:
     assert len((await http.get("/tools/big.bin")).content) == 3 * 1024 * 1024
 
