@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
+import time
 from types import FrameType
 from typing import Any
 
@@ -14,14 +16,20 @@ from hypha.assembly import Server
 from hypha.cli.serve import BACKLOG
 from hypha.cli.welcome import welcome
 from hypha.settings import Settings
+from hypha.transports.upgrade import HubSocket
+
+DRAIN_SHARE = 0.75
+"""Of the time to stop, the part in which requests may end before their providers' links are closed."""
+DRAIN_CHECK_S = 0.02
 
 
 class HubServer(uvicorn.Server):
     """uvicorn's server for one of ours, which is started already."""
 
-    def __init__(self, config: uvicorn.Config, hub_server: Server) -> None:
+    def __init__(self, config: uvicorn.Config, hub_server: Server, drain_s: float) -> None:
         super().__init__(config)
         self._hub_server = hub_server
+        self._drain_s = drain_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then tell the person at the terminal."""
@@ -38,13 +46,29 @@ class HubServer(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say "not ready" first, then let uvicorn drain and close."""
+        """Take nothing new, let requests end, then close the links of clients and everything else.
+
+        The links stay that long because clients are who answers the requests.
+        """
         self._hub_server.begin_stop()
+        for listening in self.servers:
+            listening.close()
+        for connection in self._request_connections():
+            connection.shutdown()
+        deadline = time.monotonic() + self._drain_s
+        # uvicorn tells nobody when a connection ends
+        while self._request_connections() and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_CHECK_S)
         await super().shutdown(sockets)
+
+    def _request_connections(self) -> list[Any]:
+        """Connections of HTTP requests and of applications' sockets, not those of the hub."""
+        return [known for known in self.server_state.connections if not isinstance(known, HubSocket)]
 
 
 def http_server(server: Server, settings: Settings) -> HubServer:
     """A uvicorn server that hands the hub's path to the hub."""
+    drain_s = settings.shutdown_timeout_s * DRAIN_SHARE
     config = uvicorn.Config(
         server.app,
         http=server.http_protocol,
@@ -56,14 +80,14 @@ def http_server(server: Server, settings: Settings) -> HubServer:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s - drain_s),
         ws_max_size=settings.max_frame_bytes,
         ws_ping_interval=None,
         ws_ping_timeout=None,
         ws_per_message_deflate=False,
         backlog=BACKLOG,
     )
-    return HubServer(config, server)
+    return HubServer(config, server, drain_s)
 
 
 def _websocket_protocol(**arguments: Any) -> Any:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,39 @@ async def test_generate_token_command_makes_a_token_that_the_server_accepts(
     assert client.config.workspace == "ws-user-u"
     assert (await client.check_status())["user_permission"] == "a"
     assert client.config.user["roles"] == ["tester"] and client.config.user["email"] == "u@lab.example"
+
+
+@pytest.mark.spec("core-1.9")
+async def test_sigterm_lets_running_requests_end(start_server: StartServer, connect: Connect) -> None:
+    own = await start_server()
+    provider = await connect(url=own.url)
+    called, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        called.set()
+        await goes_on.wait()
+        return "done"
+
+    async def count() -> AsyncIterator[int]:
+        yield 1
+        await goes_on.wait()
+        yield 2
+
+    await provider.register_service(
+        {"id": "svc", "config": {"visibility": "public"}, "slow": slow, "count": count}
+    )
+    base = f"{own.url}/{provider.config.workspace}/services/svc"
+    async with httpx.AsyncClient(timeout=15) as http, http.stream("GET", f"{base}/count") as stream:
+        items = stream.aiter_lines()
+        assert await anext(items) == "data: 1"
+        answer = asyncio.ensure_future(http.get(f"{base}/slow"))
+        await asyncio.wait_for(called.wait(), 5)
+        ended = asyncio.ensure_future(asyncio.to_thread(own.stop, 12.0))
+        await eventually(lambda: not own.is_ready(), within_s=5)
+        goes_on.set()
+        assert (await answer).json() == "done"
+        assert [line async for line in items if line] == ["data: 2", "data: [DONE]"]
+    assert await ended == 0
 
 
 @pytest.mark.spec("core-L10")
