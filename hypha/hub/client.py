@@ -26,7 +26,7 @@ class Client:
 
     It outlives its connections: while it is held it has none, and resumes on a new one. `user`
     and `stamp` are fixed at the handshake. `generation` counts its connections; whoever cleans
-    up after a connection compares it first.
+    up after a connection compares it first. `left` is the connection whose loss made it held.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Client:
         "is_open",
         "last_alive",
         "last_received",
+        "left",
         "load",
         "load_at",
         "outbox",
@@ -76,6 +77,7 @@ class Client:
         self.generation = 0
         self.connected_at = 0.0
         self.last_received = 0.0
+        self.left: Connection | None = None
         self.last_alive = 0.0
         self.is_open = False
         self.ended = False

@@ -96,7 +96,7 @@ class Resume:
         if client.connection is not connection or client.ended:
             return
         now = self.hub.time()
-        client.connection = None
+        client.connection, client.left = None, connection
         client.is_open = False
         client.held_since = now
         client.doubts.clear()
@@ -120,7 +120,7 @@ class Resume:
             self.hub.flow.forget(client)
             self.hub.loop.call_later(0.05, old.close, 1001, "Superseded by a newer connection")
         resumed = client.generation > 0
-        client.connection = connection
+        client.connection, client.left = connection, None
         client.generation += 1
         client.is_open = client.fails_fast = False
         away_s = self.hub.time() - client.held_since if client.held_since is not None else 0.0

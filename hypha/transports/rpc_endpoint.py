@@ -117,7 +117,8 @@ class RpcEndpoint:
             user = await self.authenticate(token)
             self.reception.guard.blocklist.check_user(user)
         client = self._stream_client(workspace, client_id, user)
-        link = client.connection if client is not None else None
+        # a client whose stream was cut goes on sending; the answers wait for its next stream
+        link = (client.connection or client.left) if client is not None else None
         if client is None or not isinstance(link, StreamLink):
             raise InvalidRequest(NO_STREAM)
         if not self._may_speak(link.key, user, scope, cookie_name(client.address), self.peer_address(scope)):

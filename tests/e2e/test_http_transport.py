@@ -382,6 +382,34 @@ async def test_cut_stream_reconnects_with_its_services(
 
 
 @pytest.mark.spec("wire-48")
+async def test_calls_made_while_the_stream_is_cut_are_answered_on_the_next(
+    connect: Connect, server: ServerProcess, alice: Person
+) -> None:
+    provider = await connect(alice, client_id="provider")
+    await provider.register_service({"id": "svc", "echo": lambda value: value})
+    async with FaultProxy(server.url) as proxy:
+        caller = await connect(alice, url=proxy.url, transport="http")
+        service = await caller.get_service("svc")
+        proxy.cut_all()
+        assert await asyncio.gather(*(service.echo(number) for number in range(5))) == [0, 1, 2, 3, 4]
+        await caller.disconnect()
+
+
+@pytest.mark.spec("wire-48", "wire-16.5")
+async def test_posts_for_a_cut_stream_are_bound_to_its_user_as_before(
+    server: ServerProcess, alice: Person, bob: Person
+) -> None:
+    async with open_stream(server, alice.token, client_id="cut") as stream:
+        assert await stream.call("echo", 1) == 1
+    ping = pack({"type": "ping"})
+    for token, expected in ((alice.token, {200}), (bob.token, {403}), (None, {401})):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(headers=headers) as client:
+            answer = await client.post(stream.url, params=stream.params, content=ping)
+            assert answer.status_code in expected
+
+
+@pytest.mark.spec("wire-48")
 async def test_second_stream_with_the_token_supersedes_the_first(
     server: ServerProcess, alice: Person
 ) -> None:
