@@ -6,6 +6,7 @@ The forms are those of core-api 3.1 and wire-protocol 1.5 and 9.3.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from hypha.errors import InvalidAddress
@@ -82,3 +83,11 @@ class ServiceQuery:
 def service_id(workspace: str, client_id: str, name: str) -> str:
     """Full id of a service without its app: `workspace/client:name`."""
     return f"{workspace}/{client_id}:{name}"
+
+
+def fold_email(email: str) -> str:
+    """The form in which e-mail addresses are compared: without regard to case.
+
+    Not by case folding, under which `ß` and `ss` are the same: they are two mailboxes.
+    """
+    return unicodedata.normalize("NFC", email.lower().replace("ς", "σ"))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select, up
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hypha.addresses import fold_email
 from hypha.errors import AlreadyExists
 from hypha.store.models import Subscription, Workspace, WorkspaceOwner
 from hypha.store.records import WorkspaceRecord
@@ -42,7 +43,7 @@ def _values(record: WorkspaceRecord) -> dict[str, Any]:
 
 async def _write_owners(connection: AsyncConnection, record: WorkspaceRecord) -> None:
     rows = [
-        {"workspace": record.id, "position": position, "owner": owner, "folded": owner.casefold()}
+        {"workspace": record.id, "position": position, "owner": owner, "folded": fold_email(owner)}
         for position, owner in enumerate(record.owners)
     ]
     if rows:
@@ -133,7 +134,7 @@ class Workspaces(Repository):
         """
         wanted: list[ColumnElement[bool]] = []
         if owners is not None:
-            folded = [owner.casefold() for owner in owners if "@" in owner]
+            folded = [fold_email(owner) for owner in owners if "@" in owner]
             owned = select(WorkspaceOwner.workspace).where(
                 or_(
                     WorkspaceOwner.owner.in_(owners), WorkspaceOwner.folded.in_(folded) if folded else false()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hypha.addresses import check_workspace_id
+from hypha.addresses import check_workspace_id, fold_email
 from hypha.auth.scopes import Level
 from hypha.auth.users import User
 from hypha.errors import InvalidRequest
@@ -68,8 +68,8 @@ def is_owner(user: User, record: WorkspaceRecord) -> bool:
         return True
     if user.parent is not None or not user.email:
         return False
-    folded = user.email.casefold()
-    return any("@" in owner and owner.casefold() == folded for owner in record.owners)
+    folded = fold_email(user.email)
+    return any("@" in owner and fold_email(owner) == folded for owner in record.owners)
 
 
 def level_for(user: User, record: WorkspaceRecord) -> Level:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from hypha.addresses import fold_email
 from hypha.auth.issued import record_of
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority, fingerprint
@@ -23,7 +24,7 @@ from hypha.errors import (
 from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
 from hypha.features.accounts.letters import reset_letter, sign_up_letter
 from hypha.features.accounts.mail import Mail
-from hypha.features.accounts.names import check_email, check_name, folded_email
+from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.ids import readable_id
@@ -117,7 +118,7 @@ class LocalAccounts:
         if not (name and email and password):
             raise InvalidArguments("Name, email and password are required")
         person, address_given, secret = check_name(name), check_email(email), check_new_password(password)
-        folded = folded_email(address_given)
+        folded = fold_email(address_given)
         self._throttle.take([*self._guessing("sign-up", folded, address)])
         if await self._records.find(folded) is not None:
             raise AlreadyExists("Email already registered")
@@ -147,7 +148,7 @@ class LocalAccounts:
         Raises:
             InvalidArguments: no code is waiting, or it is another one; says how many tries are left.
         """
-        folded = folded_email(check_email(email))
+        folded = fold_email(check_email(email))
         most = self._settings.verification_max_attempts
         self._throttle.take(self._by_address(address))
         waiting = await self._records.code(SIGN_UP, folded)
@@ -176,7 +177,7 @@ class LocalAccounts:
         account_id = await self._free_id()
         email = data["email"]
         return Account(
-            account_id, email, folded_email(email), data["name"], data["password"],
+            account_id, email, fold_email(email), data["name"], data["password"],
             is_proven, is_admin, self._clock(),
         )  # fmt: skip
 
@@ -194,7 +195,7 @@ class LocalAccounts:
         The answer does not tell whether one waits.
         """
         given = check_email(email)
-        folded = folded_email(given)
+        folded = fold_email(given)
         self._throttle.take(self._by_address(address))
         self._pace("resend", folded)
         waiting = await self._records.code(SIGN_UP, folded)
@@ -249,7 +250,7 @@ class LocalAccounts:
     async def _check_login(self, email: object, password: object, address: str) -> Account:
         secret = check_password(password)
         try:
-            folded = folded_email(check_email(email))
+            folded = fold_email(check_email(email))
         except InvalidArguments:
             raise NotAuthenticated(BAD_LOGIN) from None
         taken = [*self._guessing("password", folded, address)]
@@ -270,10 +271,9 @@ class LocalAccounts:
         by address.
         """
         own = f"ws-user-{account.id}"
-        proven = account.is_proven and account.email.casefold() == account.email.lower()
         roles = ("admin",) if account.is_admin else ()
         scope = Scope({own: Level.ADMIN}, None)
-        return User(account.id, roles, email=account.email if proven else None, scope=scope)
+        return User(account.id, roles, email=account.email if account.is_proven else None, scope=scope)
 
     async def _narrowed(self, user: User, workspace: str) -> User:
         """The user with a scope of one workspace, at the level that is there already, without roles."""
@@ -312,8 +312,8 @@ class LocalAccounts:
             NotFound, NotAuthenticated: no such account, or the caller did not show to be its owner.
         """
         account = await self.account_of(caller)
-        if email and (account is None or folded_email(check_email(email)) != account.folded):
-            account = await self._records.find(folded_email(check_email(email)))
+        if email and (account is None or fold_email(check_email(email)) != account.folded):
+            account = await self._records.find(fold_email(check_email(email)))
             is_owner = False
         else:
             is_owner = account is not None
@@ -357,7 +357,7 @@ class LocalAccounts:
             raise PermissionDenied(
                 "This server sends no e-mail, so it cannot reset passwords. Please ask the administrator."
             )
-        folded = folded_email(check_email(email))
+        folded = fold_email(check_email(email))
         self._throttle.take(self._by_address(address))
         self._pace("reset", folded)
         self._start(self._send_reset(folded), "sending a password reset")
@@ -387,7 +387,7 @@ class LocalAccounts:
         Raises:
             NotAuthenticated: the code is wrong, used, expired, or there is none; which is not told.
         """
-        folded = folded_email(check_email(email))
+        folded = fold_email(check_email(email))
         secret = check_new_password(password)
         self._throttle.take([*self._guessing("reset", folded, address)])
         most = self._settings.verification_max_attempts * _ANYWHERE  # it cannot be guessed anyway
@@ -433,7 +433,7 @@ class LocalAccounts:
         code = await self._records.code(FIRST_ADMIN, "")
         if code is None or code.expires_at <= self._clock() or not self._codes.fits(code, link):
             raise NotAuthenticated(BAD_ADMIN_LINK)
-        if await self._records.find(folded_email(given)) is not None:
+        if await self._records.find(fold_email(given)) is not None:
             raise AlreadyExists("Email already registered")
         hashed = await self._passwords.hash(secret)
         data = {"name": person, "email": given, "password": hashed}

@@ -10,8 +10,10 @@ from hypha.errors import InvalidArguments
 MAX_NAME_CHARS = 100
 MAX_EMAIL_CHARS = 254
 _JOINERS = "\u200c\u200d"  # part of the spelling in Persian, Hindi and of many pictographs
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Fillers: letters, marks and signs by their category, and yet nothing is seen of them."""
 _REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"/?#%]{1,189}")
+_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"/?#%。]{1,189}")
 
 
 def check_name(name: object) -> str:
@@ -25,7 +27,7 @@ def check_name(name: object) -> str:
     normal = " ".join(unicodedata.normalize("NFC", name).split(" ")).strip()
     if not normal or len(normal) > MAX_NAME_CHARS:
         raise InvalidArguments(f"The name must have 1 to {MAX_NAME_CHARS} characters")
-    if any(unicodedata.category(char) in _REFUSED and char not in _JOINERS for char in normal):
+    if any(_is_hidden(char) and char not in _JOINERS for char in normal):
         raise InvalidArguments("The name contains control or invisible characters")
     if all(unicodedata.category(char)[0] in "MZC" for char in normal):
         raise InvalidArguments("The name must have at least one visible character")
@@ -42,7 +44,7 @@ def check_email(email: object) -> str:
         raise InvalidArguments("Please give a valid e-mail address")
     normal = unicodedata.normalize("NFC", email.strip())
     is_plain = unicodedata.normalize("NFKC", normal) == normal
-    is_visible = all(unicodedata.category(char) not in _REFUSED for char in normal)
+    is_visible = not any(map(_is_hidden, normal))
     domain = normal.rpartition("@")[2]
     is_whole = not domain.startswith((".", "-")) and not domain.endswith((".", "-")) and ".." not in domain
     fits = len(normal) <= MAX_EMAIL_CHARS and bool(_EMAIL.fullmatch(normal))
@@ -51,6 +53,5 @@ def check_email(email: object) -> str:
     return normal
 
 
-def folded_email(email: str) -> str:
-    """The form in which addresses are compared: without regard to case."""
-    return unicodedata.normalize("NFC", email.casefold())
+def _is_hidden(char: str) -> bool:
+    return char in _INVISIBLE or unicodedata.category(char) in _REFUSED

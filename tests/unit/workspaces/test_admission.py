@@ -123,6 +123,14 @@ async def test_an_owner_by_email_is_admin(tenants: Tenants, alice: User) -> None
     assert identity.user.level("the-lab") is Level.ADMIN
 
 
+async def test_an_address_that_only_looks_like_an_owners_gives_nothing(tenants: Tenants, alice: User) -> None:
+    await make_lab(tenants, alice, owners=["ann@straße.example"])
+    for email in ("ann@strasse.example", "\u0430nn@straße.example", "ann@straße.example.evil"):
+        other = person("carol", email=email)
+        _, text = await refusal(tenants, token=tenants.token(other), workspace="the-lab")
+        assert "Permission denied" in text
+
+
 @pytest.mark.spec("core-11.1.3")
 async def test_a_child_does_not_own_by_its_makers_email(tenants: Tenants, alice: User) -> None:
     await make_lab(tenants, alice, owners=["alice@example.org"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hypha.addresses import fold_email
 from hypha.errors import InvalidArguments, RateLimited
 from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
-from hypha.features.accounts.names import check_email, check_name, folded_email
+from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
 
@@ -16,14 +17,21 @@ def test_names_of_every_script_are_taken(name: str) -> None:
     assert check_name(name) == name.strip()
 
 
-def test_names_are_kept_in_normal_form() -> None:
-    assert check_name("Zoe\u0308") == "Zo\u00eb"
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("Zoe\u0308", "Zo\u00eb"), ("\u1112\u1161\u11ab", "\ud55c"), ("\u212bsa", "\u00c5sa")]
+)
+def test_names_are_kept_in_normal_form(typed: str, kept: str) -> None:
+    assert check_name(typed) == kept
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "   ", "a\x00b", "a\nb", "\u202egnp", "a\u2028b", "\u0301", "x" * 101, "\ud800", None, 5],
-)
+    [
+        "", "   ", "a\x00b", "a\nb", "\u202egnp", "a\u2028b", "\u0301", "x" * 101, "\ud800", None, 5,
+        "\u2066Ann\u2069", "An\u00adn", "Ann\u200b", "\ufeffAnn", "\u200d", "\u061cAnn", "\U000e0041Ann",
+        "\u3164", "\u2800", "A\u115fnn", "\uffa0", "An\u034fn", "\ue000", "\U0010ffff",
+    ],
+)  # fmt: skip
 def test_names_with_control_characters_are_refused(name: object) -> None:
     with pytest.raises(InvalidArguments):
         check_name(name)
@@ -39,6 +47,8 @@ def test_addresses_are_taken_as_they_are(email: str) -> None:
     [
         "", "a", "@b", "a@", "a@@b", "a b@c", "a@b\nBcc: x@y", "a@b,c@d", "<a@b>", "a@b..c", "a@.b",
         "\uff41@b.org", "a@\uff42.org", "a\u200b@b.org", f"{'a' * 65}@b.org", f"a@{'b' * 300}", None, "a@b.",
+        "a\u202e@b.org", "a\u034fb@c.org", "a\u3164@b.org", "a@b\u3002org", "a@b\uff0eorg", "\u017fa@b.org",
+        "\ufb01@b.org", "a@b.org/x", "a%40c@b.org?x", "a@b#c", "\ue000@b.org", "a@\u00adb.org",
     ],
 )  # fmt: skip
 def test_addresses_that_could_be_another_are_refused(email: object) -> None:
@@ -47,7 +57,24 @@ def test_addresses_that_could_be_another_are_refused(email: object) -> None:
 
 
 def test_addresses_compare_without_case() -> None:
-    assert folded_email("Ann@Example.ORG") == folded_email("ann@example.org")
+    for one, other in (
+        ("Ann@Example.ORG", "ann@example.org"), ("МАША@Пример.рф", "маша@пример.рф"),
+        ("ΟΔΟΣ@x.gr", "οδος@x.gr"), ("ΟΔΟΣ@x.gr", "οδοσ@x.gr"), ("Zoe\u0308@x.org", "zo\u00eb@x.org"),
+    ):  # fmt: skip
+        assert fold_email(one) == fold_email(other)
+
+
+def test_addresses_that_only_look_alike_stay_apart() -> None:
+    looks = [
+        "apple@x.org",
+        "\u0430pple@x.org",
+        "app\u04cfe@x.org",
+        "straße@x.org",
+        "strasse@x.org",
+        "a@x.org",
+    ]
+    looks += ["ı@x.org", "i@x.org", "a+b@x.org", "a.b@x.org", "ab@x.org"]
+    assert len({fold_email(check_email(each)) for each in looks}) == len(looks)
 
 
 async def test_only_the_right_password_matches() -> None:
