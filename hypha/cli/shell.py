@@ -40,7 +40,7 @@ async def _run(settings: Settings, listener: Any) -> None:
         if listener is not None:
             web = http_server(server, settings)
             serving = asyncio.create_task(web.serve([listener]))
-        names = {"server": server, "app": server.app, "store": server.store}
+        names = {"server": server, "app": server.app, "store": server}  # as startup functions call it
         await _prompt(names)
         if serving is not None:
             web.should_exit = True
