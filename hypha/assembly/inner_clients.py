@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from hypha.assembly.manager import connection_facts
@@ -13,6 +14,24 @@ from hypha.startup import run_startup_functions, server_object
 
 if TYPE_CHECKING:
     from hypha.assembly.server import Server
+
+
+class Opening:
+    """A client that is made when it is awaited, or entered with `async with`, which disconnects it."""
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._make = make
+        self._client: Any = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._make().__await__()
+
+    async def __aenter__(self) -> Any:
+        self._client = await self._make()
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.disconnect()
 
 
 class InnerClients:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypha import __version__
 from hypha.assembly.access import end_clients_of, open_guard, open_tokens
-from hypha.assembly.inner_clients import InnerClients
+from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.manager import build_manager, connection_facts
 from hypha.assembly.readings import connections_of
 from hypha.assembly.web import build_http, new_frame_rate
@@ -249,11 +249,14 @@ class Server:
         await asyncio.sleep(self.settings.resume_window_s * 2)
         await self.members.forget_absent()
 
-    async def get_workspace_interface(
+    def get_workspace_interface(
         self, user: User | None = None, workspace: str = "public", client_id: str | None = None
-    ) -> Any:
-        """A client inside this process, acting as `user` (root by default) in a workspace."""
-        return await self.inner_clients.open(workspace, user, client_id)
+    ) -> Opening:
+        """A client inside this process, acting as `user` (root by default) in a workspace.
+
+        `await` it to keep it; `async with` disconnects it at the end.
+        """
+        return Opening(lambda: self.inner_clients.open(workspace, user, client_id))
 
     def begin_stop(self) -> None:
         """Take nothing new from now on: not ready, no further handshakes.

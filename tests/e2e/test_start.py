@@ -178,6 +178,35 @@ def not_async(server):
 """
 
 
+INTERFACES = """
+async def start(server):
+    root = server.get_root_user()
+    await server.create_workspace({"id": "start-lab"})
+    kept = await server.get_workspace_interface(root, "start-lab", "kept")
+    await kept.register_service({"id": "svc", "config": {"visibility": "public"}, "where": lambda: "lab"})
+    async with server["get_workspace_interface"](root, "start-lab", "passing") as passing:
+        assert len(await passing.list_clients()) == 2
+        assert await (await passing.get_service("svc")).where() == "lab"
+"""
+
+
+@pytest.mark.spec("core-1.4")
+async def test_startup_functions_act_in_other_workspaces_too(
+    start_server: StartServer, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "labs.py").write_text(INTERFACES)
+    own = await start_server(flags=["--startup-functions", f"{tmp_path}/labs.py:start"])
+    client = await connect(url=own.url)
+    assert await (await client.get_service("start-lab/svc")).where() == "lab"
+    root = await connect(url=own.url, token=own.root_token, workspace="start-lab")
+
+    async def only_kept() -> bool:
+        ids = {entry["id"].split("/")[1] for entry in await root.list_clients()}
+        return ids == {"kept", root.config.client_id}
+
+    await eventually(only_kept, within_s=5)
+
+
 @pytest.mark.spec("core-L6")
 async def test_startup_functions_register_public_services(
     start_server: StartServer, connect: Connect, tmp_path: Path
