@@ -216,6 +216,7 @@ class TokenAuthority:
         parent = claims.get(f"{self.namespace}parent")
         credential = claims.get(f"{self.namespace}credential")
         incarnation = claims.get(f"{self.namespace}incarnation")
+        minted_at = claims.get(f"{self.namespace}minted_at")
         scope = claims.get("scope") or ""
         names = tuple(str(role) for role in roles) if isinstance(roles, list) else ()
         return User(
@@ -228,6 +229,7 @@ class TokenAuthority:
             Scope.from_claim(" ".join(map(str, scope)) if isinstance(scope, list) else str(scope)),
             credential if isinstance(credential, str) and credential else own_fingerprint,
             incarnation if isinstance(incarnation, str) else "",
+            float(minted_at) if is_number(minted_at) else None,
         )
 
     async def revoke(self, token: str) -> None:
@@ -271,6 +273,7 @@ class TokenAuthority:
         rights = {**user.scope.workspaces, workspace: level} if level else user.scope.workspaces
         scope = replace(user.scope, workspaces=rights, current_workspace=workspace, client_id=client_id)
         claims = self._claims(replace(user, scope=scope), self.reconnection_life_s)
+        claims[f"{self.namespace}minted_at"] = self._clock()
         if user.credential:
             claims[f"{self.namespace}credential"] = user.credential
         if user.incarnation:

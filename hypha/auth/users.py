@@ -21,7 +21,8 @@ class User:
     `parent` is the user from whom a generated token descends; `expires_at` is in Unix seconds.
     `credential` is the fingerprint of the token in use, by which it can be revoked; it lives on in
     the reconnection tokens of a connection and is never shown to anybody. `incarnation` tells apart
-    the programs that had one client id after each other; only reconnection tokens carry it.
+    the programs that had one client id after each other, and `minted_at` is when the token was made, in
+    Unix seconds; only reconnection tokens carry them.
     """
 
     id: str
@@ -33,6 +34,7 @@ class User:
     scope: Scope = field(default_factory=Scope)
     credential: str | None = field(default=None, compare=False, repr=False)
     incarnation: str = field(default="", compare=False, repr=False)
+    minted_at: float | None = field(default=None, compare=False, repr=False)
 
     @property
     def own_workspace(self) -> str:

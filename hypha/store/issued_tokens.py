@@ -118,11 +118,28 @@ async def end_sign_ins(
         ended |= {row.fingerprint: row.expires_at for row in wanted if row.fingerprint != keep}
         makers = {row.user_id for row in wanted} - seen if generated_too else set()
         seen |= makers
+    await _revoke(connection, ended)
+    return ended
+
+
+async def end_tokens_for(connection: AsyncConnection, workspace: str) -> dict[str, float]:
+    """Revoke the tokens for a workspace, not people's sign-ins; in the caller's transaction.
+
+    Returns the fingerprints with the times until which they have to be known as revoked.
+    """
+    statement = select(IssuedToken.fingerprint, IssuedToken.expires_at).where(
+        IssuedToken.workspace == workspace, IssuedToken.kind != "session"
+    )
+    ended = {name: expires_at for name, expires_at in await connection.execute(statement)}
+    await _revoke(connection, ended)
+    return ended
+
+
+async def _revoke(connection: AsyncConnection, ended: Mapping[str, float]) -> None:
     for some in _parts(ended):
         rows = [{"fingerprint": name, "expires_at": ended[name]} for name in some]
         await connection.execute(insert(connection, RevokedToken).on_conflict_do_nothing(), rows)
         await connection.execute(delete(IssuedToken).where(IssuedToken.fingerprint.in_(some)))
-    return ended
 
 
 def _parts(names: Iterable[str]) -> Iterable[list[str]]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.addresses import fold_email
 from hypha.errors import AlreadyExists
+from hypha.store.issued_tokens import end_tokens_for
 from hypha.store.models import Subscription, Workspace, WorkspaceOwner
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Repository, insert_if_absent
@@ -23,6 +24,11 @@ async def ensure(connection: AsyncConnection, record: WorkspaceRecord) -> None:
     """Write a workspace that so far lived in memory, if it isn't there; in the caller's transaction."""
     if await insert_if_absent(connection, Workspace, _values(record)):
         await _write_owners(connection, record)
+
+
+async def _delete(connection: AsyncConnection, workspaces: Sequence[str]) -> None:
+    await connection.execute(delete(Subscription).where(Subscription.workspace.in_(workspaces)))
+    await connection.execute(delete(Workspace).where(Workspace.id.in_(workspaces)))
 
 
 def _values(record: WorkspaceRecord) -> dict[str, Any]:
@@ -107,8 +113,16 @@ class Workspaces(Repository):
         if not ids:
             return
         async with self._connections.writing() as connection:
-            await connection.execute(delete(Subscription).where(Subscription.workspace.in_(ids)))
-            await connection.execute(delete(Workspace).where(Workspace.id.in_(ids)))
+            await _delete(connection, ids)
+
+    async def delete_with_tokens(self, workspace: str) -> dict[str, float]:
+        """Delete a workspace and revoke the tokens for it, or they would be good for one of the same id.
+
+        Returns the fingerprints of the tokens that ended, as `end_tokens_for`.
+        """
+        async with self._connections.writing() as connection:
+            await _delete(connection, [workspace])
+            return await end_tokens_for(connection, workspace)
 
     async def temporary(self) -> list[str]:
         """Ids of the workspaces that are stored but not persistent."""

@@ -13,9 +13,10 @@ from hypha.auth.scopes import Level
 from hypha.auth.tokens import REVOKED_TEXT, TokenAuthority
 from hypha.auth.users import User, anonymous_user
 from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
+from hypha.store.records import WorkspaceRecord
 from hypha.wire.handshake import FirstMessage, Refused
 from hypha.workspaces.lifecycle import Workspaces
-from hypha.workspaces.records import PUBLIC
+from hypha.workspaces.records import PERSONAL_PREFIX, PUBLIC
 
 PREFIX = "Failed to establish connection: "
 AUTHENTICATION_PREFIX = "Failed to authenticate user: "
@@ -124,10 +125,21 @@ class Admission:
             record = await self._workspaces.open(workspace, user, returning=resumes)
         except WorkspaceNotFound as error:
             raise _refused(f"'{error.message}'", user) from None
+        if resumes and _is_newer(record, user):
+            raise _refused(f"Permission denied for workspace: {workspace}, which was made anew", user)
         level = self._workspaces.level_for(user, record)
         if level < Level.READ:
             raise _refused(f"Permission denied for workspace: {workspace}", user)
         return Identity(user.within(workspace, first.client_id, level), workspace, first.client_id, resumes)
+
+
+def _is_newer(record: WorkspaceRecord, returning: User) -> bool:
+    """True if the workspace is not the one that a reconnection token was made for.
+
+    Personal ones are made again for their person.
+    """
+    is_personal = record.id.startswith(PERSONAL_PREFIX)
+    return not is_personal and returning.minted_at is not None and record.created_at > returning.minted_at
 
 
 def _refused(text: str, user: User | None = None) -> Refused:

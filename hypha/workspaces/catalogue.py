@@ -113,8 +113,10 @@ class Catalogue:
         async with self._workspaces.changing(user.own_workspace, user) as own:
             await self._store.bookmarks.put(own.record, bookmark, time.time())
 
-    async def delete(self, workspace: str, context: Context) -> None:
+    async def delete(self, workspace: str, context: Context) -> dict[str, float]:
         """Delete a workspace with everything in it; its clients are told through `on_deleted`.
+
+        Returns the fingerprints of the tokens that ended with it, for `Revocations.apply`.
 
         Raises:
             WorkspaceNotFound, PermissionDenied: texts of core-api 2.2.
@@ -125,7 +127,7 @@ class Catalogue:
         if workspace in records.RESERVED_IDS or records.level_for(context.user, record) < Level.ADMIN:
             raise PermissionDenied(f"Permission denied for workspace {workspace}")
         async with self._workspaces.locked(workspace):
-            await self._store.workspaces.delete([workspace])
+            ended = await self._store.workspaces.delete_with_tokens(workspace)
             resident = self._workspaces.residents.get(workspace)
             if resident is not None:
                 self._workspaces.residents.remove(resident)
@@ -133,6 +135,7 @@ class Catalogue:
         for place in {workspace, context.user.own_workspace}:
             self._publish(place, "workspace_deleted", info)
         self.on_deleted(workspace)
+        return ended
 
     async def visible_to(
         self, user: User, match: object = None, offset: object = 0, limit: object = MAX_LISTED

@@ -38,12 +38,13 @@ class WorkspaceFunctions(ManagerFunctions):
 
     @permission(Level.ADMIN, on="target workspace")
     async def delete_workspace(self, workspace: str, *, context: Context) -> None:
-        """Delete a workspace with everything in it.
+        """Delete a workspace with everything in it; the tokens for it end.
 
         Args:
             workspace: Its id.
         """
-        await self._parts.tenancy.catalogue.delete(workspace, context)
+        ended = await self._parts.tenancy.catalogue.delete(workspace, context)
+        self._parts.tokens.revocations.apply(ended)
 
     @permission(Level.READ)
     async def list_workspaces(

@@ -265,6 +265,17 @@ async def test_lists_and_info_for_owner_stranger_and_missing(lab: Lab, alice: Pe
     assert redirect.status_code == 307
 
 
+async def test_the_manager_is_asked_only_at_addresses_of_workspaces(lab: Lab, alice: Person) -> None:
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    for known in (None, headers):
+        answer = await lab.http.get("/ws-nobody-here/services/ws/check_status", headers=known)
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == "Workspace 'ws-nobody-here' not found"
+    for path in (f"/{alice.workspace}", f"/{lab.workspace}", "/public"):
+        answer = await lab.http.get(f"{path}/services/ws/check_status", headers=headers)
+        assert answer.json()["user_permission"] == "a"
+
+
 @pytest.mark.spec("core-H8")
 async def test_cors_preflight_and_echo(lab: Lab) -> None:
     asking = {"origin": "https://page.example", "access-control-request-method": "POST"}

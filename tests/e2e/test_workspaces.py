@@ -88,6 +88,42 @@ async def test_only_owner_or_admin_deletes_a_workspace(connect: Connect, alice: 
         await connect(alice, workspace=name)
 
 
+async def test_the_tokens_of_a_deleted_workspace_end_with_it(
+    connect: Connect, alice: Person, bob: Person
+) -> None:
+    owner, stranger, name = await connect(alice), await connect(bob), new_name()
+    await owner.create_workspace({"id": name, "persistent": True})
+    token = await owner.generate_token({"workspace": name, "permission": "read_write"})
+    kept = await owner.generate_token({"permission": "read"})
+    await (await connect(token=token, workspace=name)).set_env("COLOUR", "green")
+    await owner.delete_workspace(name)
+    await stranger.create_workspace({"id": name, "persistent": True})
+    with pytest.raises(Exception, match="revoked"):
+        await connect(token=token, workspace=name)
+    heir = await connect(bob, workspace=name)
+    assert await heir.get_env() == {}
+    assert await heir.list_tokens(name) == []
+    assert (await connect(token=kept)).config.workspace == alice.workspace
+
+
+async def test_a_client_comes_back_only_to_the_workspace_that_it_left(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    owner, stranger, name = await connect(alice), await connect(bob), new_name()
+    await owner.create_workspace({"id": name, "persistent": True})
+    left = await connect_raw(alice, client_id="left", workspace=name)
+    token = left.info["reconnection_token"]
+    await left.close()
+    back = await connect_raw(client_id="left", workspace=name, reconnection_token=token)
+    await owner.create_workspace({"id": name, "description": "changed"}, overwrite=True)
+    await back.close()
+    await (await connect_raw(client_id="left", workspace=name, reconnection_token=token)).close()
+    await owner.delete_workspace(name)
+    await stranger.create_workspace({"id": name, "persistent": True})
+    with pytest.raises(Exception, match="Permission denied for workspace"):
+        await connect_raw(client_id="left", workspace=name, reconnection_token=token)
+
+
 @pytest.mark.spec("core-M14")
 async def test_listed_workspaces_are_only_those_one_may_read(
     connect: Connect, alice: Person, bob: Person

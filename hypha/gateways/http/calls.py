@@ -76,6 +76,8 @@ class FunctionCalls:
             context = await self._services.credentials.context(scope, workspace)
             if service in MANAGER_NAMES:
                 manager = self._services.manager
+                if workspace != context.workspace:
+                    await self._check_is_there(workspace)
                 if self._services.workspaces.get(context.workspace) is None:
                     await self._services.workspaces.open(context.workspace, context.user)
                 await self._call_local(scope, receive, send, (manager, function), context)
@@ -193,10 +195,14 @@ class FunctionCalls:
         try:
             return await services.selection.choose(query, context, mode, services.select_timeout_s)
         except ServiceNotFound:
-            if services.workspaces.get(workspace) is None:
-                if await services.workspaces.load(workspace) is None:
-                    raise WorkspaceNotFound(f"Workspace '{workspace}' not found") from None
+            await self._check_is_there(workspace)
             raise
+
+    async def _check_is_there(self, workspace: str) -> None:
+        """Raise WorkspaceNotFound if there is no workspace of that id (core-api 5.3)."""
+        workspaces = self._services.workspaces
+        if workspaces.get(workspace) is None and await workspaces.load(workspace) is None:
+            raise WorkspaceNotFound(f"Workspace '{workspace[:200]}' not found") from None
 
     async def _arguments(
         self,
