@@ -31,6 +31,7 @@ _COUNTS = frozenset(
 )  # whole numbers from 0
 _BOUNDS = frozenset("minimum maximum exclusiveMinimum exclusiveMaximum".split())
 _TEXTS = frozenset("title description format".split())
+_SAID = ("title", "description")  # beside a reference
 _CHOICES = ("anyOf", "oneOf", "allOf")
 _REFERENCE = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _COMPONENT_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -82,7 +83,10 @@ class _Cleaner:
         if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
             return {}
         if "$ref" in schema:
-            return self._reference(schema["$ref"])
+            texts = {
+                word: schema[word][:MAX_TEXT_CHARS] for word in _SAID if isinstance(schema.get(word), str)
+            }
+            return {**self._reference(schema["$ref"]), **texts}
         clean: Schema = {}
         kinds = _types_of(schema)
         if kinds:

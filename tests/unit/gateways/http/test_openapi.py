@@ -98,12 +98,17 @@ def test_definitions_become_components_even_when_they_name_themselves() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
     parameters = {
         "type": "object",
-        "properties": {"root": {"$ref": "#/$defs/Node"}},
+        "properties": {"root": {"$ref": "#/$defs/Node", "description": "Where to begin"}},
         "$defs": {"Node": node},
     }
     document = described({"f": function(parameters), "g": function(parameters)})
     assert errors_in(document) == []
     assert {"Node", "Node_2"} <= set(document["components"]["schemas"])
+    path = next(path for path in document["paths"] if path.endswith("/f"))
+    (parameter,) = [
+        each for each in document["paths"][path]["get"]["parameters"] if each.get("name") == "root"
+    ]
+    assert parameter["description"] == "Where to begin"
 
 
 @pytest.mark.parametrize(
