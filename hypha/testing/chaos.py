@@ -146,11 +146,7 @@ def _check(plan: Plan, pairs: Sequence[_Pair], history: list[tuple[float, str, s
     for pair in pairs:
         report = pair.log.check(deadline_s=2 * plan.method_timeout_s)
         result.reports[pair.name] = report
-        result.report.calls += report.calls
-        result.report.runs += report.runs
-        result.report.longest_s = max(result.report.longest_s, report.longest_s)
-        result.report.outcomes.update(report.outcomes)
-        result.report.problems += report.problems
+        result.report.add(report)
     return result
 
 

@@ -91,6 +91,14 @@ class Report:
         certain = (Outcome.ANSWERED, Outcome.NOT_DELIVERED, Outcome.SENDER_LOST)
         return sum(self.outcomes[outcome] for outcome in certain) / self.calls if self.calls else 0.0
 
+    def add(self, other: Report) -> None:
+        """Count what another report counts, too."""
+        self.calls += other.calls
+        self.runs += other.runs
+        self.longest_s = max(self.longest_s, other.longest_s)
+        self.outcomes.update(other.outcomes)
+        self.problems += other.problems
+
     def table(self) -> str:
         """The report as lines of text."""
         lines = [f"calls {self.calls}, runs {self.runs}, longest {self.longest_s:.2f} s"]

@@ -211,12 +211,32 @@ class ServerProcess:
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self, *, kill: bool = False) -> None:
-        """Stop (or kill) the server and start it again with the same port and data."""
+        """Stop (or kill) the server and start it again with the same port and data.
+
+        Under `--supervise` only the child ends; the parent keeps the port and starts it again.
+        """
+        if "--supervise" in self.flags:
+            self._restart_child(kill)
+            return
         if kill:
             self.kill()
         elif self.is_running:
             self.stop()
         self.start()
+
+    def _restart_child(self, kill: bool) -> None:
+        before = self._child()
+        os.kill(before if kill else self.pid, signal.SIGKILL if kill else signal.SIGHUP)
+        deadline = time.monotonic() + self.start_timeout_s
+        while self._child() in (0, before) or not self.is_ready():
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"no new server in {self.start_timeout_s} s:\n{self.log[-4000:]}")
+            time.sleep(0.03)
+
+    def _child(self) -> int:
+        """Process id of the server under a supervising parent; 0 while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
 
     def close(self) -> None:
         """End the process whatever its state, and remove the temporary folders."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
+from typing import Any
 
 import pytest
 
 from hypha.testing import Direction, FaultProxy, RawClient, ServerProcess, eventually
+from hypha.testing.clients import Worker
 from hypha.testing.rawclient import RawCallError, RawRefused
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 
@@ -113,3 +116,73 @@ async def test_frozen_server_goes_on_where_it_stopped(
     own.thaw()
     assert await asyncio.wait_for(call, 10) == "during"
     assert (await worker.runs()) == {"during": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.spec("faults-F2")
+async def test_clients_frozen_for_a_second_to_a_minute_and_a_half_return_with_their_services(
+    connect: Connect, python_worker: NewWorker, node_worker: NewWorker, server: ServerProcess, alice: Person
+) -> None:
+    caller = await connect(alice, method_timeout=5)
+
+    async def freeze(start: NewWorker, name: str, seconds: float) -> None:
+        worker = await start()
+        await worker.connect(server.url, token=alice.token, client_id=name)
+        await worker.serve(name)
+        worker.freeze()
+        await asyncio.sleep(seconds)
+        worker.thaw()
+        await eventually(lambda: _runs_once(caller, worker, name), within_s=20, what=f"{name} after the thaw")
+
+    lengths = (1, 12, 45, 95)
+    await asyncio.gather(
+        *(freeze(python_worker, f"python-{seconds}", seconds) for seconds in lengths),
+        *(freeze(node_worker, f"node-{seconds}", seconds) for seconds in lengths),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.spec("faults-F2")
+@pytest.mark.parametrize("seconds", [1, 30, 90])
+async def test_clients_of_a_frozen_server_are_back_after_the_thaw(
+    start_server: StartServer,
+    python_worker: NewWorker,
+    node_worker: NewWorker,
+    connect: Connect,
+    seconds: int,
+) -> None:
+    own = await start_server()
+    alice = make_person(own, "alice")
+    workers = {"python": await python_worker(), "node": await node_worker()}
+    for name, worker in workers.items():
+        await worker.connect(own.url, token=alice.token, client_id=name)
+        await worker.serve(name)
+    own.freeze()
+    await asyncio.sleep(seconds)
+    own.thaw()
+    caller = await connect(alice, url=own.url, method_timeout=5)
+    for name, worker in workers.items():  # their own pauses grow up to 64 s meanwhile
+        await eventually(
+            lambda name=name, worker=worker: _runs_once(caller, worker, name),  # type: ignore[misc]
+            within_s=75,
+            what=f"{name} after the thaw",
+        )
+    listed = await caller.list_clients()
+    assert sorted(
+        entry["id"].split("/")[1] for entry in listed if entry["id"].endswith(("/python", "/node"))
+    ) == [
+        "node",
+        "python",
+    ]
+
+
+async def _runs_once(caller: Any, worker: Worker, name: str) -> bool:
+    """True when a fresh call is answered by this very worker, which ran it once."""
+    call = uuid.uuid4().hex
+    try:
+        answer = await (await caller.get_service(f"{name}:{name}")).run(call)
+    except Exception:
+        return False
+    return bool(answer == call and (await worker.runs())[call] == 1)
