@@ -11,7 +11,7 @@ from typing import Any
 from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import CallFailed, CallTimedOut, InvalidRequest, ServiceNotFound
+from hypha.errors import CallFailed, CallTimedOut, InvalidRequest, NotDelivered, ServiceNotFound
 from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S, Peer, Selection
 from hypha.registry.records import ServiceRecord
 from hypha.values import is_number
@@ -104,7 +104,7 @@ class Directory:
 
         Raises:
             ServiceNotFound, PermissionDenied, AmbiguousService, InvalidRequest: as `Selection.choose`.
-            CallTimedOut: the provider did not answer in time; NotDelivered: it is gone.
+            CallTimedOut: the provider did not answer in time. A provider that is gone is not found.
         """
         if _is_manager(service_id):
             service = {**self._manager_service(), "id": "~"}
@@ -132,6 +132,10 @@ class Directory:
             raise CallTimedOut(
                 f"{target} did not hand over its service {record.name} within {timeout_s:g} s; "
                 "it may be busy or gone."
+            ) from None
+        except NotDelivered:  # it has left, or is away: what it offered cannot be had
+            raise ServiceNotFound(
+                f"Service not found: {record.id}@{record.app_id}. {target} is not connected."
             ) from None
         except CallFailed as error:
             if "Service not found" in error.message:

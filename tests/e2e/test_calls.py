@@ -280,6 +280,18 @@ async def test_first_call_after_the_provider_left_in_order_fails_well_within_a_s
     assert time.monotonic() - start < 1.0
 
 
+@pytest.mark.spec("core-3.6")
+@pytest.mark.parametrize("form", ["svc", "leaver:svc"])
+async def test_service_of_a_client_that_left_is_not_found(connect: Connect, alice: Person, form: str) -> None:
+    provider, caller = await connect(alice, client_id="leaver"), await connect(alice)
+    await provider.register_service({"id": "svc", "hello": lambda: "hi"})
+    await provider.disconnect()
+    start = time.monotonic()
+    with pytest.raises(Exception, match=r"Service not found: .*svc"):
+        await caller.get_service(form)
+    assert time.monotonic() - start < 1.0
+
+
 @pytest.mark.spec("wire-29")
 async def test_caller_in_another_workspace_is_told_when_the_provider_leaves(
     connect: Connect, alice: Person, bob: Person
