@@ -7,6 +7,7 @@ from typing import TypeGuard
 from hypha.errors import InvalidRequest
 
 _MAX_OFFSET = 2**31 - 1
+_TOO_LARGE = 2**1023
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -15,8 +16,10 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """True for a number, infinity too; not for NaN, `True` and `False`."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    """True for a number, infinity too; not for NaN, `True`, `False` and what no float can hold."""
+    if isinstance(value, float):
+        return value == value
+    return is_whole(value) and abs(value) < _TOO_LARGE
 
 
 def check_offset(value: object) -> int:

@@ -162,7 +162,7 @@ class IssuerTokens:
         key = await self.keys.find(algorithm, key_id if isinstance(key_id, str) else None)
         try:
             claims = jwt.decode(token, key, algorithms=[algorithm]).claims
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             raise NotAuthenticated("Authentication error: Signature verification failed.") from None
         self._check(claims)
         return claims

@@ -44,6 +44,7 @@ _ALGORITHM = "HS256"
 _MAX_TOKEN_CHARS = 16 * 1024
 _MAX_CACHED = 20_000
 _CLOCK_SKEW_S = 60.0
+_OWN_CLAIMS = ("roles", "email", "parent", "credential", "incarnation", "minted_at")
 _FOREIGN_RECHECK_S = 300.0
 
 
@@ -197,7 +198,7 @@ class TokenAuthority:
         _check_header(token)
         try:
             claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             raise NotAuthenticated("Authentication error: Signature verification failed.") from None
         return self._user_of(claims, fingerprint(token))
 
@@ -211,24 +212,20 @@ class TokenAuthority:
         not_before = claims.get("nbf")
         if not_before is not None and _seconds(not_before, "nbf") > self._clock() + _CLOCK_SKEW_S:
             raise NotAuthenticated("Authentication error: The token is not valid yet.")
-        roles = claims.get(f"{self.namespace}roles") or []
-        email = claims.get(f"{self.namespace}email")
-        parent = claims.get(f"{self.namespace}parent")
-        credential = claims.get(f"{self.namespace}credential")
-        incarnation = claims.get(f"{self.namespace}incarnation")
-        minted_at = claims.get(f"{self.namespace}minted_at")
-        scope = claims.get("scope") or ""
-        names = tuple(str(role) for role in roles) if isinstance(roles, list) else ()
+        own = {name: claims.get(f"{self.namespace}{name}") for name in _OWN_CLAIMS}
+        if isinstance(own["roles"], str):
+            raise NotAuthenticated("Authentication error: The token's claim 'roles' must be a list.")
+        names, minted_at = _words(own["roles"], "roles"), own["minted_at"]
         return User(
             _subject(claims.get("sub")),
             names,
             "anonymous" in names,
-            email if isinstance(email, str) and email else None,
-            parent if isinstance(parent, str) and parent else None,
+            _text(own["email"], "email") if isinstance(own["email"], str) else None,
+            _text(own["parent"], "parent"),
             _seconds(claims.get("exp"), "exp"),
-            Scope.from_claim(" ".join(map(str, scope)) if isinstance(scope, list) else str(scope)),
-            credential if isinstance(credential, str) and credential else own_fingerprint,
-            incarnation if isinstance(incarnation, str) else "",
+            Scope.from_claim(" ".join(_words(claims.get("scope"), "scope"))),
+            _text(own["credential"], "credential") or own_fingerprint,
+            _text(own["incarnation"], "incarnation") or "",
             float(minted_at) if is_number(minted_at) else None,
         )
 
@@ -359,3 +356,18 @@ def _seconds(value: object, claim: str) -> float:
     if not is_number(value) or not math.isfinite(value):
         raise NotAuthenticated(f"Authentication error: The token's claim '{claim}' must be a number.")
     return float(value)
+
+
+def _text(value: object, claim: str) -> str | None:
+    """A claim that is text or missing; an empty one is missing."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or any("\ud800" <= char <= "\udfff" for char in value):
+        raise NotAuthenticated(f"Authentication error: The token's claim '{claim}' must be text.")
+    return value or None
+
+
+def _words(value: object, claim: str) -> tuple[str, ...]:
+    """A claim that is text, a list of texts, or missing."""
+    listed = value if isinstance(value, list) else [value]
+    return tuple(text for each in listed if (text := _text(each, claim)) is not None)

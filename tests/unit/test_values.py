@@ -26,7 +26,7 @@ def test_numbers_may_be_infinite(value: object) -> None:
     assert is_number(value)
 
 
-@pytest.mark.parametrize("value", [True, NAN, "1.5", None, {}])
+@pytest.mark.parametrize("value", [True, NAN, "1.5", None, {}, 10**400, -(10**400)])
 def test_what_is_no_number(value: object) -> None:
     assert not is_number(value)
 
