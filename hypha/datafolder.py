@@ -160,7 +160,8 @@ def _take_lock(path: Path, url: str) -> IO[str]:
         holder = _holder(stream.read())
         stream.close()
         raise ConfigurationError(
-            f"The data folder {path} is in use by {holder}: stop it, or choose another folder with --data-dir"
+            f"The data folder {path} is in use: {holder} is already running. Stop it, "
+            "or choose another folder with --data-dir"
         ) from None
     stream.truncate(0)
     json.dump({"pid": os.getpid(), "url": url}, stream)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 import time
 import uuid
 
@@ -106,8 +105,7 @@ async def test_workspace_without_permission_is_refused(
     await connect(alice)
     with pytest.raises(RawRefused) as refusal:
         await connect_raw(bob, workspace=alice.workspace)
-    expected = "Permission denied for workspace: |does not exist or is not accessible"
-    assert re.search(expected, refusal.value.message)
+    assert f"Permission denied for workspace: {alice.workspace}" in refusal.value.message
     assert refusal.value.code == 1001
 
 
