@@ -35,8 +35,10 @@ from hypha.observe.memory import trim_regularly
 from hypha.registry.balance import Selection
 from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
+from hypha.registry.records import BUILT_IN
 from hypha.store import Seal, Store
 from hypha.transports.reception import Limits, Reception
+from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.transports.websocket import GOODBYE
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
@@ -49,6 +51,7 @@ from hypha.workspaces.tenancy import Tenancy
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+    from hypha.hub.client import Client
     from hypha.hub.connection import Connection
     from hypha.settings import Settings
 
@@ -240,10 +243,15 @@ class Server:
         start = self.background.start
         start(self._after_window(), "cleaning up after the last run")
         start(store.watch(), "watching the database")
+        watch = StreamWatch(self.hub, WatchLimits.from_settings(settings), self._hosts_built_in)
+        start(watch.run(), "looking for dead streams")
         start(self.guard.audit.run(), "writing the audit log")
         if self.guard.issued is not None:
             start(self.guard.issued.note_use(), "noting the use of tokens")
         start(trim_regularly(settings.malloc_trim_interval_s), "giving back memory")
+
+    def _hosts_built_in(self, client: Client) -> bool:
+        return self.registry.get(client.workspace, client.client_id, BUILT_IN) is not None
 
     async def _after_window(self) -> None:
         await asyncio.sleep(self.settings.resume_window_s * 2)

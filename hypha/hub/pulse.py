@@ -166,7 +166,8 @@ class Pulse:
         connection = client.connection
         if connection is None or connection.kind == "inner":
             return
-        if idle_timeout_s > 0 and now - client.last_received > idle_timeout_s:
+        is_stream = connection.kind == "http_streaming"  # its client has nothing to send while it is idle
+        if 0 < idle_timeout_s < now - client.last_received and not is_stream:
             text = f"Idle timeout ({idle_timeout_s:g}s)"
             connection.send_control({"type": "error", "message": text})
             connection.close(1001, text)

@@ -209,8 +209,11 @@ class Resume:
     def _sweep_held(self, client: Client, now: float) -> None:
         client.fails_fast = now >= client.hold_until
         until = inf if client.fails_fast else now
+        calls = list(client.pending)
         self._fail_waiting(client, until)
         self._fail_written(client, until)
+        if client.fails_fast:
+            self._tell_elsewhere(client, calls)
 
     def _fail_waiting(self, client: Client, now: float) -> None:
         """Refuse calls that wait and whose callers' patience ends by `now`."""

@@ -45,6 +45,7 @@ class StreamLink(QueuedLink[Sealed]):
     def __init__(self, reception: Reception, peer_address: str, ping_interval_s: float) -> None:
         super().__init__(reception, peer_address)
         self.cookie = secrets.token_urlsafe(24)
+        self.misses = 0
         self._ping_interval_s = ping_interval_s
 
     @property

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from hypha.testing import FaultProxy, NodeWorker, ServerProcess, eventually
+from hypha.testing import FaultProxy, NodeWorker, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import Frame, pack, unpack
-from tests.conftest import Connect, ConnectRaw, Person, make_person
+from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
 from tests.e2e.lab import Lab
 
 
@@ -465,3 +465,45 @@ async def test_slow_reader_loses_no_frame(
             if frame.method == "services.svc.take":
                 got.append(frame.extra["args"][0])
         assert got == list(range(1000))
+
+
+@pytest.mark.spec("wire-48")
+async def test_stream_of_a_client_that_vanished_without_a_word_ends_by_itself(
+    start_server: StartServer, connect: Connect
+) -> None:
+    quick = {"IDLE_THRESHOLD": "0.5", "SWEEP_INTERVAL": "0.3", "PING_TIMEOUT": "0.5", "MAX_PING_MISSES": "2"}
+    env = {f"HYPHA_STREAM_{name}": value for name, value in quick.items()}
+    own = await start_server(env={**env, "HYPHA_STREAM_PING_INTERVAL": "1"})
+    alice = make_person(own, "alice")
+    async with FaultProxy(own.url) as proxy, FaultProxy(own.url) as intact:
+        lost = await connect(alice, url=proxy.url, transport="http", client_id="lost")
+        idle = await connect(alice, url=intact.url, transport="http", client_id="idle")
+        reconnected: list[Any] = []
+        idle.rpc.on("manager_refreshed", reconnected.append)
+        watcher = await connect(alice, url=own.url)
+        async with open_stream(own, alice.token, client_id="raw") as silent:
+            for link in proxy.links:
+                link.lose()
+
+            async def is_held() -> bool:
+                return "Stream of " in own.log and f"{alice.workspace}/lost is dead" in own.log
+
+            await eventually(is_held, within_s=10, what="the dead stream to be noticed")
+            assert await silent.call("echo", "hosts nothing, is asked nothing") is not None
+        assert await watcher.ping("idle") == "pong"
+        assert not reconnected, "who answers keeps its stream"
+        await idle.disconnect()
+        proxy.cut_all()
+        await lost.disconnect()
+
+
+@pytest.mark.spec("wire-48")
+async def test_idle_timeout_is_for_websockets_alone(start_server: StartServer, connect: Connect) -> None:
+    own = await start_server(env={"HYPHA_WS_IDLE_TIMEOUT": "1"})
+    alice = make_person(own, "alice")
+    async with open_stream(own, alice.token) as stream:
+        assert await stream.call("echo", 1) == 1
+        for _ in range(3):
+            socket = await RawClient.connect(own.ws_url, token=alice.token)
+            assert await socket.wait_closed(10) == (1001, "Idle timeout (1s)")
+        assert await stream.call("echo", 2) == 2

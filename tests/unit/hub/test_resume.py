@@ -292,6 +292,21 @@ async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(wo
     assert [frame["type"] for frame in lc.frames] == ["method"]
 
 
+@pytest.mark.parametrize("code", [1000, 1006])
+async def test_callers_in_other_workspaces_are_told_at_the_end_of_the_hold_time(
+    world: Any, code: int
+) -> None:
+    a, la = world.join("a", "other")
+    b, _ = world.join("b")
+    world.call(a, "w/b")
+    world.lose(b, code)
+    world.tick(0.6 if code == 1000 else 10.1)
+    assert [frame["type"] for frame in la.frames] == ["method", "peer_not_found"]
+    assert la.frames[0]["method"] == "S.reject"
+    world.tick(90)
+    assert len(la.frames) == 2
+
+
 async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: Any) -> None:
     a, _ = world.join("a")
     b, lb = world.join("b")
