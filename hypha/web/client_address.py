@@ -9,6 +9,7 @@ from typing import Any
 from hypha.errors import ConfigurationError
 
 UNKNOWN = "unknown"
+_OWN_PREFIX = 64
 
 
 class TrustedProxies:
@@ -47,11 +48,24 @@ class TrustedProxies:
         return address is not None and any(address in network for network in self._networks)
 
 
+def throttled(address: str) -> str:
+    """What shares one allowance with an address: itself, or the IPv6 network of its /64.
+
+    Whoever has one IPv6 address has the others of that network too.
+    """
+    parsed = _parse(address)
+    if not isinstance(parsed, IPv6Address):
+        return address if parsed is None else str(parsed)
+    return str(ip_network((int(parsed), _OWN_PREFIX), strict=False))
+
+
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; IPv4 inside IPv6 is the IPv4 address."""
     try:
-        return ip_address(text)
+        found = ip_address(text)
     except ValueError:
         return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
 
 
 def _is_address(text: str) -> bool:

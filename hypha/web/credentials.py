@@ -86,14 +86,16 @@ def is_same_origin(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request that carries a cookie was made by our own pages or by the person.
 
     Browsers say so themselves (`Sec-Fetch-Site`); where they don't, `Origin` or `Referer` must name
-    this host. A request with none of them was not made by another site's script.
+    this host. A request with none of them comes from no script of another site, but maybe from a link
+    there that hides its origin: without HTTPS browsers don't tell of it. `Upgrade-Insecure-Requests`
+    gives such a step from page to page away.
     """
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site in (b"same-origin", b"none")
     source = headers.get(b"origin") or headers.get(b"referer")
     if not source:
-        return True
+        return b"upgrade-insecure-requests" not in headers
     host = headers.get(b"host", b"").decode("latin-1").lower()
     return bool(host) and urlsplit(source.decode("latin-1")).netloc.lower() == host
 

@@ -293,6 +293,26 @@ async def test_passwords_stay_out_of_addresses(api: Api) -> None:
     assert answer.json()["success"] is False and "POST" in answer.json()["error"]
 
 
+async def test_what_happens_to_an_account_stands_in_the_audit_log_without_secrets(api: Api) -> None:
+    email, user_id, token = await api.account()
+    wrong = "a secret typed wrongly"
+    await api.call("login", email=email, password=wrong)
+    await api.call("login", email=f"{wrong}@nowhere", password=wrong)
+    change = {"current_password": PASSWORD, "new_password": "another password"}
+    assert (await api.call("update_profile", token, **change))["success"]
+    root = {"authorization": f"Bearer {api.server.root_token}"}
+    url = "/ws-user-root/services/admin-utils/get_audit_log"
+    entries = (await api.http.post(url, json={"user_id": user_id}, headers=root)).json()
+    actions = ["password_changed", "sign_in_refused", "signed_in", "account_made"]
+    assert [entry["action"] for entry in entries] == actions
+    assert {entry["address"] for entry in entries} == {"127.0.0.1"}
+    everything = (await api.http.post(url, json={"limit": 1000}, headers=root)).text
+    for secret in (PASSWORD, wrong, "another password", token, token.rpartition(".")[2]):
+        assert secret not in everything
+    for other in ({}, {"authorization": f"Bearer {token}"}):
+        assert (await api.http.post(url, json={}, headers=other)).status_code == 403
+
+
 async def test_login_completes_a_key(api: Api) -> None:
     email, user_id, _ = await api.account()
     begun = await api.call("start")

@@ -495,12 +495,13 @@ async def test_client_that_stops_reading_is_bounded_and_others_go_on(
 
 
 @pytest.mark.spec("core-11.1.13")
-@pytest.mark.parametrize("source", ["Origin", "Referer", "Sec-Fetch-Site"])
+@pytest.mark.parametrize("source", ["Origin", "Referer", "Sec-Fetch-Site", "Upgrade-Insecure-Requests"])
 async def test_cookie_of_a_user_does_not_work_for_another_site(
     connect: Connect, server: ServerProcess, alice: Person, source: str
 ) -> None:
     await (await connect(alice)).set_env("SECRET", "swordfish")
-    value = "cross-site" if source == "Sec-Fetch-Site" else "https://evil.example"
+    special = {"Sec-Fetch-Site": "cross-site", "Upgrade-Insecure-Requests": "1"}
+    value = special.get(source, "https://evil.example")
     url = f"{server.url}/{alice.workspace}/services/ws/get_env"
     async with httpx.AsyncClient(cookies={"access_token": alice.token}) as http:
         same = await http.get(url, headers={"Sec-Fetch-Site": "same-origin"})
@@ -550,6 +551,7 @@ async def test_client_ids_with_separators_or_patterns_are_refused(
 async def test_tokens_in_addresses_are_ignored_and_no_log_shows_the_root_token(
     server: ServerProcess, alice: Person, root: Person, connect_raw: ConnectRaw
 ) -> None:
+    await connect_raw(alice)
     async with httpx.AsyncClient(base_url=server.url) as http:
         url = f"/{alice.workspace}/services/ws/get_env"
         assert (await http.get(url, params={"token": root.token})).status_code == 403

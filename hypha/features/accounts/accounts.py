@@ -30,6 +30,7 @@ from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.ids import readable_id
 from hypha.settings import Settings
 from hypha.store.accounts import Account, AccountCode, Accounts
+from hypha.web.client_address import throttled
 from hypha.workspaces.lifecycle import Workspaces
 
 TOKEN_LIFE_S = 24 * 3600.0
@@ -264,6 +265,14 @@ class LocalAccounts:
         self._throttle.give_back(key for key, _ in taken)
         return account
 
+    async def id_of(self, email: object) -> str:
+        """The id of an account, for the audit log; empty if there is none."""
+        try:
+            account = await self._records.find(fold_email(check_email(email)))
+        except InvalidArguments:
+            return ""
+        return account.id if account is not None else ""
+
     def user_of(self, account: Account) -> User:
         """The user of an account.
 
@@ -446,7 +455,8 @@ class LocalAccounts:
 
     def _by_address(self, address: str) -> list[tuple[str, Allowance]]:
         most = self._settings.sign_in_attempts_per_address
-        return [(f"address:{address}", Allowance(most, WITHIN_S))] if address and most > 0 else []
+        name = f"address:{throttled(address)}"
+        return [(name, Allowance(most, WITHIN_S))] if address and most > 0 else []
 
     def _guessing(self, what: str, folded: str, address: str) -> list[tuple[str, Allowance]]:
         most = self._settings.sign_in_attempts_per_account
@@ -454,7 +464,7 @@ class LocalAccounts:
             return self._by_address(address)
         return [
             *self._by_address(address),
-            (f"{what}:{folded}:{address}", Allowance(most, WITHIN_S)),
+            (f"{what}:{folded}:{throttled(address)}", Allowance(most, WITHIN_S)),
             (f"{what}:{folded}", Allowance(most * _ANYWHERE, WITHIN_S)),
         ]
 

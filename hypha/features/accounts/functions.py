@@ -158,7 +158,7 @@ class AccountFunctions:
         try:
             signed = await self._accounts.sign_in(email, password, self._address(context), workspace)
         except (NotAuthenticated, RateLimited):
-            self._note("sign_in_refused", "", context)
+            self._note("sign_in_refused", await self._accounts.id_of(email), context)
             raise
         account = signed.account
         self._note("signed_in", account.id, context)

@@ -22,6 +22,7 @@ from hypha.features.login.service import PAGE_PATH, Limits, LoginService
 from hypha.features.login.shell import PageShell
 from hypha.features.login.throttle import Throttle
 from hypha.registry.schema import local_function, local_service
+from hypha.web.client_address import throttled
 from hypha.web.ratelimits import TokenBuckets
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LoginFeature(Feature):
             client = self._context.hub.clients.get(context.address)
             link = client.connection if client is not None else None
             address = link.peer_address if link is not None else ""
-        return str(address or context.workspace)
+        return throttled(str(address)) if address else context.workspace
 
     def _offer(self) -> None:
         self._context.offer(self._local)

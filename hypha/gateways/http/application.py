@@ -25,6 +25,7 @@ from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
+from hypha.web.client_address import throttled
 from hypha.web.errors import ErrorAnswer
 
 logger = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class HttpApplication(Starlette):
             buckets, key = limits.by_user, user
         else:
             buckets = limits.by_address
-            key = services.proxies.client_address(scope, scope["hypha.headers"])
+            key = throttled(services.proxies.client_address(scope, scope["hypha.headers"]))
         wait_s = buckets.take(key)
         if buckets.rate_per_s > 0:
             started.extra = [

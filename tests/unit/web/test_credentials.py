@@ -51,6 +51,10 @@ def test_a_malformed_credential_is_refused(value: bytes) -> None:
         ({b"referer": b"http://evil/h:1", b"host": b"h:1"}, False),
         ({b"origin": b"http://h:1"}, False),
         ({}, True),
+        ({b"upgrade-insecure-requests": b"1"}, False),
+        ({b"upgrade-insecure-requests": b"1", b"sec-fetch-site": b"none"}, True),
+        ({b"upgrade-insecure-requests": b"1", b"referer": b"http://h:1/page", b"host": b"h:1"}, True),
+        ({b"upgrade-insecure-requests": b"1", b"referer": b"http://evil/", b"host": b"h:1"}, False),
     ],
 )
 def test_which_requests_come_from_our_own_pages(headers: dict[bytes, bytes], same: bool) -> None:

@@ -119,6 +119,16 @@ async def test_a_trusted_proxy_speaks_for_its_clients(server: FakeServer) -> Non
     assert [a.status_code for a in (first, again, other)] == [307, 429, 307]
 
 
+async def test_addresses_of_one_ipv6_network_share_a_limit(server: FakeServer) -> None:
+    limits = RequestLimits(TokenBuckets(0.001, 1), TokenBuckets(0, 0))
+    async with client_of(server, limits=limits, proxies=TrustedProxies(["127.0.0.0/8"])) as http:
+        answers = [
+            await http.get("/login", headers={"x-forwarded-for": address})
+            for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
+        ]
+    assert [answer.status_code for answer in answers] == [307, 429, 307]
+
+
 @pytest.mark.spec("core-H8")
 async def test_cors_echoes_the_origin_and_answers_preflights(server: FakeServer) -> None:
     ask = {"origin": "https://page.test", "access-control-request-method": "POST"}
