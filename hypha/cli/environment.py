@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import NoReturn
+
+logger = logging.getLogger(__name__)
+
+UVICORN_PORT = "8000"
 
 
 def load_env_file() -> None:
@@ -26,6 +31,8 @@ def adopt_uvicorn_flags(
 ) -> None:
     """Under `uvicorn hypha.server:app`, copy its `--host` and `--port` into `HYPHA_HOST`/`HYPHA_PORT`.
 
+    uvicorn's default port is adopted too, so that clients are told the address at which it listens.
+
     Raises:
         ValueError: a variable names another value, or several workers are asked for.
     """
@@ -34,11 +41,13 @@ def adopt_uvicorn_flags(
     if not _is_uvicorn(argv[0] if argv else ""):
         return
     for name in ("host", "port"):
-        given = _flag_value(argv, f"--{name}")
+        given = _flag_value(argv, f"--{name}") or environment.get(f"UVICORN_{name.upper()}")
         variable = f"HYPHA_{name.upper()}"
-        if given is None:
-            continue
         present = environment.get(variable)
+        if given is None:
+            if name == "port" and not any(_flag_value(argv, flag) for flag in ("--uds", "--fd")):
+                _adopt_default_port(environment, present)
+            continue
         if present and present != given:
             raise ValueError(
                 f"uvicorn is given --{name} {given} but {variable} is {present}: let them agree, or unset it"
@@ -47,6 +56,18 @@ def adopt_uvicorn_flags(
     workers = _flag_value(argv, "--workers") or environment.get("WEB_CONCURRENCY") or "1"
     if workers != "1":
         _refuse_workers()
+
+
+def _adopt_default_port(environment: MutableMapping[str, str], present: str | None) -> None:
+    if not present:
+        environment["HYPHA_PORT"] = UVICORN_PORT
+    elif present != UVICORN_PORT:
+        logger.warning(
+            "uvicorn listens on its default port %s while HYPHA_PORT is %s: give it --port %s",
+            UVICORN_PORT,
+            present,
+            present,
+        )
 
 
 def _is_uvicorn(program: str) -> bool:

@@ -18,6 +18,22 @@ def test_flags_of_uvicorn_become_variables() -> None:
     assert environment == {"HYPHA_PORT": "9001", "HYPHA_HOST": "0.0.0.0"}
 
 
+def test_uvicorns_own_variables_and_default_port_are_adopted(caplog: pytest.LogCaptureFixture) -> None:
+    environment = {"UVICORN_PORT": "9003"}
+    adopt_uvicorn_flags(["uvicorn", "hypha.server:app"], environment)
+    assert environment["HYPHA_PORT"] == "9003"
+    environment = {}
+    adopt_uvicorn_flags(["uvicorn", "hypha.server:app"], environment)
+    assert environment == {"HYPHA_PORT": "8000"}
+    environment = {}
+    adopt_uvicorn_flags(["uvicorn", "hypha.server:app", "--uds", "/run/hub"], environment)
+    assert environment == {}
+    assert not caplog.records
+    environment = {"HYPHA_PORT": "9001"}
+    adopt_uvicorn_flags(["uvicorn", "hypha.server:app"], environment)
+    assert environment == {"HYPHA_PORT": "9001"} and "--port 9001" in caplog.text
+
+
 def test_python_m_uvicorn_counts_too() -> None:
     environment = {"HYPHA_PORT": "9001"}
     adopt_uvicorn_flags(["/site/uvicorn/__main__.py", "hypha.server:app", "--port=9001"], environment)
