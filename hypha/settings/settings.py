@@ -50,6 +50,7 @@ class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving)
 def get_argparser() -> argparse.ArgumentParser:
     """Make the argument parser of the server."""
     parser = build_parser(Settings, "python -m hypha.server", "Start a Hypha server.")
+    parser.epilog = "Make a token without a server: python -m hypha generate-token --help"
     parser.add_argument("--version", action="version", version=f"Hypha {__version__}")
     return parser
 

@@ -449,6 +449,12 @@ def test_mistyped_command_is_refused_with_the_nearest_name() -> None:
     assert "unknown command 'genrate-token': did you mean generate-token?" in result.stderr
 
 
+def test_help_names_the_other_command() -> None:
+    result = command_line("--help")
+    assert result.returncode == 0
+    assert "python -m hypha generate-token --help" in result.stdout
+
+
 def test_version_is_told() -> None:
     result = command_line("--version", module="hypha.server")
     assert (result.returncode, result.stdout) == (0, f"Hypha {__version__}\n")
