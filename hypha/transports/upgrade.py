@@ -94,10 +94,11 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         libuv would read on from the same socket for up to 32 slices.
         """
         link = self._link
-        before = link.messages
+        stats = link.hub.stats
+        before = stats.frames_in
         super().buffer_updated(nbytes)
         if nbytes >= self._slice_bytes and link.client is not None:
-            is_small = (link.messages - before) * _SMALL_MESSAGE_BYTES > nbytes
+            is_small = (stats.frames_in - before) * _SMALL_MESSAGE_BYTES > nbytes
             self._slice_bytes = _SMALL_SLICE_BYTES if is_small else _SLICE_BYTES
             link.pause_reading()
             link.hub.loop.call_soon(link.resume_reading)

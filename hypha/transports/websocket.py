@@ -43,7 +43,6 @@ class WebSocketLink(Link, WSListener):
         self._early: list[bytes] = []
         self._parts = bytearray()
         self._parts_type: Any = None
-        self.messages = 0
         self._is_behind = False
         self._pauses = 0
         self._close_code = ABNORMAL
@@ -68,7 +67,6 @@ class WebSocketLink(Link, WSListener):
 
         This is `take_frame` written out, because one call more per frame can be measured.
         """
-        self.messages += 1
         client = self.client
         if client is not None and frame.msg_type is _BINARY and frame.fin:
             client.last_received = self.hub.time()

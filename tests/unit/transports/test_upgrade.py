@@ -1,0 +1,74 @@
+"""How much is read at once from the socket of a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hypha.transports import upgrade
+from hypha.transports.upgrade import HubSocket
+from hypha.transports.websocket import WebSocketLink
+from hypha.wire.frames import pack
+from tests.unit.hub.conftest import World
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n" % base64.b64encode(os.urandom(16))
+)
+
+
+def masked(message: bytes) -> bytes:
+    """One binary frame as a client sends it."""
+    size = len(message)
+    length = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8)
+    return b"\x82" + length + bytes(4) + message
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[HubSocket]:
+    world = World()
+    listener = socket.create_server(("127.0.0.1", 0))
+    near = socket.create_connection(listener.getsockname())
+    reception: Any = SimpleNamespace(
+        hub=world.hub, in_progress=0, limits=SimpleNamespace(handshake_timeout_s=60.0)
+    )
+    link = WebSocketLink(reception, "127.0.0.1", "", None)
+    made = HubSocket(link, set())
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: made, sock=near)
+    transport.pause_reading()  # the test itself says what was read
+    upgrade._feed(made, UPGRADE)
+    link.client, _ = world.join("ws", "alice")
+    world.hub.rejoin(link.client, link)
+    yield made
+    transport.abort()
+    listener.close()
+    world.hub.pulse.stop()
+
+
+def read(protocol: HubSocket, data: bytes) -> list[int]:
+    """Let the protocol read all of the data, as much at a time as it wants; return the sizes."""
+    sizes = []
+    while data:
+        buffer = protocol.get_buffer(-1)
+        sizes.append(min(len(buffer), len(data)))
+        buffer[: sizes[-1]] = data[: sizes[-1]]
+        protocol.buffer_updated(sizes[-1])
+        data = data[sizes[-1] :]
+    return sizes
+
+
+async def test_a_flood_of_small_messages_is_read_in_smaller_slices_than_a_large_one(
+    opened: HubSocket,
+) -> None:
+    large = masked(pack({"type": "event", "to": "nobody", "x": bytes(8 * upgrade._SLICE_BYTES)}))
+    assert max(read(opened, large)) == upgrade._SLICE_BYTES
+    small = masked(pack({"type": "event", "to": "nobody"})) * 30_000
+    sizes = read(opened, small)
+    assert max(sizes[1:]) == upgrade._SMALL_SLICE_BYTES
