@@ -115,7 +115,8 @@ class ServerProcess:
             return list(self._command)
         if self._is_asgi:
             asgi = ["-m", "uvicorn", "hypha.server:app", f"--host={self.host}", f"--port={self.port}"]
-            return [sys.executable, *asgi, "--ws=websockets-sansio", "--log-level=warning"]
+            asgi += ["--ws=websockets-sansio", "--no-proxy-headers", "--log-level=warning"]
+            return [sys.executable, *asgi]
         line = [sys.executable, "-m", "hypha.server", f"--host={self.host}", f"--port={self.port}"]
         line += [f"--data-dir={self.data_dir}"]
         line += [f"--root-token={self.root_token}"] if self.root_token else []
