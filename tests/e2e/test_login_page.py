@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from hypha_rpc import connect_to_server, login
@@ -130,6 +131,34 @@ async def test_popup_redirect_and_frame(server: ServerProcess, page: Page) -> No
             userGesture=True,
         )
         assert result["result"].get("value") == [server.url, "signed-in"], mode
+
+
+async def test_a_new_password_signs_out_everywhere_else(server: ServerProcess, page: Page) -> None:
+    email = f"zoe-{uuid.uuid4().hex[:8]}@example.org"
+    await page.open(f"{server.url}/public/apps/hypha-login/")
+    await sign_up(page, email)
+    await until(page, SEEN, "done")
+    login_url = f"{server.url}/public/services/hypha-login"
+    async with httpx.AsyncClient() as http:
+        signed = await http.post(f"{login_url}/login", json={"email": email, "password": PASSWORD})
+        elsewhere = {"authorization": f"Bearer {signed.json()['token']}"}
+        await page.run("location.hash = '#profile';")
+        await until(page, SEEN, "profile")
+        await page.run("for (const part of document.querySelectorAll('details.own')) part.open = true;")
+        fields = {"current": PASSWORD, "password": "another password"}
+        await page.run(SUBMIT, form="password", fields=fields)
+        notice = "return document.querySelector('#notice').textContent;"
+        await until(page, notice, "Your new password is saved. Everywhere else you are signed out.")
+        assert (await http.get(f"{login_url}/profile", headers=elsewhere)).status_code == 401
+        await page.run("location.reload();")
+        await until(page, notice, "")
+        await until(page, SEEN, "profile")
+        await page.run("document.querySelector('[data-view=profile] [data-act=logout]').click();")
+        await until(page, SEEN, "sign-in")
+        await page.run(SUBMIT, form="sign-in", fields={"email": email, "password": PASSWORD})
+        await until(page, notice, "Invalid email or password")
+        await page.run(SUBMIT, form="sign-in", fields={"email": email, "password": "another password"})
+        await until(page, SEEN, "done")
 
 
 async def test_wrong_input_is_told_beside_the_form(server: ServerProcess, page: Page) -> None:
