@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_S = 0.05
+"""Time for what `prepare` has begun to leave; a second signal does not wait."""
 
 
 @contextmanager
@@ -22,10 +24,18 @@ def before_stop(prepare: Callable[[], None]) -> Iterator[None]:
     """
     loop = asyncio.get_running_loop()
     theirs: dict[int, Any] = {}
+    heard: set[int] = set()
+
+    def begin(number: int) -> None:
+        prepare()
+        loop.call_later(GRACE_S, theirs[number], number, None)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(prepare)
-        theirs[number](number, frame)
+        if heard:
+            theirs[number](number, frame)
+        else:
+            heard.add(number)
+            loop.call_soon_threadsafe(begin, number)
 
     if threading.current_thread() is threading.main_thread():
         for stop in STOP_SIGNALS:
