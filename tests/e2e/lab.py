@@ -96,7 +96,11 @@ class Lab:
         async def use_interface(interface: Any) -> list[Any]:
             result = [await interface.double(4)]
             await interface._dispose()
-            return result
+            try:
+                await interface.double(4)
+            except Exception:
+                return [*result, "gone"]
+            return [*result, "alive"]
 
         return {
             "add": add, "async_add": async_add, "fail": fail, "async_fail": async_fail, "whoami": whoami,
