@@ -283,6 +283,22 @@ async def test_twenty_megabytes_from_python_to_javascript_and_back(js_lab: Any) 
     assert await js_lab.echo(data) == data
 
 
+@pytest.mark.spec("wire-24")
+async def test_twenty_megabytes_from_javascript_to_python_and_the_manager_and_back(
+    node: NodeWorker, py_lab: Lab
+) -> None:
+    seen = await node.run(
+        """
+        const size = 20 * 1024 * 1024;
+        const data = new Uint8Array(size).map((_, i) => i % 251);
+        const same = (back) => back.length === size && back.every((v, i) => v === i % 251);
+        return [same(await state.lab.echo(data)), same(await state.server.echo(data)),
+                (await state.lab.make(size)).length];
+        """
+    )
+    assert seen == [True, True, 20 * 1024 * 1024]
+
+
 @pytest.mark.spec("wire-25")
 async def test_a_hundred_concurrent_calls_from_javascript(node: NodeWorker, py_lab: Lab) -> None:
     answers = await node.run(
