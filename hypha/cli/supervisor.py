@@ -24,6 +24,7 @@ LISTENER_VARIABLE = "HYPHA_LISTENER_FD"
 SETTLED_AFTER_S = 30.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
+LOOK_EVERY_S = 0.05
 
 
 def inherited_listener(environment: Mapping[str, str] | None = None) -> socket.socket | None:
@@ -73,7 +74,16 @@ class Supervisor:
             has_run = True
             pause_s = FIRST_PAUSE_S if lived_s > SETTLED_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
             logger.warning("The server ended with code %d; starting it again in %.1f s", code, pause_s)
-            time.sleep(pause_s)
+            self._pause(pause_s)
+            if self._stopping:
+                return max(code, 0)
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait, but no longer than until a signal; a plain sleep would go on after its handler."""
+        until = time.monotonic() + pause_s
+        while not self._stopping and not self._restarting and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
+        self._restarting = False
 
     def _run_child(self) -> int:
         number = self._listener.fileno()
