@@ -107,7 +107,14 @@ class Server:
     @property
     def data_shown(self) -> str:
         """Where the data lies, for a person."""
-        return self.folder.shown if self.folder else ""
+        if self.folder is None:
+            return ""
+        if self.store is None or not self.settings.database_uri:
+            return self.folder.shown
+        rest = (
+            "all else in memory, not kept" if self.folder.path is None else f"all else in {self.folder.shown}"
+        )
+        return f"records in {self.store.shown}; {rest}"
 
     @property
     def app(self) -> HttpApplication:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hypha.errors import BackendUnavailable, HyphaError
+from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError
 from hypha.store import engines, schema
 from hypha.store.accounts import Accounts
 from hypha.store.audit import AuditRecords
@@ -54,6 +54,7 @@ class Store:
         self._engine: AsyncEngine = engines.make_engine(self._url)
         self._writer = self._engine.execution_options(**{engines.WRITES: True})
         self._writing = asyncio.Lock()
+        self._is_open = False
         self.condition = Condition()
         self.workspaces = Workspaces(self)
         self.environment = Environment(self)
@@ -74,16 +75,28 @@ class Store:
         """Connect and bring the database to the newest shape.
 
         Raises:
-            ConfigurationError: the database was written by a newer version.
-            BackendUnavailable: it cannot be reached or written.
+            ConfigurationError: it cannot be reached or written, or was written by a newer version.
         """
         try:
             async with self.writing() as connection:
                 await connection.run_sync(schema.prepare)
-        except BaseException:
+        except BaseException as error:
             await self.close()
+            if isinstance(error, BackendUnavailable):
+                raise ConfigurationError(self._why_closed(error)) from error
             raise
+        self._is_open = True
         return self
+
+    @property
+    def shown(self) -> str:
+        """Where the records are, without a password."""
+        return self._url.render_as_string(hide_password=True)
+
+    def _why_closed(self, error: BackendUnavailable) -> str:
+        cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        hint = "see whether it is there, whole, and may be written"
+        return f"The database {self.shown} cannot be opened ({cause}): {hint}"
 
     async def close(self) -> None:
         """Close all connections; what was acknowledged is on disk already."""
@@ -149,6 +162,6 @@ class Store:
             raise
         except (SQLAlchemyError, OSError, UnicodeError) as error:
             told = engines.translated(error)
-            if isinstance(told, BackendUnavailable):
+            if isinstance(told, BackendUnavailable) and self._is_open:
                 self.condition.note(told, is_slow=engines.takes_time(told))
             raise told from error

@@ -401,6 +401,24 @@ async def test_folder_of_a_killed_server_is_free_again(start_server: StartServer
     assert own.is_ready()
 
 
+@pytest.mark.spec("core-1.2")
+async def test_database_of_its_own_is_named_at_start(start_server: StartServer, tmp_path: Path) -> None:
+    uri = f"sqlite+aiosqlite:///{tmp_path}/records.db"
+    own = await start_server(data_dir=":memory:", flags=["--database-uri", uri])
+    assert f"Data: records in {uri}; all else in memory, not kept" in own.log
+
+
+@pytest.mark.spec("core-1.2")
+async def test_database_that_cannot_be_opened_is_one_sentence_and_a_failure(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.db").write_bytes(b"no database" * 100)
+    uri = f"sqlite+aiosqlite:///{tmp_path}/broken.db"
+    code, log = await exits(start_server, flags=["--database-uri", uri])
+    assert code != 0
+    assert log.startswith(f"hypha: The database {uri} cannot be opened") and len(log.splitlines()) == 1
+
+
 @pytest.mark.spec("core-1.1")
 async def test_port_in_use_is_one_sentence_and_a_failure(start_server: StartServer) -> None:
     with socket.socket() as holder:

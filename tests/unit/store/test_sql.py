@@ -130,8 +130,15 @@ def test_faults_are_told_without_details(fault: Exception, words: str) -> None:
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(BackendUnavailable, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match=f"{path} cannot be opened .file is not a database"):
         await Store(f"sqlite:///{path}").open()
+
+
+async def test_a_database_out_of_reach_is_named_without_its_password() -> None:
+    pytest.importorskip("asyncpg")
+    with pytest.raises(ConfigurationError, match="cannot be opened") as caught:
+        await Store("postgresql+asyncpg://hub:swordfish@127.0.0.1:1/records").open()
+    assert "hub:***@127.0.0.1:1/records" in str(caught.value) and "swordfish" not in str(caught.value)
 
 
 async def test_text_that_no_database_takes_is_the_callers_mistake(store: Store) -> None:
