@@ -74,16 +74,19 @@ class Supervisor:
             has_run = True
             pause_s = FIRST_PAUSE_S if lived_s > SETTLED_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
             logger.warning("The server ended with code %d; starting it again in %.1f s", code, pause_s)
-            self._pause(pause_s)
-            if self._stopping:
+            if not self._pause(pause_s):
                 return max(code, 0)
 
-    def _pause(self, pause_s: float) -> None:
-        """Wait, but no longer than until a signal; a plain sleep would go on after its handler."""
+    def _pause(self, pause_s: float) -> bool:
+        """Wait until a signal comes or the time is over; False if it is to end.
+
+        A plain sleep would go on after the signal's handler.
+        """
         until = time.monotonic() + pause_s
         while not self._stopping and not self._restarting and time.monotonic() < until:
             time.sleep(LOOK_EVERY_S)
         self._restarting = False
+        return not self._stopping
 
     def _run_child(self) -> int:
         number = self._listener.fileno()
