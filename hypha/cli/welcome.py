@@ -14,7 +14,7 @@ def welcome(settings: Settings, data_shown: str, notes: Sequence[str] = ()) -> s
     """The start-up block for a person; `notes` are lines that features add to the first steps."""
     host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
     host = f"[{host}]" if ":" in host else host
-    url = settings.public_base_url or f"http://{host}:{settings.port}{settings.url_path}"
+    url = (settings.public_base_url or "").rstrip("/") or f"http://{host}:{settings.port}{settings.url_path}"
     return "\n".join(
         [
             "",
