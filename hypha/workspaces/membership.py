@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hypha.auth.users import User
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_LEFT_NAMES = 20_000
+"""So many subscriptions of ended clients are kept for those that come back with their token."""
 MAX_NAME_CHARS = 256
 OWN_SUBSCRIPTIONS = frozenset({"client_disconnected"})
 """What the client libraries subscribe to by themselves after each reconnect; never stored."""
@@ -42,6 +45,8 @@ class Members:
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
         self._before: dict[tuple[str, str], frozenset[str]] = {}
+        self._left: dict[str, tuple[User, frozenset[str]]] = {}
+        self._left_names = 0
 
     def connections_of(self, user_id: str) -> int:
         """Number of clients of one user, held ones included."""
@@ -73,7 +78,10 @@ class Members:
         await self.subscriptions.remove(gone)
 
     def joined(self, client: Client, restore: bool) -> None:
-        """Count a new client; with `restore` it comes back after a restart of the server."""
+        """Count a new client; with `restore` it comes back after a restart, or after its window.
+
+        Its library renews its services by itself, but not what its user listened to.
+        """
         self._per_user.setdefault(client.user.id, set()).add(client)
         self._per_workspace[client.workspace] += 1
         self.workspaces.client_joined(client.workspace)
@@ -82,6 +90,11 @@ class Members:
             self._stored.add(client.address)
             if restore:
                 self.hub.subscribe(client, names)
+        user, left = self._take_left(client.address)
+        if restore and user is not None:
+            if (user.id, user.incarnation) == (client.user.id, client.user.incarnation):
+                self.hub.subscribe(client, left)
+                self.background.start(self.keep_subscriptions(client), f"subscriptions of {client.address}")
 
     async def keep_subscriptions(self, client: Client) -> None:
         """Store what the client subscribed to, so that a restart keeps it; flushed on return."""
@@ -111,6 +124,7 @@ class Members:
 
     def client_ended(self, client: Client) -> None:
         """Forget an ended client and tell its workspace."""
+        self._leave(client)
         self.hub.forget(client)
         self._uncount(client)
         if client.address in self._stored:
@@ -125,6 +139,21 @@ class Members:
             {"id": client.client_id, "workspace": client.workspace},
         )
         self.workspaces.client_left(client.workspace)
+
+    def _leave(self, client: Client) -> None:
+        """Remember what an ended client listened to, the oldest of all giving way."""
+        names = frozenset(client.subscriptions - OWN_SUBSCRIPTIONS)
+        self._take_left(client.address)
+        if names:
+            self._left[client.address] = client.user, names
+            self._left_names += len(names)
+        while self._left_names > MAX_LEFT_NAMES:
+            self._take_left(next(iter(self._left)))
+
+    def _take_left(self, address: str) -> tuple[User | None, frozenset[str]]:
+        user, names = self._left.pop(address, (None, frozenset()))
+        self._left_names -= len(names)
+        return user, names
 
     def _uncount(self, client: Client) -> None:
         of_user = self._per_user.get(client.user.id)

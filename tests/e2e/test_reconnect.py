@@ -424,6 +424,35 @@ async def test_subscriptions_survive_a_restart(start_server: StartServer, connec
     await eventually(lambda: heard == ["after"])
 
 
+@pytest.mark.spec("wire-44")
+async def test_subscriptions_are_there_again_for_a_client_that_slept_longer_than_the_window(
+    start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(env={"HYPHA_HOLD_TIME": "0.2", "HYPHA_RESUME_WINDOW": "0.5"})
+    alice = make_person(own, "alice")
+    watcher = await RawClient.connect(own.ws_url, token=alice.token)
+    await watcher.call_manager("subscribe", "client_disconnected")
+    async with FaultProxy(own.url) as proxy:
+        sleeper = await connect(alice, url=proxy.url, client_id="sleeper")
+        heard: list[Any] = []
+        sleeper.on("news", lambda event: heard.append(event["data"]))
+        await sleeper.subscribe("news")
+        proxy.accepts = False
+        proxy.cut_all()
+        await watcher.wait_event("client_disconnected", timeout_s=10)
+        proxy.accepts = True
+        await eventually(lambda: is_back(sleeper), within_s=15, what="the sleeper to return")
+        await watcher.emit("news", "*", data="awake")
+        await eventually(lambda: heard == ["awake"], what="the listener to hear again")
+        await sleeper.disconnect()
+    stranger = await RawClient.connect(own.ws_url, token=alice.token, client_id="sleeper")
+    await watcher.emit("news", "*", data="not for a new client of that name")
+    await stranger.call_manager("echo", "fence")
+    assert not [frame for frame in stranger.frames if frame.main["type"] == "news"]
+    for raw in (watcher, stranger):
+        await raw.close()
+
+
 @pytest.mark.spec("wire-43")
 async def test_call_pending_over_a_restart_is_answered(start_server: StartServer, connect: Connect) -> None:
     own = await start_server()
