@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
 from hypha import __version__
 from hypha.assembly.access import end_clients_of, open_guard, open_tokens
@@ -285,29 +288,40 @@ class Server:
                 link.close(1001, GOODBYE)
 
     async def stop(self) -> None:
-        """Say goodbye to all clients, flush and close everything; may be called at any stage."""
+        """Say goodbye to all clients, flush and close everything; may be called at any stage.
+
+        A part that fails to stop is logged and keeps no other part from being stopped.
+        """
         if self._stopping:
             return
         self._stopping = True
-        self.begin_stop()
+        async with AsyncExitStack() as parts:  # goes on to the last part even when it is cancelled
+            for what, end in reversed(list(self._endings())):
+                parts.push_async_callback(_end, what, end)
+
+    def _endings(self) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """How each part that was made is stopped, in order."""
+        yield "taking new work", self.begin_stop
         if hasattr(self, "workspaces"):
-            await self.workspaces.stop()
+            yield "the workspaces", self.workspaces.stop
         if self._started:
-            await self._say_goodbye()
+            yield "the links of clients", self._say_goodbye
         for feature in reversed(self.features):
-            await feature.stop()
-        await self.background.close()
+            yield type(feature).__name__, feature.stop
+        yield "the background work", self.background.close
         if hasattr(self, "offering"):
-            await self.offering.close()
+            yield "the offering of services", self.offering.close
         if hasattr(self, "hub"):
-            for peer in (self.hub.manager, self.http_peer):
+            for peer in (self.hub.manager, getattr(self, "http_peer", None)):
                 if peer is not None:
-                    await peer.close()
-            self.hub.pulse.stop()
+                    yield f"the peer {peer.address}", peer.close
+            yield "the hub's timers", self.hub.pulse.stop
+        if hasattr(self, "guard") and self.guard.issued is not None:
+            yield "the register of tokens", self.guard.issued.close
         if self.store is not None:
-            await self.store.close()
+            yield "the store", self.store.close
         if self.folder is not None:
-            self.folder.close()
+            yield "the data folder", self.folder.close
 
     async def _say_goodbye(self) -> None:
         """Close every link with 1001, so that clients come back at once, and let buffers drain."""
@@ -321,3 +335,13 @@ class Server:
         """The links of all clients; none before the hub is made."""
         clients = self.hub.live_clients() if hasattr(self, "hub") else ()
         return [client.connection for client in clients if client.connection is not None]
+
+
+async def _end(what: str, end: Callable[[], Any]) -> None:
+    """Stop one part, whatever that gives."""
+    try:
+        ending = end()
+        if inspect.isawaitable(ending):
+            await ending
+    except Exception:
+        logger.exception("Could not stop %s; the others are stopped", what)

@@ -90,6 +90,11 @@ class IssuedTokens:
             self._writing = asyncio.create_task(self._write())
         await written
 
+    async def close(self) -> None:
+        """Wait until what is being written is on disk; the store is closed after this."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
     async def _write(self) -> None:
         """Write until nothing waits; what comes meanwhile goes into the next transaction."""
         while self._waiting:
