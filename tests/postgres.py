@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -21,24 +22,24 @@ ACCOUNT = "postgres"
 
 
 class PostgresServer:
-    """One cluster in a folder, reached by TCP on a port of its own."""
+    """One cluster, reached by TCP on a port of its own, in a folder that only lives with it.
 
-    def __init__(self, folder: Path) -> None:
+    Not below pytest's folders, which are closed to the account that PostgreSQL runs as.
+    """
+
+    def __init__(self) -> None:
         self.port = free_port()
         self.databases: list[str] = []
-        self._data = folder / "cluster"
-        self._log = folder / "postgres.log"
         self._account = ACCOUNT if os.geteuid() == 0 else None
         self._programs = find_programs()
         self._process: subprocess.Popen[bytes] | None = None
-        folder.mkdir(mode=0o755, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="hypha-postgres-")
+        folder = Path(self._folder.name)
+        self._data, self._log = folder / "cluster", folder / "postgres.log"
         folder.chmod(0o755)
-        self._data.mkdir(mode=0o700, parents=True)
+        self._data.mkdir(mode=0o700)
         if self._account:
             shutil.chown(self._data, self._account)
-            for parent in folder.parents:
-                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
 
     @property
     def uri(self) -> str:
@@ -105,6 +106,11 @@ class PostgresServer:
             self._process.wait()
             self._process = None
             (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End it and remove its folder."""
+        self.kill()
+        self._folder.cleanup()
 
     def _signal(self, number: int) -> None:
         assert self._process is not None

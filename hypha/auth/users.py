@@ -106,10 +106,10 @@ class Context:
 
     def level(self, workspace: str | None = None) -> Level:
         """The caller's level in a workspace (default: its current one)."""
-        return self.user.level(workspace or self.workspace)
+        return self.user.level(self.workspace if workspace is None else workspace)
 
     def require(self, level: Level, workspace: str | None = None) -> None:
         """Raise PermissionDenied unless the caller has at least `level` in the workspace."""
-        target = workspace or self.workspace
+        target = self.workspace if workspace is None else workspace
         if self.user.level(target) < level:
             raise PermissionDenied(f"Permission denied for workspace {target}")

@@ -136,6 +136,8 @@ def translated(error: BaseException) -> HyphaError:
     text = str(cause).lower()
     if isinstance(error, DataError | UnicodeError) or any(word in text for word in _BAD_TEXT):
         return InvalidRequest("The value cannot be stored: it holds characters that no database takes.")
+    if isinstance(error, OverflowError) or any(word in text for word in _BAD_TYPE):
+        return InvalidRequest("A value is of a type or size that cannot be stored or looked for.")
     if isinstance(error, PoolTimeout):
         return BackendUnavailable(_BUSY)
     for words, sentence in _FAULTS:
@@ -153,6 +155,12 @@ def takes_time(fault: BackendUnavailable) -> bool:
 
 _BUSY = "The database is busy: nothing was changed, please try again."
 _SILENT = "The database does not answer: see whether your change was made, and try again."
+_BAD_TYPE = (
+    "error binding parameter",
+    "probably unsupported type",
+    "invalid input for query argument",
+    "operator does not exist",
+)
 _BAD_TEXT = ("invalid byte sequence", "\\u0000", "codec can't encode")
 _FAULTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("locked", "busy"), _BUSY),

@@ -160,7 +160,7 @@ class Store:
             yield
         except (IntegrityError, HyphaError):
             raise
-        except (SQLAlchemyError, OSError, UnicodeError) as error:
+        except (SQLAlchemyError, OSError, UnicodeError, OverflowError) as error:
             told = engines.translated(error)
             if isinstance(told, BackendUnavailable) and self._is_open:
                 self.condition.note(told, is_slow=engines.takes_time(told))

@@ -264,14 +264,14 @@ async def test_a_server_whose_folder_is_read_only_says_so_in_a_sentence(disk: Pa
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server to kill and freeze."""
     pytest.importorskip("asyncpg")
-    server = PostgresServer(tmp_path / "postgres")
+    server = PostgresServer()
     try:
         yield server.start()
     finally:
-        server.kill()
+        server.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

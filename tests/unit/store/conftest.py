@@ -13,14 +13,14 @@ from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of our own; skips where it is not installed."""
     pytest.importorskip("asyncpg")
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server = PostgresServer()
     try:
         yield server.start()
     finally:
-        server.kill()
+        server.close()
 
 
 @pytest.fixture(

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -144,6 +145,15 @@ async def test_a_database_out_of_reach_is_named_without_its_password() -> None:
 async def test_text_that_no_database_takes_is_the_callers_mistake(store: Store) -> None:
     with pytest.raises(InvalidRequest):
         await store.facts.set("k", "\ud800")
+
+
+@pytest.mark.parametrize("value", [[], {"a": 1}, 2**70, object()])
+async def test_values_of_odd_types_are_the_callers_mistake(store: Store, value: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        await store.issued_tokens.list(created_by=value, workspace=None, now=0.0, offset=0, limit=1)
+    with pytest.raises(InvalidRequest):
+        await store.facts.set("k", value)
+    assert store.condition.state().is_ok, "no caller's mistake makes the server look ill"
 
 
 async def test_readers_and_writers_run_side_by_side(store: Store) -> None:
