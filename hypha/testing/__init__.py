@@ -5,6 +5,7 @@
 - `clients`: unmodified Python and Node clients in processes of their own, driven from the test
 - `worker`: the program that such a Python process runs
 - `rawclient`: a socket that sends frames made by hand
+- `crowd`: thousands of clients at once, for load
 - `proxy`: a TCP proxy that cuts, resets, stalls, loses, delays and throttles
 - `oplog`: what was sent, run and answered, and a checker of the promises
 - `waiting`: wait for a condition with a deadline instead of sleeping
@@ -12,6 +13,7 @@
 """
 
 from hypha.testing.clients import NodeWorker, PythonWorker, Worker, WorkerError
+from hypha.testing.crowd import CrowdClient
 from hypha.testing.oplog import OperationLog, Report
 from hypha.testing.proxy import Direction, FaultProxy, FaultScript, Link
 from hypha.testing.rawclient import RawCallError, RawClient, RawRefused
@@ -20,6 +22,7 @@ from hypha.testing.tokens import mint_token
 from hypha.testing.waiting import eventually
 
 __all__ = [
+    "CrowdClient",
     "Direction",
     "FaultProxy",
     "FaultScript",

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from hypha.testing import FaultProxy, NodeWorker, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import Frame, pack, unpack
-from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 from tests.e2e.lab import Lab
 
 
@@ -421,6 +421,29 @@ async def test_second_stream_with_the_token_supersedes_the_first(
                 for _ in range(100):
                     await first.record()
             assert await second.call("echo", 1) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.spec("wire-48")
+async def test_streams_stay_open_for_five_idle_minutes(
+    start_server: StartServer, python_worker: NewWorker, node_worker: NewWorker
+) -> None:
+    own = await start_server()
+    person = make_person(own)
+    workers = [await python_worker(), await node_worker()]
+    for number, worker in enumerate(workers):
+        await worker.connect(own.url, transport="http", token=person.token, client_id=f"idle-{number}")
+        await worker.serve(f"lab-{number}")
+
+    def has_come_back() -> bool:
+        return "is back after" in own.log or any("Stream read timeout" in worker.log for worker in workers)
+
+    with pytest.raises(AssertionError, match="did not hold within 300"):
+        await eventually(has_come_back, within_s=300, interval_s=1)
+    for number in range(2):
+        assert await workers[1 - number].call(f"lab-{number}", "echo", "still here") == "still here"
+    assert not has_come_back()
 
 
 @pytest.mark.spec("wire-48", "wire-16.8")
