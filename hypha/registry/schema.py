@@ -11,7 +11,7 @@ import inspect
 import re
 import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypha.auth.permissions import CURRENT_WORKSPACE, permission_of
 from hypha.auth.scopes import Level
@@ -77,7 +77,7 @@ def _caller_signature(function: Callable[..., Any]) -> inspect.Signature:
 def function_schema(function: Callable[..., Any], name: str) -> dict[str, Any]:
     """`{"name", "description", "parameters"}` of a function, `parameters` being a JSON schema."""
     description, arguments = parse_docstring(function.__doc__)
-    hints = get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)
     properties: dict[str, Any] = {}
     required: list[str] = []
     for parameter in _caller_signature(function).parameters.values():
@@ -100,8 +100,13 @@ def _is_plain(value: object) -> bool:
 
 
 def type_schema(hint: Any) -> dict[str, Any]:
-    """JSON schema of a type hint; an empty one, which allows everything, for what has none."""
+    """JSON schema of a type hint; an empty one, which allows everything, for what has none.
+
+    `Annotated[str, {"pattern": "…"}]` adds keywords to the schema of the type.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return {**type_schema(arguments[0]), **arguments[1]}
     if hint in _PLAIN:
         return {"type": _PLAIN[hint]}
     if origin is Literal:

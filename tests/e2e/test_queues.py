@@ -21,6 +21,7 @@ async def test_first_in_first_out_and_timeouts(connect: Connect, alice: Person) 
         await queue.push("o3", {"n": n})
     assert await queue.peek("o3") == [{"n": 0}]
     assert await queue.peek("o3", n=5) == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert await queue.peek("o3", n=2.0) == [{"n": 0}, {"n": 1}]
     assert await queue.get_length("o3") == 3
     assert [(await queue.pop("o3"))["n"] for _ in range(3)] == [0, 1, 2]
     for timeout, least, most in ((0, 0, 0.5), (1, 0.9, 2), (0.3, 0.25, 1)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgpack
 
@@ -12,13 +12,20 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.features.queues.delivery import Delivery
-from hypha.values import is_number, is_whole
+from hypha.values import is_number
 
 MAX_TIMEOUT_S = 3600.0
 MIN_LEASE_S = 0.05
 MAX_LEASE_S = 7 * 86400.0
 MAX_PEEK = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+QueueName = Annotated[str, {"pattern": f"^{_NAME.pattern}$", "examples": ["jobs"]}]
+Receipt = Annotated[str, {"minLength": 1, "maxLength": 64}]
+Timeout = Annotated[float | None, {"minimum": 0, "maximum": MAX_TIMEOUT_S}]
+Lease = Annotated[float, {"minimum": 0, "maximum": MAX_LEASE_S}]
+OptionalLease = Annotated[float | None, {"minimum": MIN_LEASE_S, "maximum": MAX_LEASE_S}]
+Count = Annotated[int, {"minimum": 1, "maximum": MAX_PEEK}]
 
 
 class QueueService:
@@ -33,7 +40,7 @@ class QueueService:
         self._delivery = delivery
 
     @permission(Level.READ_WRITE)
-    async def push(self, queue_name: str, task: Any, *, context: Context) -> None:
+    async def push(self, queue_name: QueueName, task: Any, *, context: Context) -> None:
         """Append a task to a queue; when this returns the task survives a crash of the server.
 
         Args:
@@ -44,7 +51,7 @@ class QueueService:
 
     @permission(Level.READ_WRITE)
     async def pop(
-        self, queue_name: str, timeout: float | None = 30, lease: float | None = None, *, context: Context
+        self, queue_name: QueueName, timeout: Timeout = 30, lease: OptionalLease = None, *, context: Context
     ) -> Any:
         """Take the oldest task; wait for one if there is none. Gives null when none came in time.
 
@@ -65,7 +72,7 @@ class QueueService:
         return task if lease is None else {"task": task, "receipt": receipt, "attempt": taken.attempt}
 
     @permission(Level.READ_WRITE)
-    async def ack(self, queue_name: str, receipt: str, *, context: Context) -> None:
+    async def ack(self, queue_name: QueueName, receipt: Receipt, *, context: Context) -> None:
         """Tell that a leased task is done, so that it does not come back.
 
         Args:
@@ -75,7 +82,9 @@ class QueueService:
         await self._delivery.finish(context, _name(queue_name), _receipt(receipt))
 
     @permission(Level.READ_WRITE)
-    async def extend(self, queue_name: str, receipt: str, lease: float, *, context: Context) -> float:
+    async def extend(
+        self, queue_name: QueueName, receipt: Receipt, lease: Lease, *, context: Context
+    ) -> float:
         """Keep a leased task longer; gives the new end of the lease in Unix seconds.
 
         Args:
@@ -87,7 +96,7 @@ class QueueService:
         return await self._delivery.extend(context, name, _receipt(receipt), lease_s)
 
     @permission(Level.READ)
-    async def get_length(self, queue_name: str, *, context: Context) -> int:
+    async def get_length(self, queue_name: QueueName, *, context: Context) -> int:
         """Number of tasks that wait in a queue; those on lease don't count.
 
         Args:
@@ -96,16 +105,17 @@ class QueueService:
         return await self._delivery.length(context, _name(queue_name))
 
     @permission(Level.READ)
-    async def peek(self, queue_name: str, n: int = 1, *, context: Context) -> list[Any]:
+    async def peek(self, queue_name: QueueName, n: Count = 1, *, context: Context) -> list[Any]:
         """Look at the next tasks without taking them, the next to be popped first.
 
         Args:
             queue_name: The queue.
             n: How many, up to 1000.
         """
-        if not is_whole(n) or not 1 <= n <= MAX_PEEK:
+        count = int(n) if is_number(n) and n % 1 == 0 else 0  # JSON knows no difference between 1 and 1.0
+        if not 1 <= count <= MAX_PEEK:
             raise InvalidRequest(f"n must be a whole number from 1 to {MAX_PEEK}.")
-        return [_unpacked(data) for data in await self._delivery.peek(context, _name(queue_name), n)]
+        return [_unpacked(data) for data in await self._delivery.peek(context, _name(queue_name), count)]
 
 
 def _name(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -95,6 +95,7 @@ async def test_wrong_calls_are_refused(member: Context) -> None:
         (Any, {}),
         (bytes, {}),
         (object, {}),
+        (Annotated[float | None, {"minimum": 0}], {"type": "number", "minimum": 0}),
     ],
 )
 def test_type_hints_become_json_schema(hint: Any, expected: dict[str, Any]) -> None:

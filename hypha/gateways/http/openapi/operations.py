@@ -75,7 +75,7 @@ def _responses(function: DescribedFunction, pool: SchemaPool) -> dict[str, Any]:
         content: dict[str, Any] = {
             "application/json": {"schema": {}},
             "application/msgpack": {},
-            "text/event-stream": {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE},
+            "text/event-stream": {"example": _STREAM_EXAMPLE},
         }
         answer = {"description": f"What the function returns. {_STREAM_TEXT}", "content": content}
     else:
