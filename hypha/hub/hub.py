@@ -15,6 +15,7 @@ from hypha.hub.pulse import Pulse
 from hypha.hub.resume import Resume
 from hypha.hub.router import Router
 from hypha.hub.stats import HubStats
+from hypha.wire.chunks import CacheRooms
 from hypha.wire.frames import Sealed, encode
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Hub:
         self.clients: dict[str, Client] = {}
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
+        self.cache_rooms = CacheRooms()
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
         self.on_refused: Callable[[Client, str, str], None] = lambda client, workspace, what: None

@@ -326,7 +326,8 @@ class LocalPeer(Calls):
         address = request.sender.address
         cache = self._caches.get(address)
         if cache is None:
-            cache = self._caches[address] = MessageCache()
+            anonymous = request.context.user.is_anonymous
+            cache = self._caches[address] = self.hub.cache_rooms.cache(anonymous=anonymous)
         return cache
 
     def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -374,10 +375,22 @@ class LocalPeer(Calls):
 
     def forget(self, client: Client) -> None:
         """Drop what an ended client left unfinished."""
-        self._caches.pop(client.address, None)
+        cache = self._caches.pop(client.address, None)
+        if cache is not None:
+            cache.clear()
+
+    def expire(self, now: float) -> None:
+        """Drop messages that clients left unfinished for too long."""
+        for address, cache in list(self._caches.items()):
+            cache.expire(now)
+            if not len(cache):
+                del self._caches[address]
 
     async def close(self) -> None:
-        """Cancel running calls."""
+        """Cancel running calls, drop unfinished messages."""
+        for cache in self._caches.values():
+            cache.clear()
+        self._caches.clear()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -152,6 +152,8 @@ class Pulse:
             forget = now - self._pending_swept > PENDING_SWEEP_S
             if forget:
                 self._pending_swept = now
+                for peer in self.hub.peers():
+                    peer.expire(now)
             for client in list(self.hub.clients.values()):
                 try:
                     self._check_liveness(client, now, idle_timeout_s)

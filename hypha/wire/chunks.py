@@ -13,6 +13,14 @@ SINGLE_FRAME_BYTES = CHUNK_BYTES + 1024
 
 MAX_MESSAGE_BYTES = 512 * 1024 * 1024
 MAX_CACHE_BYTES = 512 * 1024 * 1024
+MAX_ANONYMOUS_CACHE_BYTES = 128 * 1024 * 1024
+MAX_TOTAL_BYTES = 1024 * 1024 * 1024
+MAX_TOTAL_ANONYMOUS_BYTES = 256 * 1024 * 1024
+"""Unfinished messages of all clients together; anonymous ones leave the rest to the others."""
+
+CHUNK_OVERHEAD_BYTES = 128
+"""What a chunk costs beside its bytes: many tiny ones take memory too."""
+
 MAX_MESSAGES = 256
 MAX_AGE_S = 600.0
 MAX_KEY_CHARS = 256
@@ -32,12 +40,52 @@ class _Message:
     size: int = 0
 
 
+class Room:
+    """Bytes that may be used, which also count in the room that this one is a part of."""
+
+    __slots__ = ("limit_bytes", "used_bytes", "whole")
+
+    def __init__(self, limit_bytes: int, whole: Room | None = None) -> None:
+        self.limit_bytes = limit_bytes
+        self.whole = whole
+        self.used_bytes = 0
+
+    def take(self, size_bytes: int) -> bool:
+        """Use so much more; False, and nothing is taken, if it is not there."""
+        if self.used_bytes + size_bytes > self.limit_bytes:
+            return False
+        if self.whole is not None and not self.whole.take(size_bytes):
+            return False
+        self.used_bytes += size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Use so much less."""
+        self.used_bytes -= size_bytes
+        if self.whole is not None:
+            self.whole.give_back(size_bytes)
+
+
+class CacheRooms:
+    """Where the caches of all clients of a server find room."""
+
+    def __init__(self) -> None:
+        self.all = Room(MAX_TOTAL_BYTES)
+        self.anonymous = Room(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
+
+    def cache(self, *, anonymous: bool) -> MessageCache:
+        """A cache for one client."""
+        if anonymous:
+            return MessageCache(Room(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous))
+        return MessageCache(Room(MAX_CACHE_BYTES, self.all))
+
+
 class MessageCache:
     """Unfinished chunked messages of one client, bounded in count, bytes and age."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
         self._messages: dict[str, _Message] = {}
-        self._size = 0
+        self._room = room
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -48,7 +96,7 @@ class MessageCache:
         Raises:
             InvalidRequest: the key is in use. LimitReached: too many unfinished messages.
         """
-        self._expire(now)
+        self.expire(now)
         if not isinstance(key, str) or not key or len(key) > MAX_KEY_CHARS:
             raise InvalidRequest("The key of a chunked message must be text of at most 256 characters.")
         if key in self._messages:
@@ -68,13 +116,17 @@ class MessageCache:
         if not isinstance(number, int) or not 0 <= number <= MAX_MESSAGE_BYTES // 1024:
             raise InvalidRequest("The index of a chunk must be a small non-negative integer.")
         chunk = bytes(data)
-        grown = len(chunk) - len(message.parts.get(number, b""))
-        if message.size + grown > MAX_MESSAGE_BYTES or self._size + grown > MAX_CACHE_BYTES:
+        known = message.parts.get(number)
+        grown = len(chunk) + CHUNK_OVERHEAD_BYTES
+        grown -= 0 if known is None else len(known) + CHUNK_OVERHEAD_BYTES
+        if message.size + grown > MAX_MESSAGE_BYTES or not self._room.take(grown):
             self.remove(key)
-            raise LimitReached("The chunked message is too large for a call to the server itself.")
+            raise LimitReached(
+                "The chunked message is too large for a call to the server itself, "
+                "or too many others are unfinished."
+            )
         message.parts[number] = chunk
         message.size += grown
-        self._size += grown
 
     def take(self, key: str) -> bytes:
         """Assemble and forget a finished message."""
@@ -88,7 +140,7 @@ class MessageCache:
         """Forget a message, finished or not."""
         message = self._get(key)
         del self._messages[key]
-        self._size -= message.size
+        self._room.give_back(message.size)
 
     def _get(self, key: str) -> _Message:
         message = self._messages.get(key) if isinstance(key, str) else None
@@ -96,6 +148,12 @@ class MessageCache:
             raise InvalidRequest(f"Message with key {str(key)[:80]} does not exist.")
         return message
 
-    def _expire(self, now: float) -> None:
+    def clear(self) -> None:
+        """Forget all messages."""
+        for key in list(self._messages):
+            self.remove(key)
+
+    def expire(self, now: float) -> None:
+        """Forget messages that have been unfinished for too long."""
         for key in [key for key, message in self._messages.items() if now - message.started > MAX_AGE_S]:
             self.remove(key)

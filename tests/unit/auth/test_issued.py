@@ -34,6 +34,8 @@ async def test_closing_waits_for_the_tokens_that_are_being_written() -> None:
     await store.is_asked.wait()
     recording.cancel()  # its caller is gone; the token may be in use already
     closing = asyncio.create_task(issued.close())
+    done, _ = await asyncio.wait([closing], timeout=0.05)
+    assert not done
     store.may_write.set()
     await closing
     assert [row.fingerprint for row in store.rows] == ["mark"]

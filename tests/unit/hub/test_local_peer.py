@@ -15,6 +15,8 @@ from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalFunction, LocalService
 from hypha.hub.server_peer import ServerPeer
+from hypha.testing import eventually
+from hypha.wire.chunks import MAX_AGE_S
 
 
 async def echo(data: Any, *, context: Context) -> Any:
@@ -284,6 +286,41 @@ async def test_generators_are_pulled_item_by_item_and_closed_early(world: Any, m
     await closing
 
 
+def cache_call(world: Any, client: Any, name: str, *args: Any) -> None:
+    main = {"type": "method", "from": client.address, "to": "*/manager-x", "session": "S"}
+    main["method"] = f"services.built-in.message_cache.{name}"
+    world.send(client, main, {"args": list(args), "promise": "*"})
+
+
+@pytest.mark.spec("wire-16.13")
+async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world: Any, manager: Any) -> None:
+    a, link = world.join("a")
+    cache_call(world, a, "create", "k")
+    cache_call(world, a, "set", "k", 0, b"x" * 1000)
+    await answer_on(link)
+    world.hub.pulse.start_liveness(0.0, 0.01)
+    assert world.hub.cache_rooms.all.used_bytes > 1000
+    world.now += MAX_AGE_S + 1
+    await eventually(lambda: not world.hub.cache_rooms.all.used_bytes, within_s=10)
+    assert not manager._caches
+
+
+@pytest.mark.spec("wire-16.13")
+async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Any, manager: Any) -> None:
+    world.hub.cache_rooms.anonymous.limit_bytes = 5000
+    (a, to_a), (b, to_b) = world.join("a"), world.join("b")
+    for client in (a, b):
+        cache_call(world, client, "create", "k")
+        cache_call(world, client, "set", "k", 0, b"x" * 3000)
+    assert [frame["method"] for frame in to_a.frames] == ["S.resolve", "S.resolve"]
+    assert [frame["method"] for frame in to_b.frames] == ["S.resolve", "S.reject"]
+    assert "too many others are unfinished" in str(to_b.frames[1]["args"][0])
+    world.hub.end(a, "test")
+    cache_call(world, b, "create", "k")
+    cache_call(world, b, "set", "k", 0, b"x" * 3000)
+    assert [frame["method"] for frame in to_b.frames[2:]] == ["S.resolve", "S.resolve"]
+
+
 async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any, manager: Any) -> None:
     gateway = LocalPeer(world.hub, "", "http-1", "http://h")
     own = ServerPeer(world.hub, "public", "srv", "http://h")
@@ -298,3 +335,4 @@ async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any
     assert all(peer._caches for peer in (manager, gateway, own))
     world.hub.end(a, "test")
     assert not any(peer._caches for peer in (manager, gateway, own))
+    assert not world.hub.cache_rooms.all.used_bytes

@@ -6,13 +6,13 @@ import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
 from hypha.wire import chunks
-from hypha.wire.chunks import CHUNK_BYTES, MessageCache, split
+from hypha.wire.chunks import CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, CacheRooms, split
 
 
 def test_a_split_message_is_assembled_in_any_order() -> None:
     message = bytes(range(256)) * 4000
     parts = list(split(message))
-    cache = MessageCache()
+    cache = CacheRooms().cache(anonymous=False)
     cache.create("k", 0.0)
     for index in reversed(range(len(parts))):
         cache.add("k", index, parts[index])
@@ -23,7 +23,7 @@ def test_a_split_message_is_assembled_in_any_order() -> None:
 
 
 def test_a_key_in_use_is_refused_unless_overwritten() -> None:
-    cache = MessageCache()
+    cache = CacheRooms().cache(anonymous=False)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.create("k", 0.0)
@@ -31,7 +31,7 @@ def test_a_key_in_use_is_refused_unless_overwritten() -> None:
 
 
 def test_an_incomplete_or_unknown_message_is_refused() -> None:
-    cache = MessageCache()
+    cache = CacheRooms().cache(anonymous=False)
     cache.create("k", 0.0)
     cache.add("k", 1, b"x")
     with pytest.raises(InvalidRequest):
@@ -43,7 +43,7 @@ def test_an_incomplete_or_unknown_message_is_refused() -> None:
 @pytest.mark.spec("wire-16.13")
 def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "MAX_MESSAGE_BYTES", 100)
-    cache = MessageCache()
+    cache = CacheRooms().cache(anonymous=False)
     cache.create("big", 0.0)
     with pytest.raises(LimitReached):
         cache.add("big", 0, b"x" * 101)
@@ -55,9 +55,60 @@ def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(cache) == 1
 
 
+@pytest.mark.spec("wire-16.13")
+def test_all_clients_together_are_bounded_and_anonymous_ones_leave_room_for_the_others() -> None:
+    rooms = CacheRooms()
+    rooms.all.limit_bytes, rooms.anonymous.limit_bytes = 1000, 600
+    first, second = rooms.cache(anonymous=True), rooms.cache(anonymous=True)
+    for cache in (first, second):
+        cache.create("k", 0.0)
+    first.add("k", 0, b"x" * 400)
+    with pytest.raises(LimitReached):
+        second.add("k", 0, b"x" * 100)
+    known = rooms.cache(anonymous=False)
+    known.create("k", 0.0)
+    known.add("k", 0, b"x" * 300)
+    with pytest.raises(LimitReached):
+        known.add("k", 1, b"x" * 300)
+    assert rooms.all.used_bytes == rooms.anonymous.used_bytes == 400 + CHUNK_OVERHEAD_BYTES
+
+
+def test_tiny_chunks_count_for_what_they_cost() -> None:
+    rooms = CacheRooms()
+    rooms.all.limit_bytes = 10 * CHUNK_OVERHEAD_BYTES
+    cache = rooms.cache(anonymous=False)
+    cache.create("k", 0.0)
+    with pytest.raises(LimitReached):
+        for number in range(10):
+            cache.add("k", number, b"x")
+
+
+@pytest.mark.parametrize("how", ["take", "remove", "clear", "expire", "overwrite", "refuse"])
+def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
+    rooms = CacheRooms()
+    cache = rooms.cache(anonymous=True)
+    cache.create("k", 0.0)
+    cache.add("k", 0, b"x" * 100)
+    cache.add("k", 0, b"x" * 50)
+    assert rooms.all.used_bytes == 50 + CHUNK_OVERHEAD_BYTES
+    if how in ("take", "remove"):
+        getattr(cache, how)("k")
+    elif how == "clear":
+        cache.clear()
+    elif how == "expire":
+        cache.expire(chunks.MAX_AGE_S + 1)
+    elif how == "overwrite":
+        cache.create("k", 0.0, overwrite=True)
+    else:
+        rooms.all.limit_bytes = 200
+        with pytest.raises(LimitReached):
+            cache.add("k", 1, b"x" * 100)
+    assert rooms.all.used_bytes == rooms.anonymous.used_bytes == 0
+
+
 @pytest.mark.parametrize(("index", "data"), [(-1, b"x"), (10**9, b"x"), (0, "text"), ("0", b"x")])
 def test_wrong_chunks_are_refused(index: object, data: object) -> None:
-    cache = MessageCache()
+    cache = CacheRooms().cache(anonymous=False)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.add("k", index, data)  # type: ignore[arg-type]
