@@ -120,7 +120,7 @@ def drive(document: dict[str, Any], mode: GenerationMode, lab: Lab, skip: tuple[
         )
         @given(case=strategy)
         def one(case: Any) -> None:
-            answer = case.call(base_url=url, headers=lab.headers)
+            answer = case.call(base_url=url, headers=lab.headers, timeout=30)
             if mode is GenerationMode.POSITIVE:
                 case.validate_response(answer, excluded_checks=excluded)
             sent = case.query if case.method == "GET" else case.body
