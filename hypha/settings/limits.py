@@ -32,7 +32,10 @@ class Limits:
         0.0, "Bytes sent by one user; 0: no limit", "HYPHA_USER_BYTE_RATE_LIMIT", unit="bytes/s"
     )
     workspace_call_rate_limit: float = variable(
-        0.0, "The same for all of a workspace; 0: no limit", "HYPHA_WORKSPACE_CALL_RATE_LIMIT", unit="/s"
+        0.0,
+        "The same for all that acts in a workspace; 0: no limit",
+        "HYPHA_WORKSPACE_CALL_RATE_LIMIT",
+        unit="/s",
     )
     workspace_byte_rate_limit: float = variable(
         0.0, "The same in bytes; 0: no limit", "HYPHA_WORKSPACE_BYTE_RATE_LIMIT", unit="bytes/s"

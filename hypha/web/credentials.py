@@ -174,6 +174,19 @@ class Credentials:
         user = await self.user(scope)
         if user is self.anonymous:
             return self._anonymous_context
+        return await self._context_of(user, workspace)
+
+    async def payer(self, scope: MutableMapping[str, Any], workspace: str) -> Context | None:
+        """Whose limits a request uses up: those of its user and of the workspace in which it acts.
+
+        None for strangers and forged tokens. A workspace in which the caller may not read pays for
+        nothing that is sent to it.
+        """
+        if await self.verified_id(scope) is None:
+            return None
+        return await self._context_of(scope["hypha.user"], workspace)
+
+    async def _context_of(self, user: User, workspace: str) -> Context:
         bound = user.scope.current_workspace
         if bound and user.id != "root":
             return self._acting(user, bound, user.level(bound))

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hypha.testing import RawCallError, RawClient, RawRefused, eventually
-from tests.conftest import ConnectRaw, StartServer, make_person
+from tests.conftest import ConnectRaw, Person, StartServer, make_person
 
 
 @pytest.mark.spec("wire-16.13", "core-A2")
@@ -99,6 +99,32 @@ async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
         assert int(refused[0].headers["retry-after"]) >= 1
         assert int(answers[-1].headers.get("x-ratelimit-limit", 0)) in (0, 5000)
     assert await one.is_alive() and await two.is_alive()
+
+
+async def test_nobody_uses_up_the_rates_of_a_workspace_in_which_he_may_not_act(
+    start_server: StartServer,
+) -> None:
+    server = await start_server(
+        env={"HYPHA_WORKSPACE_CALL_RATE_LIMIT": "0.001", "HYPHA_RATE_BURST": "5000"}  # five calls in all
+    )
+    alice, mallory = make_person(server), make_person(server)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+
+        async def post(person: Person, path: str) -> int:
+            headers = {"Authorization": f"Bearer {person.token}"}
+            return (await http.post(path, json=[1], headers=headers)).status_code
+
+        own = f"/{alice.workspace}/services/ws/echo"
+        assert await post(alice, own) == 200
+        for path in (
+            f"/{alice.workspace}/services/any/thing",
+            "/health",
+            "/no-such-workspace/services/ws/echo",
+        ):
+            await post(mallory, path)
+        refused = [await post(mallory, f"/{alice.workspace}/services/any/thing") for _ in range(6)]
+        assert 200 not in refused and refused[-1] == 429
+        assert [await post(alice, own) for _ in range(5)] == [200] * 4 + [429]
 
 
 async def test_bytes_of_a_workspace_are_slowed(start_server: StartServer, connect_raw: ConnectRaw) -> None:

@@ -191,14 +191,15 @@ class HttpApplication(Starlette):
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 
     async def _check_rates(self, scope: MutableMapping[str, Any], path: str) -> None:
-        """Count a request against the rates of its user and of the workspace in its address."""
-        services = self._services
-        user = await services.credentials.verified_id(scope)
-        if self._rates is None or user is None:
+        """Count a request against the rates of its user and of the workspace in which it acts."""
+        word = path.split("/", 2)[1]
+        workspace = "" if word in self._reserved else word
+        payer = await self._services.credentials.payer(scope, workspace)
+        if self._rates is None or payer is None:
             return
         length: bytes = scope["hypha.headers"].get(b"content-length", b"0")
         size = int(length) if length.isdigit() else 0
-        wait_s = self._rates.try_take(user, path.split("/", 2)[1], size)
+        wait_s = self._rates.try_take(payer.user.id, payer.workspace, size)
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 
