@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 async def open_tokens(settings: Settings, folder: DataFolder, store: Store, hub: Hub) -> TokenAuthority:
     """Who signs and reads tokens; the connections of one that is revoked end at once."""
-    revocations = Revocations(store.revoked_tokens, partial(end_clients_with, hub))
+    revocations = Revocations(
+        store.revoked_tokens,
+        partial(end_clients_with, hub),
+        outlive_s=settings.reconnection_token_life_time_s,
+    )
     await revocations.load()
     return TokenAuthority(
         settings.jwt_secret or folder.secret("jwt"),

@@ -34,7 +34,14 @@ class IssuedTokenStore(Protocol):
         """One token, or None."""
 
     async def list(
-        self, *, created_by: str | None, workspace: str | None, now: float, offset: int, limit: int
+        self,
+        *,
+        created_by: str | None,
+        workspace: str | None,
+        now: float,
+        used_since: float,
+        offset: int,
+        limit: int,
     ) -> list[IssuedTokenRecord]:
         """Valid tokens, newest first."""
 
@@ -44,8 +51,8 @@ class IssuedTokenStore(Protocol):
     async def remove(self, fingerprint: str) -> None:
         """Forget one."""
 
-    async def note_use(self, used: dict[str, float], now: float) -> None:
-        """Set when tokens were used last."""
+    async def note_use(self, used: dict[str, float], now: float, used_since: float) -> None:
+        """Set when tokens were used last, and forget those that are over."""
 
 
 class IssuedTokens:
@@ -112,9 +119,19 @@ class IssuedTokens:
     async def list(
         self, *, created_by: str | None, workspace: str | None, offset: int, limit: int
     ) -> list[dict[str, Any]]:
-        """Valid tokens of a maker or for a workspace, newest first."""
+        """Tokens of a maker or for a workspace, newest first.
+
+        Those that have expired too, as long as a connection that came with one may go on.
+        """
+        now = self._clock()
+        await self.flush_use()
         found = await self._store.list(
-            created_by=created_by, workspace=workspace, now=self._clock(), offset=offset, limit=limit
+            created_by=created_by,
+            workspace=workspace,
+            now=now,
+            used_since=self._used_since(now),
+            offset=offset,
+            limit=limit,
         )
         return [self._shown(token) for token in found if not self._revocations.is_revoked(token.fingerprint)]
 
@@ -140,9 +157,18 @@ class IssuedTokens:
             NotFound: there is none.
         """
         found = await self._store.get(token_id)
-        if found is None or found.expires_at <= self._clock() or self._revocations.is_revoked(token_id):
+        if found is None or self._is_over(found) or self._revocations.is_revoked(token_id):
             raise NotFound(f"Token not found: {token_id[:64]}")
         return found
+
+    def _is_over(self, token: IssuedTokenRecord) -> bool:
+        """Whether neither the token nor a reconnection token that comes from it can count any more."""
+        now = self._clock()
+        used = self._tokens.used.get(token.fingerprint, token.last_used_at) or 0.0
+        return token.expires_at <= now and used <= self._used_since(now)
+
+    def _used_since(self, now: float) -> float:
+        return now - self._tokens.reconnection_life_s
 
     async def rename(self, token_id: str, name: str) -> None:
         """Give a token another name."""
@@ -170,7 +196,8 @@ class IssuedTokens:
         used, self._tokens.used = self._tokens.used, {}
         try:
             if used:
-                await self._store.note_use(used, self._clock())
+                now = self._clock()
+                await self._store.note_use(used, now, self._used_since(now))
         except BackendUnavailable as error:
             logger.info("Last uses of tokens were not written: %s", error.message)
 

@@ -26,6 +26,8 @@ class Revocations:
         store: where they last; None keeps them in memory only.
         on_revoked: called with a fingerprint, so that connections made with the token are closed.
         clock: Unix time in seconds.
+        outlive_s: life of reconnection tokens, which end with the token that they come from, and
+            would count again if that one were forgotten sooner.
     """
 
     def __init__(
@@ -33,9 +35,11 @@ class Revocations:
         store: RevokedTokenStore | None = None,
         on_revoked: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
+        outlive_s: float = 0.0,
     ) -> None:
         self._store = store
         self._clock = clock
+        self.outlive_s = outlive_s
         self._known: dict[str, float] = {}
         self.on_revoked = on_revoked
 
@@ -54,9 +58,10 @@ class Revocations:
         Raises:
             BackendUnavailable: it could not be written; it is revoked until the next restart only.
         """
-        self.apply({fingerprint: expires_at})
+        until = max(expires_at, self._clock() + self.outlive_s)
+        self.apply({fingerprint: until})
         if self._store is not None:
-            await self._store.add(fingerprint, expires_at)
+            await self._store.add(fingerprint, until)
 
     def apply(self, revoked: Mapping[str, float]) -> None:
         """Take note of tokens that are revoked in the store already, and end their connections."""

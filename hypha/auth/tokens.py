@@ -177,9 +177,12 @@ class TokenAuthority:
             raise TokenExpired(EXPIRED_TEXT)
         if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
             raise NotAuthenticated(REVOKED_TEXT)
-        if not user.is_anonymous and len(self.used) < _MAX_CACHED:
-            self.used[user.credential or own] = now
+        self._note_use(user, user.credential or own)
         return user
+
+    def _note_use(self, user: User, credential: str) -> None:
+        if not user.is_anonymous and len(self.used) < _MAX_CACHED:
+            self.used[credential] = self._clock()
 
     def _known(self, key: bytes) -> tuple[User, str, float] | None:
         """What was found out about a token; a provider's may lose its key, so it is asked again."""
@@ -273,6 +276,7 @@ class TokenAuthority:
         claims[f"{self.namespace}minted_at"] = self._clock()
         if user.credential:
             claims[f"{self.namespace}credential"] = user.credential
+            self._note_use(user, user.credential)
         if user.incarnation:
             claims[f"{self.namespace}incarnation"] = user.incarnation
         return self._sign(claims)

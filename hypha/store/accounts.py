@@ -111,7 +111,7 @@ class Accounts(Repository):
             return await insert_if_absent(connection, AccountRow, row)
 
     async def redeem_for_password(
-        self, code: AccountCode, account_id: str, password: str, *, generated_too: bool
+        self, code: AccountCode, account_id: str, password: str, until: float, *, generated_too: bool
     ) -> dict[str, float] | None:
         """Use a code up, set the password and end all sign-ins; None if the code was used meanwhile.
 
@@ -125,10 +125,16 @@ class Accounts(Repository):
                 .where(AccountRow.id == account_id)
                 .values(password=password, is_proven=True)
             )
-            return await end_sign_ins(connection, account_id, generated_too=generated_too)
+            return await end_sign_ins(connection, account_id, until, generated_too=generated_too)
 
     async def set_profile(
-        self, account_id: str, values: Mapping[str, Any], *, keep: str | None = None, generated_too: bool
+        self,
+        account_id: str,
+        values: Mapping[str, Any],
+        until: float,
+        *,
+        keep: str | None = None,
+        generated_too: bool,
     ) -> dict[str, float]:
         """Set `name` or `password` of an account; a new password ends the sign-ins but `keep`.
 
@@ -138,7 +144,7 @@ class Accounts(Repository):
             await connection.execute(update(AccountRow).where(AccountRow.id == account_id).values(**values))
             if "password" not in values:
                 return {}
-            return await end_sign_ins(connection, account_id, keep=keep, generated_too=generated_too)
+            return await end_sign_ins(connection, account_id, until, keep=keep, generated_too=generated_too)
 
     async def add_session(self, account: Account, session: IssuedTokenRecord) -> bool:
         """Write down a sign-in; False if the account has got another password meanwhile."""

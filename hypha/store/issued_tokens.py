@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.models import IssuedToken, RevokedToken
@@ -58,10 +58,19 @@ class IssuedTokens(Repository):
         return None if row is None else IssuedTokenRecord(*row)
 
     async def list(
-        self, *, created_by: str | None, workspace: str | None, now: float, offset: int, limit: int
+        self,
+        *,
+        created_by: str | None,
+        workspace: str | None,
+        now: float,
+        used_since: float,
+        offset: int,
+        limit: int,
     ) -> list[IssuedTokenRecord]:
-        """Valid tokens of a maker or for a workspace, newest first."""
-        statement = select(*_COLUMNS).where(IssuedToken.expires_at > now)
+        """Tokens of a maker or for a workspace that have not expired or were used lately, newest first."""
+        statement = select(*_COLUMNS).where(
+            or_(IssuedToken.expires_at > now, IssuedToken.last_used_at > used_since)
+        )
         if created_by is not None:
             statement = statement.where(IssuedToken.created_by == created_by)
         if workspace is not None:
@@ -82,8 +91,8 @@ class IssuedTokens(Repository):
         async with self._connections.writing() as connection:
             await connection.execute(delete(IssuedToken).where(IssuedToken.fingerprint == fingerprint))
 
-    async def note_use(self, used: Mapping[str, float], now: float) -> None:
-        """Set when tokens were used last, and forget those that have expired."""
+    async def note_use(self, used: Mapping[str, float], now: float, used_since: float) -> None:
+        """Set when tokens were used last, and forget those that have expired and were not used lately."""
         table = IssuedToken.__table__
         statement = (
             update(table)  # type: ignore[arg-type]
@@ -94,16 +103,25 @@ class IssuedTokens(Repository):
         async with self._connections.writing() as connection:
             if rows:
                 await connection.execute(statement, rows)
-            await connection.execute(delete(IssuedToken).where(IssuedToken.expires_at <= now))
+            await connection.execute(
+                delete(IssuedToken).where(
+                    IssuedToken.expires_at <= now, func.coalesce(IssuedToken.last_used_at, 0.0) <= used_since
+                )
+            )
 
 
 async def end_sign_ins(
-    connection: AsyncConnection, user_id: str, *, keep: str | None = None, generated_too: bool = False
+    connection: AsyncConnection,
+    user_id: str,
+    until: float,
+    *,
+    keep: str | None = None,
+    generated_too: bool = False,
 ) -> dict[str, float]:
     """Revoke the sign-ins of a user, but the one of fingerprint `keep`; in the caller's transaction.
 
     With `generated_too` the tokens that descend from the user go as well. Returns the fingerprints
-    with the times until which they have to be known as revoked.
+    with the times until which they have to be known as revoked, `until` at least.
     """
     ended: dict[str, float] = {}
     makers, seen = {user_id}, {user_id}
@@ -115,7 +133,7 @@ async def end_sign_ins(
             ).where(IssuedToken.created_by.in_(some))
             found += (await connection.execute(statement)).all()
         wanted = [row for row in found if generated_too or row.kind != "generated"]
-        ended |= {row.fingerprint: row.expires_at for row in wanted if row.fingerprint != keep}
+        ended |= {row.fingerprint: max(row.expires_at, until) for row in wanted if row.fingerprint != keep}
         makers = {row.user_id for row in wanted} - seen if generated_too else set()
         seen |= makers
     await _revoke(connection, ended)

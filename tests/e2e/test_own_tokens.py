@@ -113,3 +113,37 @@ async def test_last_use_over_http_is_noted(connect: Connect, server: Any, alice:
         return (await owner.list_tokens())[0]["last_used_at"] is not None
 
     await eventually(is_noted, within_s=5)
+
+
+@pytest.mark.spec("core-A3", "wire-16.16")
+async def test_a_token_that_has_expired_still_ends_the_connection_that_came_with_it(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    """A connection goes on when its token expires; whoever gave the token can end it all the same."""
+    server = await start_server()
+    person = make_person(server)
+    owner = await connect_raw(person, url=server.ws_url)
+    config = {"permission": "read_write", "expires_in": 1, "name": "for an hour"}
+    token = await owner.call_manager("generate_token", config)
+    guest = await connect_raw(url=server.ws_url, token=token, client_id="guest")
+    back = {"client_id": "guest", "reconnection_token": guest.info["reconnection_token"]}
+    async with httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token}"}) as http:
+
+        async def has_expired() -> bool:
+            return (await http.get("/public/services/hypha-login/profile")).status_code == 401
+
+        await eventually(has_expired, within_s=10)
+    assert await guest.is_alive()
+    for kill in (False, True):
+        (shown,) = await owner.call_manager("list_tokens")
+        assert shown["name"] == "for an hour"
+        await owner.close()
+        await asyncio.to_thread(server.restart, kill=kill)
+        owner = await connect_raw(person, url=server.ws_url)
+    guest = await connect_raw(url=server.ws_url, **back)
+    await owner.call_manager("revoke_token", shown["id"])
+    assert (await guest.wait_closed(5))[0] == 1008
+    assert await owner.call_manager("list_tokens") == []
+    await asyncio.to_thread(server.restart)
+    with pytest.raises(RawRefused, match="Token has been revoked"):
+        await connect_raw(url=server.ws_url, **back)

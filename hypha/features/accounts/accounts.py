@@ -339,10 +339,14 @@ class LocalAccounts:
         if not changes:
             raise InvalidArguments("Nothing to change: give a name or a new password")
         ended = await self._records.set_profile(
-            account.id, changes, keep=caller.credential, generated_too=revoke_tokens
+            account.id, changes, self._outlived(), keep=caller.credential, generated_too=revoke_tokens
         )
         self._tokens.revocations.apply(ended)
         return Changed(account.id, bool(new), len(ended))
+
+    def _outlived(self) -> float:
+        """When the last token that comes from a sign-in of now will have expired."""
+        return self._clock() + self._tokens.reconnection_life_s
 
     async def _check_current(self, account: Account, current: object, address: str) -> None:
         secret = check_password(current or "")
@@ -406,7 +410,7 @@ class LocalAccounts:
             raise NotAuthenticated(BAD_RESET)
         hashed = await self._passwords.hash(secret)
         ended = await self._records.redeem_for_password(
-            tried, account.id, hashed, generated_too=revoke_tokens
+            tried, account.id, hashed, self._outlived(), generated_too=revoke_tokens
         )
         if ended is None:
             raise NotAuthenticated(BAD_RESET)

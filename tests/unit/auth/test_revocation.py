@@ -32,6 +32,15 @@ async def test_a_revocation_is_known_after_a_restart() -> None:
     assert again.is_revoked("f")
 
 
+async def test_a_revocation_outlives_what_was_made_from_the_token() -> None:
+    store = MemoryStore()
+    await Revocations(store, clock=lambda: 100.0, outlive_s=50.0).revoke("f", 101.0)
+    assert store.rows == {"f": 150.0}
+    later = Revocations(store, clock=lambda: 149.0)
+    await later.load()
+    assert later.is_revoked("f")
+
+
 async def test_expired_revocations_do_not_pile_up(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(revocation, "PURGE_AT", 10)
     now = [0.0]

@@ -150,7 +150,9 @@ async def test_text_that_no_database_takes_is_the_callers_mistake(store: Store) 
 @pytest.mark.parametrize("value", [[], {"a": 1}, 2**70, object()])
 async def test_values_of_odd_types_are_the_callers_mistake(store: Store, value: Any) -> None:
     with pytest.raises(InvalidRequest):
-        await store.issued_tokens.list(created_by=value, workspace=None, now=0.0, offset=0, limit=1)
+        await store.issued_tokens.list(
+            created_by=value, workspace=None, now=0.0, used_since=0.0, offset=0, limit=1
+        )
     with pytest.raises(InvalidRequest):
         await store.facts.set("k", value)
     assert store.condition.state().is_ok, "no caller's mistake makes the server look ill"
