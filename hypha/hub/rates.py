@@ -129,6 +129,13 @@ class Rates:
                 bucket.take(now, size)
         return wait_s
 
+    def charge(self, user_id: str, workspace: str, size: int) -> None:
+        """Take bytes of a request that was let in before its size was known."""
+        now = self.time()
+        for bucket in self.buckets_of(user_id, workspace):
+            if bucket.is_bytes:
+                bucket.take(now, size)
+
     def usage(self, user_id: str, workspace: str) -> list[dict[str, Any]]:
         """What is left of the limits in force, for the user to see."""
         now, shown = self.time(), []

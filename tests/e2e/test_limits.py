@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -135,6 +136,28 @@ async def test_bytes_of_a_workspace_are_slowed(start_server: StartServer, connec
         await raw.call_manager("echo", b"x" * 50_000)
     assert time.monotonic() - began > 0.7
     assert await raw.is_alive()
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_bytes_over_http_count_however_they_are_sent(
+    start_server: StartServer, is_chunked: bool
+) -> None:
+    server = await start_server(env={"HYPHA_USER_BYTE_RATE_LIMIT": "20000", "HYPHA_RATE_BURST": "1"})
+    person = make_person(server)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b'["', b"x" * 60_000, b"x" * 60_000, b'"]'):
+            yield part
+
+    whole = b"".join([part async for part in parts()])
+    headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        url = f"/{person.workspace}/services/ws/echo"
+        first = await http.post(url, content=parts() if is_chunked else whole)
+        assert first.status_code == 200
+        second = await http.post(url, json=[1])
+    assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
+    assert int(second.headers["retry-after"]) >= 3
 
 
 async def test_http_answers_tell_what_is_left(start_server: StartServer) -> None:

@@ -132,7 +132,7 @@ class HttpApplication(Starlette):
             if self._limits is not None and path not in UNLIMITED_PATHS:
                 await self._check_limits(scope, started)
             if self._rates is not None and path not in UNLIMITED_PATHS:
-                await self._check_rates(scope, path)
+                receive = await self._check_rates(scope, path, receive)
             address = self._function_address(path)
             if address is not None:
                 await self._calls.handle(scope, receive, started, address)
@@ -190,18 +190,30 @@ class HttpApplication(Starlette):
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 
-    async def _check_rates(self, scope: MutableMapping[str, Any], path: str) -> None:
-        """Count a request against the rates of its user and of the workspace in which it acts."""
+    async def _check_rates(self, scope: MutableMapping[str, Any], path: str, receive: Receive) -> Receive:
+        """Count a request against the rates of its user and of the workspace in which it acts.
+
+        Returns `receive`, which counts the bytes of a body that has not told its size.
+        """
         word = path.split("/", 2)[1]
         workspace = "" if word in self._reserved else word
-        payer = await self._services.credentials.payer(scope, workspace)
-        if self._rates is None or payer is None:
-            return
-        length: bytes = scope["hypha.headers"].get(b"content-length", b"0")
+        payer, rates = await self._services.credentials.payer(scope, workspace), self._rates
+        if rates is None or payer is None:
+            return receive
+        length: bytes = scope["hypha.headers"].get(b"content-length", b"")
         size = int(length) if length.isdigit() else 0
-        wait_s = self._rates.try_take(payer.user.id, payer.workspace, size)
+        wait_s = rates.try_take(payer.user.id, payer.workspace, size)
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
+        if length:
+            return receive
+
+        async def counted() -> Message:
+            message = await receive()
+            rates.charge(payer.user.id, payer.workspace, len(message.get("body", b"")))
+            return message
+
+        return counted
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
         """No route matches."""
