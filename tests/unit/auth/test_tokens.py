@@ -152,7 +152,7 @@ def test_other_algorithms_are_refused(algorithm: str) -> None:
         {"exp": "tomorrow"},
         {"exp": float("nan")},
         {"exp": float("inf")},
-        {"nbf": time.time() + 3600},
+        {"nbf": 4e9},
         {"sub": None},
         {"sub": ""},
         {"sub": "a b"},
