@@ -8,7 +8,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hypha.auth.users import User
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
@@ -45,7 +44,7 @@ class Members:
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
         self._before: dict[tuple[str, str], frozenset[str]] = {}
-        self._left: dict[str, tuple[User, frozenset[str]]] = {}
+        self._left: dict[str, tuple[str, str, tuple[str, ...]]] = {}
         self._left_names = 0
 
     def connections_of(self, user_id: str) -> int:
@@ -90,9 +89,9 @@ class Members:
             self._stored.add(client.address)
             if restore:
                 self.hub.subscribe(client, names)
-        user, left = self._take_left(client.address)
-        if restore and user is not None:
-            if (user.id, user.incarnation) == (client.user.id, client.user.incarnation):
+        user_id, incarnation, left = self._take_left(client.address)
+        if restore and left:
+            if (user_id, incarnation) == (client.user.id, client.user.incarnation):
                 self.hub.subscribe(client, left)
                 self.background.start(self.keep_subscriptions(client), f"subscriptions of {client.address}")
 
@@ -142,18 +141,18 @@ class Members:
 
     def _leave(self, client: Client) -> None:
         """Remember what an ended client listened to, the oldest of all giving way."""
-        names = frozenset(client.subscriptions - OWN_SUBSCRIPTIONS)
+        names = tuple(client.subscriptions - OWN_SUBSCRIPTIONS)
         self._take_left(client.address)
         if names:
-            self._left[client.address] = client.user, names
+            self._left[client.address] = client.user.id, client.user.incarnation, names
             self._left_names += len(names)
         while self._left_names > MAX_LEFT_NAMES:
             self._take_left(next(iter(self._left)))
 
-    def _take_left(self, address: str) -> tuple[User | None, frozenset[str]]:
-        user, names = self._left.pop(address, (None, frozenset()))
-        self._left_names -= len(names)
-        return user, names
+    def _take_left(self, address: str) -> tuple[str, str, tuple[str, ...]]:
+        left = self._left.pop(address, ("", "", ()))
+        self._left_names -= len(left[2])
+        return left
 
     def _uncount(self, client: Client) -> None:
         of_user = self._per_user.get(client.user.id)

@@ -24,7 +24,7 @@ def stream() -> Iterator[io.StringIO]:
 
 def test_uvicorns_second_text_is_left_out(stream: io.StringIO) -> None:
     setup_logging("INFO", stream=stream)
-    logging.getLogger("uvicorn.error").info("up", extra={"color_message": "\x1b[36mup"})
+    logging.getLogger("hypha.web").info("up", extra={"color_message": "\x1b[36mup"})
     assert "color_message" not in json.loads(stream.getvalue())
 
 
