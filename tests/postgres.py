@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,16 @@ from hypha.testing.server import free_port
 SYSTEM_FOLDERS = "/usr/lib/postgresql/*/bin"
 ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root, so root starts it as this user."""
+
+
+def running_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for a fixture (`yield from`); skips where it is not installed."""
+    pytest.importorskip("asyncpg")
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.close()
 
 
 class PostgresServer:

@@ -209,11 +209,10 @@ class Resume:
     def _sweep_held(self, client: Client, now: float) -> None:
         client.fails_fast = now >= client.hold_until
         until = inf if client.fails_fast else now
-        calls = list(client.pending)
+        given_up = list(client.pending) if client.fails_fast else []
         self._fail_waiting(client, until)
         self._fail_written(client, until)
-        if client.fails_fast:
-            self._tell_elsewhere(client, calls)
+        self._tell_elsewhere(client, given_up)
 
     def _fail_waiting(self, client: Client, now: float) -> None:
         """Refuse calls that wait and whose callers' patience ends by `now`."""
@@ -240,15 +239,12 @@ class Resume:
 
     def _fail_written(self, client: Client, now: float) -> None:
         """End calls that were passed on and whose callers' patience ends by `now`."""
-        outbox = client.outbox
+        written = client.outbox.written
         over = [
-            key
-            for key, call in client.pending.items()
-            if now >= patience_until(call) and call[0] < outbox.written
+            key for key, call in client.pending.items() if now >= patience_until(call) and call[0] < written
         ]
         for key in over:
             del client.pending[key]
-            client.doubts.pop(key, None)
             self._tell_unknown(client, key)
 
     def _tell_undelivered(self, client: Client, key: CallKey) -> None:

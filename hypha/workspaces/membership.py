@@ -90,10 +90,10 @@ class Members:
             if restore:
                 self.hub.subscribe(client, names)
         user_id, incarnation, left = self._take_left(client.address)
-        if restore and left:
-            if (user_id, incarnation) == (client.user.id, client.user.incarnation):
-                self.hub.subscribe(client, left)
-                self.background.start(self.keep_subscriptions(client), f"subscriptions of {client.address}")
+        is_same = (user_id, incarnation) == (client.user.id, client.user.incarnation)
+        if restore and left and is_same:
+            self.hub.subscribe(client, left)
+            self.background.start(self.keep_subscriptions(client), f"subscriptions of {client.address}")
 
     async def keep_subscriptions(self, client: Client) -> None:
         """Store what the client subscribed to, so that a restart keeps it; flushed on return."""

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, ServerProcess, eventually
 from tests.conftest import Person, make_person
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, running_postgres
 
 SECRETS = re.compile(
     r"(?i)traceback|sqlite|postgres|asyncpg|insert |update |select |\.py\b|/(tmp|home|root)/|127\."
@@ -140,16 +140,21 @@ class Lab:
         assert (await self.http.get(f"{own}/get_env?key=KEY")).json() == "after"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def lab() -> AsyncIterator[Lab]:
-    """A lab on a SQLite database in a folder of its own."""
-    server = ServerProcess(env=NO_LIMITS)
+@contextlib.asynccontextmanager
+async def _lab_on(server: ServerProcess) -> AsyncIterator[Lab]:
     try:
         opened = await Lab.open(server)
         yield opened
         await opened.close()
     finally:
         await asyncio.to_thread(server.close)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lab() -> AsyncIterator[Lab]:
+    """A lab on a SQLite database in a folder of its own."""
+    async with _lab_on(ServerProcess(env=NO_LIMITS)) as opened:
+        yield opened
 
 
 @pytest.mark.timeout(90)
@@ -266,24 +271,15 @@ async def test_a_server_whose_folder_is_read_only_says_so_in_a_sentence(disk: Pa
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server to kill and freeze."""
-    pytest.importorskip("asyncpg")
-    server = PostgresServer()
-    try:
-        yield server.start()
-    finally:
-        server.close()
+    yield from running_postgres()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def lab_on_postgres(postgres: PostgresServer) -> AsyncIterator[Lab]:
     """A lab on PostgreSQL."""
     server = ServerProcess(flags=[f"--database-uri={postgres.new_database()}"], env=NO_LIMITS)
-    try:
-        opened = await Lab.open(server)
+    async with _lab_on(server) as opened:
         yield opened
-        await opened.close()
-    finally:
-        await asyncio.to_thread(server.close)
 
 
 @pytest.mark.slow

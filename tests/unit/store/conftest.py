@@ -9,18 +9,13 @@ import pytest
 import pytest_asyncio
 
 from hypha.store import Store
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, running_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of our own; skips where it is not installed."""
-    pytest.importorskip("asyncpg")
-    server = PostgresServer()
-    try:
-        yield server.start()
-    finally:
-        server.close()
+    yield from running_postgres()
 
 
 @pytest.fixture(
