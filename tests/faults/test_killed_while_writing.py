@@ -28,6 +28,9 @@ NO_LIMITS = {
     "HYPHA_SIGN_IN_ATTEMPTS_PER_ADDRESS": "0",
 }
 
+LEASE_S = 3.0
+"""Long enough for a busy machine: the task of a lease that ended is somebody else's, and `ack` says so."""
+
 
 class Load:
     """Users at work; each remembers what it tried and what the server acknowledged."""
@@ -109,7 +112,7 @@ class Load:
             self.taken.add(task)
 
     async def lease(self) -> None:
-        found = await self.call(f"{QUEUE}/pop", ["leased", 0, 0.3])
+        found = await self.call(f"{QUEUE}/pop", ["leased", 0, LEASE_S])
         if found is None:
             await asyncio.sleep(0.01)
             return
@@ -181,7 +184,7 @@ class Load:
         back: list[int] = []
         async with asyncio.timeout(10):
             while len(back) < len(self.stock) - len(self.acked):
-                found = await self.call(f"{QUEUE}/pop", ["leased", 1, 30])
+                found = await self.call(f"{QUEUE}/pop", ["leased", LEASE_S + 1, 30])
                 if found is None:
                     break
                 assert found["task"] not in self.acked, "an acknowledged task came back"
