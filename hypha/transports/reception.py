@@ -13,6 +13,7 @@ from hypha.auth.scopes import Level
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
+from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
@@ -87,6 +88,7 @@ class Reception:
         self.guard = guard or Guard()
         self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
         self.in_progress = 0
+        self.gather = Gather()
 
     @property
     def is_busy(self) -> bool:

@@ -22,9 +22,11 @@ from hypha.wire.frames import MAX_FRAME_BYTES
 
 logger = logging.getLogger(__name__)
 
-_SLICE_BYTES = 256 * 1024
+_SLICE_BYTES = 512 * 1024
 _SMALL_SLICE_BYTES = 16 * 1024
 _SMALL_MESSAGE_BYTES = 2048
+_GATHER_FROM_BYTES = 2048
+"""A smaller read holds a frame or two, whose writes are not worth gathering."""
 _UNSENT_BYTES = 1024 * 1024
 """The kernel takes so much more than it can send now, and more as soon as some of it is sent. Without
 this it takes more only when a third of its buffer is free, and until then nobody sees a slow reader read."""
@@ -91,12 +93,20 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
     def buffer_updated(self, nbytes: int) -> None:
         """Handle what was read; after a full slice let the others have their turn first.
 
-        libuv would read on from the same socket for up to 32 slices.
+        libuv would read on from the same socket for up to 32 slices. What a larger read makes for one
+        receiver is written together.
         """
+        if nbytes < _GATHER_FROM_BYTES:
+            super().buffer_updated(nbytes)
+            return
         link = self._link
-        stats = link.hub.stats
+        gather, stats = link.reception.gather, link.hub.stats
         before = stats.frames_in
-        super().buffer_updated(nbytes)
+        gather.is_on = True
+        try:
+            super().buffer_updated(nbytes)
+        finally:
+            gather.flush()
         if nbytes >= self._slice_bytes and link.client is not None:
             is_small = (stats.frames_in - before) * _SMALL_MESSAGE_BYTES > nbytes
             self._slice_bytes = _SMALL_SLICE_BYTES if is_small else _SLICE_BYTES

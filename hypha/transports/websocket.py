@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from hypha.transports.gather import GATHER_BYTES, framed
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.link import Link
 from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
@@ -48,6 +49,9 @@ class WebSocketLink(Link, WSListener):
         self._close_code = ABNORMAL
         self._counted = False
         self._retiring = False
+        self._gather = reception.gather
+        self._queue: list[Sealed] = []
+        self._queued_bytes = 0
 
     # -- picows callbacks
 
@@ -91,6 +95,7 @@ class WebSocketLink(Link, WSListener):
             self.hub.resume.lost(client, self, self._close_code)
         self._early.clear()
         self._parts.clear()
+        self._queue.clear()
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
@@ -122,6 +127,7 @@ class WebSocketLink(Link, WSListener):
                 client.last_alive = self.hub.time()
                 self.hub.pulse.pong(client, frame.get_payload_as_bytes())
         elif kind is _PING:
+            self.flush()
             self._transport.send_pong(frame.get_payload_as_bytes())
             if self._is_behind and client is not None:
                 self._check_full()
@@ -136,6 +142,7 @@ class WebSocketLink(Link, WSListener):
     def _on_close(self, frame: WSFrame) -> None:
         code = frame.get_close_code()
         self._close_code = code.value if isinstance(code, WSCloseCode) else int(code) or 1005
+        self.flush()
         self._transport.send_close(WSCloseCode.OK if self._close_code == 1005 else code, b"")
         self._transport.disconnect()
 
@@ -219,7 +226,36 @@ class WebSocketLink(Link, WSListener):
     # -- what the hub asks for
 
     def send_frame(self, frame: Sealed) -> None:
-        """Write one binary frame."""
+        """Write one binary frame; those of one read callback are written together."""
+        gather = self._gather
+        if gather.is_on:
+            queue = self._queue
+            if not queue:
+                gather.links.append(self)
+            queue.append(frame)
+            self._queued_bytes += len(frame)
+            if self._queued_bytes > GATHER_BYTES:
+                self.flush()
+            return
+        self._write(frame)
+
+    def flush(self) -> None:
+        """Write what was gathered; whoever writes past the queue calls this first, to keep the order."""
+        queue = self._queue
+        if not queue:
+            return
+        self._queue, self._queued_bytes = [], 0
+        if len(queue) == 1:
+            self._write(queue[0])
+            return
+        transport = self._transport
+        raw = transport.underlying_transport
+        if not (transport.is_close_frame_sent or transport.is_disconnected or raw.is_closing()):
+            raw.writelines(framed(queue))
+            if self._is_behind:
+                self._check_full()
+
+    def _write(self, frame: Sealed) -> None:
         if type(frame) is bytearray:
             self._transport.send_reuse_external_bytearray(_BINARY, frame, HEADROOM)
         else:
@@ -229,12 +265,14 @@ class WebSocketLink(Link, WSListener):
 
     def send_control(self, message: dict[str, Any]) -> None:
         """Write one control message as JSON text."""
+        self.flush()
         self._transport.send(_TEXT, control(message))
         if self._is_behind:
             self._check_full()
 
     def send_ping(self, payload: bytes) -> None:
         """Ask for a PONG."""
+        self.flush()
         self._transport.send_ping(payload)
 
     def close(self, code: int, reason: str) -> None:
@@ -243,6 +281,7 @@ class WebSocketLink(Link, WSListener):
         transport = self._transport
         if transport is None or transport.is_disconnected:
             return
+        self.flush()
         transport.send_close(code, close_reason(reason))
         self._close_code = code
         transport.disconnect()
@@ -266,4 +305,4 @@ class WebSocketLink(Link, WSListener):
 
     def buffered_bytes(self) -> int:
         """Bytes that the operating system hasn't taken yet."""
-        return int(self._transport.underlying_transport.get_write_buffer_size())
+        return int(self._transport.underlying_transport.get_write_buffer_size()) + self._queued_bytes

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hypha.transports import upgrade
+from hypha.transports.gather import Gather
 from hypha.transports.upgrade import HubSocket
 from hypha.transports.websocket import WebSocketLink
 from hypha.wire.frames import pack
@@ -37,7 +38,7 @@ async def opened() -> AsyncIterator[HubSocket]:
     listener = socket.create_server(("127.0.0.1", 0))
     near = socket.create_connection(listener.getsockname())
     reception: Any = SimpleNamespace(
-        hub=world.hub, in_progress=0, limits=SimpleNamespace(handshake_timeout_s=60.0)
+        hub=world.hub, in_progress=0, gather=Gather(), limits=SimpleNamespace(handshake_timeout_s=60.0)
     )
     link = WebSocketLink(reception, "127.0.0.1", "", None)
     made = HubSocket(link, set())

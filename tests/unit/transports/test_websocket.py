@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hypha.transports.gather import Gather
 from hypha.transports.websocket import WebSocketLink
 from tests.unit.hub.conftest import World
 
@@ -48,7 +49,7 @@ async def world() -> Any:
 
 
 def give_link(world: Any, client: Any) -> tuple[WebSocketLink, FakeTransport]:
-    reception: Any = SimpleNamespace(hub=world.hub)
+    reception: Any = SimpleNamespace(hub=world.hub, gather=Gather())
     link = WebSocketLink(reception, "127.0.0.1", "", None)
     transport = FakeTransport()
     link._transport = transport

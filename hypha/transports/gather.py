@@ -1,0 +1,60 @@
+"""Frames for one receiver that come out of one read callback are written together (stack.md, write batching).
+
+A system call and the waking of the receiver cost more than the routing of a small frame.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypha.wire.frames import HEADROOM, Sealed
+
+if TYPE_CHECKING:
+    from hypha.transports.websocket import WebSocketLink
+
+GATHER_BYTES = 512 * 1024
+_JOIN_BYTES = 64 * 1024
+_SHORT_HEADS = [bytes((0x82, n)) for n in range(126)]
+
+
+class Gather:
+    """The links that have something to write when the present read callback has ended."""
+
+    __slots__ = ("is_on", "links")
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.links: list[WebSocketLink] = []
+
+    def flush(self) -> None:
+        """Write everything; until the next read callback frames are written at once."""
+        self.is_on = False
+        links = self.links
+        if links:
+            self.links = []
+            for link in links:
+                link.flush()
+
+
+def framed(frames: list[Sealed]) -> list[Sealed | memoryview]:
+    """Put the WebSocket header of a whole binary message in front of each frame (RFC 6455, 5.2)."""
+    parts: list[Sealed | memoryview] = []
+    size = 0
+    for frame in frames:
+        n = len(frame)
+        size += n
+        if type(frame) is bytearray:
+            head = _head(n - HEADROOM)
+            start = HEADROOM - len(head)
+            frame[start:HEADROOM] = head
+            parts.append(memoryview(frame)[start:])
+        else:
+            parts.append(_SHORT_HEADS[n] if n < 126 else _head(n))
+            parts.append(frame)
+    return [b"".join(parts)] if size < _JOIN_BYTES else parts
+
+
+def _head(n: int) -> bytes:
+    if n < 126:
+        return _SHORT_HEADS[n]
+    return b"\x82\x7e" + n.to_bytes(2, "big") if n < 65536 else b"\x82\x7f" + n.to_bytes(8, "big")
