@@ -22,6 +22,8 @@ class RevokedTokenStore(Protocol):
 class Revocations:
     """The fingerprints of tokens that no longer count, until they would have expired anyway.
 
+    Incarnations of removed programs (`User.incarnation`) are kept among them.
+
     Args:
         store: where they last; None keeps them in memory only.
         on_revoked: called with a fingerprint, so that connections made with the token are closed.

@@ -37,6 +37,9 @@ DEFAULT_RECONNECTION_LIFE_S = 2 * 24 * 3600.0
 DEFAULT_MAX_LIFE_S = 10 * 365 * 24 * 3600.0
 
 REVOKED_TEXT = "Token has been revoked"
+REMOVED_TEXT = (
+    "Authentication error: This client was removed by an administrator. Connect anew with your own token."
+)
 EXPIRED_TEXT = "Authentication error: The token has expired. Please fetch a new one"
 UNREADABLE_TEXT = "Authentication error: Error decoding token headers."
 
@@ -177,8 +180,14 @@ class TokenAuthority:
             raise TokenExpired(EXPIRED_TEXT)
         if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
             raise NotAuthenticated(REVOKED_TEXT)
+        self.check_not_removed(user)
         self._note_use(user, user.credential or own)
         return user
+
+    def check_not_removed(self, user: User) -> None:
+        """Raise NotAuthenticated if the program that was given this reconnection token was removed."""
+        if user.incarnation and self._is_revoked(user.incarnation):
+            raise NotAuthenticated(REMOVED_TEXT)
 
     def _note_use(self, user: User, credential: str) -> None:
         if not user.is_anonymous and len(self.used) < _MAX_CACHED:
@@ -246,6 +255,15 @@ class TokenAuthority:
             raise InvalidRequest("The root token cannot be revoked: change it in the server's settings.")
         until = self._clock() + self.max_life_s if user.expires_at is None else user.expires_at
         await self.revocations.revoke(fingerprint(token), until)
+
+    async def end_reconnections(self, user: User) -> None:
+        """Refuse the reconnection tokens of one connected program for good; its own token stays valid.
+
+        Raises:
+            BackendUnavailable: it could not be written; they are refused until the next restart only.
+        """
+        if user.incarnation:
+            await self.revocations.revoke(user.incarnation, self._clock() + self.reconnection_life_s)
 
     # -- making ----------------------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ class Reception:
         try:
             identity = await self._identify(first)
             self.guard.blocklist.check(identity.user, connection.peer_address)
+            self._check_not_removed(identity.user)
         except Refused as error:
             self._note_refused(error, first, connection)
             raise
@@ -157,6 +158,13 @@ class Reception:
         if f"{identity.workspace}/{identity.client_id}" in self.hub.server_peers:
             raise Refused(RESERVED_ID)
         return identity
+
+    def _check_not_removed(self, user: User) -> None:
+        """Once more, for it may have happened while the workspace was read."""
+        try:
+            self.tokens.check_not_removed(user)
+        except NotAuthenticated as error:
+            raise Refused(error.message, 1008) from None
 
     async def _make_room(self, present: Client, identity: Identity) -> None:
         """A new client wants an id that is taken: only a dead or held one gives way.

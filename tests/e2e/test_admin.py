@@ -60,15 +60,86 @@ async def test_blocked_user_is_out_until_unblocked(
     assert (await connect_raw(alice)).workspace == alice.workspace
 
 
-@pytest.mark.spec("core-A12", "wire-2.4")
-async def test_kicked_client_alone_comes_back(admin: Any, connect: Connect, bob: Person) -> None:
-    client, watcher = await connect(bob, client_id="worker"), await connect(bob)
-    heard: list[str] = []
-    watcher.on("client_connected", lambda event: heard.append(event["data"]["id"]))
-    await watcher.subscribe("client_connected")
-    await admin.kickout_client(bob.workspace, "worker", reason="first round")
-    await eventually(lambda: heard == [f"{bob.workspace}/worker"], within_s=10, what="the client to return")
-    assert await client.echo("here again") == "here again"
+@pytest.mark.spec("core-A12", "wire-16.16")
+async def test_reconnection_token_of_a_kicked_client_is_refused_over_restarts_too(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    server = await start_server()
+    person = make_person(server, "erin")
+    root = await connect_raw(url=server.ws_url, token=server.root_token)
+    worker = await connect_raw(person, url=server.ws_url, client_id="worker")
+    back = worker.info["reconnection_token"]
+    await call_admin(root, "kickout_client", person.workspace, "worker", reason="first round")
+    assert await worker.wait_closed(5) == (1000, "first round")
+    for kill in (None, False, True):
+        if kill is not None:
+            server.restart(kill=kill)
+        with pytest.raises(RawRefused, match=r"removed by an administrator.*your own token"):
+            await connect_raw(url=server.ws_url, client_id="worker", reconnection_token=back)
+        with pytest.raises(RawRefused, match="removed by an administrator"):
+            await connect_raw(url=server.ws_url, client_id="worker", token=back)
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            stream = await http.get("/rpc", params={"client_id": "worker", "reconnection_token": back})
+            assert stream.status_code == 401
+            assert "removed by an administrator" in stream.json()["detail"]
+            call = await http.get(
+                f"/{person.workspace}/services/ws/check_status", headers={"Authorization": f"Bearer {back}"}
+            )
+            assert call.status_code == 401
+    again = await connect_raw(person, url=server.ws_url, client_id="worker")
+    info = again.info
+    await again.abort()
+    assert await connect_raw(
+        url=server.ws_url, client_id="worker", reconnection_token=info["reconnection_token"]
+    )
+
+
+@pytest.mark.spec("core-A12", "wire-16.16")
+async def test_kick_of_one_client_leaves_the_others_of_its_user_alone(
+    admin: Any, connect_raw: ConnectRaw, bob: Person
+) -> None:
+    worker, other = await connect_raw(bob, client_id="worker"), await connect_raw(bob, client_id="other")
+    await admin.kickout_client(bob.workspace, "worker")
+    await worker.wait_closed(5)
+    await other.abort()
+    back = other.info["reconnection_token"]
+    assert (await connect_raw(client_id="other", reconnection_token=back)).workspace == bob.workspace
+
+
+@pytest.mark.node
+@pytest.mark.spec("core-A12", "wire-2.4", "wire-16.16")
+async def test_kicked_programs_learn_it_and_may_connect_anew(
+    admin: Any, connect: Connect, node_worker: NewWorker, server: ServerProcess, bob: Person
+) -> None:
+    client = await connect(bob, client_id="python")
+    node = await node_worker()
+    await node.connect(server.url, token=bob.token, client_id="node")
+    for client_id in ("python", "node"):
+        await admin.kickout_client(bob.workspace, client_id)
+    await eventually(lambda: client.rpc._connection._closed, within_s=10, what="the Python client to give up")
+    with pytest.raises(Exception, match=r"(?i)closed"):
+        await client.echo("still here?")
+
+    async def node_gave_up() -> bool:
+        return bool(await node.ask("is_closed"))
+
+    await eventually(node_gave_up, within_s=10, what="the JavaScript client to give up")
+    again = await connect(bob, client_id="python")
+    assert await again.echo("here again") == "here again"
+
+
+@pytest.mark.spec("core-A12", "wire-16.16")
+async def test_kicked_client_over_http_asks_in_vain_and_its_calls_fail(
+    admin: Any, connect: Connect, bob: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await connect(bob, client_id="python", transport="http")
+    await admin.kickout_client(bob.workspace, "python")
+    refused = "removed by an administrator"
+    await eventually(lambda: refused in caplog.text, within_s=10, what="the refusal of its next stream")
+    with pytest.raises(Exception, match="No stream is open"):
+        await client.echo("still here?")
+    usage = await admin.get_resource_usage()
+    assert bob.id not in usage["connections_per_user"]
 
 
 @pytest.mark.node

@@ -51,6 +51,9 @@ class AdminUtils:
     ) -> None:
         """Close a client's connection and end what it holds; block its user to keep it out.
 
+        It does not come back by itself: its reconnection tokens are refused from now on. Its program
+        may connect anew with its own token.
+
         Args:
             workspace: Its workspace.
             client_id: Its id.
@@ -64,7 +67,10 @@ class AdminUtils:
             raise NotFound(f"Client not connected: {workspace}/{client_id}"[:300])
         self._note("kickout_client", context, client=client.address, user=client.user.id, reason=reason)
         text = reason if isinstance(reason, str) and reason else "Kicked out by an administrator"
-        self._context.hub.kick(client, code, text[:300])
+        try:
+            await self._context.tokens.end_reconnections(client.user)
+        finally:
+            self._context.hub.kick(client, code, text[:300])
 
     @permission(Level.ADMIN, by_root=True)
     async def list_workspaces(self, *, context: Context) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -238,6 +239,19 @@ async def test_revoking_a_token_ends_the_reconnection_tokens_made_from_it() -> N
     for reconnection in (first, second):
         with pytest.raises(NotAuthenticated, match="Token has been revoked"):
             tokens.parse(reconnection)
+
+
+@pytest.mark.spec("wire-16.16")
+async def test_removing_a_program_ends_its_reconnection_tokens_and_no_other_ones() -> None:
+    tokens = authority()
+    token = tokens.mint(User("u", scope=Scope({"lab": Level.ADMIN}, "lab")), 60)
+    program, later = (replace(tokens.parse(token), incarnation=name) for name in ("first", "second"))
+    back, of_later = (tokens.mint_reconnection(one, "lab", "c1") for one in (program, later))
+    assert tokens.parse(back).incarnation == "first"
+    await tokens.end_reconnections(program)
+    with pytest.raises(NotAuthenticated, match="removed by an administrator"):
+        tokens.parse(back)
+    assert tokens.parse(of_later).id == tokens.parse(token).id == "u"
 
 
 async def test_the_root_token_cannot_be_revoked() -> None:
