@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _SLICE_BYTES = 512 * 1024
 _SMALL_SLICE_BYTES = 16 * 1024
+_FLOOD_SLICE_BYTES = 4 * 1024
 _SMALL_MESSAGE_BYTES = 2048
 _GATHER_FROM_BYTES = 2048
 """A smaller read holds a frame or two, whose writes are not worth gathering."""
@@ -93,8 +94,9 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
     def buffer_updated(self, nbytes: int) -> None:
         """Handle what was read; after a full slice let the others have their turn first.
 
-        libuv would read on from the same socket for up to 32 slices. What a larger read makes for one
-        receiver is written together.
+        libuv would read on from the same socket for up to 32 slices. A slice takes about a millisecond: it is
+        large for large messages, and smallest for a sender of small ones that never pauses. What a larger
+        read makes for one receiver is written together.
         """
         if nbytes < _GATHER_FROM_BYTES:
             super().buffer_updated(nbytes)
@@ -109,9 +111,11 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             gather.flush()
         if nbytes >= self._slice_bytes and link.client is not None:
             is_small = (stats.frames_in - before) * _SMALL_MESSAGE_BYTES > nbytes
-            self._slice_bytes = _SMALL_SLICE_BYTES if is_small else _SLICE_BYTES
+            self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
             link.pause_reading()
             link.hub.loop.call_soon(link.resume_reading)
+        elif self._slice_bytes == _FLOOD_SLICE_BYTES:
+            self._slice_bytes = _SMALL_SLICE_BYTES
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave uvicorn's set of connections."""

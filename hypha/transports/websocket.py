@@ -122,6 +122,7 @@ class WebSocketLink(Link, WSListener):
 
     def _on_other_frame(self, client: Client | None, frame: WSFrame) -> None:
         kind = frame.msg_type
+        self.hub.stats.frames_in += 1
         if kind is _PONG:
             if client is not None and client.connection is self:
                 client.last_alive = self.hub.time()
