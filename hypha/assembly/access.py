@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,10 @@ async def open_guard(settings: Settings, store: Store, tokens: TokenAuthority, h
     return guard
 
 
-def end_clients_with(hub: Hub, credential: str) -> None:
-    """A token was revoked: end the connections that came with it (DESIGN 4)."""
+def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:
+    """Tokens were revoked: end the connections that came with them (DESIGN 4)."""
     for client in list(hub.clients.values()):
-        if client.user.credential == credential:
+        if client.user.credential in credentials:
             hub.kick(client, 1008, "Token has been revoked")
 
 

@@ -190,7 +190,12 @@ class Server:
         settings, hub = self.settings, self.hub
         seal = Seal(folder.secret("sealing"))
         self.tenancy = Tenancy.build(
-            store, settings, seal, hub.publish, lambda workspace: end_clients_of(hub, workspace)
+            store,
+            settings,
+            seal,
+            hub.publish,
+            lambda workspace: end_clients_of(hub, workspace),
+            self.tokens.revocations.apply,
         )
         self.workspaces = self.tenancy.workspaces
         await self.workspaces.start()

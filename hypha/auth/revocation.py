@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 PURGE_AT = 10_000
@@ -26,7 +26,7 @@ class Revocations:
 
     Args:
         store: where they last; None keeps them in memory only.
-        on_revoked: called with a fingerprint, so that connections made with the token are closed.
+        on_revoked: called with fingerprints, so that connections made with those tokens are closed.
         clock: Unix time in seconds.
         outlive_s: life of reconnection tokens, which end with the token that they come from, and
             would count again if that one were forgotten sooner.
@@ -35,7 +35,7 @@ class Revocations:
     def __init__(
         self,
         store: RevokedTokenStore | None = None,
-        on_revoked: Callable[[str], None] = lambda _: None,
+        on_revoked: Callable[[Collection[str]], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
         outlive_s: float = 0.0,
     ) -> None:
@@ -67,9 +67,9 @@ class Revocations:
 
     def apply(self, revoked: Mapping[str, float]) -> None:
         """Take note of tokens that are revoked in the store already, and end their connections."""
-        for fingerprint, expires_at in revoked.items():
-            self._known[fingerprint] = expires_at
-            self.on_revoked(fingerprint)
+        self._known.update(revoked)
+        if revoked:
+            self.on_revoked(revoked.keys())
         if len(self._known) > PURGE_AT:
             now = self._clock()
             self._known = {known: until for known, until in self._known.items() if until > now}

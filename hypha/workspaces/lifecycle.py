@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from hypha.workspaces.locks import NamedLocks
 from hypha.workspaces.residents import CallLater, Resident, Residents
 
 Publish = Callable[[str, str, dict[str, Any]], None]
+EndTokens = Callable[[Mapping[str, float]], None]
 
 
 class WorkspaceSettings(Protocol):
@@ -56,6 +57,7 @@ class Workspaces:
 
     Args:
         publish: sends an event `(workspace, type, data)` to those who subscribed.
+        end_tokens: called with the fingerprints of tokens that ended with their workspace.
         call_later, clock: the event loop's timers and a monotonic clock, or a test's.
     """
 
@@ -65,12 +67,14 @@ class Workspaces:
         settings: WorkspaceSettings,
         *,
         publish: Publish = lambda *_: None,
+        end_tokens: EndTokens = lambda _: None,
         call_later: CallLater = _loop_call_later,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._settings = settings
         self._publish = publish
+        self._end_tokens = end_tokens
         self._call_later = call_later
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
         self._locks = NamedLocks()
@@ -274,14 +278,21 @@ class Workspaces:
         self._publish(record.id, "workspace_unloaded", records.to_info(record))
 
     async def _remove_temporary(self, workspace: str) -> bool:
-        """Delete a workspace that isn't persistent, unless somebody has come."""
+        """Delete a workspace that isn't persistent, unless somebody has come.
+
+        The tokens for it end, or they would be good for somebody else's workspace of the same id;
+        those for a personal one stay, which nobody but its person can make again.
+        """
         async with self.locked(workspace):
             resident = self.residents.get(workspace)
             if resident is not None:
                 if resident.record.persistent or not self.residents.is_deserted(resident):
                     return False
                 self.residents.remove(resident)
-            await self._store.workspaces.delete([workspace])
+            if workspace.startswith(records.PERSONAL_PREFIX):
+                await self._store.workspaces.delete([workspace])
+            else:
+                self._end_tokens(await self._store.workspaces.delete_with_tokens(workspace))
         gone = {"id": workspace} if resident is None else records.to_info(resident.record)
         self._publish(workspace, "workspace_unloaded", gone)
         return True

@@ -11,7 +11,7 @@ from hypha.workspaces.bookmarks import Bookmarks
 from hypha.workspaces.catalogue import Catalogue
 from hypha.workspaces.environment import Environment
 from hypha.workspaces.event_log import EventLog
-from hypha.workspaces.lifecycle import Publish, Workspaces, WorkspaceSettings
+from hypha.workspaces.lifecycle import EndTokens, Publish, Workspaces, WorkspaceSettings
 from hypha.workspaces.service_types import ServiceTypes
 
 
@@ -34,14 +34,16 @@ class Tenancy:
         seal: Seal,
         publish: Publish,
         on_deleted: Callable[[str], None] = lambda _: None,
+        end_tokens: EndTokens = lambda _: None,
     ) -> Self:
         """Build all parts on one store.
 
         Args:
             publish: sends an event `(workspace, type, data)` to those who subscribed.
             on_deleted: called with the id of a workspace that was deleted under its clients.
+            end_tokens: called with the fingerprints of tokens that ended with their workspace.
         """
-        workspaces = Workspaces(store, settings, publish=publish)
+        workspaces = Workspaces(store, settings, publish=publish, end_tokens=end_tokens)
         event_log = EventLog(workspaces, store)
         limit = settings.max_workspaces_per_user
         return cls(

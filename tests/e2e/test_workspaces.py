@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hypha.testing import RawCallError, ServerProcess, eventually
+from hypha.testing import RawCallError, RawRefused, ServerProcess, eventually
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 
 
@@ -407,6 +407,37 @@ async def test_temporary_workspace_vanishes_after_its_last_client(
         return name not in [entry["id"] for entry in await home.list_workspaces()]
 
     await eventually(is_gone, within_s=10)
+
+
+@pytest.mark.parametrize("way", ["left by all", "unloaded", "left over after a restart"])
+async def test_tokens_for_a_temporary_workspace_end_when_it_vanishes(
+    start_server: StartServer, connect: Connect, connect_raw: ConnectRaw, way: str
+) -> None:
+    own = await start_server(env={"HYPHA_RESUME_WINDOW": "1"})
+    alice, bob, name = make_person(own, "alice"), make_person(own, "bob"), new_name()
+    home = await connect_raw(alice, url=own.ws_url)
+    await home.call_manager("create_workspace", {"id": name, "persistent": False})
+    request = {"workspace": name, "permission": "admin"}
+    token, kept = [await home.call_manager("generate_token", wish) for wish in (request, {})]
+    inside = await connect_raw(token=token, url=own.ws_url, workspace=name)
+    if way == "left by all":
+        await inside.close()
+    elif way == "unloaded":
+        root = await connect(token=own.root_token, url=own.url)
+        await (await root.get_service("ws-user-root/admin-utils")).unload_workspace(name, wait=True)
+    else:
+        own.restart()
+        home = await connect_raw(alice, url=own.ws_url)
+
+    async def is_gone() -> bool:
+        return name not in [entry["id"] for entry in await home.call_manager("list_workspaces")]
+
+    await eventually(is_gone, within_s=10)
+    stranger = await connect(bob, url=own.url)
+    await stranger.create_workspace({"id": name, "persistent": False})
+    with pytest.raises(RawRefused, match="revoked"):
+        await connect_raw(token=token, url=own.ws_url, workspace=name)
+    assert (await connect_raw(token=kept, url=own.ws_url)).workspace == alice.workspace
 
 
 @pytest.mark.spec("core-2.2")

@@ -22,7 +22,7 @@ class MemoryStore:
 async def test_a_revocation_is_known_after_a_restart() -> None:
     store = MemoryStore()
     ended: list[str] = []
-    revocations = Revocations(store, ended.append, lambda: 100.0)
+    revocations = Revocations(store, ended.extend, lambda: 100.0)
     await revocations.revoke("f", 200.0)
     assert revocations.is_revoked("f")
     assert ended == ["f"]
