@@ -99,6 +99,8 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         read makes for one receiver is written together.
         """
         if nbytes < _GATHER_FROM_BYTES:
+            if self._slice_bytes == _FLOOD_SLICE_BYTES:
+                self._slice_bytes = _SMALL_SLICE_BYTES
             super().buffer_updated(nbytes)
             return
         link = self._link
