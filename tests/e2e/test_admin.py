@@ -350,6 +350,54 @@ async def test_terminal_is_there_only_behind_its_flag_and_for_root(
         )
 
 
+ENDING = (
+    "exit()", "quit(3)", "raise SystemExit", "import sys; sys.exit('over')", "raise KeyboardInterrupt",
+    "raise GeneratorExit", "import asyncio; raise asyncio.CancelledError",
+)  # fmt: skip
+
+
+@pytest.mark.spec("core-O5")
+async def test_statements_typed_in_the_terminal_end_nothing_but_themselves(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = await start_server(flags=["--enable-admin-terminal"])
+    root = await connect(url=server.url, token=server.root_token)
+    terminal = await root.get_service("ws-user-root/admin-utils")
+    for statement in ENDING:
+        ended = await terminal.execute_command(statement)
+        assert ended["success"] is False, statement
+        assert "only this statement ended" in ended["output"].lower(), statement
+        await terminal.write_terminal(f"{statement}\nprint('still', 1 + 1)\n")
+        assert "only this statement ended" in (screen := (await terminal.read_terminal())["output"]).lower()
+        assert screen.endswith("still 2\n>>> "), statement
+    late = await terminal.execute_command("import asyncio; await asyncio.sleep(3600)", timeout=0.2)
+    assert late["success"] is False and "0.2 s" in late["output"]
+    with pytest.raises(Exception, match="timeout must be"):
+        await terminal.execute_command("1", timeout=0)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        assert (await http.get("/health/readiness")).status_code == 200
+
+
+@pytest.mark.spec("core-O5")
+async def test_unfinished_input_and_output_of_the_terminal_are_bounded(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = await start_server(flags=["--enable-admin-terminal"])
+    root = await connect(url=server.url, token=server.root_token)
+    terminal = await root.get_service("ws-user-root/admin-utils")
+    for piece in ("(" * 60_000, "(1,\n" + "1,\n" * 500):
+        await terminal.execute_command("1")
+        await terminal.read_terminal()
+        for _ in range(2):
+            await terminal.write_terminal(piece)
+        assert "dropped" in (await terminal.read_terminal())["output"]
+        await terminal.write_terminal("print('at', 'no\x7f\x7fprompt')\n")
+        assert "at prompt" in (await terminal.read_terminal())["output"]
+    much = await terminal.execute_command("for i in range(100): print(str(i % 10) * 100_000)")
+    assert much["success"] is True and 0 < len(much["output"]) <= 262_144
+    assert much["output"].endswith("9" * 1000)
+
+
 @pytest.mark.spec("core-O5")
 async def test_terminal_needs_a_root_token(start_server: StartServer) -> None:
     server = await start_server(flags=["--enable-admin-terminal"], root_token=None)
