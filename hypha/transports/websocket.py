@@ -228,17 +228,23 @@ class WebSocketLink(Link, WSListener):
 
     def send_frame(self, frame: Sealed) -> None:
         """Write one binary frame; those of one read callback are written together."""
-        gather = self._gather
-        if gather.is_on:
-            queue = self._queue
-            if not queue:
-                gather.links.append(self)
-            queue.append(frame)
-            self._queued_bytes += len(frame)
-            if self._queued_bytes > GATHER_BYTES:
-                self.flush()
+        if self._gather.is_on:
+            self._enqueue(frame)
             return
-        self._write(frame)
+        if type(frame) is bytearray:
+            self._transport.send_reuse_external_bytearray(_BINARY, frame, HEADROOM)
+        else:
+            self._transport.send(_BINARY, frame)
+        if self._is_behind:
+            self._check_full()
+
+    def _enqueue(self, frame: Sealed) -> None:
+        if not self._queue:
+            self._gather.links.append(self)
+        self._queue.append(frame)
+        self._queued_bytes += len(frame)
+        if self._queued_bytes > GATHER_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was gathered; whoever writes past the queue calls this first, to keep the order."""
@@ -246,23 +252,12 @@ class WebSocketLink(Link, WSListener):
         if not queue:
             return
         self._queue, self._queued_bytes = [], 0
-        if len(queue) == 1:
-            self._write(queue[0])
-            return
         transport = self._transport
         raw = transport.underlying_transport
         if not (transport.is_close_frame_sent or transport.is_disconnected or raw.is_closing()):
             raw.writelines(framed(queue))
             if self._is_behind:
                 self._check_full()
-
-    def _write(self, frame: Sealed) -> None:
-        if type(frame) is bytearray:
-            self._transport.send_reuse_external_bytearray(_BINARY, frame, HEADROOM)
-        else:
-            self._transport.send(_BINARY, frame)
-        if self._is_behind:
-            self._check_full()
 
     def send_control(self, message: dict[str, Any]) -> None:
         """Write one control message as JSON text."""
