@@ -178,6 +178,8 @@ class Pulse:
             return
         quiet_s = now - max(client.last_received, client.last_alive)
         if quiet_s > DEAD_AFTER_S:
+            if _is_at_work(client, now, now - quiet_s):
+                return
             logger.info("Link of %s is dead: nothing came for %.0f s", client.address, quiet_s)
             connection.abort()
         elif quiet_s > SILENT_AFTER_S and client.outbox.pinged < 0:
@@ -189,6 +191,18 @@ class Pulse:
             if timer is not None:
                 timer.cancel()
         self._timer = self._liveness = None
+
+
+def _is_at_work(client: Client, now: float, heard_at: float) -> bool:
+    """Whether it may be silent because of a call that its caller still waits for.
+
+    The Python client runs plain functions in its event loop and answers nothing meanwhile. Calls that
+    came later prove nothing.
+    """
+    return any(
+        at < heard_at + SILENT_AFTER_S and now < at + 2 * interval_s
+        for _, at, interval_s in client.pending.values()
+    )
 
 
 def _forget_pending(client: Client, now: float) -> None:

@@ -186,3 +186,27 @@ async def _runs_once(caller: Any, worker: Worker, name: str) -> bool:
     except Exception:
         return False
     return bool(answer == call and (await worker.runs())[call] == 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.spec("faults-F2")
+async def test_client_that_hears_nothing_while_it_works_answers_in_the_end(
+    python_worker: NewWorker, start_server: StartServer
+) -> None:
+    own = await start_server()
+    alice = make_person(own, "alice")
+    busy = await python_worker()
+    await busy.connect(own.url, token=alice.token, client_id="busy")
+    await busy.serve("lab")
+    async with await RawClient.connect(own.ws_url, token=alice.token) as caller:
+        busy.freeze()  # as the Python client is while a plain function runs in its event loop
+        session = await caller.start_call(
+            f"{alice.workspace}/busy", "services.lab.run", "a", 0, interval_s=120
+        )
+        with pytest.raises(TimeoutError):
+            await caller.answer_of(session, timeout_s=80)
+        busy.thaw()
+        assert await caller.answer_of(session, timeout_s=10) == "a"
+    assert await busy.runs() == {"a": 1}
+    assert "is dead" not in own.log
