@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -73,11 +74,18 @@ class Queues(Repository):
             )
             return bool(result.rowcount)
 
-    async def peek(self, workspace: str, queue: str, now: float, limit: int) -> list[bytes]:
-        """The next free tasks, oldest first."""
-        statement = select(Task.data).where(_free(workspace, queue, now)).order_by(Task.id).limit(limit)
+    async def peek(self, workspace: str, queue: str, now: float, limit: int, most_bytes: int) -> list[bytes]:
+        """The next free tasks, oldest first: as many as have `most_bytes` together, but one at least."""
+        next_ones = (
+            select(Task.id, Task.size).where(_free(workspace, queue, now)).order_by(Task.id).limit(limit)
+        )
         async with self._connections.reading() as connection:
-            return list((await connection.execute(statement)).scalars())
+            sizes = (await connection.execute(next_ones)).all()
+            ends = accumulate(size for _, size in sizes)
+            ids = [row.id for row, end in zip(sizes, ends, strict=True) if end <= most_bytes]
+            ids = ids or [row.id for row in sizes[:1]]
+            found = await connection.execute(select(Task.data).where(Task.id.in_(ids)).order_by(Task.id))
+            return list(found.scalars())
 
     async def length(self, workspace: str, queue: str, now: float) -> int:
         """Number of free tasks."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypha.store.queues import Queues, Taken
 
 MAX_TASK_BYTES = 4 * 1024 * 1024
+MAX_PEEK_BYTES = 16 * 1024 * 1024
 MAX_TASKS = 100_000
 MAX_BYTES = 512 * 1024 * 1024
 USAGE_KEPT_S = 5.0
@@ -174,8 +175,8 @@ class Delivery:
         return until
 
     async def peek(self, context: Context, queue: str, limit: int) -> list[bytes]:
-        """The next tasks, which stay where they are."""
-        return await self._queues.peek(context.workspace, queue, self._clock(), limit)
+        """The next tasks, which stay where they are; fewer than `limit` if they are large."""
+        return await self._queues.peek(context.workspace, queue, self._clock(), limit, MAX_PEEK_BYTES)
 
     async def length(self, context: Context, queue: str) -> int:
         """Number of tasks that wait."""

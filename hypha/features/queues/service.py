@@ -108,9 +108,11 @@ class QueueService:
     async def peek(self, queue_name: QueueName, n: Count = 1, *, context: Context) -> list[Any]:
         """Look at the next tasks without taking them, the next to be popped first.
 
+        Gives at most 16 MiB of tasks, so fewer than `n` where they are large; always one if there is one.
+
         Args:
             queue_name: The queue.
-            n: How many, up to 1000.
+            n: How many at most, 1 to 1000.
         """
         count = int(n) if is_number(n) and n % 1 == 0 else 0  # JSON knows no difference between 1 and 1.0
         if not 1 <= count <= MAX_PEEK:

@@ -45,6 +45,29 @@ async def lab() -> AsyncIterator[Lab]:
         yield Lab(store)
 
 
+async def test_a_look_at_large_tasks_is_bounded_in_bytes_and_shows_one_at_least(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, queue = caller(), lab.service
+    for number in range(5):
+        await queue.push("jobs", [number, bytes(3_000_000)], context=me)
+    await queue.push("jobs", "small", context=me)
+
+    async def numbers(n: int) -> list[int]:
+        return [task[0] for task in await queue.peek("jobs", n, context=me)]
+
+    monkeypatch.setattr(delivery_module, "MAX_PEEK_BYTES", 10_000_000)
+    assert await numbers(1000) == [0, 1, 2]
+    assert await numbers(2) == [0, 1]
+    monkeypatch.setattr(delivery_module, "MAX_PEEK_BYTES", 1)
+    assert await numbers(1000) == [0]
+    await queue.pop("jobs", 0, lease=60, context=me)
+    assert await numbers(1000) == [1]
+    monkeypatch.setattr(delivery_module, "MAX_PEEK_BYTES", 16 * 1024 * 1024)
+    assert len(await queue.peek("jobs", 1000, context=me)) == 5
+    assert await queue.peek("empty", 1000, context=me) == []
+
+
 async def test_tasks_come_out_in_the_order_in_which_they_came(lab: Lab) -> None:
     me, queue = caller(), lab.service
     for task in (1, {"b": b"\x00", 3: None}, ["x"]):
