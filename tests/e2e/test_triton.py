@@ -30,14 +30,24 @@ CONFIG = {
 }
 
 
+async def many_bytes() -> AsyncIterator[bytes]:
+    """40 MB, without saying so beforehand."""
+    for _ in range(610):
+        yield b" " * 65_536
+
+
 async def config(request: Request) -> Response:
-    if request.path_params["model"] != "double":
+    if request.path_params["model"].startswith("huge-config"):
+        return StreamingResponse(many_bytes(), media_type="application/json")
+    if request.path_params["model"] not in ("double", "huge"):
         return JSONResponse({"error": "Request for unknown model: 'x' is not found"}, 400)
     return JSONResponse(CONFIG)
 
 
 async def infer(request: Request) -> Response:
     """Double X; return S as it came."""
+    if request.path_params["model"] == "huge":
+        return StreamingResponse(many_bytes())
     body = await request.body()
     length = int(request.headers["inference-header-content-length"])
     head, rest = orjson.loads(body[:length]), body[length:]
@@ -95,7 +105,8 @@ async def triton() -> AsyncIterator[ServerProcess]:
     port = free_port()
     fake = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
     serving = asyncio.create_task(fake.serve())
-    own = ServerProcess(flags=["--triton-servers", f"http://127.0.0.1:{port}/"])
+    flags = ["--triton-servers", f"http://127.0.0.1:{port}/"]
+    own = ServerProcess(flags=flags, env={"HYPHA_MAX_BODY": "2000000"})
     await asyncio.to_thread(own.start)
     yield own
     await asyncio.to_thread(own.close)
@@ -129,6 +140,18 @@ async def test_refusals_of_the_client(triton: ServerProcess, connect: Connect) -
     ):
         with pytest.raises(Exception, match=text):
             await call
+
+
+async def test_answers_of_the_server_are_bounded(triton: ServerProcess, connect: Connect) -> None:
+    service = await (await connect(url=triton.url)).get_service("public/triton-client")
+    for call in (service.execute("huge", [[1.0]]), service.get_config("huge-config")):
+        with pytest.raises(Exception, match=r"FrameTooLarge: The answer .* limit of 2000000 bytes"):
+            await call
+    async with httpx.AsyncClient(base_url=triton.url, timeout=30) as http:
+        answer = await http.get("/public/services/triton-client/get_config?model_name=huge-config")
+        assert (answer.status_code, answer.json()["code"]) == (413, "frame_too_large")
+    many = np.ones(490_000, dtype="float32")
+    assert (await service.execute("double", {"X": many}))["Y"].shape == (490_000,)
 
 
 async def test_the_proxy_passes_requests_on(triton: ServerProcess) -> None:

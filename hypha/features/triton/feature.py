@@ -23,7 +23,9 @@ class TritonFeature(Feature):
         """Offer both, if there are servers."""
         if not context.settings.triton_servers:
             return
-        self._servers = servers = TritonServers(context.settings.triton_servers)
+        self._servers = servers = TritonServers(
+            context.settings.triton_servers, context.settings.max_body_bytes
+        )
         service = local_service(TritonService(servers), id="triton-client", name="Triton client")
         context.offer(service)
         proxy = TritonProxy(servers)

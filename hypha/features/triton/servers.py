@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hypha.errors import BackendUnavailable, CallTimedOut, ConfigurationError, PermissionDenied
+from hypha.errors import (
+    BackendUnavailable,
+    CallTimedOut,
+    ConfigurationError,
+    FrameTooLarge,
+    PermissionDenied,
+)
 
 if TYPE_CHECKING:
     import httpx2
 
 TIMEOUT_S = 60.0
+_PLAIN = {"Accept-Encoding": "identity"}
+"""What is counted is what comes: nothing can grow by being unpacked."""
 MAX_CONNECTIONS = 200
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a Triton server answered, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class TritonServers:
     """Addresses of equal servers; each request goes to one of them at random.
 
+    Args:
+        max_answer_bytes: the largest answer that `ask` takes.
+
     Raises:
         ConfigurationError: an address is not a URL, or the HTTP client is not installed.
     """
 
-    def __init__(self, addresses: str) -> None:
+    def __init__(self, addresses: str, max_answer_bytes: int) -> None:
+        self._max_answer_bytes = max_answer_bytes
         self.urls: Sequence[str] = [_checked(word) for word in addresses.split(",") if word.strip()]
         if not self.urls:
             raise ConfigurationError("--triton-servers names no server: give URLs separated by commas.")
@@ -51,6 +75,29 @@ class TritonServers:
         if url not in self.urls:
             raise PermissionDenied("Permission denied: this address is not one of the Triton servers.")
         return url
+
+    async def ask(
+        self, method: str, url: str, content: bytes | None = None, headers: Mapping[str, str] = EMPTY
+    ) -> Answer:
+        """One request and its whole answer.
+
+        Raises:
+            FrameTooLarge: the answer is larger than the limit.
+            BackendUnavailable, CallTimedOut: as for `asking`.
+        """
+        async with (
+            self.asking() as client,
+            client.stream(method, url, content=content, headers={**headers, **_PLAIN}) as answer,
+        ):
+            body = bytearray()
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > self._max_answer_bytes:
+                    raise FrameTooLarge(
+                        "The answer of the Triton server is larger than the limit of "
+                        f"{self._max_answer_bytes} bytes: select fewer outputs, or send smaller inputs."
+                    )
+            return Answer(answer.status_code, answer.headers, bytes(body))
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Any]:

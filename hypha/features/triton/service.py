@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound, ServerFault
-from hypha.features.triton.servers import TritonServers
+from hypha.features.triton.servers import Answer, TritonServers
 from hypha.features.triton.tensors import answer_values, request_body
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -38,6 +40,8 @@ class TritonService:
     ) -> dict[str, Any]:
         """Run a model; gives its outputs by name, as arrays.
 
+        Refuses an answer above the server's limit for bodies of HTTP calls (64 MiB unless set otherwise).
+
         Args:
             model_name: The model, as the Triton server names it.
             inputs: A list in the order of the model's inputs, or a map by input name; each an array,
@@ -51,10 +55,8 @@ class TritonService:
         config = await self._config(url, model_name, model_version)
         body, head = request_body(_named(config, inputs), select_outputs, parameters)
         headers = {HEAD_LENGTH: str(head), "Content-Type": "application/octet-stream"}
-        async with self._servers.asking() as client:
-            answer = await client.post(
-                f"{_model_url(url, model_name, model_version)}/infer", content=body, headers=headers
-            )
+        infer_url = f"{_model_url(url, model_name, model_version)}/infer"
+        answer = await self._servers.ask("POST", infer_url, body, headers)
         _check(answer, model_name)
         length = answer.headers.get(HEAD_LENGTH, "")
         return answer_values(answer.content, int(length) if length.isdigit() else None)
@@ -73,11 +75,10 @@ class TritonService:
         return await self._config(self._servers.choose(server_url), model_name, model_version)
 
     async def _config(self, url: str, model: str, version: str) -> dict[str, Any]:
-        async with self._servers.asking() as client:
-            answer = await client.get(f"{_model_url(url, model, version)}/config")
+        answer = await self._servers.ask("GET", f"{_model_url(url, model, version)}/config")
         _check(answer, model)
         try:
-            config = answer.json()
+            config = orjson.loads(answer.content)
         except ValueError:
             config = None
         if not isinstance(config, dict):
@@ -112,17 +113,17 @@ def _named(config: Mapping[str, Any], inputs: Any) -> list[tuple[str, str, Any]]
     return [(name, kind, value) for (name, kind), value in zip(known.items(), inputs, strict=False)]
 
 
-def _check(answer: Any, model: str) -> None:
+def _check(answer: Answer, model: str) -> None:
     """Raise what a refusal of the Triton server means."""
-    if answer.status_code == 200:
+    if answer.status == 200:
         return
     try:
-        text = str(answer.json().get("error", ""))[:500]
+        text = str(orjson.loads(answer.content).get("error", ""))[:500]
     except (ValueError, AttributeError):
         text = ""
-    text = text or f"status {answer.status_code}"
-    if answer.status_code == 404 or "unknown model" in text.lower():
+    text = text or f"status {answer.status}"
+    if answer.status == 404 or "unknown model" in text.lower():
         raise NotFound(f"Model not found: {model[:80]}: {text}")
-    if answer.status_code < 500:
+    if answer.status < 500:
         raise InvalidRequest(f"The Triton server refused the request: {text}")
     raise ServerFault(f"The Triton server failed: {text}")
