@@ -55,11 +55,15 @@ class StreamLink(QueuedLink[Sealed]):
         user = self.client.user
         return StreamKey(user.id, user.is_anonymous, self.cookie, self.peer_address)
 
-    async def run(self, receive: Receive, send: Send, extra_headers: list[tuple[bytes, bytes]]) -> None:
-        """Write records until the client goes, is superseded or the server closes the stream."""
-        name = cookie_name(self.client.address if self.client else "")
-        cookie = f"{name}={self.cookie}; Path=/; HttpOnly; SameSite=Lax".encode()
-        headers = [*_STREAM_HEADERS, (b"set-cookie", cookie), *extra_headers]
+    async def run(self, receive: Receive, send: Send, path: str) -> None:
+        """Write records until the client goes, is superseded or the server closes the stream.
+
+        `path` is where its POSTs go; an anonymous stream's cookie is for there alone.
+        """
+        headers = list(_STREAM_HEADERS)
+        if self.client is not None and self.client.user.is_anonymous:
+            cookie = f"{cookie_name(self.client.address)}={self.cookie}; Path={path}; HttpOnly; SameSite=Lax"
+            headers.append((b"set-cookie", cookie.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         gone = asyncio.create_task(_wait_gone(receive))
         writer = asyncio.create_task(self._write_all(send))

@@ -104,7 +104,7 @@ class RpcEndpoint:
         finally:
             self.reception.in_progress -= 1
         link.admitted(client)
-        await link.run(receive, send, [])
+        await link.run(receive, send, scope["path"])
 
     async def _post(
         self, scope: Scope, receive: Receive, send: Send, values: dict[str, str], token: str | None

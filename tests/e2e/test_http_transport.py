@@ -292,6 +292,24 @@ async def test_post_to_an_anonymous_stream_needs_its_cookie_or_address(
             assert answer.status_code in (401, 403)
 
 
+@pytest.mark.spec("wire-48")
+@pytest.mark.parametrize("base_path", ["", "/my/hub"])
+async def test_streams_leave_no_cookies_behind_that_other_requests_carry(
+    start_server: StartServer, base_path: str
+) -> None:
+    own = await start_server(base_path=base_path)
+    alice = make_person(own, "alice")
+    async with httpx.AsyncClient(timeout=10) as jar:
+        async with open_stream(own, client=jar) as stream:
+            assert len(jar.cookies) == 1, "an anonymous stream is bound to its cookie"
+            assert await stream.call("echo", 1) == 1
+        jar.headers["Authorization"] = f"Bearer {alice.token}"
+        async with open_stream(own, client=jar):
+            assert len(jar.cookies) == 1, "a token's stream is bound to the token"
+        assert "cookie" in jar.build_request("POST", f"{own.url}/rpc").headers
+        assert "cookie" not in jar.build_request("GET", f"{own.url}/{alice.workspace}/services").headers
+
+
 @pytest.mark.spec("wire-16.1", "wire-16.3")
 async def test_forged_fields_over_http_reach_nobody(
     server: ServerProcess, connect_raw: ConnectRaw, alice: Person, bob: Person
