@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from hypha.testing import FaultProxy, NodeWorker, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import Frame, pack, unpack
+from hypha.testing.tokens import mint_token
 from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 from tests.e2e.lab import Lab
 
@@ -361,6 +362,66 @@ async def test_a_post_begun_before_its_token_was_revoked_does_nothing(
     assert answer.status_code in (400, 401)
     await owner.call_manager("echo", "fence")
     assert owner.calls.empty()
+
+
+async def wait_until_expired(server: ServerProcess, token: str) -> None:
+    """Wait until the server takes a token no more."""
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http:
+
+        async def has_expired() -> bool:
+            answer = await http.get(f"{server.url}/public/services/hypha-login/profile")
+            return answer.status_code == 401
+
+        await eventually(has_expired, within_s=15)
+
+
+@pytest.mark.spec("wire-48")
+async def test_client_works_on_over_http_when_its_token_has_expired(
+    connect: Connect, server: ServerProcess, alice: Person
+) -> None:
+    caller = await connect(alice)
+    token = await caller.generate_token({"permission": "read_write", "expires_in": 4})
+    async with FaultProxy(server.url) as proxy:
+        where = {"url": proxy.url, "transport": "http", "client_id": "provider"}
+        provider = await connect(alice.with_token(token), **where)
+        await provider.register_service({"id": "svc", "echo": lambda value: value})
+        await wait_until_expired(server, token)
+        service = await caller.get_service("provider:svc")
+        assert await service.echo("to the provider") == "to the provider"
+        assert await provider.echo("from the provider") == "from the provider"
+        proxy.cut_all()
+        assert await service.echo("after a cut") == "after a cut"
+        assert await provider.echo("after a cut, too") == "after a cut, too"
+        await provider.disconnect()
+
+
+@pytest.mark.spec("wire-48", "wire-16.5")
+async def test_expired_token_counts_only_for_the_stream_that_it_opened_and_until_it_is_revoked(
+    server: ServerProcess, connect_raw: ConnectRaw, alice: Person
+) -> None:
+    owner = await connect_raw(alice)
+    life = {"permission": "read_write", "expires_in": 2, "name": "for two seconds"}
+    token = await owner.call_manager("generate_token", life)
+    ping = pack({"type": "ping"})
+    async with open_stream(server, token) as stream:
+        user_id = stream.info["user"]["id"]
+        twin = mint_token(alice.secret, user_id, workspaces={alice.workspace: "rw"}, life_s=-5)
+        await wait_until_expired(server, token)
+        assert await stream.call("echo", 1) == 1
+        head, _, signature = token.rpartition(".")
+        for other in (twin, f"{head}.{signature[::-1]}", f"{head}."):
+            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {other}"}) as client:
+                answer = await client.post(stream.url, params=stream.params, content=ping)
+                assert answer.status_code == 401
+        async with open_stream(server, alice.token) as hers:
+            answer = await stream.post({"type": "ping"}, params=hers.params)
+            assert answer.status_code == 401
+        (shown,) = [each for each in await owner.call_manager("list_tokens") if each["name"] == life["name"]]
+        await owner.call_manager("revoke_token", shown["id"])
+        assert (await stream.post({"type": "ping"})).status_code == 401
+        with pytest.raises((StopAsyncIteration, httpx.HTTPError)):
+            for _ in range(100):
+                await stream.record()
 
 
 @pytest.mark.spec("wire-48")
