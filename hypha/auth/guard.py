@@ -43,7 +43,8 @@ class Guard:
         blocklist = Blocklist(store.blocks)
         await blocklist.load()
         blocklist.on_blocked = on_blocked
-        return cls(blocklist, audit, IssuedTokens(store.issued_tokens, tokens))
+        issued = IssuedTokens(store.issued_tokens, tokens, max_per_user=settings.max_tokens_per_user)
+        return cls(blocklist, audit, issued)
 
     def note(self, action: str, context: Context, **detail: object) -> None:
         """Note something that a caller did, with plain details."""

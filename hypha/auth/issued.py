@@ -16,12 +16,13 @@ from hypha.auth.revocation import Revocations
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
-from hypha.errors import BackendUnavailable, NotFound
+from hypha.errors import BackendUnavailable, NotFound, QuotaExceeded
 from hypha.store.issued_tokens import IssuedTokenRecord, TokenKind
 
 logger = logging.getLogger(__name__)
 
 NOTE_USE_EVERY_S = 10.0
+COUNT_KEPT_S = 5.0
 
 
 class IssuedTokenStore(Protocol):
@@ -45,6 +46,9 @@ class IssuedTokenStore(Protocol):
     ) -> list[IssuedTokenRecord]:
         """Valid tokens, newest first."""
 
+    async def count(self, user_id: str, now: float) -> int:
+        """Number of valid tokens that descend from a user."""
+
     async def rename(self, fingerprint: str, name: str) -> None:
         """Set a name."""
 
@@ -56,23 +60,54 @@ class IssuedTokenStore(Protocol):
 
 
 class IssuedTokens:
-    """The register of generated tokens and of sign-ins; those of anonymous users are not kept."""
+    """The register of generated tokens and of sign-ins; those of anonymous users are not kept.
+
+    Args:
+        max_per_user: how many generated tokens of one person may be valid; 0: no limit.
+    """
 
     def __init__(
         self,
         store: IssuedTokenStore,
         tokens: TokenAuthority,
         clock: Callable[[], float] = time.time,
+        max_per_user: int = 0,
     ) -> None:
         self._store = store
         self._tokens = tokens
         self._clock = clock
+        self._max_per_user = max_per_user
+        self._counts: dict[str, tuple[float, int]] = {}
         self._waiting: list[tuple[IssuedTokenRecord, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
     @property
     def _revocations(self) -> Revocations:
         return self._tokens.revocations
+
+    async def reserve(self, maker: User) -> None:
+        """Count one more token of the person who acts, before it is made.
+
+        Administrators may make any number.
+
+        Raises:
+            QuotaExceeded: the person has too many that are valid.
+        """
+        limit, person = self._max_per_user, maker.parent or maker.id
+        if not limit or maker.is_admin or maker.is_anonymous:
+            return
+        measured_at, count = self._counts.get(person, (-COUNT_KEPT_S, 0))
+        if count >= limit or not 0 <= self._clock() - measured_at < COUNT_KEPT_S:
+            measured_at, count = self._clock(), await self._store.count(person, self._clock())
+            oldest = measured_at - COUNT_KEPT_S
+            self._counts = {name: kept for name, kept in self._counts.items() if kept[0] > oldest}
+        if count >= limit:
+            raise QuotaExceeded(
+                f"Token quota exceeded: user {person} has {count} generated tokens that are valid (max "
+                f"{limit}). Revoke those that are not needed any more (list_tokens, revoke_token), or wait "
+                "until some expire; a smaller expires_in lets them expire sooner."
+            )
+        self._counts[person] = measured_at, count + 1
 
     async def record(
         self,
@@ -178,6 +213,10 @@ class IssuedTokens:
         """Make a token invalid for good and close the connections that came with it."""
         await self._revocations.revoke(token.fingerprint, token.expires_at)
         await self._store.remove(token.fingerprint)
+
+    async def forget(self, token_id: str) -> None:
+        """Drop a token that was revoked."""
+        await self._store.remove(token_id)
 
     async def end_session(self, token_id: str | None) -> None:
         """Make the token of a sign-in invalid; any other one stays as it is."""

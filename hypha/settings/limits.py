@@ -46,6 +46,11 @@ class Limits:
     max_workspaces_per_user: int = variable(
         100, "Workspaces that one user owns", "HYPHA_MAX_WORKSPACES_PER_USER"
     )
+    max_tokens_per_user: int = variable(
+        10_000,
+        "Generated tokens of one user that are valid, those made with them included; 0: no limit",
+        "HYPHA_MAX_TOKENS_PER_USER",
+    )
     max_body_bytes: int = variable(64 * MIB, "Largest body of an HTTP call", "HYPHA_MAX_BODY", unit="bytes")
     http_call_timeout_s: float = variable(
         30.0, "Wait for the answer of a service called over HTTP", "HYPHA_HTTP_CALL_TIMEOUT", unit="s"

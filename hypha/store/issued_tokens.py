@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.models import IssuedToken, RevokedToken
@@ -79,6 +79,20 @@ class IssuedTokens(Repository):
         async with self._connections.reading() as connection:
             rows = await connection.execute(statement.offset(offset).limit(limit))
             return [IssuedTokenRecord(*row) for row in rows]
+
+    async def count(self, user_id: str, now: float) -> int:
+        """Number of valid tokens that a user generated, and that were generated with them in turn."""
+        makers = select(literal(user_id).label("id")).cte("makers", recursive=True)
+        children = select(IssuedToken.user_id).join(makers, IssuedToken.created_by == makers.c.id)
+        makers = makers.union(children.where(IssuedToken.kind == "generated"))
+        statement = (
+            select(func.count())
+            .select_from(IssuedToken)
+            .join(makers, IssuedToken.created_by == makers.c.id)
+            .where(IssuedToken.kind == "generated", IssuedToken.expires_at > now)
+        )
+        async with self._connections.reading() as connection:
+            return int((await connection.execute(statement)).scalar_one())
 
     async def rename(self, fingerprint: str, name: str) -> None:
         """Set the name of one token."""

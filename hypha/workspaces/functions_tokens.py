@@ -46,8 +46,11 @@ class TokenFunctions(ManagerFunctions):
         level = await rights.level_in(context.user, workspace)
         parent_level = await rights.owner_level(context.user.parent, workspace)
         user = child_of(context, request, level, parent_level)
+        guard = self._parts.guard
+        if guard.issued is not None:
+            await guard.issued.reserve(context.user)
         token = await self._parts.tokens.issue(user, life_s)
-        guard, mark = self._parts.guard, fingerprint(token)
+        mark = fingerprint(token)
         if guard.issued is not None:
             await guard.issued.record(mark, user, context.user, request.name, life_s)
         granted = request.level.name.lower()
@@ -73,6 +76,8 @@ class TokenFunctions(ManagerFunctions):
             if not await self._is_maker(mark, context):
                 await self._check_may_revoke(user, context)
             await self._parts.tokens.revoke(token)
+            if issued is not None:
+                await issued.forget(mark)
         self._parts.guard.note("token_revoked", context, token_id=mark)
 
     @permission(

@@ -295,3 +295,18 @@ async def test_service_is_described_and_tells_who_calls(
     assert found.json()["user_id"] == alice.id
     out = await logout({"server_url": server.url, "logout_callback": lambda _: asyncio.sleep(0)})
     assert out["logout_url"].startswith(server.url)
+
+
+async def test_sign_ins_begun_from_one_address_are_limited(start_server: StartServer) -> None:
+    own = await start_server(flags=["--trusted-proxies=127.0.0.1"])
+    async with httpx.AsyncClient(base_url=own.url, headers={"X-Forwarded-For": "203.0.113.9"}) as http:
+        start, answers = "/public/services/hypha-login/start", []
+        for _ in range(20):  # some come back meanwhile, five a second
+            answers += await asyncio.gather(*(http.get(start) for _ in range(50)))
+            if answers[-1].status_code == 429:
+                break
+        assert [answer.status_code for answer in answers[:200]] == [200] * 200
+        assert answers[-1].status_code == 429
+        assert answers[-1].json()["detail"] == "Too many logins were started here."
+        elsewhere = await http.get(start, headers={"X-Forwarded-For": "203.0.113.10"})
+        assert elsewhere.status_code == 200

@@ -147,3 +147,35 @@ async def test_a_token_that_has_expired_still_ends_the_connection_that_came_with
     await asyncio.to_thread(server.restart)
     with pytest.raises(RawRefused, match="Token has been revoked"):
         await connect_raw(url=server.ws_url, **back)
+
+
+async def test_generated_tokens_of_one_person_are_limited_those_of_its_children_included(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    own = await start_server(env={"HYPHA_MAX_TOKENS_PER_USER": "3"})
+    alice, bob = make_person(own, "alice"), make_person(own, "bob")
+    owner = await connect_raw(alice, url=own.ws_url)
+    first = await owner.call_manager("generate_token", {"permission": "admin"})
+    second = await owner.call_manager("generate_token")
+    child = await connect_raw(token=first, url=own.ws_url)
+    grandchild = await connect_raw(token=await child.call_manager("generate_token"), url=own.ws_url)
+    for maker in (owner, child, grandchild):
+        with pytest.raises(RawCallError, match=r"QuotaExceeded: .* user alice\S* has 3 .*revoke_token"):
+            await maker.call_manager("generate_token")
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    async with httpx.AsyncClient(base_url=own.url, headers=headers) as http:
+        answer = await http.get(f"/{alice.workspace}/services/ws/generate_token")
+        assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
+    root = await connect_raw(token=own.root_token, url=own.ws_url)
+    for other, count in ((await connect_raw(bob, url=own.ws_url), 3), (root, 5)):
+        for _ in range(count):
+            await other.call_manager("generate_token")
+    await owner.call_manager("revoke_token", second)
+    third = await owner.call_manager("generate_token", {"name": "third"})
+    (token_id,) = [t["id"] for t in await owner.call_manager("list_tokens") if t["name"] == "third"]
+    await owner.call_manager("revoke_token", token_id)
+    assert third != await owner.call_manager("generate_token")
+    own.restart()
+    owner = await connect_raw(alice, url=own.ws_url)
+    with pytest.raises(RawCallError, match="QuotaExceeded"):
+        await owner.call_manager("generate_token")

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from hypha.auth.issued import IssuedTokens
-from hypha.auth.users import root_user
+from hypha.auth.users import User, root_user
+from hypha.errors import QuotaExceeded
+from hypha.store import Store
 from hypha.store.issued_tokens import IssuedTokenRecord
 
 
@@ -40,3 +44,21 @@ async def test_closing_waits_for_the_tokens_that_are_being_written() -> None:
     await closing
     assert [row.fingerprint for row in store.rows] == ["mark"]
     await issued.close()
+
+
+async def test_only_tokens_that_are_valid_count_towards_the_quota() -> None:
+    now = [1000.0]
+    async with Store(":memory:") as store:
+        tokens: Any = SimpleNamespace(revocations=None)
+        issued = IssuedTokens(store.issued_tokens, tokens, lambda: now[0], max_per_user=2)
+        maker = User("u")
+        for mark, kind in (("a", "generated"), ("b", "generated"), ("c", "session"), ("d", "login")):
+            await issued.record(mark, User("child"), maker, None, 60.0, kind)  # type: ignore[arg-type]
+        with pytest.raises(QuotaExceeded, match="user u has 2"):
+            await issued.reserve(maker)
+        with pytest.raises(QuotaExceeded, match="user u has 2"):
+            await issued.reserve(User("child", parent="u"))
+        await issued.reserve(User("child"))
+        now[0] += 61.0
+        await issued.reserve(maker)
+        await issued.reserve(maker)
