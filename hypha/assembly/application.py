@@ -42,11 +42,16 @@ class Application:
             return
         for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
             logger.warning(note.strip())
-        with before_stop(self.server.begin_stop):
+        with before_stop(self._begin_stop):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await self.server.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _begin_stop(self) -> None:
+        """The web server is about to close what it knows of; it would wait for streams in vain."""
+        self.server.begin_stop()
+        self.server.end_streams()
 
 
 def create_application(settings: Settings) -> Application:

@@ -129,8 +129,8 @@ class Server:
         """uvicorn's HTTP protocol with the hub's WebSocket behind the upgrade."""
         from hypha.transports.upgrade import hub_http_protocol
 
-        path = f"{self.settings.url_path}/ws"
-        return hub_http_protocol(self.reception, path, lambda: new_frame_rate(self), self.proxies.address_in)
+        base_path, address_in = self.settings.url_path, self.proxies.address_in
+        return hub_http_protocol(self.reception, base_path, lambda: new_frame_rate(self), address_in)
 
     async def start(self) -> None:
         """Open the stores, build the parts, run the startup functions, become ready.
@@ -282,12 +282,20 @@ class Server:
         return Opening(lambda: self.inner_clients.open(workspace, user, client_id))
 
     def begin_stop(self) -> None:
-        """Take nothing new from now on: not ready, no further handshakes.
-
-        Links inside requests end here: a web server waits for its requests before it stops.
-        """
+        """Take nothing new from now on: not ready, no handshakes, no requests but the POSTs of streams."""
         self.is_accepting = False
         self.health.is_ready = False
+
+    @property
+    def awaits_posts(self) -> bool:
+        """True while a client on an HTTP stream owes an answer, which comes as a request of its own."""
+        return any(
+            client.pending and client.connection_type == "http_streaming"
+            for client in self.hub.live_clients()
+        )
+
+    def end_streams(self) -> None:
+        """End the links that are inside requests: a web server waits for its requests before it stops."""
         for link in self._links():
             if link.kind != "inner" and not link.acknowledges:
                 link.close(1001, GOODBYE)

@@ -16,7 +16,7 @@ from hypha.assembly import Server
 from hypha.cli.serve import BACKLOG
 from hypha.cli.welcome import welcome
 from hypha.settings import Settings
-from hypha.transports.upgrade import HubSocket
+from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 
 DRAIN_SHARE = 0.75
 """Of the time to stop, the part in which requests may end before their providers' links are closed."""
@@ -48,18 +48,28 @@ class HubServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take nothing new, let requests end, then close the links of clients and everything else.
 
-        The links stay that long because clients are who answers the requests.
+        The links stay that long because clients are who answers the requests, those on HTTP streams by
+        requests of their own: for them connections are still taken.
         """
         self._hub_server.begin_stop()
-        for listening in self.servers:
+        takes_posts = self._hub_server.awaits_posts
+        for listening in [] if takes_posts else self.servers:
             listening.close()
         for connection in self._request_connections():
-            connection.shutdown()
+            if not (takes_posts and isinstance(connection, HubHttpProtocol)):
+                connection.shutdown()
         deadline = time.monotonic() + self._drain_s
-        # uvicorn tells nobody when a connection ends
-        while self._request_connections() and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
+        # uvicorn tells nobody when a request ends
+        while self._is_answering() and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_CHECK_S)
+        self._hub_server.end_streams()
         await super().shutdown(sockets)
+
+    def _is_answering(self) -> bool:
+        return any(
+            not isinstance(known, HubHttpProtocol) or known.is_answering
+            for known in self._request_connections()
+        )
 
     def _request_connections(self) -> list[Any]:
         """Connections of HTTP requests and of applications' sockets, not those of the hub."""

@@ -134,6 +134,7 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     reception: ClassVar[Reception]
     hub_path: ClassVar[bytes]
+    stream_path: ClassVar[bytes]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
     _head_bytes = 0
     _head_is_open = True
@@ -195,22 +196,35 @@ class HubHttpProtocol(HttpToolsProtocol):
         _feed(protocol, b"".join(head))
         self.transport.set_protocol(protocol)
 
+    @property
+    def is_answering(self) -> bool:
+        """True until the answer has left, if it is one that ends by itself, as HTTP streams do not."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return bool(self.transport.get_write_buffer_size())
+        return cycle.scope["method"] != "GET" or cycle.scope["raw_path"] != self.stream_path
+
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
 
 def hub_http_protocol(
     reception: Reception,
-    path: str,
+    base_path: str,
     new_rate: Callable[[], FrameRate | None],
     address_of: Callable[[Any], str] = lambda scope: scope["client"][0] if scope["client"] else "",
 ) -> type[HttpToolsProtocol]:
-    """Make the HTTP protocol class for uvicorn that hands `path` upgrades to the hub."""
+    """Make the HTTP protocol class for uvicorn that hands upgrades of `/ws` below a path to the hub."""
 
     def new_link(scope: Any, query: str) -> WebSocketLink:
         return WebSocketLink(reception, address_of(scope), query, new_rate())
 
-    facts = {"reception": reception, "hub_path": path.encode(), "new_link": staticmethod(new_link)}
+    facts = {
+        "reception": reception,
+        "hub_path": f"{base_path}/ws".encode(),
+        "stream_path": f"{base_path}/rpc".encode(),
+        "new_link": staticmethod(new_link),
+    }
     return type("ServerHttpProtocol", (HubHttpProtocol,), facts)
 
 

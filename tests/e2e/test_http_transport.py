@@ -67,6 +67,12 @@ class Stream:
                     raise RuntimeError(value["_rvalue"])
                 return value
 
+    async def answer(self, call: Frame, value: Any) -> None:
+        """Answer a call that came over the stream."""
+        main = {"type": "method", "to": call.main["from"], "method": f"{call.main['session']}.resolve"}
+        posted = await self.post(main, {"args": [value]})
+        assert posted.status_code == 200, posted.text
+
 
 @asynccontextmanager
 async def open_stream(
@@ -438,6 +444,38 @@ async def test_closed_stream_is_noticed_at_once(
     with pytest.raises(Exception, match=r"NotDelivered|not connected|OutcomeUnknown"):
         await watcher.answer_of(session, timeout_s=14)
     assert time.monotonic() - start < 13.0
+
+
+@pytest.mark.spec("wire-48", "core-1.9")
+async def test_a_server_that_stops_takes_the_answers_it_waits_for_and_nothing_else(
+    start_server: StartServer,
+) -> None:
+    own = await start_server(flags=["--host=127.0.0.1"])  # under our own web server, always
+    alice = make_person(own, "alice")
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    called = f"{own.url}/{alice.workspace}/services/provider:svc/hello"
+    async with open_stream(own, alice.token, client_id="provider") as stream:
+        config = {"id": f"{alice.workspace}/provider:svc", "name": "svc", "type": "generic", "config": {}}
+        await stream.call("register_service", config)
+        async with httpx.AsyncClient(headers=headers, timeout=15) as caller:
+            answer = asyncio.ensure_future(caller.get(called))
+            hello = {"_rtype": "method", "_rtarget": f"{alice.workspace}/provider"}
+            method = {**hello, "_rmethod": "services.svc.hello", "_rpromise": "*", "_rname": "hello"}
+            await stream.answer(await stream.frame(), {**config, "hello": method})
+            call = await stream.frame()
+            assert call.method == "services.svc.hello"
+            ended = asyncio.ensure_future(asyncio.to_thread(own.stop, 12.0))
+            await eventually(lambda: not own.is_ready(), within_s=5)
+            async with httpx.AsyncClient(headers=headers) as late:
+                for url in (called, f"{own.url}/rpc?client_id=late"):
+                    refused = await late.get(url)
+                    assert (refused.status_code, refused.json()["code"]) == (503, "not_delivered")
+            with pytest.raises(Exception, match="503"):
+                await RawClient.connect(own.ws_url, token=alice.token)
+            async with httpx.AsyncClient(headers=headers) as stream.client:
+                await stream.answer(call, "done")
+            assert (await answer).json() == "done"
+    assert await ended == 0
 
 
 @pytest.mark.spec("wire-48")

@@ -325,9 +325,12 @@ async def test_generate_token_command_makes_a_token_that_the_server_accepts(
 
 
 @pytest.mark.spec("core-1.9")
-async def test_sigterm_lets_running_requests_end(start_server: StartServer, connect: Connect) -> None:
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+async def test_sigterm_lets_running_requests_end(
+    start_server: StartServer, connect: Connect, transport: str
+) -> None:
     own = await start_server()
-    provider = await connect(url=own.url)
+    provider = await connect(url=own.url, transport=transport)
     called, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> str:

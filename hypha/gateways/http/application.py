@@ -17,7 +17,7 @@ from starlette.types import Lifespan, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
-from hypha.errors import NotFound, RateLimited
+from hypha.errors import NotDelivered, NotFound, RateLimited
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -127,6 +127,8 @@ class HttpApplication(Starlette):
             path: str | None = scope["hypha.path"]
             if path is None or _is_odd(path):
                 raise _not_found(scope["path"])
+            if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
+                raise NotDelivered("The server is stopping. Try again in a few seconds.")
             if self._services.blocklist.is_active:
                 await self._check_blocked(scope)
             if self._limits is not None and path not in UNLIMITED_PATHS:
