@@ -33,10 +33,10 @@ class Connection(Protocol):
         """End the link at once, without a close frame."""
 
     def pause_reading(self) -> None:
-        """Take nothing more from the client until `resume_reading`."""
+        """Take nothing more from the client until each `pause_reading` is taken back."""
 
     def resume_reading(self) -> None:
-        """Read from the client again."""
+        """Take back one `pause_reading`."""
 
     def buffered_bytes(self) -> int:
         """Bytes accepted for sending that the operating system hasn't taken yet."""

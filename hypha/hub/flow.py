@@ -79,7 +79,7 @@ class Flow:
             return
         target.feeders.discard(sender)
         sender.paused_by.discard(target)
-        if not sender.paused_by and sender.connection is not None:
+        if sender.connection is not None:
             sender.connection.resume_reading()
 
     def pause(self, sender: Client, target: Client) -> None:
@@ -90,10 +90,10 @@ class Flow:
         link = sender.connection
         if link is None or (sender is target and link.buffered_bytes() <= LOW_WATER_BYTES):
             return
-        if not sender.paused_by:
+        if target not in sender.paused_by:
             link.pause_reading()
-        sender.paused_by.add(target)
-        target.feeders.add(sender)
+            sender.paused_by.add(target)
+            target.feeders.add(sender)
 
     def forget(self, client: Client) -> None:
         """A client's link is gone: it neither pauses nor is paused any more."""

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from hypha.wire.frames import Sealed, payload
+from hypha.errors import MalformedFrame
+from hypha.wire.frames import EnvelopeParser, Sealed, payload
 
 if TYPE_CHECKING:
     from hypha.auth.users import User
@@ -44,6 +45,7 @@ class LocalConnection:
         self._on_message: Handler | None = None
         self._waiting: list[bytes] = []
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._released = asyncio.Event()
 
     @classmethod
     def open(
@@ -82,14 +84,20 @@ class LocalConnection:
         """This link never breaks."""
 
     async def emit_message(self, data: bytes) -> None:
-        """Send one frame into the hub; while back-pressure holds this client, that takes 10 ms."""
+        """Send one frame into the hub, and wait until its receivers have room for more.
+
+        Who sends to others meanwhile does not wait: a reader that does not read holds nobody else up.
+        How long one may hold its senders up is bounded by `Flow`.
+        """
         client = self.client
         if client is None or client.ended:
             raise ConnectionError("The server is stopping.")
         client.last_received = self.hub.time()
         self.hub.route(client, data)
         if client.paused_by:
-            await asyncio.sleep(0.01)
+            to = _target(data, self.workspace)
+            while not client.ended and any(_is_receiver(full, to) for full in client.paused_by):
+                await self._released.wait()
 
     async def disconnect(self, reason: str | None = None) -> None:
         """Leave the hub."""
@@ -133,19 +141,35 @@ class LocalConnection:
         """Nothing can be lost on this link."""
 
     def close(self, code: int, reason: str) -> None:
-        """Stop handing over frames."""
+        """Stop handing over frames; nobody waits any more."""
         self._on_message = None
+        self.resume_reading()
 
     def abort(self) -> None:
-        """Stop handing over frames."""
-        self._on_message = None
+        """As `close`."""
+        self.close(1006, "")
 
     def pause_reading(self) -> None:
-        """Seen by `emit_message` through the client's state."""
+        """Seen by `emit_message` in `paused_by`, which names the receivers that are full."""
 
     def resume_reading(self) -> None:
-        """Seen by `emit_message` through the client's state."""
+        """One receiver has room again: let `emit_message` look whether it is the one."""
+        released, self._released = self._released, asyncio.Event()
+        released.set()
 
     def buffered_bytes(self) -> int:
         """Frames are handed over at once."""
         return 0
+
+
+def _target(data: bytes, workspace: str) -> str:
+    """The address to which a frame goes; `workspace/*` for all clients of a workspace."""
+    try:
+        to = str(EnvelopeParser().parse(data)[0].get("to"))
+    except MalformedFrame:
+        return ""  # it went nowhere
+    return to if "/" in to else f"{workspace}/{to}"
+
+
+def _is_receiver(client: Client, to: str) -> bool:
+    return client.address == to or to == f"{client.workspace}/*"

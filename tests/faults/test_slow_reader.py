@@ -8,7 +8,9 @@ import statistics
 import threading
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import psutil
@@ -191,6 +193,100 @@ async def test_a_reader_that_stops_for_good_is_closed_and_its_callers_are_told(
         assert await callee.is_alive()
         writer.socket.transport.abort()
         frozen.socket.transport.abort()
+
+
+STARTUP = '''"""A startup function whose service sends as fast as it is let."""
+import asyncio
+
+async def start(server):
+    passed, running = {}, []
+
+    async def send(to, name, count):
+        for number in range(count):
+            await server.emit({"type": "news", "to": to, "data": b"x" * 400_000})
+            passed[name] = number + 1
+
+    async def begin(to, name, count):
+        running.append(asyncio.create_task(send(to, name, count)))
+
+    await server.register_service({
+        "id": "sender", "config": {"visibility": "public"}, "begin": begin,
+        "passed": lambda: passed, "echo": lambda value: value,
+    })
+'''
+
+
+@contextlib.asynccontextmanager
+async def startup_sender(
+    own: ServerProcess, connect: Connect, proxy: FaultProxy
+) -> AsyncIterator[tuple[Any, RawClient, RawClient]]:
+    """The service of the startup function, a reader that reads nothing, and one that reads all."""
+    alice = make_person(own, "alice")
+    sender = await (await connect(alice, url=own.url)).get_service("public/sender")
+    frozen = await RawClient.connect(proxy.ws_url, token=alice.token, client_id="frozen")
+    healthy = await RawClient.connect(own.ws_url, token=alice.token, client_id="healthy")
+    for raw in (frozen, healthy):  # the server sends nothing before a client's first frame
+        assert await raw.call_manager("echo", 1) == 1
+    for link in proxy.open_links:
+        link.stall(Direction.DOWN)
+    yield sender, frozen, healthy
+    for raw in (frozen, healthy):
+        raw.socket.transport.abort()
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.spec("faults-F6", "wire-16.14")
+async def test_startup_functions_wait_for_a_reader_that_does_not_read(
+    start_server: StartServer, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "sender.py").write_text(STARTUP)
+    own = await start_server(
+        flags=[f"--startup-functions={tmp_path}/sender.py:start"],
+        env={"HYPHA_FOREIGN_PAUSE_LIMIT": "60", "HYPHA_SLOW_READER_DEADLINE": "60"},
+    )
+    async with (
+        FaultProxy(own.url, buffer_bytes=64 * 1024) as proxy,
+        startup_sender(own, connect, proxy) as (sender, frozen, healthy),
+    ):
+        with PeakMemory(own.pid) as memory:
+            for name in ("first", "second"):
+                await sender.begin(frozen.address, name, 300)
+            last: list[dict[str, int]] = [{}]
+
+            async def stands_still() -> bool:
+                last.append(await sender.passed())
+                return len(last[-1]) == 2 and last[-1] == last[-2] and await sender.echo("served") == "served"
+
+            await eventually(stands_still, within_s=20, interval_s=0.5, what="the senders to wait")
+            assert sum(last[-1].values()) < 100
+            await sender.begin(healthy.address, "healthy", 30)
+            await eventually(lambda: len(healthy.frames) >= 30, within_s=20, what="events for others")
+        assert memory.growth < FLAT_BYTES
+        for link in proxy.open_links:
+            link.heal()
+        await eventually(lambda: len(frozen.frames) >= 600, within_s=30, what="all events to arrive")
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.spec("faults-F6", "wire-16.14")
+async def test_startup_functions_go_on_when_a_reader_stops_for_good(
+    start_server: StartServer, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "sender.py").write_text(STARTUP)
+    own = await start_server(
+        flags=[f"--startup-functions={tmp_path}/sender.py:start"],
+        env={"HYPHA_SLOW_READER_DEADLINE": "2"},
+    )
+    async with FaultProxy(own.url) as proxy, startup_sender(own, connect, proxy) as (sender, frozen, _):
+        with PeakMemory(own.pid) as memory:
+            await sender.begin(frozen.address, "all", 600)
+
+            async def has_ended() -> bool:
+                return (await sender.passed()).get("all") == 600
+
+            await eventually(has_ended, within_s=40, what="the sender to be let go")
+        assert "does not read" in own.log
+        assert memory.growth < FLAT_BYTES + 32e6, "what waits for a client that may come back is bounded"
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ class FakeLink:
         self.pings: list[bytes] = []
         self.controls: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
-        self.paused = False
+        self.pauses = 0
         self.buffered = 0
         self._some = asyncio.Event()
 
@@ -56,11 +56,15 @@ class FakeLink:
     def abort(self) -> None:
         self.closed = (1006, "aborted")
 
+    @property
+    def paused(self) -> bool:
+        return self.pauses > 0
+
     def pause_reading(self) -> None:
-        self.paused = True
+        self.pauses += 1
 
     def resume_reading(self) -> None:
-        self.paused = False
+        self.pauses -= 1
 
     def buffered_bytes(self) -> int:
         return self.buffered
