@@ -10,7 +10,14 @@ from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import fingerprint
 from hypha.auth.users import Context, User
-from hypha.errors import InvalidRequest, NotAuthenticated, NotFound, PermissionDenied, TokenExpired
+from hypha.errors import (
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    TokenExpired,
+    WorkspaceNotFound,
+)
 from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
@@ -43,6 +50,7 @@ class TokenFunctions(ManagerFunctions):
         life_s = self._parts.tokens.check_life(request.expires_in_s)
         workspace = request.workspace or context.workspace
         rights = self._parts.workspaces
+        place = await rights.load(workspace)
         level = await rights.level_in(context.user, workspace)
         parent_level = await rights.owner_level(context.user.parent, workspace)
         user = child_of(context, request, level, parent_level)
@@ -53,6 +61,9 @@ class TokenFunctions(ManagerFunctions):
         mark = fingerprint(token)
         if guard.issued is not None:
             await guard.issued.record(mark, user, context.user, request.name, life_s)
+        if place is not None and not await rights.is_still(place):
+            await self._parts.tokens.revoke(token)  # or it would be good for the next one of that id
+            raise WorkspaceNotFound(f"Workspace ({workspace[:200]}) not found")
         granted = request.level.name.lower()
         guard.note("token_minted", context, token_id=mark, target=workspace, permission=granted)
         return token

@@ -128,6 +128,20 @@ class Workspaces:
             raise WorkspaceNotFound(f"Workspace ({str(workspace)[:200]}) not found")
         return record
 
+    async def is_still(self, record: WorkspaceRecord) -> bool:
+        """Whether a workspace is the one whose record was read: it has not ended, nor been made anew.
+
+        Waits for an ending that has begun. A personal one may be made again, for its person alone.
+        """
+        if record.id.startswith(records.PERSONAL_PREFIX):
+            return True
+        async with self.locked(record.id):
+            resident = await self.find_stored(record.id)
+        if resident is None:
+            return False
+        self.residents.look_at(resident)
+        return resident.record.created_at == record.created_at
+
     async def _find(self, workspace: str) -> Resident | None:
         resident = self.residents.get(workspace)
         if resident is not None:

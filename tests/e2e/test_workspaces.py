@@ -106,6 +106,35 @@ async def test_the_tokens_of_a_deleted_workspace_end_with_it(
     assert (await connect(token=kept)).config.workspace == alice.workspace
 
 
+async def test_tokens_generated_while_their_workspace_is_deleted_end_with_it(
+    connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    name = new_name()
+    owner, stranger = await connect_raw(alice), await connect_raw(bob)
+    await owner.call_manager("create_workspace", {"id": name, "persistent": True})
+    request = {"workspace": name, "permission": "admin"}
+
+    def generate(count: int) -> list[asyncio.Task[str]]:
+        return [
+            asyncio.create_task(owner.call_manager("generate_token", request, timeout_s=20))
+            for _ in range(count)
+        ]
+
+    asked = generate(20)
+    await asyncio.sleep(0)
+    deleting = asyncio.create_task(owner.call_manager("delete_workspace", name, timeout_s=20))
+    await asyncio.sleep(0)
+    asked += generate(40)
+    await deleting
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    await stranger.call_manager("create_workspace", {"id": name, "persistent": True})
+    assert not any(isinstance(answer, TimeoutError) for answer in answers)
+    for number, token in enumerate(answer for answer in answers if isinstance(answer, str)):
+        with pytest.raises(RawRefused, match="revoked"):
+            await connect_raw(token=token, workspace=name, client_id=f"c{number}")
+    assert await (await connect_raw(bob, workspace=name)).call_manager("list_tokens", name) == []
+
+
 async def test_a_client_comes_back_only_to_the_workspace_that_it_left(
     connect: Connect, connect_raw: ConnectRaw, alice: Person, bob: Person
 ) -> None:

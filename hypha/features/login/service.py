@@ -237,14 +237,17 @@ class LoginService:
         if workspace == user.own_workspace and bound in (None, workspace):
             await self._workspaces.open(workspace, user)
         level = await self._workspaces.level_in(user, workspace)
-        is_there = await self._workspaces.load(workspace) is not None
-        if bound not in (None, workspace) or level is Level.NONE or not is_there:
+        place = await self._workspaces.load(workspace)
+        if bound not in (None, workspace) or level is Level.NONE or place is None:
             raise PermissionDenied(f"Permission denied for workspace: {workspace}")
         request = TokenRequest(workspace, level, client_id=user.scope.client_id)
         child = child_of(Context(user, workspace), request, Level.ADMIN)
         token = await self._tokens.issue(child, life_s)
         if self._guard.issued is not None:
             await self._guard.issued.record(fingerprint(token), child, user, "login", life_s, "login")
+        if not await self._workspaces.is_still(place):
+            await self._tokens.revoke(token)  # or it would be good for the next one of that id
+            raise PermissionDenied(f"Permission denied for workspace: {workspace}")
         return token
 
     def _attempt(self, context: Context, key: object) -> _Attempt:

@@ -20,6 +20,9 @@ SECRET = "a-secret-of-the-tests-of-at-least-32-bytes"
 class Rights:
     """Who owns what: `w` belongs to `alice`."""
 
+    async def load(self, workspace: str) -> None:
+        return None
+
     async def level_in(self, user: User, workspace: str) -> Level:
         return Level.ADMIN if (user.id, workspace) == ("alice", "w") else user.level(workspace)
 
