@@ -8,6 +8,7 @@ import pytest
 
 from hypha.errors import AlreadyExists
 from hypha.store import Bookmark, ServiceType, Store, WorkspaceRecord
+from hypha.store.issued_tokens import IssuedTokenRecord, TokenKind
 
 LAB = WorkspaceRecord(
     "lab-1",
@@ -161,6 +162,39 @@ async def test_revoked_tokens_are_kept_until_they_expire(store: Store) -> None:
     await store.revoked_tokens.add("two", 20.0)
     assert await store.revoked_tokens.load(15.0) == {"two": 20.0}
     assert await store.revoked_tokens.load(0.0) == {"two": 20.0}
+
+
+async def test_generated_tokens_are_counted_with_those_generated_with_them(store: Store) -> None:
+    def token(
+        name: str, maker: str, user: str, expires_at: float = 100.0, kind: TokenKind = "generated"
+    ) -> IssuedTokenRecord:
+        return IssuedTokenRecord(name, maker, user, "w", "read", None, "", 1.0, None, expires_at, kind)
+
+    await store.issued_tokens.add(
+        [
+            token("a", "u", "child"),
+            token("b", "child", "grandchild"),
+            token("c", "grandchild", "u"),
+            token("d", "u", "gone", 5.0),
+            token("e", "gone", "its child"),
+            token("f", "u", "u", kind="session"),
+            token("g", "u", "program", kind="login"),
+            token("h", "stranger", "other"),
+        ]
+    )
+    assert await store.issued_tokens.count("u", 10.0) == 4
+    assert await store.issued_tokens.count("child", 10.0) == 4, "a ring ends"
+    assert await store.issued_tokens.count("stranger", 10.0) == 1
+    assert await store.issued_tokens.count("nobody", 10.0) == 0
+
+
+async def test_a_look_at_a_queue_takes_as_many_bytes_as_it_may(store: Store) -> None:
+    for size in (5, 5, 1):
+        await store.queues.push(LAB, "jobs", bytes(size), 1.0)
+    for most, found in ((4, [5]), (5, [5]), (10, [5, 5]), (11, [5, 5, 1])):
+        tasks = await store.queues.peek(LAB.id, "jobs", 2.0, 10, most)
+        assert [len(task) for task in tasks] == found
+    assert await store.queues.peek(LAB.id, "none", 2.0, 10, 10) == []
 
 
 async def test_subscriptions_are_one_row_per_client(store: Store) -> None:
