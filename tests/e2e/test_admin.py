@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -92,6 +93,23 @@ async def test_reconnection_token_of_a_kicked_client_is_refused_over_restarts_to
     assert await connect_raw(
         url=server.ws_url, client_id="worker", reconnection_token=info["reconnection_token"]
     )
+
+
+@pytest.mark.spec("core-A12")
+async def test_startup_functions_cannot_be_kicked_out(
+    start_server: StartServer, connect_raw: ConnectRaw, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "async def start(server):\n"
+        "    await server.register_service({'id': 'own', 'config': {'visibility': 'public'}, 'echo': str})\n"
+    )
+    server = await start_server(flags=[f"--startup-functions={tmp_path}/own.py:start"])
+    root = await connect_raw(url=server.ws_url, token=server.root_token)
+    (own,) = await root.call_manager("list_services", "public/own")
+    client_id = own["id"].partition("/")[2].partition(":")[0]
+    with pytest.raises(RawCallError, match="runs inside the server"):
+        await call_admin(root, "kickout_client", "public", client_id)
+    assert await root.call(f"public/{client_id}", "services.own.echo", 1) == "1"
 
 
 @pytest.mark.spec("core-A12", "wire-16.16")
