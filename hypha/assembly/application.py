@@ -40,6 +40,7 @@ class Application:
         except (ConfigurationError, BackendUnavailable, FileNotFoundError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        logger.info("Serving at %s; data in %s", self.server.context.base_url, self.server.data_shown)
         for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
             logger.warning(note.strip())
         with before_stop(self._begin_stop):

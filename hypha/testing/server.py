@@ -193,9 +193,13 @@ class ServerProcess:
         os.kill(self.pid, signal.SIGTERM)
 
     def stop(self, timeout_s: float = 15.0) -> int:
-        """End the server in order (SIGTERM) and return its exit code."""
+        """End the server in order (SIGTERM) and return its exit code.
+
+        Plain uvicorn sends itself the same signal again once it has stopped; that counts as 0.
+        """
         self.terminate()
-        return self.wait_exit(timeout_s)
+        code = self.wait_exit(timeout_s)
+        return 0 if self._is_asgi and code == -signal.SIGTERM else code
 
     def kill(self) -> None:
         """End the server at once (SIGKILL)."""
