@@ -134,7 +134,7 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     reception: ClassVar[Reception]
     hub_path: ClassVar[bytes]
-    stream_path: ClassVar[bytes]
+    stream_path: ClassVar[str]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
     _head_bytes = 0
     _head_is_open = True
@@ -198,11 +198,11 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     @property
     def is_answering(self) -> bool:
-        """True until the answer has left, if it is one that ends by itself, as HTTP streams do not."""
+        """True until the answer has left; streams and their POSTs count as little as WebSockets' frames."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return bool(self.transport.get_write_buffer_size())
-        return cycle.scope["method"] != "GET" or cycle.scope["raw_path"] != self.stream_path
+        return cycle.scope["path"] != self.stream_path
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
@@ -222,7 +222,7 @@ def hub_http_protocol(
     facts = {
         "reception": reception,
         "hub_path": f"{base_path}/ws".encode(),
-        "stream_path": f"{base_path}/rpc".encode(),
+        "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),
     }
     return type("ServerHttpProtocol", (HubHttpProtocol,), facts)
