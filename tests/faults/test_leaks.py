@@ -108,8 +108,9 @@ class Cycles:
         writer.write(head.encode())
         await writer.drain()
         if number % 3:
-            answer = await reader.readuntil(b'"hello"')
-            assert answer.startswith(b"HTTP/1.1 200")
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert await reader.readuntil(b'"hello"')
         writer.transport.abort()
 
     async def run(self, cycle: Callable[[int], Awaitable[None]], count: int) -> None:
@@ -154,9 +155,12 @@ class Cycles:
 
 @contextlib.asynccontextmanager
 async def _cycles(start_server: StartServer) -> Any:
-    own = await start_server(
-        flags=["--enable-admin-terminal"], env={"HYPHA_RESUME_WINDOW": "1", "HYPHA_HOLD_TIME": "0.5"}
-    )
+    env = {
+        "HYPHA_RESUME_WINDOW": "1",
+        "HYPHA_HOLD_TIME": "0.5",
+        "HYPHA_HTTP_AUTHENTICATED_BURST_LIMIT": "1e6",
+    }
+    own = await start_server(flags=["--enable-admin-terminal"], env=env)
     async with await RawClient.connect(own.ws_url, token=own.root_token) as root:
         admin = await root.call_manager("get_service", "ws-user-root/admin-utils")
         cycles = Cycles(own, root, admin["execute_command"])
