@@ -12,7 +12,7 @@ from hypha.wire.frames import HEADROOM, Sealed
 if TYPE_CHECKING:
     from hypha.transports.websocket import WebSocketLink
 
-GATHER_BYTES = 512 * 1024
+GATHER_BYTES = 1024 * 1024
 _JOIN_BYTES = 64 * 1024
 _SHORT_HEADS = [bytes((0x82, n)) for n in range(126)]
 

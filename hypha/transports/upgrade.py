@@ -22,7 +22,7 @@ from hypha.wire.frames import MAX_FRAME_BYTES
 
 logger = logging.getLogger(__name__)
 
-_SLICE_BYTES = 512 * 1024
+_SLICE_BYTES = 1024 * 1024
 _SMALL_SLICE_BYTES = 16 * 1024
 _FLOOD_SLICE_BYTES = 4 * 1024
 _SMALL_MESSAGE_BYTES = 2048
