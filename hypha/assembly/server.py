@@ -34,7 +34,7 @@ from hypha.hub.local_service import LocalService
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id, readable_id
 from hypha.observe.health import Health
-from hypha.observe.memory import trim_regularly
+from hypha.observe.memory import keep_frame_buffers, trim_regularly
 from hypha.registry.balance import Selection
 from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
@@ -140,6 +140,7 @@ class Server:
         """
         try:
             folder, store = await self._open_stores()
+            keep_frame_buffers()
             self._build_hub(folder)
             await self._open_access(folder, store)
             await self._build_tenancy(folder, store)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -29,3 +31,21 @@ async def test_it_trims_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("interval_s", [0.0, -1.0])
 async def test_it_can_be_switched_off(interval_s: float) -> None:
     await asyncio.wait_for(memory.trim_regularly(interval_s), 1)
+
+
+def test_buffers_of_large_frames_are_used_again_without_page_faults() -> None:
+    program = (
+        "import resource\n"
+        "from hypha.observe.memory import keep_frame_buffers\n"
+        "is_set = keep_frame_buffers()\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "use = lambda: [bytearray(256 * 1024) for _ in range(6)]\n"
+        "use(); before = faults()\n"
+        "for _ in range(200): use()\n"
+        "print(is_set, faults() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    is_set, faults = done.stdout.split()
+    if is_set == "False":
+        pytest.skip("this C library has no such setting")
+    assert int(faults) < 1000, "384 pages each time would be 76,800"
