@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT_BYTES = 16 * 1024 * 1024
@@ -17,9 +18,8 @@ def keep_frame_buffers() -> bool:
     By default glibc gives the end of its heap back as soon as little of it is free. Each frame of a large
     transfer (256 KiB) then costs two system calls and a page fault for every 4 KiB, a tenth of its CPU.
     """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
+    mallopt = _glibc_function("mallopt", ctypes.c_int, ctypes.c_int)
+    if mallopt is None:
         return False
     return bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES) and mallopt(_MMAP_THRESHOLD, _MAPPED_FROM_BYTES))
 
@@ -39,10 +39,15 @@ async def trim_regularly(interval_s: float) -> None:
 
 
 def _trim_function() -> Callable[[int], int] | None:
+    return _glibc_function("malloc_trim", ctypes.c_size_t)
+
+
+def _glibc_function(name: str, *arguments: Any) -> Callable[..., int] | None:
+    """A function of glibc's heap; None elsewhere, where others give memory back by themselves."""
     try:
-        function = ctypes.CDLL("libc.so.6").malloc_trim  # glibc's; others give memory back by themselves
+        function = getattr(ctypes.CDLL("libc.so.6"), name)
     except (OSError, AttributeError):
         return None
-    function.argtypes, function.restype = [ctypes.c_size_t], ctypes.c_int
-    trim: Callable[[int], int] = function
-    return trim
+    function.argtypes, function.restype = arguments, ctypes.c_int
+    found: Callable[..., int] = function
+    return found

@@ -49,7 +49,7 @@ def framed(frames: list[Sealed]) -> list[Sealed | memoryview]:
             frame[start:HEADROOM] = head
             parts.append(memoryview(frame)[start:])
         else:
-            parts.append(_SHORT_HEADS[n] if n < 126 else _head(n))
+            parts.append(_head(n))
             parts.append(frame)
     return [b"".join(parts)] if size < _JOIN_BYTES else parts
 

@@ -98,9 +98,9 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         large for large messages, and smallest for a sender of small ones that never pauses. What a larger
         read makes for one receiver is written together.
         """
+        if nbytes < self._slice_bytes == _FLOOD_SLICE_BYTES:
+            self._slice_bytes = _SMALL_SLICE_BYTES
         if nbytes < _GATHER_FROM_BYTES:
-            if self._slice_bytes == _FLOOD_SLICE_BYTES:
-                self._slice_bytes = _SMALL_SLICE_BYTES
             super().buffer_updated(nbytes)
             return
         link = self._link
@@ -116,8 +116,6 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
             link.pause_reading()
             link.hub.loop.call_soon(link.resume_reading)
-        elif self._slice_bytes == _FLOOD_SLICE_BYTES:
-            self._slice_bytes = _SMALL_SLICE_BYTES
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave uvicorn's set of connections."""

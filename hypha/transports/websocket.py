@@ -95,7 +95,7 @@ class WebSocketLink(Link, WSListener):
             self.hub.resume.lost(client, self, self._close_code)
         self._early.clear()
         self._parts.clear()
-        self._queue.clear()
+        self._queue, self._queued_bytes = [], 0
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""

@@ -338,14 +338,19 @@ async def test_audit_log_survives_a_kill_and_is_bounded(
     assert any(entry["user_id"] == person.id for entry in after)
 
 
+async def start_with_terminal(start_server: StartServer, connect: Connect) -> tuple[ServerProcess, Any]:
+    """A server with the administrator's terminal, and the service that holds it."""
+    server = await start_server(flags=["--enable-admin-terminal"])
+    root = await connect(url=server.url, token=server.root_token)
+    return server, await root.get_service("ws-user-root/admin-utils")
+
+
 @pytest.mark.spec("core-O5")
 async def test_terminal_is_there_only_behind_its_flag_and_for_root(
     admin: Any, start_server: StartServer, connect: Connect, connect_raw: ConnectRaw
 ) -> None:
     assert "execute_command" not in admin
-    server = await start_server(flags=["--enable-admin-terminal"])
-    root = await connect(url=server.url, token=server.root_token)
-    terminal = await root.get_service("ws-user-root/admin-utils")
+    server, terminal = await start_with_terminal(start_server, connect)
     assert (await terminal.start_terminal())["success"] is True
     assert await terminal.execute_command("1+1") == {"success": True, "output": "2"}
     assert (await terminal.execute_command("x = 20\nprint(x)\nx + 1"))["output"] == "20\n21"
@@ -378,9 +383,7 @@ ENDING = (
 async def test_statements_typed_in_the_terminal_end_nothing_but_themselves(
     start_server: StartServer, connect: Connect
 ) -> None:
-    server = await start_server(flags=["--enable-admin-terminal"])
-    root = await connect(url=server.url, token=server.root_token)
-    terminal = await root.get_service("ws-user-root/admin-utils")
+    server, terminal = await start_with_terminal(start_server, connect)
     for statement in ENDING:
         ended = await terminal.execute_command(statement)
         assert ended["success"] is False, statement
@@ -400,9 +403,7 @@ async def test_statements_typed_in_the_terminal_end_nothing_but_themselves(
 async def test_unfinished_input_and_output_of_the_terminal_are_bounded(
     start_server: StartServer, connect: Connect
 ) -> None:
-    server = await start_server(flags=["--enable-admin-terminal"])
-    root = await connect(url=server.url, token=server.root_token)
-    terminal = await root.get_service("ws-user-root/admin-utils")
+    _, terminal = await start_with_terminal(start_server, connect)
     for piece in ("(" * 60_000, "(1,\n" + "1,\n" * 500):
         await terminal.execute_command("1")
         await terminal.read_terminal()

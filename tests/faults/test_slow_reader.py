@@ -216,6 +216,12 @@ async def start(server):
 '''
 
 
+async def start_with_sender(start_server: StartServer, folder: Path, env: dict[str, str]) -> ServerProcess:
+    """A server whose startup function sends what it is told to."""
+    (folder / "sender.py").write_text(STARTUP)
+    return await start_server(flags=[f"--startup-functions={folder}/sender.py:start"], env=env)
+
+
 @contextlib.asynccontextmanager
 async def startup_sender(
     own: ServerProcess, connect: Connect, proxy: FaultProxy
@@ -239,10 +245,8 @@ async def startup_sender(
 async def test_startup_functions_wait_for_a_reader_that_does_not_read(
     start_server: StartServer, connect: Connect, tmp_path: Path
 ) -> None:
-    (tmp_path / "sender.py").write_text(STARTUP)
-    own = await start_server(
-        flags=[f"--startup-functions={tmp_path}/sender.py:start"],
-        env={"HYPHA_FOREIGN_PAUSE_LIMIT": "60", "HYPHA_SLOW_READER_DEADLINE": "60"},
+    own = await start_with_sender(
+        start_server, tmp_path, {"HYPHA_FOREIGN_PAUSE_LIMIT": "60", "HYPHA_SLOW_READER_DEADLINE": "60"}
     )
     async with (
         FaultProxy(own.url, buffer_bytes=64 * 1024) as proxy,
@@ -272,11 +276,7 @@ async def test_startup_functions_wait_for_a_reader_that_does_not_read(
 async def test_startup_functions_go_on_when_a_reader_stops_for_good(
     start_server: StartServer, connect: Connect, tmp_path: Path
 ) -> None:
-    (tmp_path / "sender.py").write_text(STARTUP)
-    own = await start_server(
-        flags=[f"--startup-functions={tmp_path}/sender.py:start"],
-        env={"HYPHA_SLOW_READER_DEADLINE": "2"},
-    )
+    own = await start_with_sender(start_server, tmp_path, {"HYPHA_SLOW_READER_DEADLINE": "2"})
     async with FaultProxy(own.url) as proxy, startup_sender(own, connect, proxy) as (sender, frozen, _):
         with PeakMemory(own.pid) as memory:
             await sender.begin(frozen.address, "all", 600)

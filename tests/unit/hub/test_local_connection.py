@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hypha.auth.users import root_user
+from hypha.hub.client import Client
 from hypha.hub.local_connection import LocalConnection
 from hypha.wire.frames import pack
 
@@ -27,12 +28,19 @@ def emitting(inner: LocalConnection, to: str) -> asyncio.Task[None]:
     return asyncio.create_task(inner.emit_message(pack({"type": "news", "to": to})))
 
 
+@pytest.fixture
+def full(world: Any) -> tuple[Client, Client]:
+    """Two receivers that are full."""
+    clients = world.join("b")[0], world.join("c")[0]
+    for client in clients:
+        world.hub.flow.choke(client)
+    return clients
+
+
 async def test_only_who_sends_to_a_full_receiver_waits_until_it_has_drained(
-    world: Any, inner: LocalConnection
+    world: Any, inner: LocalConnection, full: tuple[Client, Client]
 ) -> None:
-    (b, lb), (c, lc) = world.join("b"), world.join("c")
-    for full in (b, c):
-        world.hub.flow.choke(full)
+    b, c = full
     to_b, to_c = emitting(inner, "w/b"), emitting(inner, "c")
     assert await is_waiting(to_b) and await is_waiting(to_c)
     world.join("d")
@@ -42,14 +50,17 @@ async def test_only_who_sends_to_a_full_receiver_waits_until_it_has_drained(
     assert await is_waiting(to_b)
     world.hub.flow.release(b)
     assert not await is_waiting(to_b)
-    assert lb.methods() == lc.methods() == ["news"]
+    for receiver in full:
+        link: Any = receiver.connection
+        assert link.methods() == ["news"]
 
 
-async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(world: Any, inner: LocalConnection) -> None:
-    (b, _), (c, _) = world.join("b"), world.join("c")
-    for full in (b, c):
-        world.hub.subscribe(full, ["news"])
-        world.hub.flow.choke(full)
+async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(
+    world: Any, inner: LocalConnection, full: tuple[Client, Client]
+) -> None:
+    b, c = full
+    for receiver in full:
+        world.hub.subscribe(receiver, ["news"])
     to_all = emitting(inner, "*")
     assert await is_waiting(to_all)
     world.hub.flow.release(b)
@@ -59,11 +70,9 @@ async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(world: Any, in
 
 
 async def test_nobody_waits_for_a_receiver_that_ended_or_after_the_end_of_the_link(
-    world: Any, inner: LocalConnection
+    world: Any, inner: LocalConnection, full: tuple[Client, Client]
 ) -> None:
-    (b, _), (c, _) = world.join("b"), world.join("c")
-    for full in (b, c):
-        world.hub.flow.choke(full)
+    b, _ = full
     to_b, to_c = emitting(inner, "w/b"), emitting(inner, "w/c")
     assert await is_waiting(to_b) and await is_waiting(to_c)
     world.hub.end(b, "gone")
