@@ -33,6 +33,7 @@ import orjson
 from picows import WSError, WSMsgType
 
 from hypha.testing.crowd import CrowdClient
+from hypha.testing.proxy import reset_on_close
 from hypha.testing.rawclient import RawCallError, pack
 
 BURST = 200
@@ -136,7 +137,9 @@ class Attack:
                 self.seen["sockets"] += 1
             await asyncio.sleep(max(0.0, min(2.0, self.end - time.monotonic())))
         finally:
-            for writer in sockets:
+            for number, writer in enumerate(sockets):
+                if number % 4 < 2:  # half of them by a reset
+                    reset_on_close(writer.get_extra_info("socket"))
                 writer.transport.abort()
 
     async def attack_headers(self) -> None:

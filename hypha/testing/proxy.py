@@ -94,7 +94,7 @@ class Link:
             raw = writer.get_extra_info("socket")
             if reset and raw is not None:
                 with contextlib.suppress(OSError):
-                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    reset_on_close(raw)
             writer.transport.abort()
 
     async def run(self, client: asyncio.StreamReader, server: asyncio.StreamReader) -> None:
@@ -257,6 +257,11 @@ class FaultProxy:
         if self._buffer_bytes:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
+
+
+def reset_on_close(raw: socket.socket) -> None:
+    """When this socket is closed, end its connection by a reset (RST) in place of an orderly end (FIN)."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class FaultScript:

@@ -13,6 +13,7 @@ from hypha.auth.scopes import Level
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
+from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
 from hypha.wire.handshake import Busy, FirstMessage, Refused
@@ -89,6 +90,7 @@ class Reception:
         self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
         self.in_progress = 0
         self.gather = Gather()
+        self.departures = Departures()
 
     @property
     def is_busy(self) -> bool:

@@ -73,7 +73,13 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._connections = connections
         self._strangers_reads = 1
         self._slice_bytes = _SMALL_SLICE_BYTES
+        self._raw: Any = None
         connections.add(self)
+
+    def connection_made(self, transport: Any) -> None:
+        """The socket is ours from now on."""
+        self._raw = transport
+        super().connection_made(transport)
 
     def get_buffer(self, size_hint: int) -> memoryview:
         """Read in bounded slices, so that one sender's burst does not hold up the others.
@@ -117,6 +123,11 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             link.pause_reading()
             link.hub.loop.call_soon(link.resume_reading)
 
+    def eof_received(self) -> bool:
+        """The peer hung up: close in turn."""
+        self._link.reception.departures.add(self._raw, self._link.hub.loop)
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave uvicorn's set of connections."""
         self._connections.discard(self)
@@ -146,6 +157,11 @@ class HubHttpProtocol(HttpToolsProtocol):
                 raw = transport.get_extra_info("socket")
                 raw.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
         self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, transport.close)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The peer hung up: close in turn."""
+        self.reception.departures.add(self.transport, self.loop)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""
@@ -191,6 +207,7 @@ class HubHttpProtocol(HttpToolsProtocol):
         link = type(self).new_link(self.scope, query.decode("latin-1"))
         protocol = HubSocket(link, self.connections)
         protocol.connection_made(self.transport)
+        self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more
         _feed(protocol, b"".join(head))
         self.transport.set_protocol(protocol)
 

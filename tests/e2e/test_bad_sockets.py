@@ -17,6 +17,10 @@ from hypha.testing.rawclient import pack
 from tests.conftest import Connect, ConnectRaw, Person
 
 MIB = 1024 * 1024
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
 
 
 async def open_tcp(server: ServerProcess) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -113,3 +117,26 @@ async def test_requests_that_never_end_their_head_hold_up_nobody(
     await others_notice_nothing(connect, alice)
     for _, writer in links:
         writer.close()
+
+
+@pytest.mark.spec("faults-F14")
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", UPGRADE],
+    ids=["nothing", "half a head", "an upgrade"],
+)
+async def test_a_crowd_that_hangs_up_is_let_go(
+    server: ServerProcess, connect: Connect, alice: Person, sent: bytes
+) -> None:
+    crowd = [await open_tcp(server) for _ in range(100)]
+    for _, writer in crowd:
+        writer.write(sent)
+    for _, writer in crowd:
+        writer.write_eof()
+    async with asyncio.timeout(10):
+        for reader, _ in crowd:
+            while await reader.read(1000):
+                pass
+    for _, writer in crowd:
+        writer.close()
+    await others_notice_nothing(connect, alice)

@@ -1,0 +1,39 @@
+"""Peers that hung up are let go a few per turn of the event loop.
+
+Thousands of sockets may end in the same millisecond: a proxy that stops, a crowd that leaves, an attacker.
+The event loop hands all these ends over in one turn, some 25 µs each when closed at once, and more of them
+pile up meanwhile; everybody else would wait for tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+PER_TURN = 16
+
+
+class Departures:
+    """Closes the transports of peers that hung up, the first first.
+
+    A protocol hands its transport over in `eof_received` and returns True there: it stays open till then.
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Transport] = deque()
+
+    def add(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Close a transport soon."""
+        if not self._waiting:
+            loop.call_soon(self._close_some, loop)
+        self._waiting.append(transport)
+
+    def _close_some(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting = self._waiting
+        for _ in range(min(PER_TURN, len(waiting))):
+            waiting.popleft().close()
+        if waiting:
+            loop.call_soon(self._close_some, loop)
