@@ -10,6 +10,7 @@ from hypha.auth.users import User
 from hypha.errors import LimitReached
 from hypha.hub.client import Client
 from hypha.hub.flow import Flow
+from hypha.hub.leftovers import Leftovers
 from hypha.hub.outbox import Kind
 from hypha.hub.pulse import Pulse
 from hypha.hub.resume import Resume
@@ -71,7 +72,8 @@ class Hub:
         self.clients: dict[str, Client] = {}
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
-        self.cache_rooms = CacheRooms()
+        self.leftovers = Leftovers(self.loop)
+        self.cache_rooms = CacheRooms(self.leftovers.add)
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
         self.on_refused: Callable[[Client, str, str], None] = lambda client, workspace, what: None

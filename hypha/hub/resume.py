@@ -294,6 +294,7 @@ class Resume:
                 self._tell_unknown(client, key)
         self._tell_elsewhere(client, calls)
         outbox.drop([])
+        self.hub.leftovers.add(entry[0] for entry in entries)
         client.is_open = False
         self.hub.membership.client_ended(client)
         if connection is not None:

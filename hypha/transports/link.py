@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.transports.reception import Reception
 
+_SAME_TOKEN_S = 1.0
+
 
 class Link(ABC):
     """One live link of a client, from its first message to its end.
@@ -29,6 +31,7 @@ class Link(ABC):
         self.peer_address = peer_address
         self.rate = rate
         self.client: Client | None = None
+        self._token, self._token_made = "", -_SAME_TOKEN_S - 1
 
     @abstractmethod
     def send_frame(self, frame: Sealed) -> None:
@@ -83,9 +86,16 @@ class Link(ABC):
         if kind == "ping":
             self.send_control({"type": "pong"})
         elif kind == "refresh_token":
-            token = self.reception.reconnection_token(client)
+            token = self._reconnection_token(client)
             self.send_control({"type": "reconnection_token", "reconnection_token": token})
         self.pause_if_full(client)
+
+    def _reconnection_token(self, client: Client) -> str:
+        """A fresh token; who asks again within a second gets the same, because signing one takes its time."""
+        now = self.hub.time()
+        if now - self._token_made > _SAME_TOKEN_S:
+            self._token, self._token_made = self.reception.reconnection_token(client), now
+        return self._token
 
     def pause_if_full(self, client: Client) -> None:
         """Read nothing more of a client that asks and does not take the answers, until it does."""

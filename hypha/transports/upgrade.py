@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _SLICE_BYTES = 1024 * 1024
 _SMALL_SLICE_BYTES = 16 * 1024
 _FLOOD_SLICE_BYTES = 4 * 1024
+_FRAGMENTS_SLICE_BYTES = 128 * 1024
+"""What is kept costs more than what is passed on: new memory."""
 _SMALL_MESSAGE_BYTES = 2048
 _GATHER_FROM_BYTES = 2048
 """A smaller read holds a frame or two, whose writes are not worth gathering."""
@@ -73,6 +75,8 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._connections = connections
         self._strangers_reads = 1
         self._slice_bytes = _SMALL_SLICE_BYTES
+        self._turn = -1.0
+        self._turn_bytes = self._turn_frames = 0
         self._raw: Any = None
         connections.add(self)
 
@@ -100,7 +104,7 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
     def buffer_updated(self, nbytes: int) -> None:
         """Handle what was read; after a full slice let the others have their turn first.
 
-        libuv would read on from the same socket for up to 32 slices. A slice takes about a millisecond: it is
+        libuv would read on from the same socket up to 32 times. A slice takes about a millisecond: it is
         large for large messages, and smallest for a sender of small ones that never pauses. What a larger
         read makes for one receiver is written together.
         """
@@ -117,11 +121,26 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             super().buffer_updated(nbytes)
         finally:
             gather.flush()
-        if nbytes >= self._slice_bytes and link.client is not None:
-            is_small = (stats.frames_in - before) * _SMALL_MESSAGE_BYTES > nbytes
+        self._take_turns(nbytes, stats.frames_in - before)
+
+    def _take_turns(self, nbytes: int, frames: int) -> None:
+        """After a full slice, in one read or several of one turn, read nothing more until the next."""
+        link = self._link
+        now = link.hub.time()  # the same for a whole turn of the event loop
+        if now != self._turn:
+            self._turn, self._turn_bytes, self._turn_frames = now, 0, 0
+        self._turn_bytes += nbytes
+        self._turn_frames += frames
+        if link.fragments is not None:
+            self._slice_bytes = _FRAGMENTS_SLICE_BYTES
+        elif self._turn_bytes >= self._slice_bytes and link.client is not None:
+            is_small = self._turn_frames * _SMALL_MESSAGE_BYTES > self._turn_bytes
             self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
-            link.pause_reading()
-            link.hub.loop.call_soon(link.resume_reading)
+        else:
+            return
+        self._turn = -1.0
+        link.pause_reading()
+        link.hub.loop.call_soon(link.resume_reading)
 
     def eof_received(self) -> bool:
         """The peer hung up: close in turn."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from hypha.transports.fragments import Fragments
 from hypha.transports.gather import GATHER_BYTES, framed
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.link import Link
@@ -42,8 +43,7 @@ class WebSocketLink(Link, WSListener):
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
-        self._parts = bytearray()
-        self._parts_type: Any = None
+        self.fragments: Fragments | None = None
         self._is_behind = False
         self._pauses = 0
         self._close_code = ABNORMAL
@@ -94,7 +94,7 @@ class WebSocketLink(Link, WSListener):
         if client is not None:
             self.hub.resume.lost(client, self, self._close_code)
         self._early.clear()
-        self._parts.clear()
+        self._drop_fragments()
         self._queue, self._queued_bytes = [], 0
 
     def pause_writing(self) -> None:
@@ -149,17 +149,24 @@ class WebSocketLink(Link, WSListener):
 
     def _on_fragment(self, kind: Any, frame: WSFrame) -> None:
         if kind is not _CONTINUATION:
-            self._parts, self._parts_type = bytearray(), kind
-        elif self._parts_type is None:
+            self._drop_fragments()
+            self.fragments = Fragments(kind)
+        fragments = self.fragments
+        if fragments is None:
             self.close(1002, "Continuation without a beginning")
             return
-        self._parts += frame.get_payload_as_bytes()
-        if len(self._parts) > MAX_FRAME_BYTES:
+        fragments.add(frame.get_payload_as_bytes())
+        if fragments.size > MAX_FRAME_BYTES:
+            self._drop_fragments()
             self.close(1009, "Message too large")
         elif frame.fin:
-            data, kind = bytes(self._parts), self._parts_type
-            self._parts, self._parts_type = bytearray(), None
-            self._on_message(kind, data)
+            self.fragments = None
+            self._on_message(fragments.kind, fragments.whole())
+
+    def _drop_fragments(self) -> None:
+        if self.fragments is not None:
+            self.hub.leftovers.add(self.fragments.blocks)
+            self.fragments = None
 
     def _on_message(self, kind: Any, data: bytes) -> None:
         client = self.client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hypha.errors import InvalidRequest, LimitReached
@@ -67,25 +67,31 @@ class Room:
 
 
 class CacheRooms:
-    """Where the caches of all clients of a server find room."""
+    """Where the caches of all clients of a server find room.
 
-    def __init__(self) -> None:
+    Args:
+        discard: takes the chunks that nobody needs any more.
+    """
+
+    def __init__(self, discard: Callable[[Iterable[bytes]], None] = lambda chunks: None) -> None:
+        self.discard = discard
         self.all = Room(MAX_TOTAL_BYTES)
         self.anonymous = Room(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
 
     def cache(self, *, anonymous: bool) -> MessageCache:
         """A cache for one client."""
         if anonymous:
-            return MessageCache(Room(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous))
-        return MessageCache(Room(MAX_CACHE_BYTES, self.all))
+            return MessageCache(Room(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous), self.discard)
+        return MessageCache(Room(MAX_CACHE_BYTES, self.all), self.discard)
 
 
 class MessageCache:
     """Unfinished chunked messages of one client, bounded in count, bytes and age."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, discard: Callable[[Iterable[bytes]], None]) -> None:
         self._messages: dict[str, _Message] = {}
         self._room = room
+        self._discard = discard
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -141,6 +147,7 @@ class MessageCache:
         message = self._get(key)
         del self._messages[key]
         self._room.give_back(message.size)
+        self._discard(message.parts.values())
 
     def _get(self, key: str) -> _Message:
         message = self._messages.get(key) if isinstance(key, str) else None

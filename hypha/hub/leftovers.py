@@ -1,0 +1,40 @@
+"""Memory that clients leave behind is freed a little per turn of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from hypha.wire.frames import Sealed
+
+PER_TURN_BYTES = 1024 * 1024
+_WORTH_BYTES = 64 * 1024
+
+
+class Leftovers:
+    """Buffers nobody needs any more.
+
+    The operating system takes up to 0.5 ms to take a mebibyte back. A client can leave hundreds of them at
+    once (unfinished messages, frames that it never read), and everybody else would wait meanwhile.
+    """
+
+    __slots__ = ("_buffers", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._buffers: list[Sealed] = []
+
+    def add(self, buffers: Iterable[Sealed]) -> None:
+        """Free these soon, if nobody else refers to them; small ones are freed with their owner."""
+        is_idle = not self._buffers
+        self._buffers += [buffer for buffer in buffers if len(buffer) >= _WORTH_BYTES]
+        if is_idle and self._buffers:
+            self._loop.call_soon(self._free_some)
+
+    def _free_some(self) -> None:
+        """Free the newest first: the C library can give back only the end of its heap."""
+        freed, buffers = 0, self._buffers
+        while buffers and freed < PER_TURN_BYTES:
+            freed += len(buffers.pop())
+        if buffers:
+            self._loop.call_soon(self._free_some)
