@@ -75,8 +75,7 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._connections = connections
         self._strangers_reads = 1
         self._slice_bytes = _SMALL_SLICE_BYTES
-        self._turn = -1.0
-        self._turn_bytes = self._turn_frames = 0
+        self._asked_bytes = self._turn_bytes = self._turn_frames = 0
         self._raw: Any = None
         connections.add(self)
 
@@ -91,15 +90,22 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         Before the handshake has ended little may come at all.
         """
         buffer: memoryview = super().get_buffer(size_hint)
+        limit = self._slice_bytes
         if self._strangers_reads:
-            if self._link.client is not None:
-                self._strangers_reads = 0
+            if self._link.client is None:
+                limit = _STRANGER_SLICE_BYTES
+                self._count_strangers_read()
             else:
-                self._strangers_reads += 1
-                if self._strangers_reads == _STRANGER_READS:
-                    self._link.hub.loop.call_soon(self._link.abort)  # not inside the read itself
-                return buffer[:_STRANGER_SLICE_BYTES]
-        return buffer[: self._slice_bytes]
+                self._strangers_reads = 0
+        if len(buffer) > limit:
+            buffer = buffer[:limit]
+        self._asked_bytes = len(buffer)
+        return buffer
+
+    def _count_strangers_read(self) -> None:
+        self._strangers_reads += 1
+        if self._strangers_reads == _STRANGER_READS:
+            self._link.hub.loop.call_soon(self._link.abort)  # not inside the read itself
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle what was read; after a full slice let the others have their turn first.
@@ -125,10 +131,10 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
 
     def _take_turns(self, nbytes: int, frames: int) -> None:
         """After a full slice, in one read or several of one turn, read nothing more until the next."""
+        if nbytes < self._asked_bytes:
+            self._turn_bytes = self._turn_frames = 0  # libuv reads on only after a full read
+            return
         link = self._link
-        now = link.hub.time()  # the same for a whole turn of the event loop
-        if now != self._turn:
-            self._turn, self._turn_bytes, self._turn_frames = now, 0, 0
         self._turn_bytes += nbytes
         self._turn_frames += frames
         if link.fragments is not None:
@@ -138,7 +144,7 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
         else:
             return
-        self._turn = -1.0
+        self._turn_bytes = self._turn_frames = 0
         link.pause_reading()
         link.hub.loop.call_soon(link.resume_reading)
 

@@ -25,11 +25,12 @@ UPGRADE = (
 )
 
 
-def masked(message: bytes) -> bytes:
+def masked(message: bytes, first: int = 0x82) -> bytes:
     """One binary frame as a client sends it."""
     size = len(message)
-    length = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8)
-    return b"\x82" + length + bytes(4) + message
+    long = b"\xfe" + size.to_bytes(2) if size < 65536 else b"\xff" + size.to_bytes(8)
+    length = bytes([0x80 | size]) if size < 126 else long
+    return bytes([first]) + length + bytes(4) + message
 
 
 @pytest.fixture
@@ -75,3 +76,22 @@ async def test_a_flood_of_small_messages_is_read_in_smaller_slices_than_a_large_
     assert max(sizes[1:]) == upgrade._FLOOD_SLICE_BYTES
     read(opened, message)  # a pause: it is no flood any more
     assert read(opened, message * 60_000)[0] == upgrade._SMALL_SLICE_BYTES
+
+
+async def test_several_full_reads_of_one_turn_are_a_slice_together(opened: HubSocket) -> None:
+    message = masked(pack({"type": "event", "to": "nobody"}))
+    flood = message * (8 * upgrade._SMALL_SLICE_BYTES // len(message))
+    reads = 0
+    while opened._link._pauses == 0:
+        buffer = opened.get_buffer(-1)
+        part, flood = flood[: len(buffer)], flood[len(buffer) :]
+        buffer[: len(part)] = part
+        opened.buffer_updated(len(part))
+        reads += 1
+        assert 0 < len(part) < upgrade._SMALL_SLICE_BYTES
+    assert reads > 1
+
+
+async def test_a_fragmented_message_is_read_in_slices_of_its_own(opened: HubSocket) -> None:
+    first, more = masked(bytes(3000), 0x02), masked(bytes(200_000), 0x00)
+    assert max(read(opened, first + more * 20)) == upgrade._FRAGMENTS_SLICE_BYTES
