@@ -109,6 +109,7 @@ class LocalPeer(Calls):
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle a routed frame; the context comes from the connection, never from the frame."""
+        self.hub.stats.frames_to_server += 1
         try:
             _, extra = decode(data)
         except MalformedFrame as error:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _SLICE_BYTES = 1024 * 1024
 _SMALL_SLICE_BYTES = 16 * 1024
 _FLOOD_SLICE_BYTES = 4 * 1024
+_CALLS_SLICE_BYTES = 2 * 1024
+"""Calls to the server itself cost more than frames that are passed on."""
 _FRAGMENTS_SLICE_BYTES = 128 * 1024
 """What is kept costs more than what is passed on: new memory."""
 _SMALL_MESSAGE_BYTES = 2048
@@ -114,22 +116,22 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         large for large messages, and smallest for a sender of small ones that never pauses. What a larger
         read makes for one receiver is written together.
         """
-        if nbytes < self._slice_bytes == _FLOOD_SLICE_BYTES:
+        if nbytes < self._slice_bytes <= _FLOOD_SLICE_BYTES:
             self._slice_bytes = _SMALL_SLICE_BYTES
         if nbytes < _GATHER_FROM_BYTES:
             super().buffer_updated(nbytes)
             return
         link = self._link
         gather, stats = link.reception.gather, link.hub.stats
-        before = stats.frames_in
+        before, before_to_server = stats.frames_in, stats.frames_to_server
         gather.is_on = True
         try:
             super().buffer_updated(nbytes)
         finally:
             gather.flush()
-        self._take_turns(nbytes, stats.frames_in - before)
+        self._take_turns(nbytes, stats.frames_in - before, stats.frames_to_server - before_to_server)
 
-    def _take_turns(self, nbytes: int, frames: int) -> None:
+    def _take_turns(self, nbytes: int, frames: int, to_server: int) -> None:
         """After a full slice, in one read or several of one turn, read nothing more until the next."""
         if nbytes < self._asked_bytes:
             self._turn_bytes = self._turn_frames = 0  # libuv reads on only after a full read
@@ -141,7 +143,8 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             self._slice_bytes = _FRAGMENTS_SLICE_BYTES
         elif self._turn_bytes >= self._slice_bytes and link.client is not None:
             is_small = self._turn_frames * _SMALL_MESSAGE_BYTES > self._turn_bytes
-            self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
+            flood = _CALLS_SLICE_BYTES if 2 * to_server > frames else _FLOOD_SLICE_BYTES
+            self._slice_bytes = flood if is_small else _SLICE_BYTES
         else:
             return
         self._turn_bytes = self._turn_frames = 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hypha.hub.local_peer import LocalPeer
 from hypha.transports import upgrade
 from hypha.transports.gather import Gather
 from hypha.transports.upgrade import HubSocket
@@ -95,3 +96,14 @@ async def test_several_full_reads_of_one_turn_are_a_slice_together(opened: HubSo
 async def test_a_fragmented_message_is_read_in_slices_of_its_own(opened: HubSocket) -> None:
     first, more = masked(bytes(3000), 0x02), masked(bytes(200_000), 0x00)
     assert max(read(opened, first + more * 20)) == upgrade._FRAGMENTS_SLICE_BYTES
+
+
+async def test_a_flood_of_calls_to_the_server_is_read_in_the_smallest_slices(opened: HubSocket) -> None:
+    hub = opened._link.hub
+    manager = LocalPeer(hub, "*", "manager-x", "http://h")
+    hub.manager = manager
+    call = {"type": "method", "to": "*/manager-x", "method": "services.none.none", "session": "S"}
+    sizes = read(opened, masked(pack(call)) * 5000)
+    assert max(sizes[len(sizes) // 2 :]) == upgrade._CALLS_SLICE_BYTES
+    assert hub.stats.frames_to_server == 5000
+    await manager.close()
