@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Self
 
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.issued import IssuedTokens
+from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError
 from hypha.observe.audit import AuditLog
 
 if TYPE_CHECKING:
-    from hypha.auth.tokens import TokenAuthority
     from hypha.hub.client import Client
     from hypha.settings import Settings
     from hypha.store import Store
     from hypha.store.blocklist import BlockRecord
+    from hypha.store.issued_tokens import TokenKind
 
 
 @dataclass(slots=True)
@@ -45,6 +46,32 @@ class Guard:
         blocklist.on_blocked = on_blocked
         issued = IssuedTokens(store.issued_tokens, tokens, max_per_user=settings.max_tokens_per_user)
         return cls(blocklist, audit, issued)
+
+    async def issue_token(
+        self,
+        tokens: TokenAuthority,
+        user: User,
+        life_s: float,
+        *,
+        maker: User,
+        name: str | None,
+        kind: TokenKind = "generated",
+    ) -> str:
+        """Sign a token and write it down; it is on disk when this returns.
+
+        Raises:
+            BackendUnavailable: it could not be written.
+        """
+        token = await tokens.issue(user, life_s)
+        if self.issued is not None:
+            await self.issued.record(fingerprint(token), user, maker, name, life_s, kind)
+        return token
+
+    async def take_back_token(self, tokens: TokenAuthority, token: str) -> None:
+        """Make a token invalid for good and close the connections that came with it."""
+        await tokens.revoke(token)
+        if self.issued is not None:
+            await self.issued.forget(fingerprint(token))
 
     def note(self, action: str, context: Context, **detail: object) -> None:
         """Note something that a caller did, with plain details."""

@@ -54,17 +54,15 @@ class TokenFunctions(ManagerFunctions):
         level = await rights.level_in(context.user, workspace)
         parent_level = await rights.owner_level(context.user.parent, workspace)
         user = child_of(context, request, level, parent_level)
-        guard = self._parts.guard
+        guard, tokens = self._parts.guard, self._parts.tokens
         if guard.issued is not None:
             await guard.issued.reserve(context.user)
-        token = await self._parts.tokens.issue(user, life_s)
-        mark = fingerprint(token)
-        if guard.issued is not None:
-            await guard.issued.record(mark, user, context.user, request.name, life_s)
+        token = await guard.issue_token(tokens, user, life_s, maker=context.user, name=request.name)
         if place is not None and not await rights.is_still(place):
-            await self._parts.tokens.revoke(token)  # or it would be good for the next one of that id
+            await guard.take_back_token(tokens, token)  # or it would be good for the next one of that id
             raise WorkspaceNotFound(f"Workspace ({workspace[:200]}) not found")
         granted = request.level.name.lower()
+        mark = fingerprint(token)
         guard.note("token_minted", context, token_id=mark, target=workspace, permission=granted)
         return token
 
@@ -86,9 +84,7 @@ class TokenFunctions(ManagerFunctions):
             user, mark = await self._read(token), fingerprint(token)
             if not await self._is_maker(mark, context):
                 await self._check_may_revoke(user, context)
-            await self._parts.tokens.revoke(token)
-            if issued is not None:
-                await issued.forget(mark)
+            await self._parts.guard.take_back_token(self._parts.tokens, token)
         self._parts.guard.note("token_revoked", context, token_id=mark)
 
     @permission(

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hypha.auth.tokens import fingerprint
 from hypha.auth.users import User
 from hypha.errors import (
     FrameTooLarge,
@@ -52,7 +51,7 @@ class LoginPage:
         settings = context.settings
         self._credentials = context.credentials
         self._tokens = context.tokens
-        self._issued = context.guard.issued
+        self._guard = context.guard
         self._workspaces = context.tenancy.workspaces
         self._shared = context.shared
         self._login = login
@@ -204,8 +203,8 @@ class LoginPage:
         """Forget the session of this browser, and make its token invalid."""
         await _body(request)
         user = await self._person_or_nobody(request)
-        if user is not None and self._issued is not None:
-            await self._issued.end_session(user.credential)
+        if user is not None and self._guard.issued is not None:
+            await self._guard.issued.end_session(user.credential)
         response = _json({})
         for name in (COOKIE, OLD_COOKIE):
             for path in {"/", self._base_path or "/"}:
@@ -242,9 +241,12 @@ class LoginPage:
             "user_id": user.id,
         }
         token_life_s = min(life_s or PROGRAM_LIFE_S, PROGRAM_LIFE_S)
-        token = await self._tokens.issue(user, token_life_s)
-        if workspace is None and self._issued is not None:
-            await self._issued.record(fingerprint(token), user, user, "login", token_life_s, "login")
+        if workspace is None:
+            token = await self._guard.issue_token(
+                self._tokens, user, token_life_s, maker=user, name="login", kind="login"
+            )
+        else:
+            token = await self._tokens.issue(user, token_life_s)  # the service makes the one that lasts
         await self._login.complete(key, token, workspace=workspace, expires_in=life_s, profile=profile)
         return _json({})
 

@@ -242,11 +242,10 @@ class LoginService:
             raise PermissionDenied(f"Permission denied for workspace: {workspace}")
         request = TokenRequest(workspace, level, client_id=user.scope.client_id)
         child = child_of(Context(user, workspace), request, Level.ADMIN)
-        token = await self._tokens.issue(child, life_s)
-        if self._guard.issued is not None:
-            await self._guard.issued.record(fingerprint(token), child, user, "login", life_s, "login")
+        guard, tokens = self._guard, self._tokens
+        token = await guard.issue_token(tokens, child, life_s, maker=user, name="login", kind="login")
         if not await self._workspaces.is_still(place):
-            await self._tokens.revoke(token)  # or it would be good for the next one of that id
+            await guard.take_back_token(tokens, token)  # or it would be good for the next one of that id
             raise PermissionDenied(f"Permission denied for workspace: {workspace}")
         return token
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from hypha.auth.keysets import IssuerTokens, KeySet
 from hypha.auth.scopes import Level, Scope
-from hypha.auth.tokens import fingerprint
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.oidc.access import AccessTokens, Source
 from hypha.features.oidc.attempts import Attempts
@@ -58,11 +57,9 @@ class OidcFeature(Feature):
             context.guard.audit.note(
                 "signed_in", user.id, user.own_workspace, detail={"provider": person.provider}
             )
-            token = await context.tokens.issue(user, life_s)
-            if context.guard.issued is not None:
-                mark = fingerprint(token)
-                await context.guard.issued.record(mark, user, user, "sign-in", life_s, "session")
-            return token
+            return await context.guard.issue_token(
+                context.tokens, user, life_s, maker=user, name="sign-in", kind="session"
+            )
 
         def note_refused(provider: str, reason: str) -> None:
             detail = {"provider": provider, "reason": reason}

@@ -15,7 +15,7 @@ import pytest
 from hypha.hub.local_peer import LocalPeer
 from hypha.transports import upgrade
 from hypha.transports.gather import Gather
-from hypha.transports.upgrade import HubSocket
+from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 from hypha.transports.websocket import WebSocketLink
 from hypha.wire.frames import pack
 from tests.unit.hub.conftest import World
@@ -107,3 +107,29 @@ async def test_a_flood_of_calls_to_the_server_is_read_in_the_smallest_slices(ope
     assert max(sizes[len(sizes) // 2 :]) == upgrade._CALLS_SLICE_BYTES
     assert hub.stats.frames_to_server == 5000
     await manager.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_over", "unsent_bytes", "expected"),
+    [
+        ("/ws-a/services/x/f", False, 0, True),  # a call whose answer is awaited
+        ("/ws-a/services/x/f", True, 100, True),  # its last bytes are leaving
+        ("/ws-a/services/x/f", True, 0, False),
+        ("/rpc", False, 0, False),  # an HTTP stream or a POST of one: they end like WebSockets
+    ],
+)
+def test_only_requests_with_an_end_hold_up_the_stop(
+    path: str, is_over: bool, unsent_bytes: int, expected: bool
+) -> None:
+    connection: Any = object.__new__(HubHttpProtocol)
+    connection.stream_path = "/rpc"
+    connection.transport = SimpleNamespace(get_write_buffer_size=lambda: unsent_bytes)
+    connection.cycle = SimpleNamespace(response_complete=is_over, scope={"path": path})
+    assert connection.is_answering is expected
+
+
+def test_a_connection_without_a_request_holds_up_nothing() -> None:
+    connection: Any = object.__new__(HubHttpProtocol)
+    connection.transport = SimpleNamespace(get_write_buffer_size=lambda: 0)
+    connection.cycle = None
+    assert not connection.is_answering
