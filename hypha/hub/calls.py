@@ -12,8 +12,9 @@ from hypha.errors import CallFailed, CallTimedOut, HyphaError, NotDelivered, Out
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.router import absent_text
 from hypha.ids import random_id
-from hypha.wire.chunks import SINGLE_FRAME_BYTES, split
-from hypha.wire.frames import Stamp, pack, payload, seal
+from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
+from hypha.wire.frames import Stamp, pack, seal
+from hypha.wire.pieces import Pieces, pack_pieces
 from hypha.wire.values import is_tagged
 
 if TYPE_CHECKING:
@@ -113,31 +114,31 @@ class Calls:
             "ws": stamp.workspace,
             "user": stamp.user,
         }
-        frame = seal(pack(main), pack(body))
-        if len(frame) > SINGLE_FRAME_BYTES:
-            await self.send_chunked(client, bytes(payload(frame)), random_id(), False, context)
+        pieces = [pack(main), *pack_pieces(body)]
+        if sum(map(len, pieces)) > SINGLE_FRAME_BYTES:
+            await self.send_chunked(client, Pieces(pieces), random_id(), False, context)
             return
         kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
         client.calls_recent += 1
-        client.deliver(frame, kind, (self, session), interval_s)
+        client.deliver(seal(*pieces), kind, (self, session), interval_s)
 
     async def send_chunked(
-        self, client: Client, message: bytes, key: str, heartbeat: bool, context: Context | None
+        self, client: Client, message: Pieces, key: str, heartbeat: bool, context: Context | None
     ) -> None:
-        """Send a packed frame in pieces through the receiver's message cache."""
+        """Send a packed frame in chunks through the receiver's message cache."""
         prefix = "services.built-in.message_cache."
         await self.call(client.address, f"{prefix}create", [key, heartbeat], context=context)
-        gate = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
+        chunks = enumerate(message.chunks(CHUNK_BYTES))
 
-        async def put(index: int, chunk: bytes) -> None:
-            async with gate:
+        async def put_all() -> None:
+            for index, chunk in chunks:
                 await self.call(
                     client.address, f"{prefix}set", [key, index, chunk, heartbeat], context=context
                 )
 
         async with asyncio.TaskGroup() as group:
-            for index, chunk in enumerate(split(message)):
-                group.create_task(put(index, chunk))
+            for _ in range(min(CHUNKS_IN_FLIGHT, -(-len(message) // CHUNK_BYTES))):
+                group.create_task(put_all())
         await self.call(client.address, f"{prefix}process", [key, heartbeat], context=context)
 
     def _stamp(self, context: Context | None, target_workspace: str) -> Stamp:

@@ -26,7 +26,8 @@ from hypha.hub.local_service import LocalService
 from hypha.hub.outbox import Kind
 from hypha.ids import random_id
 from hypha.wire.chunks import SINGLE_FRAME_BYTES, MessageCache
-from hypha.wire.frames import Buffer, EnvelopeParser, decode, pack, payload, seal
+from hypha.wire.frames import Buffer, decode_body, pack, seal
+from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import absolute_targets, method_value
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 API_VERSION = 3
 FIRST_HEARTBEAT_S = 0.1
 MAX_RUNNING_PER_CLIENT = 2000
+OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
 
 
@@ -73,7 +75,6 @@ class LocalPeer(Calls):
         self._caches: dict[str, MessageCache] = {}
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._check = EnvelopeParser().parse
         self._sessions = Sessions()
 
     def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
@@ -111,7 +112,7 @@ class LocalPeer(Calls):
         """Handle a routed frame; the context comes from the connection, never from the frame."""
         self.hub.stats.frames_to_server += 1
         try:
-            _, extra = decode(data)
+            extra = decode_body(data, head)
         except MalformedFrame as error:
             raise MalformedFrame(str(error), session=main.get("session"), target=self.address) from None
         self._dispatch(sender, main, extra)
@@ -216,7 +217,7 @@ class LocalPeer(Calls):
         timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            await self._resolve(request, pack({"args": [await work]}))
+            await self._resolve(request, pack_pieces({"args": [await work]}))
         except HyphaError as error:
             self._fail(request, error)
         except Exception:
@@ -253,11 +254,11 @@ class LocalPeer(Calls):
         head = pack(main)
         sender.deliver(head if body is None else seal(head, body), Kind.ANSWER)
 
-    async def _resolve(self, request: Request, body: bytes) -> None:
+    async def _resolve(self, request: Request, body: list[bytes]) -> None:
         if request.resolve is None:
             return
-        if len(body) <= SINGLE_FRAME_BYTES - 512 or request.session is None:
-            self._send_answer(request, request.resolve, body)
+        if sum(map(len, body)) <= SINGLE_FRAME_BYTES - 512 or request.session is None:
+            self._send_answer(request, request.resolve, b"".join(body))
             return
         main = {
             "type": "method",
@@ -266,7 +267,7 @@ class LocalPeer(Calls):
             "method": request.resolve,
             "parent": request.session,
         }
-        message = bytes(payload(seal(pack(main), body)))
+        message = Pieces([pack(main), *body])
         await self.send_chunked(request.sender, message, request.session, True, self._answering(request))
 
     def _answering(self, request: Request) -> Context | None:
@@ -300,7 +301,9 @@ class LocalPeer(Calls):
             if handler is None:
                 raise FunctionNotFound(f"Function not found: built-in.{name[:200]}")
             result = handler(self, request, args, kwargs)
-            if request.resolve is not None:
+            if asyncio.iscoroutine(result):
+                self._launch(request, name, result)
+            elif request.resolve is not None:
                 self._send_answer(request, request.resolve, pack({"args": [result]}))
         except HyphaError as error:
             self._fail(request, error)
@@ -353,18 +356,29 @@ class LocalPeer(Calls):
         self._cache(request).remove(key)
 
     def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4)."""
+        """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4).
+
+        A large one is opened in a thread, so that the others need not wait.
+        """
         key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
         self._touch(request, key, heartbeat)
         cache = self._cache(request)
-        message = cache.take(key)
+        pieces = cache.take(key)
         if not len(cache):
             self._caches.pop(request.sender.address, None)
-        main, _, _ = self._check(message)
-        _, extra = decode(message)
+        if sum(map(len, pieces)) >= OPENED_IN_THREAD_BYTES:
+            return self._open_large(request, pieces)
+        self._dispatch_opened(request, *open_message(pieces))
+        return None
+
+    async def _open_large(self, request: Request, pieces: list[bytes]) -> None:
+        self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces))
+
+    def _dispatch_opened(self, request: Request, main: dict[str, Any], extra: dict[str, Any]) -> None:
         if main.get("type") != "method":
             raise MalformedFrame("Malformed frame: only calls may be sent in chunks")
-        self._dispatch(request.sender, main, extra)
+        if not request.sender.ended:
+            self._dispatch(request.sender, main, extra)
 
     def _touch(self, request: Request, key: Any, heartbeat: Any) -> None:
         """With `heartbeat` the key is a session of ours, which waits for its full time again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypha.hub.local_peer import LocalPeer
-from hypha.wire.frames import Buffer, decode
+from hypha.wire.frames import Buffer, decode_body
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -23,21 +23,21 @@ class ServerPeer(LocalPeer):
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Answer what is ours; pass the rest to the guest."""
         guest = self.guest
-        if guest is None or guest.ended or self._is_ours(main, data):
+        if guest is None or guest.ended or self._is_ours(main, data, head):
             super().receive(sender, main, data, head)
         else:
             self.hub.router.forward(sender, guest, main, data, head)
 
-    def _is_ours(self, main: dict[str, Any], data: Buffer) -> bool:
+    def _is_ours(self, main: dict[str, Any], data: Buffer, head: int) -> bool:
         method = str(main.get("method", ""))
         if not method.startswith("services."):
             return method.partition(".")[0] in self._waiting
         service_id = method.split(".", 2)[1]
         if service_id != "built-in":
             return service_id in self.services
-        return method == "services.built-in.get_service" and self._asked_for(data) in self.services
+        return method == "services.built-in.get_service" and self._asked_for(data, head) in self.services
 
     @staticmethod
-    def _asked_for(data: Buffer) -> str:
-        args = decode(data)[1].get("args")
+    def _asked_for(data: Buffer, head: int) -> str:
+        args = decode_body(data, head).get("args")
         return str(args[0]).rpartition(":")[2] if isinstance(args, list) and args else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hypha.errors import InvalidRequest, LimitReached
@@ -24,13 +24,6 @@ CHUNK_OVERHEAD_BYTES = 128
 MAX_MESSAGES = 256
 MAX_AGE_S = 600.0
 MAX_KEY_CHARS = 256
-
-
-def split(message: bytes | memoryview) -> Iterator[bytes]:
-    """Cut a packed message into chunks."""
-    view = memoryview(message)
-    for begin in range(0, len(view), CHUNK_BYTES):
-        yield bytes(view[begin : begin + CHUNK_BYTES])
 
 
 @dataclass(slots=True)
@@ -134,13 +127,13 @@ class MessageCache:
         message.parts[number] = chunk
         message.size += grown
 
-    def take(self, key: str) -> bytes:
-        """Assemble and forget a finished message."""
+    def take(self, key: str) -> list[bytes]:
+        """The chunks of a finished message, which is forgotten."""
         message = self._get(key)
         self.remove(key)
         if sorted(message.parts) != list(range(len(message.parts))):
             raise InvalidRequest(f"Message with key {key} is incomplete: chunks are missing.")
-        return b"".join(message.parts[number] for number in range(len(message.parts)))
+        return [message.parts[number] for number in range(len(message.parts))]
 
     def remove(self, key: str) -> None:
         """Forget a message, finished or not."""

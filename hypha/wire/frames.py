@@ -8,7 +8,8 @@ here (wire-protocol 16.2): that check is what keeps a sender from forging who it
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, overload
 
 import msgpack
 
@@ -18,13 +19,30 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 HEADROOM = 14
 """Bytes kept free in front of a large frame, where the transport writes its own header."""
 
+LIFTED_BYTES = 256 * 1024
+"""Byte strings from this size need not be copied to be checked, opened or packed (`hypha.wire.pieces`)."""
+
 _LARGE_BYTES = 8000
 _PAD = bytes(HEADROOM)
 _HEAD_PROBE_BYTES = 2048
+_BIN32 = 0xC6
 
 Buffer = bytes | memoryview
 Sealed = bytes | bytearray
 """A frame ready to send: small ones are bytes, large ones a bytearray with HEADROOM in front."""
+
+
+class Bytes(Protocol):
+    """What can be read like bytes."""
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Buffer: ...
+
 
 METHOD_BODY_KEYS = {"args": 1, "with_kwargs": 2, "promise": 4, "t": 8, "_enc": 16, "data": 32}
 _ENVELOPE_KEYS = frozenset({"type", "from", "to", "ws", "user", "ctx", "method", "session", "parent"})
@@ -51,21 +69,22 @@ def encode(main: dict[str, Any], extra: dict[str, Any] | None = None) -> Sealed:
     return head if extra is None else seal(head, pack(extra))
 
 
-def decode(data: Buffer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Unpack envelope and body in full (for frames addressed to the server itself)."""
-    unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1024), read_size=max(len(data), 1024))
-    unpacker.feed(data)
+def decode_body(
+    data: Buffer, head: int, ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType
+) -> dict[str, Any]:
+    """Unpack what follows the envelope, `head` bytes long (of frames addressed to the server itself)."""
+    if head == len(data):
+        return {}
     try:
-        main = unpacker.unpack()
-        extra = unpacker.unpack() if unpacker.tell() < len(data) else {}
+        body = msgpack.unpackb(memoryview(data)[head:], ext_hook=ext_hook)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedFrame(f"Malformed frame: {error}") from None
-    if not isinstance(main, dict) or not isinstance(extra, dict):
+    if not isinstance(body, dict):
         raise MalformedFrame("Malformed frame: a frame is one or two maps")
-    return main, extra
+    return body
 
 
-def _map_entries(data: Buffer) -> int:
+def _map_entries(data: Bytes) -> int:
     first = data[0]
     if first & 0xF0 == 0x80:
         return first & 0x0F
@@ -98,7 +117,7 @@ class EnvelopeParser:
         main: Any = None
         try:
             if len(data) > _LARGE_BYTES:
-                return self._parse_large(data)
+                return walk(data)[:3]
             entries = _map_entries(data)
             unpacker, base = self._unpacker, self._base
             unpacker.feed(data)
@@ -155,31 +174,45 @@ class EnvelopeParser:
             unpacker.skip()
         return None
 
-    def _parse_large(self, data: Buffer) -> tuple[dict[str, Any], int, float | None]:
-        """Like `parse`, touching only the head of the frame and the headers of its values."""
+
+def walk(
+    data: Bytes, max_values: int = 256
+) -> tuple[dict[str, Any], int, float | None, list[tuple[int, int]]]:
+    """Like `EnvelopeParser.parse`, touching only the head of the frame and the headers of its values.
+
+    Returns:
+        Also where large byte strings lie (place and size, with the five bytes of their header), unless the
+        frame has more than `max_values` values.
+
+    Raises:
+        MalformedFrame: see `EnvelopeParser.parse`.
+    """
+    if not len(data):
+        raise MalformedFrame("Malformed frame: it is empty")
+    main: Any = None
+    try:
         entries = _map_entries(data)
-        main, head = self._large_head(data)
+        main, head = _large_head(data)
         if not isinstance(main, dict) or len(main) != entries:
             raise MalformedFrame("Malformed frame: duplicate keys")
         if head == len(data):
-            return main, head, None
-        try:
-            body = _Walker(data, head)
-            interval = body.check(main.get("type") == "method")
-        except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
-            raise self._malformed(main, error) from None
-        return main, head, interval
+            return main, head, None, []
+        body = _Walker(data, head, max_values)
+        interval = body.check(main.get("type") == "method")
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise EnvelopeParser._malformed(main, error) from None
+    return main, head, interval, body.large
 
-    @staticmethod
-    def _large_head(data: Buffer) -> tuple[Any, int]:
-        for size in (_HEAD_PROBE_BYTES, len(data)):
-            unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=size)
-            unpacker.feed(data[:size])
-            try:
-                return unpacker.unpack(), unpacker.tell()
-            except msgpack.OutOfData:
-                continue
-        raise MalformedFrame("Malformed frame: it ends too early")
+
+def _large_head(data: Bytes) -> tuple[Any, int]:
+    for size in (_HEAD_PROBE_BYTES, MAX_FRAME_BYTES):
+        unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=min(size, len(data)))
+        unpacker.feed(data[:size])
+        try:
+            return unpacker.unpack(), unpacker.tell()
+        except msgpack.OutOfData:
+            continue
+    raise MalformedFrame("Malformed frame: it ends too early")
 
 
 def _interval(value: Any) -> float | None:
@@ -189,12 +222,13 @@ def _interval(value: Any) -> float | None:
 class _Walker:
     """Walks over a body without copying its large values; many small ones go to C code."""
 
-    __slots__ = ("_budget", "data", "pos")
+    __slots__ = ("_budget", "data", "large", "pos")
 
-    def __init__(self, data: Buffer, pos: int) -> None:
+    def __init__(self, data: Bytes, pos: int, max_values: int) -> None:
         self.data = data
         self.pos = pos
-        self._budget = 256
+        self.large: list[tuple[int, int]] = []
+        self._budget = max_values
 
     def check(self, is_method: bool) -> float | None:
         """Check keys and extent of the body; return the heartbeat interval."""
@@ -221,7 +255,8 @@ class _Walker:
 
     def _check_in_c(self, is_method: bool) -> float | None:
         rest = self.data[self.pos :]
-        unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=max(len(rest), 1))
+        self.large = []
+        unpacker = msgpack.Unpacker(max_buffer_size=len(rest) + 1, read_size=max(len(rest), 1))
         unpacker.feed(rest)
         interval = EnvelopeParser._check_body(unpacker, is_method)
         if unpacker.tell() != len(rest):
@@ -247,6 +282,8 @@ class _Walker:
                 return False
             first = data[self.pos]
             size, parts = _extent(data, self.pos, first)
+            if size >= LIFTED_BYTES and first == _BIN32:
+                self.large.append((self.pos, size))
             self.pos += size
             left += parts
             if self.pos > len(data):
@@ -263,7 +300,7 @@ _SIZED = {0xC4: (1, 2), 0xC5: (2, 3), 0xC6: (4, 5), 0xC7: (1, 3), 0xC8: (2, 4), 
 _NESTED = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 
-def _extent(data: Buffer, pos: int, first: int) -> tuple[int, int]:
+def _extent(data: Bytes, pos: int, first: int) -> tuple[int, int]:
     """Bytes to step over and number of values nested inside, for the value at `pos`."""
     if first < 0x80 or first >= 0xE0:
         return 1, 0

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from hypha.wire.frames import EnvelopeParser, Stamp, decode, payload
+from hypha.wire.frames import EnvelopeParser, Stamp, payload
+from tests.frames import decode
 
 FRAMES = Path(__file__).parent / "frames"
 USER = {"id": "someone", "roles": ["anonymous"], "scope": {"workspaces": {"w": "a"}}}

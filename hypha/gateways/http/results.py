@@ -14,6 +14,7 @@ from starlette.types import Receive, Send
 
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.errors import remote_error
+from hypha.wire.pieces import pack_pieces
 
 logger = logging.getLogger(__name__)
 
@@ -100,17 +101,18 @@ def _refuse(value: Any) -> Any:
 
 def encode_msgpack(value: Any) -> bytes:
     """MessagePack of a result."""
-    packed: bytes = msgpack.packb(presentable(value))
-    return packed
+    return b"".join(pack_pieces(presentable(value)))
 
 
 async def send_value(send: Send, value: Any, *, as_msgpack: bool) -> None:
     """Answer 200 with one value."""
-    body = encode_msgpack(value) if as_msgpack else encode_json(value)
+    pieces = pack_pieces(presentable(value)) if as_msgpack else [encode_json(value)]
     header = MSGPACK_HEADER if as_msgpack else JSON_HEADER
-    headers = [header, (b"content-length", b"%d" % len(body))]
+    headers = [header, (b"content-length", b"%d" % sum(map(len, pieces)))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": pieces[-1]})
 
 
 async def send_items(

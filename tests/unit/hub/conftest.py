@@ -12,7 +12,8 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import anonymous_user
 from hypha.hub.client import Client
 from hypha.hub.hub import Hub
-from hypha.wire.frames import Sealed, decode, payload
+from hypha.wire.frames import Sealed, payload
+from tests.frames import decode
 
 
 class FakeLink:

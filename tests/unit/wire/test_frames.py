@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypha.errors import MalformedFrame
-from hypha.wire.frames import EnvelopeParser, Stamp, decode, encode, payload
+from hypha.wire.frames import EnvelopeParser, Stamp, encode, payload
+from tests.frames import decode
 
 USER = {"id": "u", "roles": [], "email": None}
 CALL = bytes.fromhex(
