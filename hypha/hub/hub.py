@@ -152,7 +152,7 @@ class Hub:
     def forget(self, client: Client) -> None:
         """Drop all that is kept of an ended client (called once, by `membership.client_ended`)."""
         for peer in self.peers():
-            peer.forget(client)
+            peer.unfinished.forget(client)
         members = self._by_workspace.get(client.workspace)
         if members is not None:
             members.discard(client)

@@ -24,8 +24,9 @@ from hypha.hub.calls import Calls
 from hypha.hub.client import reject_frame
 from hypha.hub.local_service import LocalService
 from hypha.hub.outbox import Kind
+from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
-from hypha.wire.chunks import SINGLE_FRAME_BYTES, MessageCache
+from hypha.wire.chunks import SINGLE_FRAME_BYTES
 from hypha.wire.frames import Buffer, decode_body, pack, seal
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import absolute_targets, method_value
@@ -72,7 +73,7 @@ class LocalPeer(Calls):
         self.server_url = server_url
         self.services: dict[str, LocalService] = {}
         self._described: dict[str, bytes] = {}
-        self._caches: dict[str, MessageCache] = {}
+        self.unfinished = UnfinishedMessages(hub)
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions = Sessions()
@@ -326,34 +327,26 @@ class LocalPeer(Calls):
     def _ping(self, _request: Request, args: list[Any], _kwargs: dict[str, Any]) -> Any:
         return "pong"
 
-    def _cache(self, request: Request) -> MessageCache:
-        address = request.sender.address
-        cache = self._caches.get(address)
-        if cache is None:
-            anonymous = request.context.user.is_anonymous
-            cache = self._caches[address] = self.hub.cache_rooms.cache(anonymous=anonymous)
-        return cache
-
     def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, heartbeat, overwrite = _positional(args, kwargs, ("key", "heartbeat", "overwrite"))
         self._touch(request, key, heartbeat)
-        self._cache(request).create(key, self.hub.time(), bool(overwrite))
+        self.unfinished.of(request.sender).create(key, self.hub.time(), bool(overwrite))
 
     def _cache_append(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, data, heartbeat = _positional(args, kwargs, ("key", "data", "heartbeat"))
         self._touch(request, key, heartbeat)
-        self._cache(request).add(key, None, data)
+        self.unfinished.of(request.sender).add(key, None, data)
 
     def _cache_set(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, index, data, heartbeat = _positional(args, kwargs, ("key", "index", "data", "heartbeat"))
         if not isinstance(index, int):
             raise InvalidRequest("The index of a chunk must be a small non-negative integer.")
         self._touch(request, key, heartbeat)
-        self._cache(request).add(key, index, data)
+        self.unfinished.of(request.sender).add(key, index, data)
 
     def _cache_remove(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         (key,) = _positional(args, kwargs, ("key",))
-        self._cache(request).remove(key)
+        self.unfinished.of(request.sender).remove(key)
 
     def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4).
@@ -362,10 +355,7 @@ class LocalPeer(Calls):
         """
         key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
         self._touch(request, key, heartbeat)
-        cache = self._cache(request)
-        pieces = cache.take(key)
-        if not len(cache):
-            self._caches.pop(request.sender.address, None)
+        pieces = self.unfinished.take(request.sender, key)
         if sum(map(len, pieces)) >= OPENED_IN_THREAD_BYTES:
             return self._open_large(request, pieces)
         self._dispatch_opened(request, *open_message(pieces))
@@ -388,24 +378,9 @@ class LocalPeer(Calls):
             raise NotFound(f"session does not exist anymore: {str(key)[:80]}")
         self.take_answer(request.sender, key, "heartbeat", [])
 
-    def forget(self, client: Client) -> None:
-        """Drop what an ended client left unfinished."""
-        cache = self._caches.pop(client.address, None)
-        if cache is not None:
-            cache.clear()
-
-    def expire(self, now: float) -> None:
-        """Drop messages that clients left unfinished for too long."""
-        for address, cache in list(self._caches.items()):
-            cache.expire(now)
-            if not len(cache):
-                del self._caches[address]
-
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""
-        for cache in self._caches.values():
-            cache.clear()
-        self._caches.clear()
+        self.unfinished.clear()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -153,7 +153,7 @@ class Pulse:
             if forget:
                 self._pending_swept = now
                 for peer in self.hub.peers():
-                    peer.expire(now)
+                    peer.unfinished.expire(now)
             for client in list(self.hub.clients.values()):
                 try:
                     self._check_liveness(client, now, idle_timeout_s)

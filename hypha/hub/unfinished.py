@@ -1,0 +1,61 @@
+"""Messages that clients are sending to a peer inside the server in chunks (wire-protocol 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypha.wire.chunks import MessageCache
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+    from hypha.hub.hub import Hub
+
+
+class UnfinishedMessages:
+    """The message cache of each client of one peer, as long as it has something in it."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._caches: dict[str, MessageCache] = {}
+
+    def __len__(self) -> int:
+        return len(self._caches)
+
+    def of(self, client: Client) -> MessageCache:
+        """The cache of a client; a new one if it has none."""
+        cache = self._caches.get(client.address)
+        if cache is None:
+            cache = self._hub.cache_rooms.cache(anonymous=client.user.is_anonymous)
+            self._caches[client.address] = cache
+        return cache
+
+    def take(self, client: Client, key: str) -> list[bytes]:
+        """The chunks of a finished message, which is forgotten.
+
+        Raises:
+            InvalidRequest: there is no such message, or chunks are missing.
+        """
+        cache = self.of(client)
+        chunks = cache.take(key)
+        if not len(cache):
+            self._caches.pop(client.address, None)
+        return chunks
+
+    def forget(self, client: Client) -> None:
+        """Drop what an ended client left unfinished."""
+        cache = self._caches.pop(client.address, None)
+        if cache is not None:
+            cache.clear()
+
+    def expire(self, now: float) -> None:
+        """Drop messages that clients left unfinished for too long."""
+        for address, cache in list(self._caches.items()):
+            cache.expire(now)
+            if not len(cache):
+                del self._caches[address]
+
+    def clear(self) -> None:
+        """Drop all."""
+        for cache in self._caches.values():
+            cache.clear()
+        self._caches.clear()
