@@ -7,6 +7,7 @@ prints what it got to see as JSON. Attack only servers of your own.
 |---|---|
 | `frames` | sends damaged frames, some of them to the victim |
 | `chunks` | sends messages in pieces that never end: WebSocket fragments, and the manager's message cache |
+| `large` | sends very large messages to the server itself, and finishes them |
 | `handshakes` | opens sockets that never send a head, or never a first message |
 | `headers` | sends request heads without end |
 | `registrations` | registers services without end |
@@ -25,7 +26,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ from hypha.testing.rawclient import RawCallError, pack
 
 BURST = 200
 OPEN_SOCKETS = 2000
+_CACHE = "services.built-in.message_cache."
 REFUSALS = (OSError, WSError, TimeoutError, RawCallError)
 
 
@@ -107,19 +109,34 @@ class Attack:
         """Pieces of messages that never end."""
         client = await self._client()
         assert client.transport is not None
-        cache = f"*/{client.info['manager_id']}"
-        method = "services.built-in.message_cache."
         with contextlib.suppress(RawCallError):
-            await client.call(cache, f"{method}create", ["endless"])
-            for _ in range(300):
-                await client.call(cache, f"{method}append", ["endless", b"x" * 250_000])
-                self.seen["chunks"] += 1
+            await self._send_chunks(client, "endless", itertools.repeat(b"x" * 250_000, 300))
         client.transport.send(WSMsgType.BINARY, b"x" * 60_000, False)
         while self.goes_on and not client.is_closed:
             client.transport.send(WSMsgType.CONTINUATION, b"x" * 60_000, False)
             self.seen["fragments"] += 1
             await client.drained()
         client.drop()
+
+    async def attack_large(self) -> None:
+        """Large messages to the server itself, whole ones."""
+        client = await self._client()
+        main = {"type": "method", "from": client.address, "to": f"*/{client.info['manager_id']}"}
+        main |= {"method": "services.default.echo", "session": "L"}
+        message = pack(main, {"args": [bytes(64_000_000)], "promise": "*", "t": 5.0})
+        parts = [message[begin : begin + 250_000] for begin in range(0, len(message), 250_000)]
+        while self.goes_on and not client.is_closed:
+            await self._send_chunks(client, "large", parts)
+            await client.call(main["to"], f"{_CACHE}process", ["large"])
+            self.seen["messages"] += 1
+        client.drop()
+
+    async def _send_chunks(self, client: CrowdClient, key: str, chunks: Iterable[bytes]) -> None:
+        manager = f"*/{client.info['manager_id']}"
+        await client.call(manager, f"{_CACHE}create", [key])
+        for chunk in chunks:
+            await client.call(manager, f"{_CACHE}append", [key, chunk])
+            self.seen["chunks"] += 1
 
     async def attack_handshakes(self) -> None:
         """Sockets that never get further."""

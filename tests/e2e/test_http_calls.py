@@ -7,6 +7,7 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -131,7 +132,7 @@ async def test_arrays_and_large_values_travel_as_msgpack(lab: Lab) -> None:
     refused = await lab.http.get(f"{lab.base}/array")
     assert (refused.status_code, refused.json()["code"]) == (500, "result_not_json")
     assert "msgpack" in refused.json()["hint"]
-    big = {"data": bytes(3_000_000)}
+    big = {"data": {"first": os.urandom(3_000_000), "then": [1, os.urandom(9_000_000), "end"]}}
     answer = await lab.http.post(f"{lab.base}/echo", content=msgpack.packb(big), headers=PACKED)
     assert msgpack.unpackb(answer.content) == big["data"]
 
