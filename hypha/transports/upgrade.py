@@ -192,8 +192,9 @@ class HubHttpProtocol(HttpToolsProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadlines."""
         self._head_timer.cancel()
+        self._unset_keepalive_if_required()  # uvicorn does so only after an orderly end
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:

@@ -11,9 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from hypha.hub.local_peer import LocalPeer
 from hypha.transports import upgrade
+from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
 from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 from hypha.transports.websocket import WebSocketLink
@@ -133,3 +136,23 @@ def test_a_connection_without_a_request_holds_up_nothing() -> None:
     connection.transport = SimpleNamespace(get_write_buffer_size=lambda: 0)
     connection.cycle = None
     assert not connection.is_answering
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["orderly", "reset"])
+async def test_a_connection_that_is_lost_leaves_no_timer(error: Exception | None) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """Nothing is asked of it."""
+
+    config = uvicorn.Config(app, log_config=None, interface="asgi3")
+    config.load()
+    kind = upgrade.hub_http_protocol(SimpleNamespace(departures=Departures()), "", lambda: None)  # type: ignore[arg-type]
+    connection: Any = kind(config, ServerState(), {})
+    near, far = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: connection, sock=near)
+    idle = asyncio.get_running_loop().call_later(300, print)
+    connection.timeout_keep_alive_task = idle
+    connection.connection_lost(error)
+    assert connection._head_timer.cancelled()
+    assert idle.cancelled()
+    transport.abort()
+    far.close()
