@@ -96,6 +96,12 @@ class MalformedFrame(InvalidRequest):
         self.target = target
 
 
+class TooManyValues(MalformedFrame):
+    """A message holds more values than the server unpacks at once."""
+
+    code = "too_many_values"
+
+
 class InvalidLoginKey(InvalidRequest):
     """No login is pending under this key: it never was, is over, or was collected."""
 

@@ -18,6 +18,7 @@ from hypha.errors import (
     NotFound,
     ServerFault,
     ServiceNotFound,
+    TooManyValues,
 )
 from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.calls import Calls
@@ -26,6 +27,7 @@ from hypha.hub.local_service import LocalService
 from hypha.hub.outbox import Kind
 from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
+from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
 from hypha.wire.frames import Buffer, decode_body, pack, seal
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
@@ -33,6 +35,7 @@ from hypha.wire.values import absolute_targets, method_value
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
+    from hypha.hub.connection import Connection
     from hypha.hub.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,7 @@ class LocalPeer(Calls):
         self.services: dict[str, LocalService] = {}
         self._described: dict[str, bytes] = {}
         self.unfinished = UnfinishedMessages(hub)
+        self._max_values = MAX_VALUES if workspace else MAX_PASSED_VALUES  # those of all pass on for HTTP
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions = Sessions()
@@ -113,10 +117,37 @@ class LocalPeer(Calls):
         """Handle a routed frame; the context comes from the connection, never from the frame."""
         self.hub.stats.frames_to_server += 1
         try:
-            extra = decode_body(data, head)
+            extra = decode_body(data, head, MAX_QUICK_VALUES)
+        except TooManyValues:
+            opening = self._open_dense(sender, sender.connection, main, bytes(data), head)
+            if sender.connection is not None:
+                sender.connection.pause_reading()
+            task = self.hub.loop.create_task(opening)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
         except MalformedFrame as error:
-            raise MalformedFrame(str(error), session=main.get("session"), target=self.address) from None
+            raise self._malformed(main, error) from None
         self._dispatch(sender, main, extra)
+
+    async def _open_dense(
+        self, sender: Client, connection: Connection | None, main: dict[str, Any], data: bytes, head: int
+    ) -> None:
+        """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
+        try:
+            extra = await asyncio.to_thread(decode_body, data, head, self._max_values)
+            if not sender.ended:
+                self._dispatch(sender, main, extra)
+        except MalformedFrame as error:
+            self.hub.router.refuse_malformed(sender, self._malformed(main, error))
+        except TypeError:
+            self.hub.router.refuse_malformed(sender, MalformedFrame("Malformed frame: wrong types"))
+        finally:
+            if connection is not None:
+                connection.resume_reading()
+
+    def _malformed(self, main: dict[str, Any], error: MalformedFrame) -> MalformedFrame:
+        return type(error)(str(error), session=main.get("session"), target=self.address)
 
     def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
         method = main.get("method")
@@ -358,11 +389,11 @@ class LocalPeer(Calls):
         pieces = self.unfinished.take(request.sender, key)
         if sum(map(len, pieces)) >= OPENED_IN_THREAD_BYTES:
             return self._open_large(request, pieces)
-        self._dispatch_opened(request, *open_message(pieces))
+        self._dispatch_opened(request, *open_message(pieces, self._max_values))
         return None
 
     async def _open_large(self, request: Request, pieces: list[bytes]) -> None:
-        self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces))
+        self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))
 
     def _dispatch_opened(self, request: Request, main: dict[str, Any], extra: dict[str, Any]) -> None:
         if main.get("type") != "method":

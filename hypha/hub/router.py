@@ -60,9 +60,9 @@ class Router:
             else:
                 self._route_event(sender, kind, to, main, data, head)
         except MalformedFrame as error:
-            self._refuse_malformed(sender, error)
+            self.refuse_malformed(sender, error)
         except TypeError:
-            self._refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
+            self.refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
         if sender.is_choked:
             self.hub.flow.pause(sender, sender)
 
@@ -224,7 +224,8 @@ class Router:
         elif client_id == "*" and sender.user.level(workspace) < Level.READ_WRITE:
             raise PermissionDenied(f"Read-only client {sender.client_id} cannot broadcast messages.")
 
-    def _refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
+    def refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
+        """Drop a frame; its caller is told, if it could be read who that is."""
         self.stats.malformed += 1
         logger.debug("Frame of %s dropped: %s", sender.address, error)
         if error.session:

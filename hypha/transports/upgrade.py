@@ -27,6 +27,7 @@ _SMALL_SLICE_BYTES = 16 * 1024
 _FLOOD_SLICE_BYTES = 4 * 1024
 _CALLS_SLICE_BYTES = 2 * 1024
 """Calls to the server itself cost more than frames that are passed on."""
+_SMALL_CALL_BYTES = 192 * 1024
 _FRAGMENTS_SLICE_BYTES = 128 * 1024
 """What is kept costs more than what is passed on: new memory."""
 _SMALL_MESSAGE_BYTES = 2048
@@ -143,8 +144,10 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             self._slice_bytes = _FRAGMENTS_SLICE_BYTES
         elif self._turn_bytes >= self._slice_bytes and link.client is not None:
             is_small = self._turn_frames * _SMALL_MESSAGE_BYTES > self._turn_bytes
-            flood = _CALLS_SLICE_BYTES if 2 * to_server > frames else _FLOOD_SLICE_BYTES
-            self._slice_bytes = flood if is_small else _SLICE_BYTES
+            if 2 * to_server > frames and self._turn_frames * _SMALL_CALL_BYTES > self._turn_bytes:
+                self._slice_bytes = _CALLS_SLICE_BYTES
+            else:
+                self._slice_bytes = _FLOOD_SLICE_BYTES if is_small else _SLICE_BYTES
         else:
             return
         self._turn_bytes = self._turn_frames = 0

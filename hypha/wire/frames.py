@@ -13,7 +13,8 @@ from typing import Any, Protocol, overload
 
 import msgpack
 
-from hypha.errors import MalformedFrame
+from hypha.errors import MalformedFrame, TooManyValues
+from hypha.wire.bounded import MAX_VALUES, ValueLimit, limits, unpack
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 HEADROOM = 14
@@ -25,6 +26,7 @@ LIFTED_BYTES = 256 * 1024
 _LARGE_BYTES = 8000
 _PAD = bytes(HEADROOM)
 _HEAD_PROBE_BYTES = 2048
+_MAX_KEY_VALUES = 16
 _BIN32 = 0xC6
 
 Buffer = bytes | memoryview
@@ -70,14 +72,23 @@ def encode(main: dict[str, Any], extra: dict[str, Any] | None = None) -> Sealed:
 
 
 def decode_body(
-    data: Buffer, head: int, ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType
+    data: Buffer,
+    head: int,
+    max_values: int = MAX_VALUES,
+    ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType,
 ) -> dict[str, Any]:
-    """Unpack what follows the envelope, `head` bytes long (of frames addressed to the server itself)."""
+    """Unpack what follows the envelope, `head` bytes long (of frames addressed to the server itself).
+
+    Raises:
+        TooManyValues: it holds more than `max_values`. MalformedFrame: it is not one map.
+    """
     if head == len(data):
         return {}
     try:
-        body = msgpack.unpackb(memoryview(data)[head:], ext_hook=ext_hook)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        body = unpack(memoryview(data)[head:], max_values, ext_hook)
+    except ValueLimit as error:
+        raise TooManyValues(f"Malformed frame: {error}") from None
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise MalformedFrame(f"Malformed frame: {error}") from None
     if not isinstance(body, dict):
         raise MalformedFrame("Malformed frame: a frame is one or two maps")
@@ -205,8 +216,12 @@ def walk(
 
 
 def _large_head(data: Bytes) -> tuple[Any, int]:
+    """Most envelopes are short; those of events may hold their data."""
     for size in (_HEAD_PROBE_BYTES, MAX_FRAME_BYTES):
-        unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME_BYTES * 2, read_size=min(size, len(data)))
+        counted = limits(MAX_VALUES) if size > _HEAD_PROBE_BYTES else {}
+        unpacker = msgpack.Unpacker(
+            max_buffer_size=MAX_FRAME_BYTES, read_size=min(size, len(data)), **counted
+        )
         unpacker.feed(data[:size])
         try:
             return unpacker.unpack(), unpacker.tell()
@@ -256,7 +271,12 @@ class _Walker:
     def _check_in_c(self, is_method: bool) -> float | None:
         rest = self.data[self.pos :]
         self.large = []
-        unpacker = msgpack.Unpacker(max_buffer_size=len(rest) + 1, read_size=max(len(rest), 1))
+        unpacker = msgpack.Unpacker(
+            max_buffer_size=len(rest) + 1,
+            read_size=max(len(rest), 1),
+            max_array_len=_MAX_KEY_VALUES,  # of keys; values are stepped over
+            max_map_len=_MAX_KEY_VALUES,
+        )
         unpacker.feed(rest)
         interval = EnvelopeParser._check_body(unpacker, is_method)
         if unpacker.tell() != len(rest):

@@ -14,6 +14,7 @@ from typing import Any, overload
 
 import msgpack
 
+from hypha.wire.bounded import MAX_VALUES
 from hypha.wire.frames import LIFTED_BYTES, decode_body, pack, walk
 
 MAX_WALKED = 10_000
@@ -68,13 +69,15 @@ class Pieces(Sequence[int]):
             yield self[begin : begin + size]
 
 
-def open_message(pieces: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
+def open_message(
+    pieces: Sequence[bytes], max_values: int = MAX_VALUES
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Check and unpack a large message for the server itself: its envelope and its body.
 
     It may run in a thread of its own. Only messages with very many values hold up the others then.
 
     Raises:
-        MalformedFrame: see `EnvelopeParser.parse`.
+        MalformedFrame: see `EnvelopeParser.parse`. TooManyValues: it holds more than `max_values`.
     """
     data = Pieces(pieces)
     main, head, _, large = walk(data, MAX_WALKED)
@@ -92,7 +95,7 @@ def open_message(pieces: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any
             return lifted[int.from_bytes(content[8:])]
         return msgpack.ExtType(code, content)
 
-    return main, decode_body(b"".join(rest), 0, put_back) if head < len(data) else {}
+    return main, decode_body(b"".join(rest), 0, max_values, put_back) if head < len(data) else {}
 
 
 def pack_pieces(value: Any) -> list[bytes]:

@@ -17,12 +17,14 @@ import msgpack
 import orjson
 
 from hypha.errors import InvalidRequest, UnsupportedContent
+from hypha.wire.bounded import CONTAINER_VALUES, MAX_PASSED_VALUES, unpack
 
 JSON_TYPE = "application/json"
 MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
 MODE_KEY = "_mode"
 PATH_NAMES = frozenset({"workspace", "service_id", "function_key"})
 MAX_FIELDS = 1000
+MAX_JSON_CONTAINERS = MAX_PASSED_VALUES // CONTAINER_VALUES
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
@@ -197,6 +199,10 @@ def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
     if not body:
         return [], {}
     if kind == JSON_TYPE:
+        if len(body) > MAX_PASSED_VALUES and body.count(b"[") + body.count(b"{") > MAX_JSON_CONTAINERS:
+            raise InvalidRequest(
+                f"Invalid request body: more than {MAX_JSON_CONTAINERS:,} brackets; send arrays by msgpack."
+            )
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -220,7 +226,7 @@ def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
 
 def _unpack(body: bytes) -> Any:
     try:
-        return msgpack.unpackb(body, strict_map_key=True)
+        return unpack(body, MAX_PASSED_VALUES)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         text = str(error) or type(error).__name__
         raise InvalidRequest(f"Invalid request body: not one complete msgpack value ({text[:120]})") from None

@@ -16,6 +16,7 @@ from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalFunction, LocalService
 from hypha.hub.server_peer import ServerPeer
 from hypha.testing import eventually
+from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
 
 
@@ -336,3 +337,32 @@ async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any
     world.hub.end(a, "test")
     assert not any(len(peer.unfinished) for peer in (manager, gateway, own))
     assert not world.hub.cache_rooms.all.used_bytes
+
+
+@pytest.mark.spec("faults-F14")
+async def test_a_call_of_many_values_is_opened_in_a_thread_while_its_sender_waits(
+    world: Any, manager: Any
+) -> None:
+    a, link = world.join("a")
+    main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
+    main["method"] = "services.built-in.ping"
+    many = [1] * (MAX_QUICK_VALUES + 1)
+    world.send(a, main, {"args": [many], "promise": "*"})
+    assert link.frames == []
+    assert link.paused
+    assert (await answer_on(link))["args"] == ["pong"]
+    assert not link.paused
+
+
+@pytest.mark.spec("faults-F14")
+async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(world: Any, manager: Any) -> None:
+    a, link = world.join("a")
+    main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
+    main["method"] = "services.built-in.ping"
+    world.send(a, main, {"args": [[[]] * MAX_QUICK_VALUES * 2], "promise": "*"})
+    refused = await answer_on(link)
+    assert refused["method"] == "S.reject"
+    assert "more than 500,000 values" in str(refused["args"])
+    assert not link.paused
+    world.send(a, main, {"args": [], "promise": "*"})
+    assert link.frames[-1]["args"] == ["pong"]

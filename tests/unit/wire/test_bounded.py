@@ -1,0 +1,67 @@
+"""A message of millions of values is refused before it is unpacked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+
+from hypha.errors import InvalidRequest, MalformedFrame
+from hypha.gateways.http.parameters import MAX_JSON_CONTAINERS, body_arguments
+from hypha.wire.bounded import MAX_VALUES, unpack
+from hypha.wire.frames import EnvelopeParser, decode_body
+from hypha.wire.pieces import open_message
+
+MAIN = {"type": "method", "from": "w/c", "to": "*/m", "method": "services.a.b", "session": "s"}
+MANY: dict[str, Any] = {
+    "one long list": [1] * (MAX_VALUES + 1),
+    "many short lists": [[]] * (MAX_VALUES // 8),
+    "many lists": [[1] * 1000] * (MAX_VALUES // 1000 + 1),
+    "many maps": [{"a": 1}] * (MAX_VALUES // 8),
+}
+
+
+@pytest.mark.spec("faults-F14")
+@pytest.mark.parametrize("args", MANY.values(), ids=MANY.keys())
+def test_too_many_values_are_refused_whichever_way_they_come(args: list[Any]) -> None:
+    head, body = msgpack.packb(MAIN), msgpack.packb({"args": [args]})
+    with pytest.raises(MalformedFrame, match=r"values|max_array_len"):
+        decode_body(head + body, len(head))
+    with pytest.raises(MalformedFrame, match=r"values|max_array_len"):
+        open_message([head + body])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1] * 400_000, [[]] * 50_000, [{"a": 1}] * 40_000, ["text" * 10_000] * 100, [b"x" * 1_000_000]],
+    ids=["numbers", "lists", "maps", "text", "bytes"],
+)
+def test_large_but_ordinary_values_are_unpacked(value: Any) -> None:
+    assert unpack(msgpack.packb(value)) == value
+
+
+@pytest.mark.spec("faults-F14")
+@pytest.mark.parametrize(
+    "data",
+    [
+        msgpack.packb({**MAIN, "x": [[]] * 100_000}),
+        msgpack.packb(MAIN) + b"\xde\x00\x01" + msgpack.packb([[]] * 100_000) + b"\xc0",
+        msgpack.packb(MAIN) + b"\x81" + msgpack.packb([[]] * 100_000) + b"\xc0",
+    ],
+    ids=["in the envelope", "as a key", "as a key of a short map"],
+)
+def test_envelopes_and_keys_of_many_values_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedFrame):
+        EnvelopeParser().parse(data)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/msgpack"])
+def test_http_bodies_of_too_many_values_are_refused(kind: str) -> None:
+    count = MAX_JSON_CONTAINERS + 1
+    body = b"[" + b"[]," * count + b"[]]" if "json" in kind else msgpack.packb([[]] * count)
+    body += b" " * (4_000_000 - len(body)) if "json" in kind else b""
+    with pytest.raises(InvalidRequest, match=r"brackets|values"):
+        body_arguments(body + b" " * ("json" in kind), kind, None)
+    if kind == "application/json":
+        assert body_arguments(b'"' + b"a,b" * 2_000_000 + b'"', kind, None) == (["a,b" * 2_000_000], {})
