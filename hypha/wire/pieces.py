@@ -14,10 +14,18 @@ from typing import Any, overload
 
 import msgpack
 
+from hypha.errors import MalformedFrame, TooManyValues
 from hypha.wire.bounded import MAX_VALUES
-from hypha.wire.frames import LIFTED_BYTES, decode_body, pack, walk
+from hypha.wire.frames import (
+    LIFTED_BYTES,
+    MAX_WALKED_VALUES,
+    METHOD_BODY_KEYS,
+    decode_body,
+    pack,
+    read_envelope,
+    walk,
+)
 
-MAX_WALKED = 10_000
 _MAX_LOOKED_AT = 1000
 _LIFTED_EXT = 127
 _EXT_HEAD = bytes((0xC7, 12, _LIFTED_EXT))
@@ -80,7 +88,10 @@ def open_message(
         MalformedFrame: see `EnvelopeParser.parse`. TooManyValues: it holds more than `max_values`.
     """
     data = Pieces(pieces)
-    main, head, _, large = walk(data, MAX_WALKED)
+    try:
+        main, head, _, large = walk(data, MAX_WALKED_VALUES, dense_bytes=0)
+    except TooManyValues:
+        return _open_dense(data, max_values)
     lifted: list[bytes] = []
     rest: list[bytes] = []
     at, mark = head, os.urandom(8)
@@ -96,6 +107,16 @@ def open_message(
         return msgpack.ExtType(code, content)
 
     return main, decode_body(b"".join(rest), 0, max_values, put_back) if head < len(data) else {}
+
+
+def _open_dense(data: Pieces, max_values: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Unpack a message of so many values that they are checked by the way."""
+    main, head = read_envelope(data)
+    body = decode_body(data[head:], 0, max_values)
+    strangers = body.keys() - METHOD_BODY_KEYS.keys()
+    if strangers:
+        raise MalformedFrame(f"Malformed frame: key {str(strangers.pop())[:40]!r} is not allowed here")
+    return main, body
 
 
 def pack_pieces(value: Any) -> list[bytes]:

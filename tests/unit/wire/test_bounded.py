@@ -7,10 +7,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from hypha.errors import InvalidRequest, MalformedFrame
+from hypha.errors import InvalidRequest, MalformedFrame, TooManyValues
 from hypha.gateways.http.parameters import MAX_JSON_CONTAINERS, body_arguments
 from hypha.wire.bounded import MAX_VALUES, unpack
-from hypha.wire.frames import EnvelopeParser, decode_body
+from hypha.wire.frames import MAX_DENSE_BYTES, EnvelopeParser, decode_body
 from hypha.wire.pieces import open_message
 
 MAIN = {"type": "method", "from": "w/c", "to": "*/m", "method": "services.a.b", "session": "s"}
@@ -65,3 +65,21 @@ def test_http_bodies_of_too_many_values_are_refused(kind: str) -> None:
         body_arguments(body + b" " * ("json" in kind), kind, None)
     if kind == "application/json":
         assert body_arguments(b'"' + b"a,b" * 2_000_000 + b'"', kind, None) == (["a,b" * 2_000_000], {})
+
+
+@pytest.mark.spec("faults-F14")
+def test_a_large_frame_of_many_values_is_refused_and_its_caller_known() -> None:
+    data = msgpack.packb(MAIN) + msgpack.packb({"args": [[1] * (MAX_DENSE_BYTES + 1)]})
+    with pytest.raises(TooManyValues, match="in chunks") as refused:
+        EnvelopeParser().parse(data)
+    assert refused.value.session == "s"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[[1.5] * 200_000], [bytes(15_000_000)], [["text" * 1000] * 2500], [[b"x" * 300_000] * 40]],
+    ids=["numbers of 1.8 MB", "bytes", "texts", "pieces"],
+)
+def test_other_large_frames_pass(args: list[Any]) -> None:
+    data = msgpack.packb(MAIN) + msgpack.packb({"args": args})
+    assert EnvelopeParser().parse(data)[0] == MAIN

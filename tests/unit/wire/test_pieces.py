@@ -10,8 +10,8 @@ import msgpack
 import pytest
 
 from hypha.errors import MalformedFrame
-from hypha.wire.frames import LIFTED_BYTES
-from hypha.wire.pieces import MAX_WALKED, Pieces, open_message, pack_pieces
+from hypha.wire.frames import LIFTED_BYTES, MAX_WALKED_VALUES
+from hypha.wire.pieces import Pieces, open_message, pack_pieces
 
 MAIN = {"type": "method", "from": "w/c", "to": "*/m", "method": "services.a.b", "session": "s"}
 LARGE = random.Random(1).randbytes(LIFTED_BYTES + 7)
@@ -50,7 +50,7 @@ def test_pieces_read_like_the_bytes_that_they_make_up(seed: int) -> None:
         [LARGE, {"_rtype": "ndarray", "_rvalue": LARGE[:-1], "_rshape": [3]}, [LARGE[1:], b"small"]],
         [{"t": msgpack.Timestamp(5, 0), "x": msgpack.ExtType(127, b"mine, not a lifted value")}, LARGE],
         [LARGE.hex()],
-        [list(range(MAX_WALKED + 5)), LARGE],
+        [list(range(MAX_WALKED_VALUES + 5)), LARGE],
     ],
     ids=["nothing", "small", "one", "several", "extensions", "text", "very many values"],
 )
@@ -81,11 +81,22 @@ def test_a_message_without_a_body_has_an_empty_one() -> None:
         message({"args": [LARGE]})[:-1],
         message({"args": [LARGE]}) + b"\xc0",
         message({"args": [LARGE], "from": "root/x"}),
+        message({"args": [[1] * MAX_WALKED_VALUES], "from": "root/x"}),
         message({"args": [LARGE], "ctx": {"user": {"id": "root"}}}),
         msgpack.packb(MAIN) + b"\x82\xa4args\x90\xa4args\x91\xc6" + len(LARGE).to_bytes(4) + LARGE,
         msgpack.packb(MAIN) + b"\x81\xa4args\x91\xc6\xff\xff\xff\xff" + LARGE,
     ],
-    ids=["nothing", "no map", "cut off", "too long", "from", "ctx", "key twice", "longer than there is"],
+    ids=[
+        "nothing",
+        "no map",
+        "cut off",
+        "too long",
+        "from",
+        "from, dense",
+        "ctx",
+        "key twice",
+        "longer than there is",
+    ],
 )
 def test_a_message_that_is_no_frame_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedFrame):
