@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from hypha.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.001
+"""The event loop waits so long, not 5 ms, for a thread that opens a large message."""
 
 STOP_GRACE_S = 0.2
 FEATURES: tuple[type[Feature], ...] = (
@@ -153,6 +157,7 @@ class Server:
         self._start_background_work(store)
         gc.collect()
         gc.freeze()  # what lives as long as the server need not be looked at again and again
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._started = True
         self.is_accepting = True
         self.health.is_ready = True

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgpack
 
-MAX_QUICK_VALUES = 50_000
-"""Unpacking so many takes up to 3 ms."""
+MAX_QUICK_VALUES = 20_000
+"""Unpacking so many takes up to a millisecond."""
 MAX_VALUES = 500_000
 """In one call to a function of the server."""
 MAX_PASSED_VALUES = 4_000_000

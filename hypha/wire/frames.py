@@ -28,9 +28,9 @@ _PAD = bytes(HEADROOM)
 _HEAD_PROBE_BYTES = 2048
 _MAX_KEY_VALUES = 16
 _FEW_VALUES = 256
-MAX_WALKED_VALUES = 10_000
+MAX_WALKED_VALUES = 2000
 MAX_DENSE_BYTES = 2 * 1024 * 1024
-"""A larger frame may have 10,000 values at most: stepping over them takes 3 ms for a mebibyte. Clients
+"""A larger frame may have 2,000 values at most: stepping over more takes 3 ms for a mebibyte. Clients
 send what is larger than 257 KiB in chunks."""
 _BIN32 = 0xC6
 

@@ -359,7 +359,7 @@ async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(world
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
     main["method"] = "services.built-in.ping"
-    world.send(a, main, {"args": [[[]] * MAX_QUICK_VALUES * 2], "promise": "*"})
+    world.send(a, main, {"args": [[[]] * MAX_QUICK_VALUES * 4], "promise": "*"})
     refused = await answer_on(link)
     assert refused["method"] == "S.reject"
     assert "more than 500,000 values" in str(refused["args"])
