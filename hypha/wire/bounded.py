@@ -27,6 +27,9 @@ _UNCOUNTED_BYTES = 8000
 class ValueLimit(ValueError):
     """There are too many values."""
 
+    def __init__(self, max_values: int) -> None:
+        super().__init__(f"it holds more than {max_values:,} values; send bytes or arrays instead")
+
 
 def unpack(
     data: bytes | memoryview,
@@ -46,7 +49,7 @@ def unpack(
         return msgpack.unpackb(data, ext_hook=ext_hook, **limits(max_values))
     except ValueError as error:
         if "exceeds max_" in str(error):
-            raise ValueLimit(f"it holds more than {max_values:,} values in one list or map") from None
+            raise ValueLimit(max_values) from None
         raise
 
 
@@ -58,7 +61,7 @@ def limits(max_values: int) -> dict[str, Any]:
         nonlocal left
         left -= values
         if left < 0:
-            raise ValueLimit(f"it holds more than {max_values:,} values; send bytes or arrays instead")
+            raise ValueLimit(max_values)
 
     def list_made(items: list[Any]) -> list[Any]:
         count(CONTAINER_VALUES + len(items))

@@ -26,9 +26,9 @@ MANY: dict[str, Any] = {
 @pytest.mark.parametrize("args", MANY.values(), ids=MANY.keys())
 def test_too_many_values_are_refused_whichever_way_they_come(args: list[Any]) -> None:
     head, body = msgpack.packb(MAIN), msgpack.packb({"args": [args]})
-    with pytest.raises(MalformedFrame, match=r"values|max_array_len"):
+    with pytest.raises(MalformedFrame, match="values; send bytes or arrays"):
         decode_body(head + body, len(head))
-    with pytest.raises(MalformedFrame, match=r"values|max_array_len"):
+    with pytest.raises(MalformedFrame, match="values; send bytes or arrays"):
         open_message([head + body])
 
 
