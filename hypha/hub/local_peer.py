@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -382,15 +383,16 @@ class LocalPeer(Calls):
     def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4).
 
-        A large one is opened in a thread, so that the others need not wait.
+        A large one, or one of many values, is opened in a thread, so that the others need not wait.
         """
         key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
         self._touch(request, key, heartbeat)
         pieces = self.unfinished.take(request.sender, key)
-        if sum(map(len, pieces)) >= OPENED_IN_THREAD_BYTES:
-            return self._open_large(request, pieces)
-        self._dispatch_opened(request, *open_message(pieces, self._max_values))
-        return None
+        if sum(map(len, pieces)) < OPENED_IN_THREAD_BYTES:
+            with suppress(TooManyValues):
+                self._dispatch_opened(request, *open_message(pieces, MAX_QUICK_VALUES))
+                return None
+        return self._open_large(request, pieces)
 
     async def _open_large(self, request: Request, pieces: list[bytes]) -> None:
         self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))

@@ -18,6 +18,7 @@ from hypha.hub.server_peer import ServerPeer
 from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
+from hypha.wire.frames import pack
 
 
 async def echo(data: Any, *, context: Context) -> Any:
@@ -366,3 +367,21 @@ async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(world
     assert not link.paused
     world.send(a, main, {"args": [], "promise": "*"})
     assert link.frames[-1]["args"] == ["pong"]
+
+
+@pytest.mark.parametrize("count", [10, MAX_QUICK_VALUES + 1])
+async def test_a_chunked_call_is_answered_however_many_values_it_holds(
+    world: Any, manager: Any, count: int
+) -> None:
+    a, link = world.join("a")
+    main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "inner"}
+    message = pack({**main, "method": "services.built-in.ping"}) + pack(
+        {"args": [[1] * count], "promise": "*"}
+    )
+    cache_call(world, a, "create", "k")
+    for index, begin in enumerate(range(0, len(message), 5000)):
+        cache_call(world, a, "set", "k", index, message[begin : begin + 5000])
+    cache_call(world, a, "process", "k")
+    await eventually(lambda: "inner.resolve" in link.methods(), within_s=5)
+    await eventually(lambda: link.methods()[-1] == "S.resolve", within_s=5)
+    assert next(frame for frame in link.frames if frame["method"] == "inner.resolve")["args"] == ["pong"]
