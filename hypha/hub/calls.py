@@ -94,6 +94,7 @@ class Calls:
             waiting.timer.cancel()
             self._waiting.pop(session, None)
             client.pending.pop((self, session), None)
+            del waiting  # else an error refers to itself through this frame, and keeps large arguments alive
 
     async def _send(
         self,

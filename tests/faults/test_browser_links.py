@@ -51,7 +51,7 @@ async def test_calls_of_a_page_are_answered_while_its_links_break(
         pytest.skip("Chromium is not installed")
     callee = await python_worker()
     log = OperationLog()
-    async with FaultProxy(server.url) as up, FaultProxy(server.url) as down, Page(program) as page:
+    async with FaultProxy(server.url) as up, FaultProxy(server.url) as down, Page() as page:
         await callee.connect(down.url, token=alice.token, client_id="callee")
         await callee.serve("lab")
         await page.open(f"{server.url}/health/readiness")
