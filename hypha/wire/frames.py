@@ -100,7 +100,8 @@ def decode_body(
     return body
 
 
-def _map_entries(data: Bytes) -> int:
+def map_entries(data: Bytes) -> int:
+    """Entries of the map with which these bytes begin, keys that come twice included."""
     first = data[0]
     if first & 0xF0 == 0x80:
         return first & 0x0F
@@ -134,7 +135,7 @@ class EnvelopeParser:
         try:
             if len(data) > _LARGE_BYTES:
                 return walk(data, _FEW_VALUES if len(data) <= MAX_DENSE_BYTES else MAX_WALKED_VALUES)[:3]
-            entries = _map_entries(data)
+            entries = map_entries(data)
             unpacker, base = self._unpacker, self._base
             unpacker.feed(data)
             main = unpacker.unpack()
@@ -224,7 +225,7 @@ def read_envelope(data: Bytes) -> tuple[dict[str, Any], int]:
     Raises:
         MalformedFrame: it is no map, ends too early, or has a key twice.
     """
-    entries = _map_entries(data)
+    entries = map_entries(data)
     for size in (_HEAD_PROBE_BYTES, MAX_FRAME_BYTES):
         counted = limits(MAX_VALUES) if size > _HEAD_PROBE_BYTES else {}
         unpacker = msgpack.Unpacker(

@@ -21,6 +21,7 @@ from hypha.wire.frames import (
     MAX_WALKED_VALUES,
     METHOD_BODY_KEYS,
     decode_body,
+    map_entries,
     pack,
     read_envelope,
     walk,
@@ -112,7 +113,10 @@ def open_message(
 def _open_dense(data: Pieces, max_values: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Unpack a message of so many values that they are checked by the way."""
     main, head = read_envelope(data)
-    body = decode_body(data[head:], 0, max_values)
+    packed = data[head:]
+    body = decode_body(packed, 0, max_values)
+    if len(body) != map_entries(packed):
+        raise MalformedFrame("Malformed frame: duplicate keys")
     strangers = body.keys() - METHOD_BODY_KEYS.keys()
     if strangers:
         raise MalformedFrame(f"Malformed frame: key {str(strangers.pop())[:40]!r} is not allowed here")

@@ -84,6 +84,7 @@ def test_a_message_without_a_body_has_an_empty_one() -> None:
         message({"args": [[1] * MAX_WALKED_VALUES], "from": "root/x"}),
         message({"args": [LARGE], "ctx": {"user": {"id": "root"}}}),
         msgpack.packb(MAIN) + b"\x82\xa4args\x90\xa4args\x91\xc6" + len(LARGE).to_bytes(4) + LARGE,
+        msgpack.packb(MAIN) + b"\x82\xa4args" + msgpack.packb([1] * MAX_WALKED_VALUES) + b"\xa4args\x90",
         msgpack.packb(MAIN) + b"\x81\xa4args\x91\xc6\xff\xff\xff\xff" + LARGE,
     ],
     ids=[
@@ -95,6 +96,7 @@ def test_a_message_without_a_body_has_an_empty_one() -> None:
         "from, dense",
         "ctx",
         "key twice",
+        "key twice, dense",
         "longer than there is",
     ],
 )
