@@ -123,9 +123,7 @@ class LocalPeer(Calls):
             opening = self._open_dense(sender, sender.connection, main, bytes(data), head)
             if sender.connection is not None:
                 sender.connection.pause_reading()
-            task = self.hub.loop.create_task(opening)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._run_task(opening)
             return
         except MalformedFrame as error:
             raise self._malformed(main, error) from None
@@ -224,7 +222,11 @@ class LocalPeer(Calls):
             self._fail(request, LimitReached(f"More than {MAX_RUNNING_PER_CLIENT} calls are running."))
             return
         self._running[request.sender.address] = running + 1
-        task = self.hub.loop.create_task(self._run(request, path, work))
+        self._run_task(self._run(request, path, work))
+
+    def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run until it ends or the peer is closed."""
+        task = self.hub.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

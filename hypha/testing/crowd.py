@@ -118,9 +118,14 @@ class CrowdClient(WSListener):
         finally:
             del self._calls[session]
 
+    @property
+    def manager(self) -> str:
+        """The address of the workspace manager."""
+        return f"*/{self.info['manager_id']}"
+
     async def call_manager(self, function: str, *args: Any) -> Any:
         """Call a function of the workspace manager."""
-        return await self.call(f"*/{self.info['manager_id']}", f"services.default.{function}", args)
+        return await self.call(self.manager, f"services.default.{function}", args)
 
     async def offer(self, name: str, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Register `built-in` and a service as the libraries do; its functions are called at once."""

@@ -122,7 +122,7 @@ class Attack:
     async def attack_large(self) -> None:
         """Large messages to the server itself, whole ones."""
         client = await self._client()
-        main = {"type": "method", "from": client.address, "to": f"*/{client.info['manager_id']}"}
+        main = {"type": "method", "from": client.address, "to": client.manager}
         main |= {"method": "services.default.echo", "session": "L"}
         message = pack(main, {"args": [bytes(64_000_000)], "promise": "*", "t": 5.0})
         parts = [message[begin : begin + 250_000] for begin in range(0, len(message), 250_000)]
@@ -135,7 +135,7 @@ class Attack:
     async def attack_values(self) -> None:
         """Frames of very many values, some more than are opened."""
         client = await self._client()
-        main = {"type": "method", "from": client.address, "to": f"*/{client.info['manager_id']}"}
+        main = {"type": "method", "from": client.address, "to": client.manager}
         main |= {"method": "services.built-in.ping", "session": "V"}
         frames = [
             pack(main, {"args": [[[]] * count], "promise": "*", "t": 5.0})
@@ -149,10 +149,9 @@ class Attack:
         client.drop()
 
     async def _send_chunks(self, client: CrowdClient, key: str, chunks: Iterable[bytes]) -> None:
-        manager = f"*/{client.info['manager_id']}"
-        await client.call(manager, f"{_CACHE}create", [key])
+        await client.call(client.manager, f"{_CACHE}create", [key])
         for chunk in chunks:
-            await client.call(manager, f"{_CACHE}append", [key, chunk])
+            await client.call(client.manager, f"{_CACHE}append", [key, chunk])
             self.seen["chunks"] += 1
 
     async def attack_handshakes(self) -> None:
@@ -196,7 +195,7 @@ class Attack:
         main = {
             "type": "method",
             "from": client.address,
-            "to": f"*/{client.info['manager_id']}",
+            "to": client.manager,
             "method": "services.default.register_service",
         }
 

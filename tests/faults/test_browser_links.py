@@ -10,7 +10,7 @@ from hypha.testing import FaultProxy, ServerProcess
 from hypha.testing.oplog import OperationLog
 from hypha.testing.proxy import FaultScript
 from tests.conftest import NewWorker, Person
-from tests.e2e.chromium import Page, find_chromium
+from tests.e2e.chromium import Page
 
 LOAD = """
   const client = await import(args.source);
@@ -46,9 +46,6 @@ LOAD = """
 async def test_calls_of_a_page_are_answered_while_its_links_break(
     server: ServerProcess, python_worker: NewWorker, alice: Person
 ) -> None:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
     callee = await python_worker()
     log = OperationLog()
     async with FaultProxy(server.url) as up, FaultProxy(server.url) as down, Page() as page:
