@@ -22,6 +22,8 @@ DEFAULT_LIFE_S = 3600.0
 MAX_EXTRA_SCOPES = 100
 EVERYWHERE = "*"
 _LEVELS = {"read": Level.READ, "read_write": Level.READ_WRITE, "admin": Level.ADMIN}
+MAX_KEYS = 100
+_MAX_GUESSED_CHARS = 2 * len("extra_scopes")
 _KEYS = ("expires_in", "workspace", "permission", "extra_scopes", "client_id", "email", "name")
 _RESERVED_WORDS = ("ws:", "cid:", "wid:")
 
@@ -52,10 +54,11 @@ class TokenRequest:
             return cls()
         if not isinstance(config, Mapping):
             raise InvalidRequest("Invalid token config: it must be an object such as {'expires_in': 3600}.")
+        if len(config) > MAX_KEYS:
+            raise InvalidRequest(f"Invalid token config: it may have {MAX_KEYS} keys at most.")
         for key in config:
-            near = difflib.get_close_matches(str(key), _KEYS, 1, 0.8) if key not in _KEYS else []
-            if near:
-                raise InvalidRequest(f"Invalid token config: unknown key {key!r}, did you mean {near[0]!r}?")
+            if near := _slip(key):
+                raise InvalidRequest(f"Invalid token config: unknown key {key!r}, did you mean {near!r}?")
         workspace = _text(config, "workspace")
         if workspace not in (None, EVERYWHERE):
             check_workspace_id(workspace)
@@ -70,6 +73,13 @@ class TokenRequest:
             _text(config, "email"),
             _text(config, "name"),
         )
+
+
+def _slip(key: object) -> str | None:
+    """The key that was meant, if one was misspelt."""
+    if not isinstance(key, str) or key in _KEYS or len(key) > _MAX_GUESSED_CHARS:
+        return None
+    return next(iter(difflib.get_close_matches(key, _KEYS, 1, 0.8)), None)
 
 
 def _text(config: Mapping[str, Any], key: str) -> str | None:

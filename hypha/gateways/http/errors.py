@@ -10,8 +10,8 @@ from hypha.errors import CallFailed
 from hypha.web.errors import ErrorAnswer, error_answer
 
 _TRACEBACK = "Traceback (most recent call last):"
-_EXCEPTION = re.compile(r"([A-Za-z_][\w.]*)(?::[ ]?(.*))?", re.DOTALL)
-_PREFIXES = re.compile(r"(?:RemoteException|RemoteError|CallFailed): ?")
+_EXCEPTION = re.compile(r"([A-Za-z_][\w.]{0,199})(?::[ ]?(.*))?", re.DOTALL)
+_PREFIXES = re.compile(r"(?:(?:RemoteException|RemoteError|CallFailed):\s*)*+")
 _STATUS_OF_TYPE = {
     "KeyError": 404,
     "FileNotFoundError": 404,
@@ -22,6 +22,8 @@ _STATUS_OF_TYPE = {
     "TimeoutError": 504,
 }
 MAX_DETAIL_CHARS = 4000
+MAX_READ_CHARS = 128 * 1024
+"""Of a longer text the two ends are read."""
 
 
 def remote_error(text: str, trace: str = "") -> tuple[str, str]:
@@ -32,17 +34,23 @@ def remote_error(text: str, trace: str = "") -> tuple[str, str]:
     raised. Nothing else of the traceback (it names the callee's files) is kept. The type is empty
     when neither names one.
     """
+    text, trace = _ends(text), _ends(trace)
     if trace and _TRACEBACK not in text:
         kind, _ = remote_error(trace)
         if kind and not text.startswith(f"{kind}: "):
             return kind, text.strip()
     last = _after_traceback(text).strip()
-    while match := _PREFIXES.match(last):
-        last = last[match.end() :].lstrip()
+    if prefixes := _PREFIXES.match(last):
+        last = last[prefixes.end() :]
     match = _EXCEPTION.fullmatch(last)
     if match is None or not _names_a_type(match[1], match[2]):
         return "", last
     return match[1].rpartition(".")[2], (match[2] or "").strip()
+
+
+def _ends(text: str) -> str:
+    half = MAX_READ_CHARS // 2
+    return text if len(text) <= MAX_READ_CHARS else f"{text[:half]} … {text[-half:]}"
 
 
 def _after_traceback(text: str) -> str:
@@ -73,7 +81,7 @@ def call_error_answer(
     shown = message[:MAX_DETAIL_CHARS]
     detail = f"RemoteException: {kind}: {shown}" if kind else f"RemoteException: {shown}"
     if expose:
-        detail = f"{detail}\n{error.trace or error.message}"
+        detail = f"{detail}\n{_ends(error.trace or error.message)}"
     status = status_of(kind, message) if type(error) is CallFailed else error.status
     return error_answer(error, scope, status=status, detail=detail)
 

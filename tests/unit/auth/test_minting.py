@@ -55,6 +55,17 @@ def test_the_default_is_read_write_for_an_hour_in_the_current_workspace() -> Non
     assert TokenRequest.parse({"expires_in": None, "permission": None, "theme": "dark"}) == request
 
 
+def test_a_slip_of_the_pen_is_told_and_nothing_else_is_compared() -> None:
+    with pytest.raises(InvalidRequest, match="did you mean 'permission'"):
+        TokenRequest.parse({"permision": "read"})
+    assert TokenRequest.parse({"permission" * 100: 1, 5: 1, "x" * 50_000: 1}) == TokenRequest()
+
+
+def test_a_config_of_many_keys_is_refused_before_any_is_looked_at() -> None:
+    with pytest.raises(InvalidRequest, match="100 keys at most"):
+        TokenRequest.parse({f"permission{number}": 1 for number in range(101)})
+
+
 def test_parent_keeps_the_first_ancestor() -> None:
     assert mint(mint(OWNER, {"permission": "admin"}), {"permission": "read"}).parent == "owner"
 

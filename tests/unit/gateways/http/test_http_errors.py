@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
-from hypha.gateways.http.errors import call_error_answer, remote_error
+from hypha.gateways.http.errors import MAX_READ_CHARS, call_error_answer, remote_error
 
 TRACE = 'Traceback (most recent call last):\n  File "/home/x/a.py", line 1, in f\n    raise it\n'
 
@@ -26,6 +26,10 @@ TRACE = 'Traceback (most recent call last):\n  File "/home/x/a.py", line 1, in f
         ("it broke", ("", "it broke")),
         ("note: lower case is no type", ("", "note: lower case is no type")),
         ("", ("", "")),
+        ("RemoteException: RemoteError:  CallFailed:KeyError: x", ("KeyError", "x")),
+        ("RemoteException: " * 5000 + "KeyError: x", ("KeyError", "x")),
+        ("RemoteException: ", ("", "")),
+        ("T" * 201 + ": too long for a type", ("", "T" * 201 + ": too long for a type")),
     ],
 )
 def test_type_and_message_are_taken_from_what_clients_send(text: str, expected: tuple[str, str]) -> None:
@@ -45,6 +49,12 @@ def test_type_and_message_are_taken_from_what_clients_send(text: str, expected: 
 )
 def test_a_trace_beside_the_message_names_the_type(text: str, trace: str, expected: tuple[str, str]) -> None:
     assert remote_error(text, trace) == expected
+
+
+def test_the_type_is_read_from_either_end_of_a_huge_text() -> None:
+    assert remote_error("KeyError: " + "x" * 10**6)[0] == "KeyError"
+    assert remote_error("x" * 10**6 + "\n" + TRACE + "KeyError: y") == ("KeyError", "y")
+    assert len(remote_error("KeyError: " + "x" * 10**6)[1]) <= MAX_READ_CHARS + 3
 
 
 def scope() -> dict[str, object]:
