@@ -45,6 +45,7 @@ def http_services(server: Server) -> HttpServices:
         workspaces=server.workspaces,
         credentials=server.credentials,
         find_local=server.offering.find,
+        is_token=server.tokens.is_recognised,
         manager=server.manager_service,
         health=server.health,
         metrics=Metrics(lambda: reading_of(server.hub, server.registry)),

@@ -74,6 +74,12 @@ class User:
             "current_workspace": self.scope.current_workspace,
         }
 
+    def facts_for(self, workspace: str) -> dict[str, Any]:
+        """The user object for somebody in a workspace: the names of the user's others are left out."""
+        known = {workspace, self.own_workspace, self.scope.current_workspace, "*"}
+        rights = {name: level for name, level in self.scope.workspaces.items() if name in known}
+        return replace(self, scope=replace(self.scope, workspaces=rights)).to_wire()
+
 
 def anonymous_user(clock: float | None = None) -> User:
     """A new anonymous user: admin of its own workspace and nothing else, for 600 s."""

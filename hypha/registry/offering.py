@@ -59,6 +59,8 @@ class Offering:
                     for name, function in service.functions.items()
                 },
                 visibility=visibility,
+                user_id="root",
+                is_inner=True,
             )
         )
 

@@ -14,6 +14,7 @@ from hypha.auth.users import Context, User
 from hypha.errors import FrameTooLarge, InvalidAddress, InvalidRequest, PermissionDenied
 
 BUILT_IN = "built-in"
+INNER = "inner"  # the kind of link that clients inside the server process have
 MAX_DESCRIPTION_CHARS = 1024
 MAX_TITLE_CHARS = 1024
 MAX_TYPE_CHARS = 256
@@ -34,6 +35,8 @@ class ServiceRecord:
 
     `name` is the last part of the id, `title` what people read. `order` is given by the registry and
     grows with registration; `generation` is that of the connection which registered the record.
+    `user_id` is the user who registered it, by which it is decided whose code answers; `is_inner` is
+    true for code of the server process: built-in services and startup functions.
     """
 
     workspace: str
@@ -49,6 +52,8 @@ class ServiceRecord:
     visibility: str = "protected"
     authorized_workspaces: tuple[str, ...] = ()
     is_singleton: bool = False
+    user_id: str = ""
+    is_inner: bool = False
     order: int = field(default=0, compare=False)
     generation: int = field(default=0, compare=False)
 
@@ -129,11 +134,13 @@ class Registrant:
     client_id: str
     user_id: str
     generation: int = 0
+    is_inner: bool = False
 
     @classmethod
     def of(cls, context: Context, generation: int = 0) -> Registrant:
         """The registrant behind a call."""
-        return cls(context.workspace, context.client_id, context.user.id, generation)
+        is_inner = context.connection_type == INNER
+        return cls(context.workspace, context.client_id, context.user.id, generation, is_inner)
 
 
 def is_local_only(info: object) -> bool:
@@ -174,6 +181,8 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
         visibility=visibility,
         authorized_workspaces=authorized or (),
         is_singleton=bool(config.get("singleton")),
+        user_id=who.user_id,
+        is_inner=who.is_inner,
         generation=who.generation,
     )
 

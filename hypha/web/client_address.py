@@ -41,7 +41,8 @@ class TrustedProxies:
 
     def address_in(self, scope: Mapping[str, Any]) -> str:
         """The same for a scope whose headers nobody has sorted by name yet."""
-        return self.client_address(scope, dict(scope["headers"]))
+        lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self.client_address(scope, {b"x-forwarded-for": b",".join(lines)})
 
     def _trusts(self, text: str) -> bool:
         address = _parse(text)

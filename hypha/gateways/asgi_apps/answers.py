@@ -10,22 +10,12 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
-from hypha.gateways.asgi_apps.browsers import SECRET_COOKIES, Headers
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
 from hypha.values import is_whole
 from hypha.web.errors import error_answer
+from hypha.web.headers import Headers, checked, is_ours
 
 logger = logging.getLogger(__name__)
-
-# they belong to the connection, or to the policy of the whole server
-_DROPPED = frozenset(
-    {
-        b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer",
-        b"access-control-allow-origin", b"access-control-allow-credentials",
-        b"clear-site-data", b"service-worker-allowed", b"strict-transport-security",
-    }
-)  # fmt: skip
-MAX_HEADERS = 200
 
 
 async def send_text(send: Send, status: int, text: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -76,33 +66,29 @@ def as_headers(value: Any, *, keep_length: bool = False) -> Headers:
     """Headers of an answer, from pairs or a map of text or bytes; those of the server's own are dropped.
 
     Raises:
-        InvalidRequest: a header is not text, or holds a line break.
+        InvalidRequest: a name or a value is not what HTTP allows there.
     """
     pairs = value.items() if isinstance(value, dict) else value or ()
-    headers: Headers = []
+    given: Headers = []
     try:
         for name, content in pairs:
             for part in content if isinstance(content, list) else (content,):
-                headers.append((_as_bytes(name).lower(), _as_bytes(part)))
+                given.append((_as_bytes(name), _as_bytes(part)))
+        headers = checked(given)
     except (TypeError, ValueError):
         raise InvalidRequest("The application answered with malformed headers.") from None
-    if len(headers) > MAX_HEADERS:
-        raise InvalidRequest(f"The application answered with more than {MAX_HEADERS} headers.")
     return [pair for pair in headers if _is_kept(pair, keep_length)]
 
 
 def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
     name, content = pair
-    if name in _DROPPED or (name == b"content-length" and not (keep_length and content.isdigit())):
-        return False
-    return not (name == b"set-cookie" and content.lstrip().startswith(SECRET_COOKIES))
+    if name == b"content-length":
+        return keep_length and content.isdigit()
+    return not is_ours(name, content)
 
 
 def _as_bytes(value: Any) -> bytes:
-    data = value if isinstance(value, bytes) else str(value).encode("latin-1")
-    if b"\n" in data or b"\r" in data or b"\0" in data:
-        raise ValueError
-    return data
+    return value if isinstance(value, bytes) else str(value).encode("latin-1")
 
 
 def mounted_location(headers: Headers, scope: MutableMapping[str, Any], root_path: str, path: str) -> Headers:

@@ -2,20 +2,18 @@
 
 Two dangers: the page of one application acts with the session that its visitor has with this
 server, and applications read each other's cookies. Against the first, pages of other people's
-applications are put in a sandbox; against the second, cookies are confined to their mount.
+applications are put in a sandbox; against the second, see hypha.gateways.asgi_apps.cookies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from starlette.types import Message, Send
 
-Headers = list[tuple[bytes, bytes]]
+from hypha.gateways.asgi_apps.cookies import AppCookies
+from hypha.web.headers import Headers
 
-SECRET_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"x-local-auth"})
-# of sessions, of other places of a token, of sign-in attempts, of streams
-SECRET_COOKIES = (b"access_token", b"hypha_")
 SANDBOX = b"sandbox " + b" ".join(
     (
         b"allow-downloads", b"allow-forms", b"allow-modals", b"allow-orientation-lock", b"allow-pointer-lock",
@@ -24,53 +22,34 @@ SANDBOX = b"sandbox " + b" ".join(
 )  # fmt: skip
 
 
-def without_credentials(headers: Headers, token: str | None) -> Headers:
-    """A request's headers without what shows who the caller is, `token` included wherever it stands."""
-    secret = (token or "").encode("latin-1", "replace")
-    kept = []
-    for name, value in headers:
-        if name == b"cookie":
-            value = b"; ".join(_other_cookies(value, secret))
-            if not value:
-                continue
-        if name not in SECRET_HEADERS and not (secret and secret in value):
-            kept.append((name, value))
-    return kept
+def is_browser(headers: Mapping[bytes, bytes]) -> bool:
+    """True unless a program made the request, which chooses itself what cookies it sends to whom.
+
+    Browsers add fields that their scripts cannot leave out, and all call themselves Mozilla.
+    """
+    return (
+        b"mozilla/" in headers.get(b"user-agent", b"").lower()
+        or b"origin" in headers
+        or any(name.startswith(b"sec-fetch-") for name in headers)
+    )
 
 
-def _other_cookies(value: bytes, secret: bytes) -> Iterable[bytes]:
-    for part in value.split(b";"):
-        part = part.strip()
-        if part and not part.startswith(SECRET_COOKIES) and not (secret and secret in part):
-            yield part
-
-
-def confining(send: Send, root_path: str, *, sandboxed: bool) -> Send:
-    """`send` for an application at `root_path`: its cookies stay there, its pages if `sandboxed`."""
-    root = root_path.encode()
-    extra = [(b"content-security-policy", SANDBOX)] if sandboxed else []
+def confining(send: Send, cookies: AppCookies, *, sandboxed: bool) -> Send:
+    """`send` for an application: its cookies are its own, its pages in the sandbox if `sandboxed`."""
+    extra: Headers = [(b"content-security-policy", SANDBOX)] if sandboxed else []
 
     async def confined_send(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
-            headers = [_confined(name, value, root) for name, value in message.get("headers", ())]
+            headers = [pair for given in message.get("headers", ()) for pair in _confined(given, cookies)]
             message = {**message, "headers": [*headers, *extra]}
         await send(message)
 
     return confined_send
 
 
-def _confined(name: bytes, value: bytes, root: bytes) -> tuple[bytes, bytes]:
-    """A header as it is, but a cookie without `Domain` and with its `Path` below the mount."""
-    if name != b"set-cookie":
-        return name, value
-    parts: list[bytes] = []
-    for part in value.split(b";"):
-        key, _, given = part.strip().partition(b"=")
-        if key.lower() == b"domain":
-            continue
-        if key.lower() == b"path" and parts:
-            path = given if given.startswith(b"/") else b"/"
-            is_below = path == root or path.startswith(root + b"/")
-            part = b" Path=" + (path if is_below else root + path)
-        parts.append(part)
-    return name, b";".join(parts)
+def _confined(pair: tuple[bytes, bytes], cookies: AppCookies) -> Headers:
+    """A field as it is, but a cookie made anew, or left out."""
+    if pair[0] != b"set-cookie":
+        return [pair]
+    line = cookies.built_anew(pair[1])
+    return [] if line is None else [(pair[0], line)]

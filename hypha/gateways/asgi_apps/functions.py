@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status
-from hypha.gateways.asgi_apps.browsers import Headers
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.calls import is_function, schema_at
 from hypha.gateways.http.results import encode_json, is_generator
 from hypha.gateways.http.services import HttpServices
 from hypha.hub.local_service import LocalService
+from hypha.web.headers import Headers, by_name
 
 INDEX = "index"
 DEFAULT = "default"
@@ -76,15 +76,14 @@ class FunctionsApp:
     async def _event(self) -> dict[str, Any]:
         """The request as one value (core-api 5.5)."""
         mount = self._mount
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in mount.headers}
+        headers = by_name(mount.visit.headers)
         body = await read_body(mount.receive, mount.scope["hypha.headers"], self._services.max_body_bytes)
         return {
             **mount.plain_scope(),
-            "headers": headers,
-            "query_string": mount.scope["query_string"].decode("latin-1"),
+            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+            "query_string": mount.visit.query_string.decode("latin-1"),
             "raw_path": mount.raw_path.decode("latin-1"),
             "body": body or None,
-            "user": mount.context.user.to_wire(),
         }
 
     async def _provider_tree(self) -> Mapping[str, Any]:

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from starlette.types import Receive, Send
 
 from hypha.auth.users import Context, User
-from hypha.gateways.asgi_apps.browsers import without_credentials
+from hypha.errors import InvalidRequest, NotFound
+from hypha.gateways.asgi_apps.browsers import is_browser
+from hypha.gateways.asgi_apps.cookies import MARK, AppCookies, is_reserved, pairs_of
+from hypha.gateways.asgi_apps.redaction import IsToken, Redaction
 from hypha.gateways.http.services import FoundService
+from hypha.web.credentials import http_anonymous_user
+from hypha.web.headers import Headers
 
-_PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client", "subprotocols")
+_PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client")
+_STRANGER = http_anonymous_user().id
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What an application's code sees of a request besides its body."""
+
+    headers: Headers
+    query_string: bytes
+    subprotocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +46,18 @@ class Mount:
     root_path: str
     path: str
     raw_path: bytes
+    visit: Visit
 
     @property
     def target(self) -> str:
         """Address of the client that serves the application."""
         return f"{self.record.workspace}/{self.record.client_id}"
 
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The request's headers; credentials only where the code is the caller's own (core-api 11.1)."""
-        headers: list[tuple[bytes, bytes]] = [(name.lower(), value) for name, value in self.scope["headers"]]
-        if is_own(self.context.user, self.record.workspace):
-            return headers
-        return without_credentials(headers, self.scope.get("hypha.token"))
-
     def plain_scope(self) -> dict[str, Any]:
         """The ASGI scope reduced to values that can be sent, paths relative to the mount."""
         scope = {key: self.scope[key] for key in _PLAIN_KEYS if key in self.scope}
+        if "subprotocols" in self.scope:
+            scope["subprotocols"] = list(self.visit.subprotocols)
         asgi = self.scope.get("asgi", {})
         return {
             **scope,
@@ -55,27 +65,67 @@ class Mount:
             "path": self.path,
             "raw_path": self.raw_path,
             "root_path": self.root_path,
-            "query_string": self.scope.get("query_string", b""),
-            "headers": [list(pair) for pair in self.headers],
+            "query_string": self.visit.query_string,
+            "headers": [list(pair) for pair in self.visit.headers],
             "workspace": self.record.workspace,
             "service_id": f"{self.record.client_id}:{self.record.name}",
+            "user": self.context.user.facts_for(self.record.workspace),
         }
 
 
-def is_own(user: User, workspace: str) -> bool:
-    """True if code of this workspace may see the user's credential.
+def is_own(user: User, record: FoundService) -> bool:
+    """True if the visitor registered the service, so that its code may see the visitor's credential.
 
-    That is the user's own workspace, or the only one for which the credential is good.
+    Nobody else's code may, whatever the workspace; all callers without a credential share one user id.
     """
-    return workspace == user.own_workspace or set(user.scope.workspaces) == {workspace}
+    return user.id == record.user_id and user.id != _STRANGER
 
 
-def relative_raw_path(scope: Mapping[str, Any], root_path: str, path: str) -> bytes:
-    """The path below the mount as it was sent, or an encoding of it where the server keeps none."""
+def visit_of(
+    scope: Mapping[str, Any], cookies: AppCookies, is_token: IsToken, *, is_own_code: bool, raw_path: bytes
+) -> Visit:
+    """What the code of an application may see of a request.
+
+    Raises:
+        InvalidRequest: the address below the mount holds a credential, which somebody else's code would see.
+    """
+    headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
+    redaction = Redaction(scope.get("hypha.token"), is_token)
+    sent = [pair for name, value in headers if name == b"cookie" for pair in pairs_of(value)]
+    query = scope.get("query_string", b"")
+    words = tuple(str(word) for word in scope.get("subprotocols", ()))
+    if is_own_code:
+        others = {name for name, _ in sent if not name.startswith(MARK)}
+    else:
+        if redaction.holds(raw_path):
+            raise InvalidRequest(
+                "The address holds a token, which an application of somebody else must not see: leave it out."
+            )
+        headers, query = redaction.headers(headers), redaction.query(query)
+        words = tuple(word for word in words if not redaction.holds(word.encode("latin-1", "replace")))
+        sent = [(name, value) for name, value in sent if not redaction.holds(value)]
+        is_free = not is_browser(scope["hypha.headers"])
+        others = {name for name, _ in sent if is_free and not is_reserved(name)}
+    cookie = cookies.received(sent, others)
+    headers = [pair for pair in headers if pair[0] != b"cookie"]
+    if cookie:
+        headers.append((b"cookie", cookie))
+    return Visit(headers, query, words)
+
+
+def places_of(scope: Mapping[str, Any], root_path: str, path: str) -> tuple[bytes, bytes]:
+    """The mount's path and the path below it as they were sent, or encoded where the server keeps neither.
+
+    Raises:
+        NotFound: a slash of the mount's path was sent in an encoded form, so that a browser counts its
+            parts otherwise than the server does.
+    """
     raw = scope.get("raw_path")
-    if isinstance(raw, bytes):
-        words = raw.partition(b"?")[0].split(b"/")
-        depth = root_path.count("/") + 1
-        if len(words) > depth:
-            return b"/" + b"/".join(words[depth:])
-    return quote(path).encode()
+    if not isinstance(raw, bytes):
+        return quote(root_path).encode(), quote(path).encode()
+    words = raw.partition(b"?")[0].split(b"/")
+    depth = root_path.count("/") + 1
+    root = b"/".join(words[:depth])
+    if unquote_to_bytes(root) != root_path.encode() or len(words) <= depth:
+        raise NotFound("File not found: the address of an application is sent with plain slashes.")
+    return root, b"/" + b"/".join(words[depth:])

@@ -14,14 +14,15 @@ from starlette.types import Message, Receive, Scope, Send
 from hypha.errors import HyphaError
 from hypha.gateways.asgi_apps.answers import send_error, send_text
 from hypha.gateways.asgi_apps.browsers import confining
+from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.gateways.asgi_apps.functions import FunctionsApp
-from hypha.gateways.asgi_apps.mount import Mount, is_own, relative_raw_path
+from hypha.gateways.asgi_apps.mount import Mount, is_own, places_of, visit_of
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import HttpServices
-from hypha.workspaces.records import PUBLIC, ROOT
+from hypha.web.headers import by_name
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ASGI, FUNCTIONS = "asgi", "functions"
@@ -78,8 +79,8 @@ class AppRoutes:
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a WebSocket to an ASGI application; a refused one is closed before it opens."""
-        scope.setdefault("hypha.headers", dict(scope["headers"]))
         try:
+            scope["hypha.headers"] = by_name(scope["headers"])
             mount = await self._mount(scope, receive, send)
             if _kind(mount) == ASGI:
                 await AsgiProxy(self._services, mount).run()
@@ -95,15 +96,16 @@ class AppRoutes:
         context = await self._services.credentials.context(scope, workspace)
         pairs = split_query(scope["query_string"])
         record = await self._calls.find(workspace, service, context, pairs)
-        base = self._services.base_path.rstrip("/")
-        root = f"{base}/{workspace}/apps/{service}"
-        is_trusted = self._services.trust_apps or is_own(context.user, record.workspace)
-        sandboxed = not is_trusted and record.workspace not in (
-            PUBLIC,
-            ROOT,
-        )  # there the operator's code runs
-        send = confining(send, root, sandboxed=sandboxed)
-        return Mount(record, context, scope, receive, send, root, path, relative_raw_path(scope, root, path))
+        root = f"{self._services.base_path.rstrip('/')}/{workspace}/apps/{service}"
+        raw_root, raw_path = places_of(scope, root, path)
+        folder = (raw_root + raw_path.rpartition(b"/")[0]) or raw_root
+        cookies = AppCookies.of(record.user_id, record.workspace, record.name, raw_root, folder)
+        own = is_own(context.user, record)
+        is_token = self._services.is_token
+        visit = visit_of(scope, cookies, is_token, is_own_code=own, raw_path=raw_path)
+        sandboxed = not (own or record.is_inner or self._services.trust_apps)
+        send = confining(send, cookies, sandboxed=sandboxed)
+        return Mount(record, context, scope, receive, send, root, path, raw_path, visit)
 
 
 class _Endpoint:

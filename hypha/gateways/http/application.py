@@ -17,7 +17,7 @@ from starlette.types import Lifespan, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
-from hypha.errors import NotDelivered, NotFound, RateLimited
+from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -26,7 +26,8 @@ from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
 from hypha.web.client_address import throttled
-from hypha.web.errors import ErrorAnswer
+from hypha.web.errors import ErrorAnswer, error_answer
+from hypha.web.headers import by_name
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +97,11 @@ class HttpApplication(Starlette):
         return path[len(base) :] or "/"
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        scope["hypha.headers"] = headers
+        try:
+            headers = scope["hypha.headers"] = by_name(scope["headers"])
+        except InvalidRequest as error:
+            await _send_error(send, error_answer(error, scope))
+            return
         path = self._enter_base(scope)
         in_app = path is not None and APPS in path and path.split("/", 3)[2] == "apps"
         origin = headers.get(b"origin")

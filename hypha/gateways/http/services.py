@@ -59,6 +59,14 @@ class FoundService(Protocol):
     def service_schema(self) -> Any:
         """Schemas of the functions, nested like the service itself."""
 
+    @property
+    def user_id(self) -> str:
+        """The user who registered it."""
+
+    @property
+    def is_inner(self) -> bool:
+        """True for code of the server process itself."""
+
     def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
         """The service info that this viewer may read."""
 
@@ -79,6 +87,10 @@ class Selector(Protocol):
 LocalLookup = Callable[[str, str, str], LocalService | None]
 
 
+def _knows_no_token(text: str) -> bool:
+    return False
+
+
 def _no_local_service(workspace: str, client_id: str, name: str) -> None:
     return None
 
@@ -91,8 +103,8 @@ class HttpServices:
     `/assets/config.json`. `find_local` gives the service of a peer inside the server by workspace,
     client id and name, which is then called without a frame. `inactive` maps the patterns of
     routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
-    `call_timeout_s` bounds the silence of a callee. With `trust_apps`, pages of everybody's
-    applications count as the server's own.
+    `is_token` recognises credentials for this server by their text. `call_timeout_s` bounds the
+    silence of a callee. With `trust_apps`, pages of everybody's applications count as the server's own.
     """
 
     peer: Peer
@@ -103,6 +115,7 @@ class HttpServices:
     health: Health
     metrics: Metrics
     find_local: LocalLookup = _no_local_service
+    is_token: Callable[[str], bool] = _knows_no_token
     limits: RequestLimits | None = None
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog | None = None

@@ -9,13 +9,16 @@ import pytest
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User, root_user
-from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached
+from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached, NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, mounted_location
+from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.gateways.asgi_apps.functions import as_answer, choose_function, page_functions
-from hypha.gateways.asgi_apps.mount import is_own, relative_raw_path
+from hypha.gateways.asgi_apps.mount import Visit, is_own, places_of, visit_of
 from hypha.hub import callbacks
 from hypha.hub.callbacks import Session, Sessions
+from hypha.registry.records import ServiceRecord
 from hypha.registry.schema import local_service
+from hypha.web.credentials import http_anonymous_user
 
 FUNCTION = {"type": "function", "function": {}}
 TREE = {
@@ -66,8 +69,15 @@ def test_headers_of_answers() -> None:
     assert as_headers(dropped) == []
     assert as_headers([[b"content-length", b"5"]], keep_length=True) == [(b"content-length", b"5")]
     assert as_headers([["content-length", "5,6"]], keep_length=True) == []
-    assert as_headers([["Set-Cookie", " access_token=x"], ["set-cookie", "b=1"]]) == [(b"set-cookie", b"b=1")]
-    for bad in (5, [["a"]], [["a", "b\r\nc: d"]], [["a\n", "b"]], [["a", "ü€"]], [["a", "b"]] * 201):
+    for bad in (
+        5,
+        [["a"]],
+        [["a", "b\r\nc: d"]],
+        [["a\n", "b"]],
+        [["set-cookie ", "a=b"]],
+        [["a", "ü€"]],
+        [["a", "b"]] * 201,
+    ):
         with pytest.raises(InvalidRequest):
             as_headers(bad)
 
@@ -97,21 +107,82 @@ def test_only_redirects_to_the_same_path_move_below_the_mount() -> None:
         ]
 
 
-def test_raw_paths_are_relative_to_the_mount() -> None:
+def test_the_paths_of_a_request_are_kept_as_they_were_sent() -> None:
     scope = {"raw_path": b"/base/w/apps/c%3As/a%2Fb/c?x=1"}
-    assert relative_raw_path(scope, "/base/w/apps/c:s", "/a/b/c") == b"/a%2Fb/c"
-    assert relative_raw_path({}, "/w/apps/s", "/a b") == b"/a%20b"
+    places = places_of(scope, "/base/w/apps/c:s", "/a/b/c")
+    assert places == (b"/base/w/apps/c%3As", b"/a%2Fb/c")
+    assert places_of({}, "/w/apps/s", "/a b") == (b"/w/apps/s", b"/a%20b")
 
 
-def test_whose_code_may_see_a_credential() -> None:
-    def user(**levels: Level) -> User:
-        return User("anna", scope=Scope({name.replace("_", "-"): level for name, level in levels.items()}))
+@pytest.mark.parametrize("raw", [b"/w%2Fapps%2Fs/x", b"/w/apps%2Fs/x/", b"/w/apps/s%2fx", b"/w/apps/s%2Fx/y"])
+def test_an_address_that_browsers_read_otherwise_is_not_found(raw: bytes) -> None:
+    with pytest.raises(NotFound):
+        places_of({"raw_path": raw}, "/w/apps/s", "/x")
 
-    assert is_own(user(), "ws-user-anna")
-    assert is_own(user(team_a=Level.READ), "team-a")
-    assert not is_own(user(team_a=Level.READ, team_b=Level.ADMIN), "team-a")
-    assert not is_own(user(), "ws-user-eve")
-    assert not is_own(root_user(), "ws-user-eve")
+
+def record(user_id: str, workspace: str = "team") -> ServiceRecord:
+    return ServiceRecord(workspace, "client", "web", user_id=user_id)
+
+
+def test_code_is_of_who_registered_it_whatever_its_workspace() -> None:
+    anna = User("anna", scope=Scope({"ws-user-anna": Level.ADMIN, "team": Level.ADMIN}))
+    assert is_own(anna, record("anna"))
+    assert is_own(anna, record("anna", "ws-user-bert"))
+    assert not is_own(anna, record("bert"))
+    assert not is_own(anna, record("bert", "ws-user-anna"))
+    only_team = User("anna", scope=Scope({"team": Level.ADMIN}))
+    assert not is_own(only_team, record("bert"))
+    assert not is_own(User("child", parent="anna"), record("anna"))
+    assert not is_own(anna, record("child"))
+    assert not is_own(root_user(), record("anna"))
+    assert not is_own(anna, record(""))
+    assert not is_own(http_anonymous_user(), record(http_anonymous_user().id))
+
+
+COOKIES = AppCookies.of("anna", "team", "web", b"/team/apps/web", b"/team/apps/web")
+SID = (COOKIES.prefix + b"sid=1").decode()
+
+
+def visit(headers: dict[str, str], *, own: bool = False, raw_path: bytes = b"/", **scope: Any) -> Visit:
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    whole = {"headers": pairs, "hypha.headers": dict(pairs), "hypha.token": "secret-token-of-anna", **scope}
+    return visit_of(whole, COOKIES, lambda text: False, is_own_code=own, raw_path=raw_path)
+
+
+def test_only_own_code_sees_a_credential() -> None:
+    headers = {
+        "authorization": "Bearer secret-token-of-anna",
+        "cookie": f"access_token=x; {SID}; mine=secret-token-of-anna; app-other-sid=2; theme=dark",
+        "x-mine": "1",
+    }
+    query = {
+        "query_string": b"token=secret-token-of-anna&a=1",
+        "subprotocols": ["chat", "secret-token-of-anna"],
+    }
+    seen = visit(headers, own=True, **query)
+    assert dict(seen.headers)[b"authorization"] == b"Bearer secret-token-of-anna"
+    assert dict(seen.headers)[b"cookie"] == b"access_token=x; mine=secret-token-of-anna; theme=dark; sid=1"
+    assert (seen.query_string, seen.subprotocols) == (query["query_string"], ("chat", "secret-token-of-anna"))
+    seen = visit(headers, **query)
+    assert dict(seen.headers) == {b"x-mine": b"1", b"cookie": b"theme=dark; sid=1"}
+    assert (seen.query_string, seen.subprotocols) == (b"a=1", ("chat",))
+    with pytest.raises(InvalidRequest, match="holds a token"):
+        visit(headers, raw_path=b"/a/secret-token%2Dof-anna")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"user-agent": "Mozilla/5.0"},
+        {"origin": "https://x"},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-mode": "cors"},
+    ],
+)
+def test_a_browser_sends_an_application_only_what_it_set_itself(mark: dict[str, str]) -> None:
+    seen = visit({"cookie": f"theme=dark; {SID}", **mark})
+    assert dict(seen.headers)[b"cookie"] == b"sid=1"
+    assert b"cookie" not in dict(visit({"cookie": "theme=dark", **mark}).headers)
 
 
 @dataclass

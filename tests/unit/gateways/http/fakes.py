@@ -39,6 +39,8 @@ class Record:
     visibility: str = "public"
     type: str = "generic"
     service_schema: dict[str, Any] = field(default_factory=dict)
+    user_id: str = "anna"
+    is_inner: bool = False
 
     def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
         return {"id": f"{self.workspace}/{self.client_id}:{self.name}", "name": self.name}
