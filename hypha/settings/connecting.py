@@ -54,7 +54,12 @@ class Connecting:
         2000.0, "Frames above that rate that are read at once", "HYPHA_WS_MSG_BURST_LIMIT"
     )
     max_concurrent_connections: int = variable(
-        200, "Handshakes in progress", "HYPHA_MAX_CONCURRENT_CONNECTIONS"
+        200,
+        "Handshakes in progress; when there are more, a silent one of the address with most of them ends",
+        "HYPHA_MAX_CONCURRENT_CONNECTIONS",
+    )
+    max_handshakes_per_address: int = variable(
+        150, "Handshakes in progress of one address (IPv6: /64 network)", "HYPHA_MAX_HANDSHAKES_PER_ADDRESS"
     )
     activity_check_interval_s: float = variable(
         10.0, "Pause between checks for inactivity", "ACTIVITY_CHECK_INTERVAL", unit="s"

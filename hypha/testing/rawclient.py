@@ -85,13 +85,16 @@ class RawClient:
         client_id: str | None = None,
         first: Mapping[str, Any] | str | bytes | None = None,
         timeout_s: float = 10.0,
+        local_address: str | None = None,
         **fields: Any,
     ) -> RawClient:
         """Connect and do the handshake with the given fields (`workspace`, `token`, …).
 
-        `first` replaces the whole first message. Raises RawRefused when the server refuses.
+        `first` replaces the whole first message; `local_address` is where the connection comes from.
+        Raises RawRefused when the server refuses.
         """
-        socket = await connect(ws_url, max_size=None, compression=None, ping_interval=None)
+        place: dict[str, Any] = {"local_addr": (local_address, 0)} if local_address else {}
+        socket = await connect(ws_url, max_size=None, compression=None, ping_interval=None, **place)
         if first is None:
             first = {"client_id": client_id or f"raw-{uuid.uuid4().hex[:12]}", **fields}
         message = None

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from hypha.transports.handshake import BUSY, is_obsolete, refuse_late, refuse_not_text, shake_hands
+from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.queued_link import QueuedLink
+from hypha.transports.reception import BUSY
 from hypha.wire.frames import MAX_FRAME_BYTES, Sealed, payload
 from hypha.wire.handshake import close_reason, control, parse_control
 
@@ -48,20 +49,23 @@ class AsgiLink(QueuedLink[Message]):
     async def run(self) -> None:
         """Serve the link from accept to disconnect."""
         await self._receive()
-        if self.reception.is_busy:
+        if not self.reception.enter(self, silent=True):
             await self._turn_away()
             return
-        await self._send({"type": "websocket.accept"})
-        writer = asyncio.create_task(self._write_all())
+        writer = None
         try:
+            await self._send({"type": "websocket.accept"})
+            writer = asyncio.create_task(self._write_all())
             if await self._shake_hands():
                 await self._read_all()
         finally:
             self._end()
             if self.client is not None:
                 self.hub.resume.lost(self.client, self, self._closed_code)
-            await asyncio.wait([writer], timeout=2.0)
-            writer.cancel()
+            self.reception.leave(self)
+            if writer is not None:
+                await asyncio.wait([writer], timeout=2.0)
+                writer.cancel()
 
     async def _turn_away(self) -> None:
         """Answer the upgrade with 503, which makes every client try again.
@@ -79,12 +83,12 @@ class AsgiLink(QueuedLink[Message]):
     async def _shake_hands(self) -> bool:
         if is_obsolete(self, self._query):
             return False
-        self.reception.in_progress += 1
         try:
             async with asyncio.timeout(self.reception.limits.handshake_timeout_s):
                 message = await self._receive()
-            if message["type"] != "websocket.receive":
+            if message["type"] != "websocket.receive" or self._ended:
                 return False
+            self.reception.newcomers.busy(self)
             text = message.get("text")
             if text is None:
                 refuse_not_text(self)
@@ -94,7 +98,7 @@ class AsgiLink(QueuedLink[Message]):
             refuse_late(self)
             return False
         finally:
-            self.reception.in_progress -= 1
+            self.reception.leave(self)
 
     async def _read_all(self) -> None:
         client = self.client

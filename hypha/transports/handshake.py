@@ -6,11 +6,10 @@ import logging
 from urllib.parse import parse_qsl
 
 from hypha.transports.link import Link
+from hypha.transports.reception import BUSY
 from hypha.wire.handshake import OBSOLETE_QUERY_KEYS, Busy, Refused, parse_first_message
 
 logger = logging.getLogger(__name__)
-
-BUSY = "Server busy, please retry"
 
 
 def is_obsolete(link: Link, query: str) -> bool:

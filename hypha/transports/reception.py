@@ -13,9 +13,11 @@ from hypha.auth.scopes import Level
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
+from hypha.places import Places
 from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
+from hypha.web.client_address import throttled
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from hypha.workspaces.admission import Admission, Identity
     from hypha.workspaces.membership import Members
 
+BUSY = "Server busy, please retry"
 RECENTLY_ALIVE_S = 1.0
 PREFIX = "Failed to establish connection: "
 RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
@@ -37,10 +40,13 @@ RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
 class Limits:
     """Bounds on handshakes and connections.
 
-    `ping_timeout_s` is how long a live client has to prove it when a newcomer wants its id.
+    `handshakes` are those of newcomers whose credential, if they have one, wasn't looked at yet; as many may
+    go on beside them with a valid one, `handshakes_per_address` of one user. `ping_timeout_s` is how long
+    a live client has to prove it when a newcomer wants its id.
     """
 
     handshakes: int = 200
+    handshakes_per_address: int = 150
     connections_per_user: int = 2000
     clients_per_workspace: int = 10_000
     handshake_timeout_s: float = 5.0
@@ -51,6 +57,7 @@ class Limits:
         """What the operator has set."""
         return cls(
             settings.max_concurrent_connections,
+            settings.max_handshakes_per_address,
             settings.max_connections_per_user,
             settings.max_clients_per_workspace,
             settings.handshake_timeout_s,
@@ -88,14 +95,29 @@ class Reception:
         self.is_accepting = is_accepting
         self.guard = guard or Guard()
         self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
-        self.in_progress = 0
+        places = limits.handshakes, limits.handshakes_per_address
+        self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
+        self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.gather = Gather()
         self.departures = Departures()
 
-    @property
-    def is_busy(self) -> bool:
-        """True when no further handshake may begin; refuse it before the upgrade, with 503."""
-        return self.in_progress >= self.limits.handshakes or not self.is_accepting()
+    def is_busy_for(self, address: str) -> bool:
+        """True when no handshake of an address may begin now; refuse it before the upgrade, with 503."""
+        return not self.is_accepting() or not self.newcomers.has_room(throttled(address))
+
+    def enter(self, connection: Connection, *, silent: bool) -> bool:
+        """Begin the handshake of a newcomer; False if there is no place for it.
+
+        One that is `silent` has to send its first message yet. The silent one of the address with most
+        of them gives way to a newcomer, so that nobody else is kept out.
+        """
+        party = throttled(connection.peer_address)
+        return self.is_accepting() and self.newcomers.enter(connection, party, idle=silent)
+
+    def leave(self, connection: Connection) -> None:
+        """The handshake of a newcomer is over."""
+        self.newcomers.leave(connection)
+        self.identified.leave(connection)
 
     async def admit(self, first: FirstMessage, connection: Connection) -> Client:
         """Identify a newcomer and give it to the hub.
@@ -106,6 +128,7 @@ class Reception:
         """
         try:
             identity = await self._identify(first)
+            self._reserve(connection, identity, first)
             self.guard.blocklist.check(identity.user, connection.peer_address)
             self._check_not_removed(identity.user)
         except Refused as error:
@@ -130,6 +153,14 @@ class Reception:
         if first.token is not None and not identity.resumes:
             self.guard.note_connected(identity.user, identity.workspace, connection.peer_address)
         return client
+
+    def _reserve(self, connection: Connection, identity: Identity, first: FirstMessage) -> None:
+        """Who has shown a valid credential goes on in a place that strangers cannot take."""
+        if first.token is None and first.reconnection_token is None:
+            return
+        self.newcomers.leave(connection)
+        if not self.identified.enter(connection, identity.user.id):
+            raise Busy(f"{identity.user.id} has too many handshakes in progress")
 
     def _note_refused(self, error: Refused, first: FirstMessage, connection: Connection) -> None:
         self.guard.audit.note(
@@ -242,6 +273,11 @@ class Reception:
     def reconnection_token(self, client: Client) -> str:
         """A fresh token with which the client can come back."""
         return self.tokens.mint_reconnection(client.user, client.workspace, client.client_id)
+
+
+def _turn_away(connection: Connection) -> None:
+    """A silent newcomer gives up its place; it may try again."""
+    connection.close(1013, BUSY)
 
 
 def _is_second_stream(identity: Identity, connection: Connection, present: Client) -> bool:

@@ -24,8 +24,8 @@ from hypha.errors import (
     TokenExpired,
     WorkspaceNotFound,
 )
-from hypha.transports.handshake import BUSY
 from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
+from hypha.transports.reception import BUSY
 from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
@@ -90,14 +90,13 @@ class RpcEndpoint:
         client_id = values.get("client_id")
         if not client_id:
             raise InvalidRequest("client_id is required")
-        if self.reception.is_busy:
-            raise NotDelivered(BUSY)
         reconnection = values.get("reconnection_token") or None
         first = FirstMessage(client_id, values.get("workspace") or None, token, reconnection)
         if not self.allow_anonymous and not token and not reconnection:
             raise NotAuthenticated("This server takes no anonymous streams; send a token.")
         link = StreamLink(self.reception, self.peer_address(scope), self.ping_interval_s)
-        self.reception.in_progress += 1
+        if not self.reception.enter(link, silent=False):
+            raise NotDelivered(BUSY)
         try:
             client = await self.reception.admit(first, link)
         except Busy:
@@ -105,7 +104,7 @@ class RpcEndpoint:
         except Refused as error:
             raise _refusal(error, bool(reconnection)) from None
         finally:
-            self.reception.in_progress -= 1
+            self.reception.leave(link)
         link.admitted(client)
         await link.run(receive, send, scope["path"])
 

@@ -226,7 +226,8 @@ class HubHttpProtocol(HttpToolsProtocol):
         if path != self.hub_path:
             super().handle_websocket_upgrade()
             return
-        if self.reception.is_busy:
+        link = type(self).new_link(self.scope, query.decode("latin-1"))
+        if self.reception.is_busy_for(link.peer_address):
             self.transport.write(_BUSY)
             self.transport.close()
             return
@@ -236,7 +237,6 @@ class HubHttpProtocol(HttpToolsProtocol):
         for name, value in self.scope["headers"]:
             head += [name, b": ", value, b"\r\n"]
         head.append(b"\r\n")
-        link = type(self).new_link(self.scope, query.decode("latin-1"))
         protocol = HubSocket(link, self.connections)
         protocol.connection_made(self.transport)
         self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more

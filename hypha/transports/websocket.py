@@ -12,6 +12,7 @@ from hypha.transports.fragments import Fragments
 from hypha.transports.gather import GATHER_BYTES, framed
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.link import Link
+from hypha.transports.reception import BUSY
 from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
 from hypha.wire.handshake import close_reason, control, parse_control
 
@@ -59,8 +60,10 @@ class WebSocketLink(Link, WSListener):
         """The upgrade is done: wait for the first message."""
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
-        self.reception.in_progress += 1
         self._counted = True
+        if not self.reception.enter(self, silent=True):
+            self.close(1013, BUSY)
+            return
         if is_obsolete(self, self._query):
             return
         timeout_s = self.reception.limits.handshake_timeout_s
@@ -185,6 +188,7 @@ class WebSocketLink(Link, WSListener):
         elif kind is not _TEXT:
             refuse_not_text(self)
         elif self._timer is not None:
+            self.reception.newcomers.busy(self)
             self._task = self.hub.loop.create_task(self._shake_hands(data))
 
     def _keep_early(self, kind: Any, data: bytes) -> None:
@@ -225,7 +229,7 @@ class WebSocketLink(Link, WSListener):
             self._timer = None
         if self._counted:
             self._counted = False
-            self.reception.in_progress -= 1
+            self.reception.leave(self)
 
     def _refuse_late(self) -> None:
         if self._task is None:

@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from hypha.places import Places
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.wire.frames import encode, payload
 from hypha.wire.handshake import Busy
@@ -21,8 +22,13 @@ class Reception:
         self.failure = failure
         self.hub = SimpleNamespace(time=lambda: 0.0, resume=SimpleNamespace(lost=lambda *_: None))
         self.limits = SimpleNamespace(handshake_timeout_s=5.0)
-        self.is_busy = False
-        self.in_progress = 0
+        self.newcomers: Places[Any] = Places(2, 2, lambda link: link.close(1013, ""), lambda: 0.0)
+
+    def enter(self, link: Any, *, silent: bool) -> bool:
+        return self.newcomers.enter(link, link.peer_address, idle=silent)
+
+    def leave(self, link: Any) -> None:
+        self.newcomers.leave(link)
 
     async def admit(self, first: Any, link: Any) -> Any:
         if self.failure is not None:
@@ -78,7 +84,7 @@ async def test_a_failing_server_refuses_with_a_text_and_1011() -> None:
     assert "the server failed; try again" in refusal["text"]
     assert "fire" not in refusal["text"]
     assert closed["type"] == "websocket.close" and closed["code"] == 1011
-    assert reception.in_progress == 0
+    assert len(reception.newcomers) == 0
 
 
 async def test_a_busy_server_closes_with_1013_and_without_a_text() -> None:
@@ -90,7 +96,8 @@ async def test_a_busy_server_closes_with_1013_and_without_a_text() -> None:
 
 async def test_too_many_handshakes_are_answered_with_503_and_never_with_403() -> None:
     reception = Reception()
-    reception.is_busy = True
+    for busy in ("one", "two"):
+        reception.newcomers.enter(busy, "elsewhere")
     wire = Wire(FIRST)
     await wire.link(reception, "websocket.http.response").run()
     assert [message["type"] for message in wire.sent] == [

@@ -43,7 +43,11 @@ async def opened() -> AsyncIterator[HubSocket]:
     listener = socket.create_server(("127.0.0.1", 0))
     near = socket.create_connection(listener.getsockname())
     reception: Any = SimpleNamespace(
-        hub=world.hub, in_progress=0, gather=Gather(), limits=SimpleNamespace(handshake_timeout_s=60.0)
+        hub=world.hub,
+        gather=Gather(),
+        limits=SimpleNamespace(handshake_timeout_s=60.0),
+        enter=lambda link, silent: True,
+        leave=lambda link: None,
     )
     link = WebSocketLink(reception, "127.0.0.1", "", None)
     made = HubSocket(link, set())
