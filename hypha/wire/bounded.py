@@ -1,13 +1,14 @@
-"""Unpacking that stops at a number of values.
+"""Unpacking that stops at a number of values, and lets other threads run meanwhile.
 
 An empty list is one byte of a message, but 60 bytes of memory and 0.4 µs: 15 MB of them would take 1 GB
-and hold everybody else up for 7 s.
+and hold everybody else up for 7 s. msgpack keeps all other threads waiting while it unpacks, so a large
+message is given to it in pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import msgpack
 
@@ -21,14 +22,23 @@ MAX_PASSED_VALUES = 4_000_000
 CONTAINER_VALUES = 8
 """A list or map counts as so many values beside those in it."""
 
+MAX_ENTRIES = 250_000
+"""In one map: when it grows, all other threads wait until every entry has its new place."""
+
 _UNCOUNTED_BYTES = 8000
+_PIECE_BYTES = 32 * 1024
 
 
 class ValueLimit(ValueError):
-    """There are too many values."""
+    """There are too many values, or too many in one map."""
 
-    def __init__(self, max_values: int) -> None:
-        super().__init__(f"it holds more than {max_values:,} values; send bytes or arrays instead")
+    def __init__(self, max_values: int, of: str = "it") -> None:
+        super().__init__(f"{of} holds more than {max_values:,} values; send bytes or arrays instead")
+
+    @classmethod
+    def of_map(cls) -> Self:
+        """There are too many in one map."""
+        return cls(2 * MAX_ENTRIES, "a map in it")
 
 
 def unpack(
@@ -46,11 +56,46 @@ def unpack(
     if len(data) <= _UNCOUNTED_BYTES:
         return msgpack.unpackb(data, ext_hook=ext_hook)
     try:
-        return msgpack.unpackb(data, ext_hook=ext_hook, **limits(max_values))
+        if len(data) <= 2 * _PIECE_BYTES:
+            return msgpack.unpackb(data, ext_hook=ext_hook, **limits(max_values))
+        return _unpack_pieces(data, max_values, ext_hook)
     except ValueError as error:
-        if "exceeds max_" in str(error):
+        text = str(error)
+        if "exceeds max_map_len" in text and max_values >= 2 * MAX_ENTRIES:
+            raise ValueLimit.of_map() from None
+        if "exceeds max_" in text:
             raise ValueLimit(max_values) from None
         raise
+
+
+def _unpack_pieces(data: bytes | memoryview, max_values: int, ext_hook: Callable[[int, bytes], Any]) -> Any:
+    unpacker = msgpack.Unpacker(
+        _Reader(data),
+        read_size=_PIECE_BYTES,
+        max_buffer_size=len(data) + 1,
+        ext_hook=ext_hook,
+        **limits(max_values),
+    )
+    value = unpacker.unpack()
+    if unpacker.tell() != len(data):
+        raise ValueError("there are bytes after the value")
+    return value
+
+
+class _Reader:
+    """A file for the unpacker. Its method is no C code, so each call lets other threads run."""
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = memoryview(data)
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        begin = self._at
+        self._at += size
+        return bytes(self._data[begin : self._at])
 
 
 def limits(max_values: int) -> dict[str, Any]:
@@ -75,5 +120,5 @@ def limits(max_values: int) -> dict[str, Any]:
         "list_hook": list_made,
         "object_hook": map_made,
         "max_array_len": max_values,
-        "max_map_len": max_values // 2,
+        "max_map_len": min(MAX_ENTRIES, max_values // 2),
     }

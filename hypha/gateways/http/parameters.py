@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgpack
-import orjson
 
 from hypha.errors import InvalidRequest, UnsupportedContent
-from hypha.wire.bounded import CONTAINER_VALUES, MAX_PASSED_VALUES, unpack
+from hypha.wire.bounded import CONTAINER_VALUES, MAX_PASSED_VALUES, ValueLimit, unpack
+from hypha.wire.frames import map_entries
+from hypha.wire.json_text import Inexact, NotJson, loads
 
 JSON_TYPE = "application/json"
 MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
@@ -25,8 +26,11 @@ MODE_KEY = "_mode"
 PATH_NAMES = frozenset({"workspace", "service_id", "function_key"})
 MAX_FIELDS = 1000
 MAX_JSON_CONTAINERS = MAX_PASSED_VALUES // CONTAINER_VALUES
+"""No body holds more lists and objects than that."""
+MAX_OPTIONS = 100
+"""Alternatives of one schema that are looked at."""
 
-_DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
+_DIGITS = re.compile(r"([+-]?)0*([0-9]+)")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
@@ -88,10 +92,14 @@ def convert(text: str, schema: Schema | None) -> Any:
     kinds = _types(schema)
     if kinds == ["string"] and list(schema) == AUTOMATIC_KEYS:
         return guess(text)
-    for kind in kinds:
-        value = _convert_to(kind, text)
-        if value is not _UNCONVERTED:
-            return value
+    try:
+        for kind in kinds:
+            value = _convert_to(kind, text)
+            if value is not _UNCONVERTED:
+                return value
+    except Inexact as error:
+        if "string" not in kinds:
+            raise InvalidRequest(f"Invalid query: {error}") from None
     return text if "string" in kinds else guess(text)
 
 
@@ -99,16 +107,19 @@ _ORDER = ("null", "boolean", "integer", "number", "object", "array", "string")
 
 
 def _types(schema: Schema) -> list[str]:
+    """Types that a schema allows, as far as few alternatives say; it is asked for every text."""
     found: set[str] = set()
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        found.add(kind)
-    elif isinstance(kind, list):
-        found.update(name for name in kind if isinstance(name, str))
-    for word in ("anyOf", "oneOf", "allOf"):
-        for option in schema.get(word) or ():
-            if isinstance(option, Mapping):
-                found.update(_types(option))
+    waiting, seen = [schema], 0
+    while waiting and seen < MAX_OPTIONS:
+        seen += 1
+        option = waiting.pop()
+        kind = option.get("type")
+        names = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
+        found.update(name for name in names[:MAX_OPTIONS] if isinstance(name, str))
+        for word in ("anyOf", "oneOf", "allOf"):
+            options = option.get(word)
+            if isinstance(options, list | tuple):
+                waiting += [item for item in options[:MAX_OPTIONS] if isinstance(item, Mapping)]
     return [name for name in _ORDER if name in found]
 
 
@@ -128,11 +139,18 @@ def _convert_to(kind: str, text: str) -> Any:
 
 
 def _to_integer(text: str) -> Any:
-    """An integer that msgpack can carry."""
-    if not _DIGITS.fullmatch(text):
+    """An integer that msgpack can carry.
+
+    Raises:
+        Inexact: it has more than 64 bits.
+    """
+    match = _DIGITS.fullmatch(text)
+    if match is None:
         return _UNCONVERTED
-    value = int(text)
-    return value if -(2**63) <= value < 2**64 else _UNCONVERTED
+    value = int(match[1] + match[2]) if len(match[2]) <= 20 else 2**64
+    if -(2**63) <= value < 2**64:
+        return value
+    raise Inexact(f"the integer {text[:40]} has more than 64 bits; add '.0' to send it as a float")
 
 
 def _to_number(text: str) -> Any:
@@ -146,9 +164,16 @@ def _to_number(text: str) -> Any:
 
 
 def _parse_json(text: str, kind: type) -> Any:
+    """A map or list in JSON.
+
+    Raises:
+        Inexact: it would change its meaning.
+    """
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = loads(text.encode())
+    except Inexact:
+        raise
+    except NotJson:
         return _UNCONVERTED
     return value if isinstance(value, kind) else _UNCONVERTED
 
@@ -159,12 +184,14 @@ def guess(text: str) -> Any:
     `42` and `-1.5e3` become numbers and `{"a": 1}` an object; `007`, `nan`, `true`, `[1]` and
     everything else stay text.
     """
-    if _INTEGER.fullmatch(text):
-        number = _to_integer(text)
-        return text if number is _UNCONVERTED else number
-    if text[:1] == "{":
-        value = _parse_json(text, dict)
-        return text if value is _UNCONVERTED else value
+    try:
+        if _INTEGER.fullmatch(text):
+            return _to_integer(text)
+        if text[:1] == "{":
+            value = _parse_json(text, dict)
+            return text if value is _UNCONVERTED else value
+    except Inexact:
+        return text
     if text and any(mark in text for mark in ".eE") and any(digit.isdigit() for digit in text):
         if _NUMBER.fullmatch(text):
             try:
@@ -187,7 +214,9 @@ def is_msgpack(kind: str) -> bool:
     return kind in MSGPACK_TYPES
 
 
-def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
+def body_arguments(
+    body: bytes, kind: str, schema: Schema | None, max_values: int = MAX_PASSED_VALUES
+) -> Arguments:
     """Arguments from a body: an object gives keywords, an array positions, a single value one.
 
     A tagged map (`_rtype`, such as an array in RPC encoding) is a single value.
@@ -199,16 +228,12 @@ def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
     if not body:
         return [], {}
     if kind == JSON_TYPE:
-        if len(body) > MAX_PASSED_VALUES and body.count(b"[") + body.count(b"{") > MAX_JSON_CONTAINERS:
-            raise InvalidRequest(
-                f"Invalid request body: more than {MAX_JSON_CONTAINERS:,} brackets; send arrays by msgpack."
-            )
         try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            value = loads(body, max_values)
+        except (NotJson, ValueLimit) as error:
             raise InvalidRequest(f"Invalid request body: {error}") from None
     elif kind in MSGPACK_TYPES:
-        value = _unpack(body)
+        value = _unpack(body, max_values)
     else:
         raise UnsupportedContent(
             f"Content-Type {kind[:80]!r} is not understood: send application/json or application/msgpack.",
@@ -224,12 +249,20 @@ def body_arguments(body: bytes, kind: str, schema: Schema | None) -> Arguments:
     return [value], {}
 
 
-def _unpack(body: bytes) -> Any:
+def _unpack(body: bytes, max_values: int) -> Any:
     try:
-        return unpack(body, MAX_PASSED_VALUES)
+        value = unpack(body, max_values)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         text = str(error) or type(error).__name__
         raise InvalidRequest(f"Invalid request body: not one complete msgpack value ({text[:120]})") from None
+    if isinstance(value, dict) and _entries(body) != len(value):
+        raise InvalidRequest("Invalid request body: the same name comes twice")
+    return value
+
+
+def _entries(body: bytes) -> int:
+    """Entries of the map that a body is."""
+    return int.from_bytes(body[1:5]) if body[0] == 0xDF else map_entries(body)
 
 
 def _keywords(value: dict[Any, Any], properties: Schema | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hypha.errors import InvalidRequest, UnsupportedContent
 from hypha.gateways.http.parameters import (
+    MAX_OPTIONS,
     body_arguments,
     convert,
     guess,
@@ -175,3 +176,51 @@ def test_any_bytes_give_arguments_or_a_refusal(body: bytes, kind: str) -> None:
 def test_media_types_lose_their_parameters() -> None:
     assert media_type(b"Application/JSON; charset=utf-8") == "application/json"
     assert media_type(None) == "application/json"
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+@pytest.mark.parametrize("text", ["18446744073709551616", "-9223372036854775809", "9" * 5000])
+def test_integers_that_no_message_can_carry_are_refused_and_never_become_floats(kind: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match="has more than 64 bits; add"):
+        convert(text, {"type": kind})
+    assert convert(text, {"anyOf": [{"type": kind}, {"type": "string"}]}) == text
+    assert convert("000" + "7" * 18, {"type": kind}) == int("7" * 18)
+    with pytest.raises(InvalidRequest, match="64 bits"):
+        convert(f'{{"a": {text}}}', {"type": "object"})
+    assert guess(f'{{"a": {text}}}') == f'{{"a": {text}}}'
+    with pytest.raises(InvalidRequest, match="64 bits"):
+        body_arguments(f"[{text}]".encode(), "application/json", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"a": 1, "a": 2}'),
+        ("application/json", b'[{"b": {"a": 1, "a": 2}}]'),
+        ("application/msgpack", b"\x82\xa1a\x01\xa1a\x02"),
+        ("application/msgpack", b"\xde\x00\x02\xa1a\x01\xa1a\x02"),
+        ("application/msgpack", b"\xdf\x00\x00\x00\x02\xa1a\x01\xa1a\x02"),
+    ],
+)
+def test_a_name_that_comes_twice_is_refused(kind: str, body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="twice"):
+        body_arguments(body, kind, None)
+
+
+def test_alternatives_of_a_schema_are_looked_at_within_bounds() -> None:
+    deep: dict[str, Any] = {"type": "integer"}
+    for _ in range(10_000):
+        deep = {"allOf": [deep]}
+    assert convert("1", deep) == 1  # as if nothing were known
+    wide = {"anyOf": [{"anyOf": [{"type": "string"}] * 1000}] * 1000}
+    looked_at = []
+
+    class Watched(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            looked_at.append(key)
+            return super().get(key, default)
+
+    convert("1", {"anyOf": [Watched({"type": "string"})] * 10_000})
+    assert len(looked_at) <= 4 * MAX_OPTIONS
+    assert convert("a", wide) == "a"
+    assert convert("1", {"type": "integer", "anyOf": 5, "allOf": "x"}) == 1
