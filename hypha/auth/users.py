@@ -76,9 +76,18 @@ class User:
 
     def facts_for(self, workspace: str) -> dict[str, Any]:
         """The user object for somebody in a workspace: the names of the user's others are left out."""
-        known = {workspace, self.own_workspace, self.scope.current_workspace, "*"}
+        known = {workspace, *self._open_names}
         rights = {name: level for name, level in self.scope.workspaces.items() if name in known}
         return replace(self, scope=replace(self.scope, workspaces=rights)).to_wire()
+
+    @property
+    def names_others(self) -> bool:
+        """True when the user object names workspaces that are not everybody's business."""
+        return not self._open_names.issuperset(self.scope.workspaces)
+
+    @property
+    def _open_names(self) -> frozenset[str | None]:
+        return frozenset({self.own_workspace, self.scope.current_workspace, "*"})
 
 
 def anonymous_user(clock: float | None = None) -> User:

@@ -113,7 +113,7 @@ class Calls:
             "method": method,
             "session": session,
             "ws": stamp.workspace,
-            "user": stamp.user,
+            "user": stamp.user_for(client.workspace),
         }
         pieces = [pack(main), *pack_pieces(body)]
         if sum(map(len, pieces)) > SINGLE_FRAME_BYTES:
@@ -153,7 +153,7 @@ class Calls:
         kept = self._stamps.get(key)
         if kept is not None and kept[0] is user:
             return kept[1]
-        stamp = Stamp(address, workspace, user.to_wire())
+        stamp = Stamp(address, workspace, user.to_wire(), user.facts_for if user.names_others else None)
         self._stamps[key] = (user, stamp)
         if len(self._stamps) > _STAMPS_KEPT:
             self._stamps.popitem(last=False)

@@ -72,7 +72,8 @@ class Client:
         self.address = f"{workspace}/{client_id}"
         self.user = user
         self.token = token
-        self.stamp = Stamp(self.address, workspace, user.to_wire())
+        facts_for = user.facts_for if user.names_others else None
+        self.stamp = Stamp(self.address, workspace, user.to_wire(), facts_for)
         self.connection: Connection | None = None
         self.generation = 0
         self.connected_at = 0.0

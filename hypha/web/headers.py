@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hypha.errors import InvalidRequest
 
@@ -64,6 +65,26 @@ def checked(pairs: Pairs) -> Headers:
         if len(fields) > MAX_FIELDS:
             raise ValueError(f"There are more than {MAX_FIELDS} header fields.")
     return fields
+
+
+def fields_of(value: Any) -> Headers:
+    """The fields that a function answered with: a map or pairs, of text or bytes or lists of them.
+
+    Raises:
+        ValueError: they are none, or malformed; see `checked`.
+    """
+    given: Headers = []
+    try:
+        for name, content in value.items() if isinstance(value, Mapping) else value or ():
+            for part in content if isinstance(content, list) else (content,):
+                given.append((_as_bytes(name), _as_bytes(part)))
+    except TypeError:
+        raise ValueError("The header fields are neither a map nor pairs.") from None
+    return checked(given)
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("latin-1")
 
 
 def is_ours(name: bytes, value: bytes) -> bool:

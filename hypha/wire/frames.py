@@ -359,15 +359,26 @@ def _extent(data: Bytes, pos: int, first: int) -> tuple[int, int]:
     raise MalformedFrame("Malformed frame: unknown type byte")
 
 
+FactsFor = Callable[[str], dict[str, Any]]
+_PACKED_KEPT = 64
+
+
 class Stamp:
-    """A sender's identity, packed once: `ws` and `user` as they are appended to its envelopes."""
+    """A sender's identity, packed once: `ws` and `user` as they are appended to its envelopes.
 
-    __slots__ = ("address", "user", "workspace", "ws_only", "ws_user")
+    `facts_for` gives the user as a receiver in a workspace may know it, where that differs from `user`.
+    """
 
-    def __init__(self, address: str, workspace: str, user: dict[str, Any]) -> None:
+    __slots__ = ("_facts_for", "_packed_for", "address", "user", "workspace", "ws_only", "ws_user")
+
+    def __init__(
+        self, address: str, workspace: str, user: dict[str, Any], facts_for: FactsFor | None = None
+    ) -> None:
         self.address = address
         self.workspace = workspace
         self.user = user
+        self._facts_for = facts_for
+        self._packed_for: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.ws_only = pack("ws") + pack(workspace)
         self.ws_user = self.ws_only + pack("user") + pack(user)
 
@@ -377,7 +388,11 @@ class Stamp:
         `user` is left out of session methods (answers and callbacks): no client reads it there
         (wire-protocol 18.4). An honest envelope is kept byte for byte and only extended.
         """
-        suffix, added = (self.ws_user, 2) if with_user else (self.ws_only, 1)
+        user, suffix, added = self.user, self.ws_only, 1
+        if with_user:
+            suffix, added = self.ws_user, 2
+            if self._facts_for is not None:
+                user, suffix = self._known_in(to.partition("/")[0], self._facts_for)
         entries = len(main)
         plain = 4 + ("session" in main) + ("parent" in main)
         if (
@@ -395,8 +410,21 @@ class Stamp:
         main["to"] = to
         main["ws"] = self.workspace
         if with_user:
-            main["user"] = self.user
+            main["user"] = user
         return seal(pack(main), data[head:])
+
+    def user_for(self, workspace: str) -> dict[str, Any]:
+        """The user object for a receiver in a workspace."""
+        return self.user if self._facts_for is None else self._known_in(workspace, self._facts_for)[0]
+
+    def _known_in(self, workspace: str, facts_for: FactsFor) -> tuple[dict[str, Any], bytes]:
+        known = self._packed_for.get(workspace)
+        if known is None:
+            if len(self._packed_for) >= _PACKED_KEPT:
+                self._packed_for.clear()
+            user = facts_for(workspace)
+            known = self._packed_for[workspace] = user, self.ws_only + pack("user") + pack(user)
+        return known
 
 
 _HEADS = [bytes((0x80 | n,)) for n in range(16)]

@@ -31,7 +31,7 @@ class ClientFunctions(ManagerFunctions):
         await self._require(Level.READ, workspace, context)
         clients = self._parts.hub.clients_of(workspace)
         return [
-            {"id": client.address, "user": client.user.to_wire()}
+            {"id": client.address, "user": client.user.facts_for(workspace)}
             for client in sorted(clients, key=lambda client: client.address)
         ]
 

@@ -191,6 +191,29 @@ async def test_visitors_are_told_by_facts_that_name_no_other_workspace(
         assert "secret-project" not in str(event)
 
 
+async def test_a_provider_learns_of_no_other_workspace_of_its_caller(
+    team: Team, server: ServerProcess, connect: Connect
+) -> None:
+    def who(context: Any = None) -> Any:
+        return context["user"]
+
+    provider = await connect(team.owner, workspace=team.shared, client_id="provider")
+    config = {"visibility": "public", "require_context": True}
+    await provider.register_service({"id": "who", "config": config, "who": who})
+    rights = {team.shared: "r", "secret-project": "a"}
+    caller = make_person(server, "caller", workspaces=rights)
+    client = await connect(caller)
+    service = await client.get_service(f"{team.shared}/provider:who")
+    headers = {"Authorization": f"Bearer {caller.token}"}
+    answer = await team.http.get(f"/{team.shared}/services/provider:who/who", headers=headers)
+    for user in (await service.who(), answer.json()):
+        assert user["id"] == caller.id
+        assert user["scope"]["workspaces"][team.shared] == "r"
+        assert "secret-project" not in str(user)
+    member = await connect(caller, workspace=team.shared)
+    assert "secret-project" not in str(await member.list_clients())
+
+
 async def test_re_registration_keeps_whose_code_it_is(
     team: Team, server: ServerProcess, connect: Connect
 ) -> None:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hypha.auth.users import User
+from hypha.errors import CallFailed
+from hypha.web.headers import by_name, fields_of
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -26,7 +28,10 @@ async def event_of(request: Request, user: User) -> dict[str, Any]:
         "path": f"/{request.path_params.get('path', '')}",
         "raw_path": str(request.url.path),
         "query_string": scope.get("query_string", b"").decode("latin-1"),
-        "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        "headers": {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in by_name(scope["headers"]).items()
+        },
         "body": body or None,
         "workspace": "public",
         "service_id": "hypha-login",
@@ -42,13 +47,18 @@ def response_of(result: Any) -> Response:
         result = {"body": result}
     status = result.get("status", 200)
     body = result.get("body")
-    headers = {str(name): str(value) for name, value in dict(result.get("headers") or {}).items()}
-    named = {name.lower() for name in headers}
+    try:
+        headers = [pair for pair in fields_of(result.get("headers")) if pair[0] != b"content-length"]
+    except ValueError:
+        raise CallFailed("ValueError: The function answered with malformed headers.") from None
+    named = {name for name, _ in headers}
     if body is None or isinstance(body, bytes | str):
         content: bytes | str = b"" if body is None else body
         kind = "text/html; charset=utf-8" if isinstance(body, str) else None
     else:
         content, kind = json.dumps(body), "application/json"
-    if kind is not None and "content-type" not in named:
-        headers["content-type"] = kind
-    return Response(content, int(status), headers)
+    if kind is not None and b"content-type" not in named:
+        headers.append((b"content-type", kind.encode()))
+    answer = Response(content, int(status))
+    answer.raw_headers += headers
+    return answer

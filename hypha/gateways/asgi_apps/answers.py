@@ -13,7 +13,7 @@ from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
 from hypha.values import is_whole
 from hypha.web.errors import error_answer
-from hypha.web.headers import Headers, checked, is_ours
+from hypha.web.headers import Headers, fields_of, is_ours
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +68,9 @@ def as_headers(value: Any, *, keep_length: bool = False) -> Headers:
     Raises:
         InvalidRequest: a name or a value is not what HTTP allows there.
     """
-    pairs = value.items() if isinstance(value, dict) else value or ()
-    given: Headers = []
     try:
-        for name, content in pairs:
-            for part in content if isinstance(content, list) else (content,):
-                given.append((_as_bytes(name), _as_bytes(part)))
-        headers = checked(given)
-    except (TypeError, ValueError):
+        headers = fields_of(value)
+    except ValueError:
         raise InvalidRequest("The application answered with malformed headers.") from None
     return [pair for pair in headers if _is_kept(pair, keep_length)]
 
@@ -85,10 +80,6 @@ def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
     if name == b"content-length":
         return keep_length and content.isdigit()
     return not is_ours(name, content)
-
-
-def _as_bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode("latin-1")
 
 
 def mounted_location(headers: Headers, scope: MutableMapping[str, Any], root_path: str, path: str) -> Headers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -170,3 +172,19 @@ def test_frames_of_the_server_decode_again() -> None:
     assert decode(payload(encode({"type": "e", "to": "*"}))) == ({"type": "e", "to": "*"}, {})
     with pytest.raises(MalformedFrame):
         decode(b"\x93\x01\x02")
+
+
+def test_a_receiver_learns_of_the_senders_rights_where_it_is() -> None:
+    def facts_for(workspace: str) -> dict[str, Any]:
+        return {"id": "anna", "workspaces": [workspace]}
+
+    stamp = Stamp("w/c", "w", {"id": "anna", "workspaces": ["w", "x", "y"]}, facts_for)
+    envelope = {"type": "method", "from": "w/c", "to": "x/p", "method": "services.s.f", "session": "1"}
+    frame = pack(envelope)
+    for odd in ({}, {"user": "forged"}):
+        main = {**envelope, **odd}
+        for workspace in ("x", "y", "x"):
+            main["to"] = f"{workspace}/p"
+            sent, _ = decode(payload(stamp.apply(dict(main), frame, len(frame), main["to"], True)))
+            assert sent["user"] == {"id": "anna", "workspaces": [workspace]}
+    assert stamp.user_for("y")["workspaces"] == ["y"]

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from hypha.auth.users import User
+from hypha.errors import CallFailed
 from hypha.features.login.functions_page import event_of, response_of
 from hypha.features.login.shell import PageShell
 
@@ -60,3 +61,11 @@ def test_a_request_becomes_a_map() -> None:
 def test_results_become_answers(result: Any, status: int, body: bytes, kind: str | None) -> None:
     answer = response_of(result)
     assert (answer.status_code, answer.body, answer.headers.get("content-type")) == (status, body, kind)
+
+
+def test_headers_of_a_function_follow_the_grammar() -> None:
+    cookies = response_of({"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]], "body": "x"})
+    assert cookies.headers.getlist("set-cookie") == ["a=1", "b=2"]
+    for headers in ({"set-cookie ": "a=1"}, {"X-A": "1\r\nX-B: 2"}, {"X-A": "\0"}, 5):
+        with pytest.raises(CallFailed, match="malformed headers"):
+            response_of({"headers": headers, "body": "x"})
