@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hypha.store.held_workspaces import Taken, hold_workspaces
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
 from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken
 from hypha.store.repository import Repository, insert_if_absent, upsert
@@ -73,8 +74,13 @@ class Accounts(Repository):
             return await _has_admin(connection)
 
     async def put_code(self, code: AccountCode) -> None:
-        """Write a code; it replaces the one of the same kind and subject, with its attempts."""
+        """Write a code; it replaces the one of the same kind and subject, with its attempts.
+
+        Those that are over go, so that their number is bounded.
+        """
+        over = delete(AccountCodeRow).where(AccountCodeRow.expires_at <= code.sent_at)
         async with self._connections.writing() as connection:
+            await connection.execute(over)
             await upsert(connection, AccountCodeRow, _row(code), ("kind", "subject"))
 
     async def code(self, kind: str, subject: str) -> AccountCode | None:
@@ -115,17 +121,45 @@ class Accounts(Repository):
     ) -> dict[str, float] | None:
         """Use a code up, set the password and end all sign-ins; None if the code was used meanwhile.
 
-        Returns the fingerprints of the tokens that ended, as `end_sign_ins`.
+        The account's address is proven already. Returns the fingerprints of the tokens that ended, as
+        `end_sign_ins`.
         """
         async with self._connections.writing() as connection:
             if not await _use_up(connection, code):
                 return None
             await connection.execute(
-                update(AccountRow)
-                .where(AccountRow.id == account_id)
-                .values(password=password, is_proven=True)
+                update(AccountRow).where(AccountRow.id == account_id).values(password=password)
             )
             return await end_sign_ins(connection, account_id, until, generated_too=generated_too)
+
+    async def prove(
+        self,
+        code: AccountCode,
+        account_id: str,
+        values: Mapping[str, Any],
+        now: float,
+        until: float,
+        *,
+        keep: str | None = None,
+        keeps_own: bool = False,
+    ) -> Taken | None:
+        """Use a code up by which the owner of an account's address came forward, and start clean.
+
+        Sets `values` (such as `password`) of the account, whose address is proven from now on, ends
+        all tokens that descend from it but the one of fingerprint `keep`, and takes its workspaces as
+        `hold_workspaces`. None if the code was used, or the address proven, meanwhile.
+        """
+        statement = update(AccountRow).where(AccountRow.id == account_id, AccountRow.is_proven.is_(False))
+        async with self._connections.writing() as connection:
+            if not await _use_up(connection, code):
+                return None
+            proven = await connection.execute(statement.values(**values, is_proven=True))
+            if proven.rowcount != 1:
+                return None
+            ended = await end_sign_ins(connection, account_id, until, keep=keep, generated_too=True)
+            taken = await hold_workspaces(connection, account_id, now, until, keeps_own=keeps_own, keep=keep)
+            taken.ended |= ended
+            return taken
 
     async def set_profile(
         self,

@@ -154,15 +154,26 @@ async def end_sign_ins(
     return ended
 
 
-async def end_tokens_for(connection: AsyncConnection, workspace: str) -> dict[str, float]:
-    """Revoke the tokens for a workspace, not people's sign-ins; in the caller's transaction.
+async def end_tokens_for(
+    connection: AsyncConnection,
+    workspace: str,
+    *,
+    until: float = 0.0,
+    sessions_too: bool = False,
+    keep: str | None = None,
+) -> dict[str, float]:
+    """Revoke the tokens for a workspace, not people's sign-ins unless told; in the caller's transaction.
 
-    Returns the fingerprints with the times until which they have to be known as revoked.
+    The one of fingerprint `keep` stays. Returns the fingerprints with the times until which they have to
+    be known as revoked, `until` at least.
     """
     statement = select(IssuedToken.fingerprint, IssuedToken.expires_at).where(
-        IssuedToken.workspace == workspace, IssuedToken.kind != "session"
+        IssuedToken.workspace == workspace
     )
-    ended = {name: expires_at for name, expires_at in await connection.execute(statement)}
+    if not sessions_too:
+        statement = statement.where(IssuedToken.kind != "session")
+    found = await connection.execute(statement)
+    ended = {name: max(expires_at, until) for name, expires_at in found if name != keep}
     await _revoke(connection, ended)
     return ended
 

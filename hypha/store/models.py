@@ -211,6 +211,17 @@ class AccountRow(Base):
     created_at: Mapped[float] = mapped_column(Float)
 
 
+class HeldWorkspace(Base):
+    """A workspace made by an account before its e-mail address was proven; it waits for its person."""
+
+    __tablename__ = "held_workspaces"
+
+    workspace: Mapped[str] = _of_workspace()
+    account: Mapped[str] = mapped_column(String(128), index=True)
+    owners: Mapped[Any] = mapped_column(Json)
+    held_at: Mapped[float] = mapped_column(Float)
+
+
 class AccountCodeRow(Base):
     """A code given out to somebody, kept as a keyed hash until it is used or over."""
 

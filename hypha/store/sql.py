@@ -22,6 +22,7 @@ from hypha.store.condition import Condition
 from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
+from hypha.store.held_workspaces import HeldWorkspaces
 from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
 from hypha.store.models import Fact
@@ -70,6 +71,7 @@ class Store:
         self.audit = AuditRecords(self)
         self.pending_logins = PendingLogins(self)
         self.accounts = Accounts(self)
+        self.held_workspaces = HeldWorkspaces(self)
 
     async def open(self) -> Self:
         """Connect and bring the database to the newest shape.

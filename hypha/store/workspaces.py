@@ -23,10 +23,11 @@ _FIELDS = frozenset(("name", "description", "persistent", "read_only", "icon", "
 async def ensure(connection: AsyncConnection, record: WorkspaceRecord) -> None:
     """Write a workspace that so far lived in memory, if it isn't there; in the caller's transaction."""
     if await insert_if_absent(connection, Workspace, _values(record)):
-        await _write_owners(connection, record)
+        await write_owners(connection, record)
 
 
-async def _delete(connection: AsyncConnection, workspaces: Sequence[str]) -> None:
+async def delete_workspaces(connection: AsyncConnection, workspaces: Sequence[str]) -> None:
+    """Delete workspaces with everything set in them; in the caller's transaction."""
     await connection.execute(delete(Subscription).where(Subscription.workspace.in_(workspaces)))
     await connection.execute(delete(Workspace).where(Workspace.id.in_(workspaces)))
 
@@ -47,7 +48,8 @@ def _values(record: WorkspaceRecord) -> dict[str, Any]:
     }
 
 
-async def _write_owners(connection: AsyncConnection, record: WorkspaceRecord) -> None:
+async def write_owners(connection: AsyncConnection, record: WorkspaceRecord) -> None:
+    """Write the owners of a workspace that has none; in the caller's transaction."""
     rows = [
         {"workspace": record.id, "position": position, "owner": owner, "folded": fold_email(owner)}
         for position, owner in enumerate(record.owners)
@@ -85,7 +87,7 @@ class Workspaces(Repository):
                     if owned >= quota:
                         return owned
                 await connection.execute(Workspace.__table__.insert(), _values(record))  # type: ignore[attr-defined]
-                await _write_owners(connection, record)
+                await write_owners(connection, record)
         except IntegrityError:
             raise AlreadyExists(f"Workspace already exists: {record.id}") from None
         return None
@@ -104,7 +106,7 @@ class Workspaces(Repository):
                     return False
             if owners is not None:
                 await connection.execute(delete(WorkspaceOwner).where(WorkspaceOwner.workspace == workspace))
-                await _write_owners(connection, WorkspaceRecord(workspace, owners=tuple(owners)))
+                await write_owners(connection, WorkspaceRecord(workspace, owners=tuple(owners)))
         return True
 
     async def delete(self, workspaces: Iterable[str]) -> None:
@@ -113,7 +115,7 @@ class Workspaces(Repository):
         if not ids:
             return
         async with self._connections.writing() as connection:
-            await _delete(connection, ids)
+            await delete_workspaces(connection, ids)
 
     async def delete_with_tokens(self, workspace: str) -> dict[str, float]:
         """Delete a workspace and revoke the tokens for it, or they would be good for one of the same id.
@@ -121,7 +123,7 @@ class Workspaces(Repository):
         Returns the fingerprints of the tokens that ended, as `end_tokens_for`.
         """
         async with self._connections.writing() as connection:
-            await _delete(connection, [workspace])
+            await delete_workspaces(connection, [workspace])
             return await end_tokens_for(connection, workspace)
 
     async def temporary(self) -> list[str]:

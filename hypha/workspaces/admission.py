@@ -136,10 +136,13 @@ class Admission:
 def _is_newer(record: WorkspaceRecord, returning: User) -> bool:
     """True if the workspace is not the one that a reconnection token was made for.
 
-    Personal ones are made again for their person.
+    A person's own is made again for that person and those who descend from them; others who were in it
+    are as strange to the new one as anywhere.
     """
-    is_personal = record.id.startswith(PERSONAL_PREFIX)
-    return not is_personal and returning.minted_at is not None and record.created_at > returning.minted_at
+    person = record.id.removeprefix(PERSONAL_PREFIX)
+    if person != record.id and person in (returning.id, returning.parent):
+        return False
+    return returning.minted_at is not None and record.created_at > returning.minted_at
 
 
 def _refused(text: str, user: User | None = None) -> Refused:

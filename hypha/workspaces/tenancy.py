@@ -11,6 +11,7 @@ from hypha.workspaces.bookmarks import Bookmarks
 from hypha.workspaces.catalogue import Catalogue
 from hypha.workspaces.environment import Environment
 from hypha.workspaces.event_log import EventLog
+from hypha.workspaces.held import Held
 from hypha.workspaces.lifecycle import EndTokens, Publish, Workspaces, WorkspaceSettings
 from hypha.workspaces.service_types import ServiceTypes
 
@@ -25,6 +26,7 @@ class Tenancy:
     event_log: EventLog
     service_types: ServiceTypes
     bookmarks: Bookmarks
+    held: Held
 
     @classmethod
     def build(
@@ -40,7 +42,7 @@ class Tenancy:
 
         Args:
             publish: sends an event `(workspace, type, data)` to those who subscribed.
-            on_deleted: called with the id of a workspace that was deleted under its clients.
+            on_deleted: called with the id of a workspace that was deleted, or taken, under its clients.
             end_tokens: called with the fingerprints of tokens that ended with their workspace.
         """
         workspaces = Workspaces(store, settings, publish=publish, end_tokens=end_tokens)
@@ -53,4 +55,5 @@ class Tenancy:
             event_log,
             ServiceTypes(workspaces, store),
             Bookmarks(workspaces, store),
+            Held(workspaces, store, on_deleted),
         )

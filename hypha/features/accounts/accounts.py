@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from hypha.errors import (
     PermissionDenied,
     RateLimited,
 )
-from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
-from hypha.features.accounts.letters import reset_letter, sign_up_letter
+from hypha.features.accounts.codes import FIRST_ADMIN, PROOF, RESET, SIGN_UP, Codes
+from hypha.features.accounts.fresh_start import FreshStart
+from hypha.features.accounts.letters import proof_letter, reset_letter, sign_up_letter, taken_letter
 from hypha.features.accounts.mail import Mail
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
@@ -31,7 +33,10 @@ from hypha.ids import readable_id
 from hypha.settings import Settings
 from hypha.store.accounts import Account, AccountCode, Accounts
 from hypha.web.client_address import throttled
+from hypha.workspaces.held import Held
 from hypha.workspaces.lifecycle import Workspaces
+
+logger = logging.getLogger(__name__)
 
 TOKEN_LIFE_S = 24 * 3600.0
 ID_PREFIX = "local-"
@@ -84,6 +89,7 @@ class LocalAccounts:
         *,
         mail: Mail | None,
         base_url: str,
+        held: Held | None = None,
         start: Callable[[Coroutine[Any, Any, Any], str], bool],
         admit: Callable[[User], object] = lambda _: None,
         passwords: Passwords | None = None,
@@ -102,15 +108,20 @@ class LocalAccounts:
         self._passwords = passwords or Passwords()
         self._throttle = throttle or Throttle()
         self._clock = clock
+        self._fresh_start = FreshStart(records, tokens, held, clock)
 
     # -- sign-up ---------------------------------------------------------------------------------
 
     async def sign_up(self, name: object, email: object, password: object, address: str) -> tuple[str, str]:
         """Begin an account; it exists once the code comes back. Returns (e-mail, code).
 
+        Where e-mail is sent, the answer does not tell whether the address has an account: its owner
+        gets a letter that says so. An account that was made while none was sent is no hindrance, it
+        becomes theirs with the code.
+
         Raises:
             InvalidArguments: something is missing or not acceptable.
-            AlreadyExists: the address has an account.
+            AlreadyExists: the address has an account, on a server that sends no e-mail.
             PermissionDenied: people may not sign up here by themselves.
             LimitReached: too many sign-ups.
         """
@@ -121,13 +132,16 @@ class LocalAccounts:
         person, address_given, secret = check_name(name), check_email(email), check_new_password(password)
         folded = fold_email(address_given)
         self._throttle.take([*self._guessing("sign-up", folded, address)])
-        if await self._records.find(folded) is not None:
+        account = await self._records.find(folded)
+        if account is not None and self.mail is None:
             raise AlreadyExists("Email already registered")
         now = self._clock()
         if await self._records.count_codes(SIGN_UP, now) >= self._settings.verification_max_pending:
             await self._records.drop_expired(now)
             raise LimitReached("Too many sign-ups are waiting for their codes. Please try again later.")
-        data = {"name": person, "email": address_given, "password": await self._passwords.hash(secret)}
+        is_taken = account is not None and account.is_proven
+        hashed = await self._passwords.hash(secret)
+        data = {"name": person, "email": address_given, "password": hashed, "taken": is_taken}
         return address_given, await self._send_sign_up_code(folded, data)
 
     async def _send_sign_up_code(self, folded: str, data: dict[str, Any]) -> str:
@@ -135,7 +149,12 @@ class LocalAccounts:
         text, code = self._codes.make(SIGN_UP, folded, life_s, {**data, "mailed": self.mail is not None})
         await self._records.put_code(code)
         if self.mail is not None:
-            await self.mail.send(sign_up_letter(data["email"], text, life_s, self._base_url))
+            letter = (
+                taken_letter(data["email"], self._base_url)
+                if data.get("taken")
+                else sign_up_letter(data["email"], text, life_s, self._base_url)
+            )
+            await self.mail.send(letter)
         return text
 
     async def verify_email(
@@ -158,7 +177,7 @@ class LocalAccounts:
         tried = await self._records.try_code(SIGN_UP, folded, self._clock(), most)
         if tried is None:
             raise InvalidArguments("Too many incorrect attempts. Please sign up again.")
-        if not self._codes.fits(tried, code):
+        if not self._codes.fits(tried, code) or tried.data.get("taken"):
             left = most - tried.attempts
             if left <= 0:
                 raise InvalidArguments("Too many incorrect attempts. Please sign up again.")
@@ -167,10 +186,22 @@ class LocalAccounts:
             raise InvalidArguments(
                 "This code belongs to a sign-up with another password. Please sign up again."
             )
-        account = await self._new_account(dict(tried.data), is_proven=bool(tried.data.get("mailed")))
-        if not await self._records.redeem_for_account(tried, account, first_admin=False):
+        account = await self._redeem_sign_up(tried)
+        if account is None:
             raise InvalidArguments(NO_PENDING)
         return account
+
+    async def _redeem_sign_up(self, code: AccountCode) -> Account | None:
+        """The account that a right code stands for; None if the address has got one meanwhile."""
+        is_proven = bool(code.data.get("mailed"))
+        before = await self._records.find(code.subject)
+        if before is not None and is_proven and not before.is_proven:
+            values = {name: code.data[name] for name in ("name", "email", "password")}
+            ended = await self._fresh_start.by_mailbox(code, before, values)
+            return None if ended is None else await self._records.get(before.id)
+        account = await self._new_account(dict(code.data), is_proven=is_proven)
+        is_made = await self._records.redeem_for_account(code, account, first_admin=False)
+        return account if is_made else None
 
     async def _new_account(
         self, data: dict[str, Any], *, is_proven: bool = False, is_admin: bool = False
@@ -295,8 +326,14 @@ class LocalAccounts:
     # -- profile ---------------------------------------------------------------------------------
 
     async def account_of(self, user: User) -> Account | None:
-        """The account of a signed-in person; None for everybody else, child tokens included."""
+        """The account of a signed-in person; None for everybody else.
+
+        Child tokens are somebody else's, and a sign-in that was limited to a workspace is not for what
+        lies outside of it.
+        """
         if user.is_anonymous or user.parent is not None or not user.id.startswith(ID_PREFIX):
+            return None
+        if user.scope.level(user.own_workspace) < Level.ADMIN:
             return None
         return await self._records.get(user.id)
 
@@ -376,13 +413,16 @@ class LocalAccounts:
         self._start(self._send_reset(folded), "sending a password reset")
 
     async def _send_reset(self, folded: str) -> None:
+        """Send the letter if there is an account; a code is kept anyway, or guessing it would tell."""
         account = await self._records.find(folded)
-        if account is None or self.mail is None:
-            return
         life_s = self._settings.verification_code_ttl_s
+        if await self._records.count_codes(RESET, self._clock()) >= self._settings.verification_max_pending:
+            logger.warning("Too many password resets are waiting for their codes: one was not sent")
+            return
         text, code = self._codes.make(RESET, folded, life_s, {})
         await self._records.put_code(code)
-        await self.mail.send(reset_letter(account.email, text, life_s, self._base_url))
+        if account is not None and self.mail is not None:
+            await self.mail.send(reset_letter(account.email, text, life_s, self._base_url))
 
     async def confirm_reset(
         self,
@@ -395,7 +435,8 @@ class LocalAccounts:
     ) -> Changed:
         """Set a new password with the code that was sent; ends all sign-ins.
 
-        With `revoke_tokens` the tokens that descend from the person end as well.
+        With `revoke_tokens` the tokens that descend from the person end as well. If the address was not
+        proven so far, the account starts clean: see `FreshStart.by_mailbox`.
 
         Raises:
             NotAuthenticated: the code is wrong, used, expired, or there is none; which is not told.
@@ -409,6 +450,11 @@ class LocalAccounts:
         if tried is None or account is None or not self._codes.fits(tried, code):
             raise NotAuthenticated(BAD_RESET)
         hashed = await self._passwords.hash(secret)
+        if not account.is_proven:
+            count = await self._fresh_start.by_mailbox(tried, account, {"password": hashed})
+            if count is None:
+                raise NotAuthenticated(BAD_RESET)
+            return Changed(account.id, True, count)
         ended = await self._records.redeem_for_password(
             tried, account.id, hashed, self._outlived(), generated_too=revoke_tokens
         )
@@ -416,6 +462,52 @@ class LocalAccounts:
             raise NotAuthenticated(BAD_RESET)
         self._tokens.revocations.apply(ended)
         return Changed(account.id, True, len(ended))
+
+    # -- proving the address of an account that is there -----------------------------------------
+
+    async def send_proof(self, caller: User, password: object, address: str) -> None:
+        """Send a code to the address of the signed-in person's account, which was not proven so far.
+
+        Raises:
+            NotAuthenticated: nobody is signed in, or the password is wrong.
+            InvalidArguments: the address is proven already.
+            PermissionDenied: this server sends no e-mail.
+        """
+        account = await self._unproven(caller, password, address)
+        if self.mail is None:
+            raise PermissionDenied("This server sends no e-mail, so no address can be proven.")
+        self._pace("proof", account.folded)
+        life_s = self._settings.verification_code_ttl_s
+        text, code = self._codes.make(PROOF, account.id, life_s, {})
+        await self._records.put_code(code)
+        await self.mail.send(proof_letter(account.email, text, life_s, self._base_url))
+
+    async def confirm_proof(self, caller: User, password: object, code: object, address: str) -> Changed:
+        """Prove the address with the code that was sent there.
+
+        Raises:
+            NotAuthenticated: nobody is signed in, or password or code are wrong.
+            InvalidArguments: the address is proven already.
+        """
+        account = await self._unproven(caller, password, address)
+        self._throttle.take([*self._guessing("proof", account.folded, address)])
+        most = self._settings.verification_max_attempts * _ANYWHERE  # it cannot be guessed anyway
+        tried = await self._records.try_code(PROOF, account.id, self._clock(), most)
+        if tried is None or not self._codes.fits(tried, code):
+            raise NotAuthenticated(BAD_RESET)
+        count = await self._fresh_start.by_holder(tried, account, caller.credential)
+        if count is None:
+            raise NotAuthenticated(BAD_RESET)
+        return Changed(account.id, False, count)
+
+    async def _unproven(self, caller: User, password: object, address: str) -> Account:
+        account = await self.account_of(caller)
+        if account is None:
+            raise NotAuthenticated("Please sign in with an account of this server first.")
+        await self._check_current(account, password, address)
+        if account.is_proven:
+            raise InvalidArguments("The address of this account is proven already.")
+        return account
 
     # -- the first administrator -----------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from hypha.store.accounts import AccountCode
 
 SIGN_UP = "sign-up"
 RESET = "reset"
+PROOF = "proof"
 FIRST_ADMIN = "first-admin"
 _RESET_CHARS = 12
 _ADMIN_CHARS = 32
@@ -37,7 +38,7 @@ class Codes:
         if kind == SIGN_UP:
             text = f"{secrets.randbelow(10**6):06d}"
         else:
-            text = random_id(_RESET_CHARS if kind == RESET else _ADMIN_CHARS)
+            text = random_id(_ADMIN_CHARS if kind == FIRST_ADMIN else _RESET_CHARS)
         now = self._clock()
         return text, AccountCode(kind, subject, self.hash(kind, subject, text), now + life_s, now, 0, data)
 

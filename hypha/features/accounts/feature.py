@@ -50,10 +50,13 @@ class AccountsFeature(Feature):
                 Codes(context.secret("accounts")),
                 mail=mail_of(settings),
                 base_url=context.base_url,
+                held=context.tenancy.held,
                 start=context.start,
                 admit=context.guard.blocklist.check_user,
             )
-            functions = AccountFunctions(accounts, login, context.hub, context.guard.audit)
+            functions = AccountFunctions(
+                accounts, context.tenancy.held, login, context.hub, context.guard.audit
+            )
             login.add_functions(functions.handlers())
             context.credentials.token_source = local_token
             link = await accounts.new_admin_link(context.base_url + PAGE_PATH)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hypha.features.login.providers import Handler, Login
     from hypha.hub.hub import Hub
     from hypha.observe.audit import AuditLog
+    from hypha.workspaces.held import Held
 
 NAMES = (
     "signup",
@@ -25,6 +26,10 @@ NAMES = (
     "update_profile",
     "request_password_reset",
     "reset_password",
+    "prove_email",
+    "held_workspaces",
+    "keep_workspace",
+    "drop_workspace",
     "create_administrator",
 )
 Answer = dict[str, Any]
@@ -58,8 +63,9 @@ class AccountFunctions:
     Every answer has `success`; where it is false, `error` says why and `code` names the kind.
     """
 
-    def __init__(self, accounts: LocalAccounts, login: Login, hub: Hub, audit: AuditLog) -> None:
+    def __init__(self, accounts: LocalAccounts, held: Held, login: Login, hub: Hub, audit: AuditLog) -> None:
         self._accounts = accounts
+        self._held = held
         self._login = login
         self._hub = hub
         self._audit = audit
@@ -265,6 +271,79 @@ class AccountFunctions:
         )
         self._note("password_reset", changed.account_id, context, tokens_ended=changed.ended)
         return {"message": "The new password is set.", "tokens_ended": changed.ended}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def prove_email(
+        self, current_password: str = "", code: str | None = None, *, context: Context
+    ) -> Answer:
+        """Prove the address of your account, if it was made while the server sent no e-mail.
+
+        Call it signed in, first without a code: one is sent. With the code the address counts as
+        yours. Whoever had a part in the account before has none then: all your tokens but this one
+        end, and workspaces that you made wait in `held_workspaces`.
+
+        Args:
+            current_password: the account's password.
+            code: the code from the e-mail.
+
+        Returns:
+            `code_sent` or `email_verified`, and with the latter `tokens_ended`.
+        """
+        address = self._address(context)
+        if not code:
+            await self._accounts.send_proof(context.user, current_password, address)
+            return {"code_sent": True}
+        changed = await self._accounts.confirm_proof(context.user, current_password, code, address)
+        self._note("address_proven", changed.account_id, context, tokens_ended=changed.ended)
+        return {"email_verified": True, "tokens_ended": changed.ended}
+
+    async def _person(self, context: Context) -> str:
+        account = await self._accounts.account_of(context.user)
+        if account is None:
+            raise NotAuthenticated("Please sign in with an account of this server first.")
+        return account.id
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def held_workspaces(self, *, context: Context) -> Answer:
+        """List workspaces that your account made before its address was proven.
+
+        Nobody can use them, you included, until you keep or drop each.
+
+        Returns:
+            `workspaces`, each with `id`, `name`, `description`, `owners_before` (others than you) and
+            `held_at` (Unix time).
+        """
+        return {"workspaces": await self._held.list(await self._person(context))}
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def keep_workspace(self, workspace: str = "", *, context: Context) -> Answer:
+        """Become the only owner of a workspace of `held_workspaces`.
+
+        Look through it then: its variables, services and description are as they were left.
+
+        Args:
+            workspace: its id.
+        """
+        return await self._settle(workspace, context, keep=True)
+
+    @permission(Level.NONE, on=NOTHING)
+    @_answered
+    async def drop_workspace(self, workspace: str = "", *, context: Context) -> Answer:
+        """Delete a workspace of `held_workspaces` with everything in it.
+
+        Args:
+            workspace: its id.
+        """
+        return await self._settle(workspace, context, keep=False)
+
+    async def _settle(self, workspace: object, context: Context, *, keep: bool) -> Answer:
+        person = await self._person(context)
+        await self._held.settle(person, workspace, keep=keep)
+        self._note("workspace_kept" if keep else "workspace_dropped", person, context, workspace=workspace)
+        return {"workspace": workspace}
 
     @permission(Level.NONE, on=NOTHING)
     @_answered

@@ -28,3 +28,25 @@ def reset_letter(email: str, code: str, life_s: float, base_url: str) -> Letter:
         "If you did not ask for it, ignore this message: your password stays as it is.\n"
     )
     return Letter(email, "Set a new password for Hypha", text)
+
+
+def taken_letter(email: str, base_url: str) -> Letter:
+    """What the owner of an account gets when somebody signs up with its address once more."""
+    text = (
+        f"Somebody, maybe you, signed up at {base_url} with this e-mail address.\n\n"
+        "You have an account there already: sign in with its password, or set a new one on the page\n"
+        "for signing in if you forgot it.\n\n"
+        "If it was not you, ignore this message: nothing has changed.\n"
+    )
+    return Letter(email, "You have an account for Hypha already", text)
+
+
+def proof_letter(email: str, code: str, life_s: float, base_url: str) -> Letter:
+    """The code by which somebody who is signed in proves that the account's address is theirs."""
+    text = (
+        f"Your code to prove this e-mail address is\n\n    {code}\n\n"
+        f"Type it on your profile at {base_url} within {_minutes(life_s)}, and nowhere else.\n\n"
+        "If you did not ask for it, give it to nobody: somebody made an account with your address.\n"
+        "Setting a new password there makes the account yours and ends all that was done with it.\n"
+    )
+    return Letter(email, "Prove your e-mail address for Hypha", text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from hypha.addresses import check_workspace_id
+from hypha.addresses import check_workspace_id, fold_email
 from hypha.auth.guard import Guard
 from hypha.auth.minting import TokenRequest, child_of
 from hypha.auth.permissions import NOTHING, permission
@@ -145,7 +145,8 @@ class LoginService:
             workspace: Workspace to which the token is limited; absent: what `start` asked for.
             expires_in: Life of the limited token, in seconds.
             email: E-mail address of the person.
-            email_verified: Whether the address is known to be the person's.
+            email_verified: Whether the address is known to be the person's; it counts only if the token
+                says so too.
             name: Full name.
             nickname: Name to be called by.
             user_id: Id of the person.
@@ -296,4 +297,12 @@ def _answer(
         answer[name] = value
     answer["user_id"] = answer["user_id"] or user.id
     answer["email"] = answer["email"] or user.email
+    answer["email_verified"] = _is_verified(user, answer["email"])
     return answer
+
+
+def _is_verified(user: User, email: object) -> bool:
+    """Whether the person's own token proves the address: anybody may report anything beside it."""
+    if user.parent is not None or not user.email or not isinstance(email, str):
+        return False
+    return fold_email(email) == fold_email(user.email)

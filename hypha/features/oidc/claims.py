@@ -67,9 +67,14 @@ def _kept(subject: str, others: Iterable[str]) -> str:
 
 
 def verified_email(claims: Mapping[str, Any], prefix: str = "") -> str | None:
-    """The e-mail address if the provider says that it belongs to the person."""
+    """The e-mail address if the provider says that it belongs to the person.
+
+    What it says of one address counts for no other: `email_verified` without the prefix is about
+    `email` without it, where there is one.
+    """
     email = claims.get(f"{prefix}email")
-    verified = claims.get(f"{prefix}email_verified", claims.get("email_verified"))
+    is_about_it = claims.get("email", email) == email
+    verified = claims.get(f"{prefix}email_verified", claims.get("email_verified") if is_about_it else None)
     is_verified = verified is True or verified == "true"
     return email if is_verified and isinstance(email, str) and _EMAIL.fullmatch(email) else None
 

@@ -146,7 +146,10 @@ class SignIn:
             told = await self._web.get_object(endpoints.userinfo, access)
         except BackendUnavailable:
             return claims
-        return {**told, **claims} if told.get("sub") == claims.get("sub") else claims
+        if told.get("sub") != claims.get("sub"):
+            return claims
+        claims.pop("email_verified", None)  # of whichever address: it is about none of these claims
+        return {**told, **claims}
 
     async def _github_claims(self, access: Mapping[str, str]) -> dict[str, Any]:
         """Who signed in where there is no id_token: the account, and its primary address if verified."""

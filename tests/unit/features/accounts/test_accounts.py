@@ -109,8 +109,44 @@ async def test_pending_sign_ups_are_bounded(bench: Bench) -> None:
 
 async def test_one_account_per_address(bench: Bench) -> None:
     await bench.account()
+    bench.accounts.mail = None
     with pytest.raises(AlreadyExists, match="Email already registered"):
         await bench.accounts.sign_up("Eve", "ANN@example.org", PASSWORD, HERE)
+
+
+async def test_where_e_mail_is_sent_a_sign_up_tells_its_owner_alone_that_there_is_an_account(
+    bench: Bench,
+) -> None:
+    await bench.account()
+    before = await bench.records.find("ann@example.org")
+    given, code = await bench.accounts.sign_up("Eve", "ANN@example.org", "eve's own password", HERE)
+    assert given == "ANN@example.org"
+    letter = bench.letters[-1]
+    assert letter.to == given and "have an account" in letter.text and code not in letter.text
+    for tried in ("000000", code):
+        with pytest.raises(InvalidArguments, match=r"Incorrect code\. \d attempt"):
+            await bench.accounts.verify_email(given, tried, HERE)
+    bench.clock.now += 60
+    await bench.accounts.resend_code(given, HERE)
+    assert "have an account" in bench.letters[-1].text
+    assert await bench.records.find("ann@example.org") == before
+
+
+async def test_asking_for_a_reset_costs_the_same_with_and_without_an_account(bench: Bench) -> None:
+    await bench.account()
+    for email in ("ann@example.org", "nobody@example.org"):
+        await bench.accounts.request_reset(email, HERE)
+        await bench.work.pop()
+        assert await bench.records.code("reset", email) is not None, "guessing it takes the same time"
+
+
+async def test_codes_that_are_over_are_not_kept(bench: Bench) -> None:
+    for number in range(4):
+        await bench.accounts.sign_up("Ann", f"a{number}@example.org", PASSWORD, HERE)
+        bench.clock.now += 601
+    assert [await bench.records.code("sign-up", f"a{n}@example.org") is not None for n in range(4)] == [
+        False, False, False, True,
+    ]  # fmt: skip
 
 
 async def test_a_reset_sends_letters_to_owners_only_and_works_once(bench: Bench) -> None:

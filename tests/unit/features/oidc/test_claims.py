@@ -134,3 +134,10 @@ def test_what_is_shown_of_a_person_is_harmless() -> None:
     assert (profile["name"], profile["nickname"], profile["picture"]) == ("Ann", None, None)
     user = person_of(LAB, {**claims, "scope": "ws:*#a", "parent": "root", "is_anonymous": True}).user
     assert not user.scope.workspaces and user.parent is None and not user.is_anonymous
+
+
+def test_what_is_said_of_one_address_counts_for_no_other() -> None:
+    claims = {"n/email": "boss@x.example", "email": "ann@x.example", "email_verified": True}
+    assert verified_email(claims, "n/") is None
+    assert verified_email(claims) == "ann@x.example"
+    assert verified_email({**claims, "n/email": "ann@x.example"}, "n/") == "ann@x.example"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
 from hypha.features.oidc.attempts import LIFE_S, Attempt, Attempts
+from hypha.features.oidc.claims import verified_email
 from hypha.features.oidc.discovery import Discovery
 from hypha.features.oidc.flow import SignIn
 from hypha.features.oidc.providers import Provider, auth0_url, configured_providers
@@ -199,3 +201,14 @@ async def test_github_accounts_are_known_by_number_and_verified_primary_address(
     web = Web(user={"id": True}, emails={"message": "no"})
     claims = await SignIn(replace(github), web, "https://h/")._github_claims({})
     assert "email" not in claims and claims["sub"] is True
+
+
+async def test_an_address_told_apart_needs_its_own_proof() -> None:
+    lab = Provider.read({"id": "lab", "client_id": "c", "discovery_url": URL})
+    told = {"sub": "ann", "email": "boss@x.example"}
+    endpoints: Any = SimpleNamespace(userinfo="https://login.example/userinfo")
+    for proof, email in (({}, None), ({"email_verified": True}, "boss@x.example")):
+        web: Any = Web(userinfo={**told, **proof})
+        sign_in = SignIn(lab, web, "https://h/")
+        claims = await sign_in._completed(endpoints, {"sub": "ann", "email_verified": True}, {})
+        assert verified_email(claims) == email
