@@ -11,6 +11,7 @@ HyphaError                      code               http  retry
 ├─ NotAuthenticated             not_authenticated  401   after login
 │  └─ TokenExpired              token_expired      401   after refresh
 ├─ PermissionDenied             permission_denied  403   no      (also a PermissionError)
+│  └─ ForeignFunction           foreign_function   403   no      a function value names not its sender
 ├─ NotFound                     not_found          404   no      (also a KeyError)
 │  └─ WorkspaceNotFound, ServiceNotFound, FunctionNotFound, ArtifactNotFound, AppNotFound
 ├─ Conflict                     conflict           409   no
@@ -137,6 +138,12 @@ class PermissionDenied(HyphaError, PermissionError):
     """The user is known but lacks the right."""
 
     code, status, rpc_name = "permission_denied", 403, "PermissionError"
+
+
+class ForeignFunction(PermissionDenied):
+    """A function value names somebody else than the client that sent it."""
+
+    code = "foreign_function"
 
 
 class NotFound(HyphaError, KeyError):

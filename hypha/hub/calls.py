@@ -8,33 +8,43 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User, root_user
-from hypha.errors import CallFailed, CallTimedOut, HyphaError, NotDelivered, OutcomeUnknown
+from hypha.errors import (
+    CallFailed,
+    CallTimedOut,
+    ForeignFunction,
+    HyphaError,
+    InvalidRequest,
+    NotDelivered,
+    OutcomeUnknown,
+)
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.router import absent_text
 from hypha.ids import random_id
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, pack, seal
 from hypha.wire.pieces import Pieces, pack_pieces
-from hypha.wire.values import is_tagged
+from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
 
 CHUNKS_IN_FLIGHT = 16
+GET_SERVICE = "services.built-in.get_service"
 _STAMPS_KEPT = 512
 
 
 class _Waiting:
-    """One outgoing call: its future, its deadline, and who must answer."""
+    """One outgoing call: its future, its deadline, who must answer, and the functions in the answer."""
 
-    __slots__ = ("future", "target", "timeout_s", "timer")
+    __slots__ = ("functions", "future", "target", "timeout_s", "timer")
 
     def __init__(self, future: asyncio.Future[Any], target: str, timeout_s: float) -> None:
         self.future = future
         self.target = target
         self.timeout_s = timeout_s
         self.timer: asyncio.TimerHandle | None = None
+        self.functions: list[dict[Any, Any]] = []
 
 
 class Calls:
@@ -68,11 +78,13 @@ class Calls:
         """Call a method of a client and return the decoded result, tags kept.
 
         `target` is `workspace/client_id`, `method` e.g. `services.echo.hello`. Heartbeats of the
-        callee extend the timeout, as they do for every client.
+        callee extend the timeout, as they do for every client. Generators in the result are the
+        callee's own, and so are all functions of a service that it gives.
 
         Raises:
             CallFailed: the callee raised. NotDelivered: it is not there; it never saw the call.
             OutcomeUnknown: it went away meanwhile. CallTimedOut: no answer and no heartbeat.
+            ForeignFunction: it answered with functions that are not its own.
         """
         client = self.hub.find(target)
         if client is None or client.fails_fast:
@@ -89,12 +101,42 @@ class Calls:
         self._waiting[session] = waiting
         try:
             await self._send(client, session, method, body, timeout_s / 2, context)
-            return await waiting.future
+            result = await waiting.future
+            if waiting.functions:
+                self._check_functions(waiting.functions, client, method, context)
+            return result
         finally:
             waiting.timer.cancel()
             self._waiting.pop(session, None)
             client.pending.pop((self, session), None)
             del waiting  # else an error refers to itself through this frame, and keeps large arguments alive
+
+    def _check_functions(
+        self, functions: list[dict[Any, Any]], callee: Client, method: str, context: Context | None
+    ) -> None:
+        """Let no answer lead on to what the callee does not offer to the caller itself."""
+        followed = [value for value in functions if value.get("_rtype") == "generator"]
+        try:
+            check_owner(functions if method == GET_SERVICE else followed, callee.address)
+            for value in followed:
+                for key in ("_rmethod", "_rclose_method"):
+                    if not self._may_follow(callee, value.get(key, ""), context):
+                        raise ForeignFunction(
+                            f"{callee.address} answered with a generator that runs a function which it "
+                            "does not offer to you."
+                        )
+        except ForeignFunction:
+            workspace = context.workspace if context is not None else callee.workspace
+            self.hub.on_refused(callee, workspace, "an answer with a function that is not its own")
+            raise
+
+    def _may_follow(self, callee: Client, method: object, context: Context | None) -> bool:
+        """Sessions are between the two; a service must be one that the caller may call itself."""
+        if not isinstance(method, str):
+            return False
+        if not method.startswith(SERVICES):
+            return True
+        return context is not None and self.hub.membership.may_follow(context, callee, method)
 
     async def _send(
         self,
@@ -162,7 +204,11 @@ class Calls:
     async def iterate(
         self, value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
     ) -> AsyncIterator[Any]:
-        """Yield the items of a generator value one by one; close it when the reader leaves early."""
+        """Yield the items of a generator one by one; close it when the reader leaves early.
+
+        Args:
+            value: from a result of `call`, which checked whom it names.
+        """
         target, method = str(value["_rtarget"]), str(value["_rmethod"])
         finished = False
         try:
@@ -215,7 +261,12 @@ class Calls:
             return
         value = args[0] if args else None
         if name == "resolve":
-            waiting.future.set_result(value)
+            try:
+                waiting.functions = absolute_targets(value, sender.workspace)
+            except InvalidRequest as deep:
+                waiting.future.set_exception(CallFailed(f"ValueError: {deep.message}"))
+            else:
+                waiting.future.set_result(value)
             return
         if isinstance(value, dict):
             error = error_from_text(str(value.get("_rvalue", "")), str(value.get("_rtrace") or ""))

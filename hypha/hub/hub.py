@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hypha.auth.users import User
+from hypha.auth.users import Context, User
 from hypha.errors import LimitReached
 from hypha.hub.client import Client
 from hypha.hub.flow import Flow
@@ -42,6 +42,9 @@ class Membership(Protocol):
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
         """Whether a client of another workspace may call `services.<name>…` of a client."""
+
+    def may_follow(self, caller: Context, target: Client, method: str) -> bool:
+        """Whether `services.<name>…` is of a registered service that the caller may call itself."""
 
 
 class Hub:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypha.auth.users import Context
 from hypha.errors import (
+    ForeignFunction,
     FunctionNotFound,
     HyphaError,
     InvalidRequest,
@@ -32,7 +33,7 @@ from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
 from hypha.wire.frames import Buffer, decode_body, pack, seal
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
-from hypha.wire.values import absolute_targets, method_value
+from hypha.wire.values import SERVICES, absolute_targets, check_owner, method_value
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -175,7 +176,7 @@ class LocalPeer(Calls):
         if call is not None:
             sender.outbox.acknowledge(call[0])
             sender.doubts.pop((self, session), None)
-        self.take_answer(sender, session, name, absolute_targets(args, sender.workspace))
+        self.take_answer(sender, session, name, args)
 
     def _request(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> Request:
         session = main.get("session")
@@ -185,8 +186,9 @@ class LocalPeer(Calls):
         if isinstance(promise, dict):
             for name in names:
                 function = promise.get(name)
-                if isinstance(function, dict) and isinstance(function.get("_rmethod"), str):
-                    names[name] = function["_rmethod"]
+                method = function.get("_rmethod") if isinstance(function, dict) else None
+                if isinstance(method, str) and not method.startswith(SERVICES):
+                    names[name] = method
             interval = promise.get("interval", interval)
         elif promise and isinstance(session, str):
             names = {name: f"{session}.{name}" for name in names}
@@ -236,8 +238,7 @@ class LocalPeer(Calls):
         service = self.services.get(service_id)
         if service is None:
             raise ServiceNotFound(f"Service not found: {service_id[:200]}")
-        absolute_targets(args, request.sender.workspace)
-        absolute_targets(kwargs, request.sender.workspace)
+        self._check_arguments(request, [args, kwargs])
         return await service.invoke(name, args, kwargs, request.context)
 
     async def _call_back(
@@ -246,7 +247,17 @@ class LocalPeer(Calls):
         session = self._sessions.find(session_id, request.sender.address)
         if session is None:
             raise NotFound("The request to which this function belongs is over.")
+        self._check_arguments(request, [args, kwargs])
         return await session.call(name, args, kwargs)
+
+    def _check_arguments(self, request: Request, arguments: list[Any]) -> None:
+        """Make targets absolute; nothing is kept or run that names somebody else than its sender."""
+        sender = request.sender
+        try:
+            check_owner(absolute_targets(arguments, sender.workspace), sender.address)
+        except ForeignFunction:
+            self.hub.on_refused(sender, sender.workspace, "a function of somebody else in an argument")
+            raise
 
     async def _run(self, request: Request, path: str, work: Awaitable[Any]) -> None:
         timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])

@@ -1,37 +1,84 @@
 """Tagged values (`_rtype`, wire-protocol 5) as the server sees them.
 
 The server decodes values only as far as it must: tags stay as they are, functions get an
-absolute target so that they can be passed on.
+absolute target so that they can be passed on. A function value names a method of some client; whoever
+calls it does so with rights of its own. So the server follows, keeps and passes on only those that
+name the client that sent them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypha.errors import InvalidRequest
+from hypha.errors import ForeignFunction, InvalidRequest
 
-MAX_DEPTH = 128
+MAX_DEPTH = 100
+"""Levels of lists and maps in a value that the server takes, or packs for somebody else."""
+
+SERVICES = "services."
+_CONTAINERS = frozenset({dict, list})
+_FUNCTION_TAGS = frozenset({"method", "generator"})
+_FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})
 
 
-def absolute_targets(value: Any, workspace: str, depth: int = 0) -> Any:
-    """Complete relative `_rtarget`s in a decoded value, in place, from its sender's workspace.
+def maps_in(value: Any) -> Iterator[dict[Any, Any]]:
+    """All maps inside a value of lists and maps, itself included.
 
     Raises:
-        InvalidRequest: the value is nested deeper than 128 levels.
+        InvalidRequest: the value is nested deeper than 100 levels.
     """
-    if depth > MAX_DEPTH:
-        raise InvalidRequest(f"The value is nested deeper than {MAX_DEPTH} levels.")
-    if type(value) is dict:
-        for key, item in value.items():
-            if type(item) is dict or type(item) is list:
-                absolute_targets(item, workspace, depth + 1)
-            elif key == "_rtarget" and isinstance(item, str) and "/" not in item:
-                value[key] = f"{workspace}/{item}"
-    elif type(value) is list:
-        for item in value:
-            if type(item) is dict or type(item) is list:
-                absolute_targets(item, workspace, depth + 1)
-    return value
+    level, depth = [value], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"The value is nested deeper than {MAX_DEPTH} levels.")
+        inner: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                yield item
+                inner += [part for part in item.values() if type(part) in _CONTAINERS]
+            elif type(item) is list:
+                inner += [part for part in item if type(part) in _CONTAINERS]
+        level, depth = inner, depth + 1
+
+
+def is_function(value: Mapping[Any, Any]) -> bool:
+    """True for a map that a client would turn into a function or generator, or something like it."""
+    tag = value.get("_rtype")
+    return (isinstance(tag, str) and tag in _FUNCTION_TAGS) or not _FUNCTION_KEYS.isdisjoint(value)
+
+
+def absolute_targets(value: Any, workspace: str) -> list[dict[Any, Any]]:
+    """Complete relative `_rtarget`s in a decoded value, in place, from its sender's workspace.
+
+    Returns:
+        The function values in it.
+
+    Raises:
+        InvalidRequest: the value is nested deeper than 100 levels.
+    """
+    found = []
+    for item in maps_in(value):
+        if is_function(item):
+            target = item.get("_rtarget")
+            if isinstance(target, str) and "/" not in target:
+                item["_rtarget"] = f"{workspace}/{target}"
+            found.append(item)
+    return found
+
+
+def check_owner(functions: list[dict[Any, Any]], owner: str) -> None:
+    """Refuse function values, made absolute, that are not those of the client `owner`.
+
+    Raises:
+        ForeignFunction: one names somebody else.
+    """
+    for value in functions:
+        if value.get("_rtarget") != owner:
+            raise ForeignFunction(
+                f"A function in a value that {owner} sent names somebody else; "
+                "only functions of the sender itself are taken."
+            )
 
 
 def is_tagged(value: Any, tag: str) -> bool:

@@ -8,9 +8,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hypha.auth.users import Context
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
+    from hypha.registry.records import ServiceRecord
     from hypha.store.subscriptions import Subscriptions
     from hypha.workspaces.background import Background
     from hypha.workspaces.lifecycle import Workspaces
@@ -108,14 +110,23 @@ class Members:
         Names that are not registered are the callee's own: its callbacks, and the endpoint that
         every client hosts. Those its library guards.
         """
+        record = self._service_of(target, method)
+        return record is None or record.is_built_in or record.is_usable(sender.user, sender.workspace)
+
+    def may_follow(self, caller: Context, target: Client, method: str) -> bool:
+        """Whether `services.<name>…` is of a registered service that the caller may call itself."""
+        record = self._service_of(target, method)
+        return record is not None and not record.is_built_in and record.is_usable_by(caller)
+
+    def _service_of(self, target: Client, method: str) -> ServiceRecord | None:
+        """The registered service to which `services.<name>…` belongs; names may have dots."""
         path, end = method[len("services.") :], 0
         while 0 <= end <= MAX_NAME_CHARS:
             end = path.find(".", end + 1)
-            name = path if end < 0 else path[:end]
-            record = self.registry.get(target.workspace, target.client_id, name)
+            record = self.registry.get(target.workspace, target.client_id, path if end < 0 else path[:end])
             if record is not None:
-                return record.is_built_in or record.is_usable(sender.user, sender.workspace)
-        return True
+                return record
+        return None
 
     def services_end(self, client: Client) -> None:
         """Remove the services of a client whose state ends."""

@@ -11,7 +11,7 @@ from hypha.gateways.asgi_apps.answers import as_headers, as_status
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.calls import is_function, schema_at
-from hypha.gateways.http.results import encode_json, is_generator
+from hypha.gateways.http.results import encode_json, is_generator, presentable
 from hypha.gateways.http.services import HttpServices
 from hypha.hub.local_service import LocalService
 from hypha.web.headers import Headers, by_name
@@ -62,7 +62,7 @@ class FunctionsApp:
         if name == DEFAULT:
             event["function_path"] = mount.path
         if local is not None:
-            result = await local.invoke(name, [event], {}, mount.context)
+            result = presentable(await local.invoke(name, [event], {}, mount.context))
         else:
             result = await services.peer.call(
                 mount.target,
@@ -80,7 +80,7 @@ class FunctionsApp:
         body = await read_body(mount.receive, mount.scope["hypha.headers"], self._services.max_body_bytes)
         return {
             **mount.plain_scope(),
-            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+            "headers": _as_text(headers),
             "query_string": mount.visit.query_string.decode("latin-1"),
             "raw_path": mount.raw_path.decode("latin-1"),
             "body": body or None,
@@ -122,6 +122,15 @@ class FunctionsApp:
             async for item in items:
                 await mount.send({"type": "http.response.body", "body": _encode(item)[0], "more_body": True})
         await mount.send({"type": "http.response.body", "body": b""})
+
+
+def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Headers as a map of text, without names that would make a function or the like of the map."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in headers.items()
+        if not name.startswith(b"_r")
+    }
 
 
 def page_functions(service: LocalService) -> dict[str, Any]:

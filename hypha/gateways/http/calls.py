@@ -22,6 +22,7 @@ from hypha.errors import (
 )
 from hypha.gateways.http.bodies import ClientLeft, read_body
 from hypha.gateways.http.errors import call_error_answer
+from hypha.gateways.http.function_values import check_arguments
 from hypha.gateways.http.parameters import (
     MODE_KEY,
     Arguments,
@@ -212,10 +213,14 @@ class FunctionCalls:
         schema: Mapping[str, Any] | None,
     ) -> Arguments:
         if scope["method"] == "GET":
-            return [], query_arguments(pairs, schema)
+            arguments: Arguments = [], query_arguments(pairs, schema)
+            await check_arguments(list(arguments), len(scope["query_string"]))
+            return arguments
         headers = scope["hypha.headers"]
         body = await read_body(receive, headers, self._services.max_body_bytes)
-        return body_arguments(body, media_type(headers.get(b"content-type")), schema)
+        arguments = body_arguments(body, media_type(headers.get(b"content-type")), schema)
+        await check_arguments(list(arguments), len(body))
+        return arguments
 
     async def _look_up(self, target: str, name: str, path: list[str], context: Context) -> Any:
         """Ask the provider itself for what its schema does not show."""

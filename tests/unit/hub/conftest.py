@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from hypha.auth.scopes import Level
-from hypha.auth.users import anonymous_user
+from hypha.auth.users import Context, anonymous_user
 from hypha.hub.client import Client
 from hypha.hub.hub import Hub
 from hypha.wire.frames import Sealed, payload
@@ -90,6 +90,9 @@ class FakeMembership:
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
         return not method.startswith("services.secret.")
+
+    def may_follow(self, caller: Context, target: Client, method: str) -> bool:
+        return method.startswith("services.own.")
 
     async def keep_subscriptions(self, client: Client) -> None:
         self.log.append(f"subscriptions {client.client_id}")

@@ -1,0 +1,40 @@
+"""No functions from HTTP callers.
+
+A client that gets a function value calls it with rights of its own, and nobody behind an HTTP request could
+be called back. So arguments that come by HTTP hold none; those that the server makes for a request itself
+(`receive` and `send` of an application) are put in afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypha.errors import InvalidRequest
+from hypha.wire.values import is_function, maps_in
+
+LARGE_BYTES = 64 * 1024
+_TAGS = frozenset({"method", "function", "generator", "iterator", "interface", "callback"})
+
+
+def refuse_functions(value: Any) -> None:
+    """Check one decoded value.
+
+    Raises:
+        InvalidRequest: it holds a function value, or is nested deeper than 100 levels.
+    """
+    for item in maps_in(value):
+        tag = item.get("_rtype")
+        if is_function(item) or (isinstance(tag, str) and tag in _TAGS):
+            raise InvalidRequest(
+                f"An HTTP request cannot carry functions (_rtype {str(tag)[:40]!r}).",
+                hint="Call over WebSocket to hand over functions of your own.",
+            )
+
+
+async def check_arguments(value: Any, size_bytes: int) -> None:
+    """The same for arguments read from so many bytes; large ones are looked at in a thread."""
+    if size_bytes > LARGE_BYTES:
+        await asyncio.to_thread(refuse_functions, value)
+    else:
+        refuse_functions(value)
