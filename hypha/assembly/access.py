@@ -12,6 +12,7 @@ from hypha.auth.revocation import Revocations
 from hypha.auth.tokens import TokenAuthority
 
 if TYPE_CHECKING:
+    from hypha.auth.users import Context
     from hypha.datafolder import DataFolder
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
@@ -41,7 +42,17 @@ async def open_tokens(settings: Settings, folder: DataFolder, store: Store, hub:
 async def open_guard(settings: Settings, store: Store, tokens: TokenAuthority, hub: Hub) -> Guard:
     """Who is kept out, and where that is noted; the connections of whom is blocked end at once."""
     guard = await Guard.open(store, tokens, settings, lambda _: end_blocked(hub, guard.blocklist))
+    guard.address_of = partial(network_address, hub)
     return guard
+
+
+def network_address(hub: Hub, context: Context) -> str:
+    """Where a caller is, whichever way the call came; empty if that isn't known."""
+    address = context.details.get("address")
+    if not address:
+        client = hub.clients.get(context.address)
+        address = client.connection.peer_address if client is not None and client.connection else ""
+    return str(address or "")
 
 
 def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:

@@ -28,6 +28,8 @@ class Guard:
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog = field(default_factory=AuditLog)
     issued: IssuedTokens | None = None
+    address_of: Callable[[Context], str] = lambda _: ""
+    """The network address of a caller, as far as it is known."""
 
     @classmethod
     async def open(
@@ -79,17 +81,29 @@ class Guard:
 
     def note_refused(self, context: Context, function: str, error: HyphaError) -> None:
         """Note that a built-in function refused its caller."""
-        detail = {"function": function, "reason": error.message}
-        self.audit.note("access_refused", context.user.id, context.workspace, detail=detail)
+        user = context.user
+        self.audit.note(
+            "access_refused",
+            user.id,
+            context.workspace,
+            address=self.address_of(context),
+            detail={"function": function, "reason": error.message},
+            is_stranger=user.is_anonymous,
+        )
 
     def note_refused_frame(self, client: Client, workspace: str, what: str) -> None:
         """Note that something a client sent straight to another workspace was refused.
 
         Without the client's own words, so that many attempts are one entry.
         """
-        address = client.connection.peer_address if client.connection is not None else ""
-        detail = {"from": client.workspace, "what": what}
-        self.audit.note("access_refused", client.user.id, workspace[:128], address=address, detail=detail)
+        self.audit.note(
+            "access_refused",
+            client.user.id,
+            workspace[:128],
+            address=client.connection.peer_address if client.connection is not None else "",
+            detail={"from": client.workspace, "what": what},
+            is_stranger=client.user.is_anonymous,
+        )
 
     def note_connected(self, user: User, workspace: str, address: str) -> None:
         """Note that somebody with a credential came in; anonymous users come and go unnoted."""

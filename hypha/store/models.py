@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import JSON, Float, ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -182,7 +182,10 @@ class IssuedToken(Base):
 
 
 class AuditEntry(Base):
-    """One security event; equal ones within a moment are one row with a count."""
+    """One security event, or several equal ones: the row says how many, and when the first and the last came.
+
+    `ring` says which entries displace each other.
+    """
 
     __tablename__ = "audit_log"
 
@@ -194,6 +197,8 @@ class AuditEntry(Base):
     address: Mapped[str] = mapped_column(String(64))
     detail: Mapped[Any] = mapped_column(Json, nullable=True)
     count: Mapped[int]
+    first: Mapped[float] = mapped_column(Float)
+    ring: Mapped[int] = mapped_column(SmallInteger)
 
 
 class AccountRow(Base):

@@ -13,11 +13,11 @@ from hypha.auth.scopes import Level
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
+from hypha.networks import throttled
 from hypha.places import Places
 from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
-from hypha.web.client_address import throttled
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class Reception:
             first.workspace or "",
             address=connection.peer_address,
             detail={"reason": error.message},
+            is_stranger=error.is_stranger,
         )
 
     async def _identify(self, first: FirstMessage) -> Identity:

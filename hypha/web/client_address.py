@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from hypha.errors import ConfigurationError
+from hypha.networks import parse_address
+from hypha.networks import throttled as throttled
 
 UNKNOWN = "unknown"
-_OWN_PREFIX = 64
 
 
 class TrustedProxies:
@@ -45,29 +46,9 @@ class TrustedProxies:
         return self.client_address(scope, {b"x-forwarded-for": b",".join(lines)})
 
     def _trusts(self, text: str) -> bool:
-        address = _parse(text)
+        address = parse_address(text)
         return address is not None and any(address in network for network in self._networks)
 
 
-def throttled(address: str) -> str:
-    """What shares one allowance with an address: itself, or the IPv6 network of its /64.
-
-    Whoever has one IPv6 address has the others of that network too.
-    """
-    parsed = _parse(address)
-    if not isinstance(parsed, IPv6Address):
-        return address if parsed is None else str(parsed)
-    return str(ip_network((int(parsed), _OWN_PREFIX), strict=False))
-
-
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """The address; IPv4 inside IPv6 is the IPv4 address."""
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
-
-
 def _is_address(text: str) -> bool:
-    return _parse(text) is not None
+    return parse_address(text) is not None

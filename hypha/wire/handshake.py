@@ -18,7 +18,7 @@ OBSOLETE_QUERY_KEYS = frozenset({"workspace", "client_id", "token", "reconnectio
 class Refused(HyphaError):
     """A handshake is refused for good: the text is sent, then the socket is closed with the code.
 
-    `user_id` is who was refused, where that is known.
+    `user_id` is who was refused, where that is known; a stranger is who showed no valid credential.
     """
 
     code, status = "refused", 403
@@ -27,6 +27,7 @@ class Refused(HyphaError):
         super().__init__(message)
         self.close_code = close_code
         self.user_id = ""
+        self.is_stranger = True
 
 
 class Busy(HyphaError):

@@ -147,5 +147,6 @@ def _is_newer(record: WorkspaceRecord, returning: User) -> bool:
 
 def _refused(text: str, user: User | None = None) -> Refused:
     refusal = Refused(PREFIX + text)
-    refusal.user_id = user.id if user is not None else ""
+    if user is not None:
+        refusal.user_id, refusal.is_stranger = user.id, user.is_anonymous
     return refusal

@@ -322,6 +322,39 @@ async def test_audit_log_tells_what_happened_without_secrets(
         assert secret not in shown
 
 
+async def test_a_flood_of_refusals_is_counted_and_displaces_nothing(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    server = await start_server(env={"HYPHA_AUDIT_MAX_ENTRIES": "2000"})
+    root = await connect_raw(url=server.ws_url, token=server.root_token)
+    owner = await connect_raw(make_person(server, "owner"), url=server.ws_url)
+    await owner.call_manager("generate_token")
+    await call_admin(root, "block_user", "somebody-else")
+    stranger = await connect_raw(url=server.ws_url)
+    count = 1500
+    sessions = [
+        await stranger.start_call(stranger.manager, "services.default.list_clients", f"ws-user-{number}")
+        for number in range(count)
+    ]
+    with pytest.raises(RawCallError):
+        await stranger.answer_of(sessions[-1], timeout_s=30)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        for number in range(200):
+            await http.get(f"/ws-user-root/services/admin-utils/list_servers?again={number}")
+        http.headers["authorization"] = f"Bearer {server.root_token}"
+        url = "/ws-user-root/services/admin-utils/get_audit_log"
+        found = (await http.post(url, json={"limit": 10_000})).json()
+    refused = [entry for entry in found if entry["action"] == "access_refused"]
+    assert sum(entry["count"] for entry in refused) == count + 200
+    assert len(refused) <= 60
+    over_http = [entry for entry in refused if entry["workspace"] == "ws-user-root"]
+    assert sum(entry["count"] for entry in over_http) in (0, 200), "one entry, or counted beyond the quota"
+    for entry in refused:
+        assert entry["first"] <= entry["last"] == entry["timestamp"]
+    others = {entry["action"] for entry in found} - {"access_refused"}
+    assert others >= {"connected", "token_minted", "admin_block_user"}
+
+
 async def test_audit_log_survives_a_kill_and_is_bounded(
     start_server: StartServer, connect_raw: ConnectRaw
 ) -> None:

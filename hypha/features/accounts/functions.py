@@ -84,7 +84,8 @@ class AccountFunctions:
 
     def _note(self, action: str, user_id: str, context: Context, **more: object) -> None:
         detail = {"provider": "local accounts", **more}
-        self._audit.note(action, user_id, address=self._address(context), detail=detail)
+        address, is_stranger = self._address(context), context.user.is_anonymous
+        self._audit.note(action, user_id, address=address, detail=detail, is_stranger=is_stranger)
 
     @permission(Level.NONE, on=NOTHING)
     @_answered

@@ -191,7 +191,10 @@ class AdminUtils:
         """Read the audit log, newest first.
 
         Each entry is a map with timestamp (Unix seconds), action (`connected`, `access_refused`,
-        `token_minted`, `token_revoked`, `admin_…`, …), user_id, workspace, address, detail and count.
+        `token_minted`, `token_revoked`, `admin_…`, …), user_id, workspace, address, detail, count, first
+        and last. Refusals that came again within an hour are one entry: count says how many there were,
+        first and last (which is also timestamp) when. What one source does beyond its quota is counted
+        in entries whose detail is `{"more": true}`.
 
         Args:
             action: Only this action.
@@ -209,7 +212,7 @@ class AdminUtils:
             _text(action), _text(user_id), _text(workspace), _moment(since, "since"), _moment(until, "until")
         )
         found = await self._context.guard.audit.find(query, offset, min(limit, MAX_ENTRIES))
-        return [asdict(entry) for entry in found]
+        return [{**asdict(entry), "last": entry.timestamp} for entry in found]
 
     async def _block(
         self, kind: Kind, subject: str, duration: float, reason: str | None, context: Context

@@ -51,5 +51,5 @@ def metrics(context: FeatureContext) -> dict[str, Any]:
         "clients_held": hub.resume.held,
         "workspaces_loaded": len(context.tenancy.workspaces.residents),
         "services": len(context.registry),
-        "audit_entries_dropped": context.guard.audit.dropped,
+        "audit_events_not_listed": context.guard.audit.not_listed,
     }

@@ -63,7 +63,7 @@ class OidcFeature(Feature):
 
         def note_refused(provider: str, reason: str) -> None:
             detail = {"provider": provider, "reason": reason}
-            context.guard.audit.note("sign_in_refused", detail=detail)
+            context.guard.audit.note("sign_in_refused", detail=detail, is_stranger=True)
 
         sign_ins = {
             each.id: SignIn(

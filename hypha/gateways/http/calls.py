@@ -96,15 +96,17 @@ class FunctionCalls:
         self, scope: MutableMapping[str, Any], address: tuple[str, str, str], error: HyphaError
     ) -> None:
         """Note a caller without the right to a service; the manager notes those it refuses itself."""
-        services, user = self._services, scope.get("hypha.user")
+        services, found = self._services, scope.get("hypha.user")
+        user = found if isinstance(found, User) else None
         if services.audit is not None:
             workspace, service, function = address
             services.audit.note(
                 "access_refused",
-                user.id if isinstance(user, User) else "",
+                user.id if user is not None else "",
                 workspace,
                 address=services.proxies.client_address(scope, scope["hypha.headers"]),
                 detail={"function": f"{service}.{function}"[:200], "reason": error.message},
+                is_stranger=user is None or user.is_anonymous,
             )
 
     async def _call_service(

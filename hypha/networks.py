@@ -1,0 +1,27 @@
+"""Network addresses, and which of them share an allowance."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+_OWN_PREFIX = 64
+
+
+def throttled(address: str) -> str:
+    """What shares one allowance with an address: itself, or the IPv6 network of its /64.
+
+    Whoever has one IPv6 address has the others of that network too.
+    """
+    parsed = parse_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address if parsed is None else str(parsed)
+    return str(ip_network((int(parsed), _OWN_PREFIX), strict=False))
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; IPv4 inside IPv6 is the IPv4 address. None if it is none."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
