@@ -19,7 +19,9 @@ class Serving:
         None, "URL under which clients reach the server, when it is behind a proxy; told to every client"
     )
     allow_origins: str = flag(
-        "*", "Origins that web pages may call from, separated by commas", also=("ALLOW_ORIGINS",)
+        "*",
+        "Origins that web pages may call from, separated by commas; cookies only for those named, not by *",
+        also=("ALLOW_ORIGINS",),
     )
     trust_apps: bool = flag(
         False, "Let pages that clients serve act with the session of whoever opens them; see docs/security.md"

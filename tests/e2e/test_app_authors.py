@@ -294,7 +294,7 @@ async def test_a_websocket_of_another_gets_no_credential_and_sets_cookies_at_its
         assert socket.subprotocol == "chat"
         assert socket.response is not None
         (line,) = socket.response.headers.get_all("set-cookie")
-        assert line.endswith(f"Path={team.path('theirs-asgi')}")
+        assert f"; Path={team.path('theirs-asgi')};" in line
     seen = team.seen.pop("theirs-asgi")
     assert token not in str(seen)
     assert (seen["subprotocols"], seen["query_string"]) == (["chat"], b"b=2")

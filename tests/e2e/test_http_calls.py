@@ -285,7 +285,7 @@ async def test_cors_preflight_and_echo(lab: Lab) -> None:
     for got in (preflight, answer):
         assert got.status_code == 200
         assert got.headers["access-control-allow-origin"] == "https://page.example"
-        assert got.headers["access-control-allow-credentials"] == "true"
+        assert "access-control-allow-credentials" not in got.headers  # no operator has named this origin
 
 
 @pytest.mark.spec("core-H9")

@@ -213,7 +213,7 @@ async def test_answers_of_functions(mounts: Mounts) -> None:
         assert "x-b" not in answer.headers
     answer = await mounts.http.get(mounts.path("pages", "steal"))
     (line,) = answer.headers.get_list("set-cookie")
-    assert re.fullmatch(rf"app-\w+-mine=1; Path={mounts.path('pages').rstrip('/')}", line), line
+    assert re.fullmatch(rf"app-\w+-mine=1; Path={mounts.path('pages').rstrip('/')}; SameSite=Lax", line), line
 
 
 @pytest.mark.spec("core-H6")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
+from hypha.gateways.http.cors import SANDBOXED
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
 from hypha.values import is_whole
 from hypha.web.errors import error_answer
 from hypha.web.headers import Headers, fields_of, is_ours
 
 logger = logging.getLogger(__name__)
+
+_CROSS_ORIGIN = (b"access-control-allow-origin", b"access-control-allow-credentials")
 
 
 async def send_text(send: Send, status: int, text: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -68,11 +71,22 @@ def as_headers(value: Any, *, keep_length: bool = False) -> Headers:
     Raises:
         InvalidRequest: a name or a value is not what HTTP allows there.
     """
+    return [pair for pair in _given(value) if _is_kept(pair, keep_length)]
+
+
+def names_origin(value: Any, scope: Mapping[str, Any]) -> bool:
+    """True if an application's headers let pages of the asking origin, and of no others, use its cookies."""
+    given = {name: content for name, content in _given(value) if name in _CROSS_ORIGIN}
+    asking = next((content for name, content in scope["headers"] if name == b"origin"), b"")
+    origin, credentials = (given.get(name, b"") for name in _CROSS_ORIGIN)
+    return bool(asking) and asking != SANDBOXED and origin == asking and credentials == b"true"
+
+
+def _given(value: Any) -> Headers:
     try:
-        headers = fields_of(value)
+        return fields_of(value)
     except ValueError:
         raise InvalidRequest("The application answered with malformed headers.") from None
-    return [pair for pair in headers if _is_kept(pair, keep_length)]
 
 
 def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:

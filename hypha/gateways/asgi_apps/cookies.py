@@ -82,7 +82,8 @@ class AppCookies:
     def built_anew(self, line: bytes) -> bytes | None:
         """The value of a `Set-Cookie` field of the application; None for what is no cookie that it may set.
 
-        Of the attributes those are kept that are known and well-formed; the path lies within the mount.
+        Of the attributes those are kept that are known and well-formed; the path lies within the mount,
+        and other sites' pages send the cookie only where the application says so (`SameSite=None`).
         """
         first, *rest = line.split(b";")
         name, sign, value = first.partition(b"=")
@@ -103,9 +104,7 @@ class AppCookies:
         if _AGE.fullmatch(given.get(b"max-age", b"")):
             yield b"Max-Age=" + given[b"max-age"]
         yield b"Path=" + self._path(given.get(b"path", b""))
-        same_site = _SAME_SITE.get(given.get(b"samesite", b"").lower())
-        if same_site:
-            yield b"SameSite=" + same_site
+        yield b"SameSite=" + _SAME_SITE.get(given.get(b"samesite", b"").lower(), b"Lax")
         for key, word in _FLAGS.items():
             if key in given:
                 yield word

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
+from starlette.types import Message
+
 from hypha.errors import NotFound
-from hypha.gateways.asgi_apps.answers import as_headers, as_status
+from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.calls import is_function, schema_at
+from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.results import encode_json, is_generator, presentable
 from hypha.gateways.http.services import HttpServices
 from hypha.hub.local_service import LocalService
@@ -99,8 +102,11 @@ class FunctionsApp:
 
     async def _answer(self, result: Any) -> None:
         status, headers, body = as_answer(result)
+        given = result.get("headers") if isinstance(result, dict) else None
+        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+        start[NAMED] = names_origin(given, self._mount.scope)
         if is_generator(body):
-            await self._stream(status, headers, body)
+            await self._stream(start, body)
             return
         data, kind = _encode(body)
         if status in _NO_BODY:
@@ -108,16 +114,15 @@ class FunctionsApp:
         elif not any(name == b"content-type" for name, _ in headers):
             headers.append(kind)
         headers.append((b"content-length", b"%d" % len(data)))
-        send = self._mount.send
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": data})
+        await self._mount.send(start)
+        await self._mount.send({"type": "http.response.body", "body": data})
 
-    async def _stream(self, status: int, headers: Headers, body: Mapping[str, Any]) -> None:
+    async def _stream(self, start: Message, body: Mapping[str, Any]) -> None:
         services, mount = self._services, self._mount
         items: AsyncIterator[Any] = services.peer.iterate(
             body, timeout_s=services.call_timeout_s, context=mount.context
         )
-        await mount.send({"type": "http.response.start", "status": status, "headers": headers})
+        await mount.send(start)
         async with aclosing(cast(Any, items)):
             async for item in items:
                 await mount.send({"type": "http.response.body", "body": _encode(item)[0], "more_body": True})

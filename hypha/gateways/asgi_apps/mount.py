@@ -82,9 +82,17 @@ def is_own(user: User, record: FoundService) -> bool:
 
 
 def visit_of(
-    scope: Mapping[str, Any], cookies: AppCookies, is_token: IsToken, *, is_own_code: bool, raw_path: bytes
+    scope: Mapping[str, Any],
+    cookies: AppCookies,
+    is_token: IsToken,
+    *,
+    is_own_code: bool,
+    raw_path: bytes,
+    may_use_cookies: bool = True,
 ) -> Visit:
     """What the code of an application may see of a request.
+
+    `may_use_cookies` is false where the page of another origin opens a WebSocket, of which it reads all.
 
     Raises:
         InvalidRequest: the address below the mount holds a credential, which somebody else's code would see.
@@ -108,9 +116,15 @@ def visit_of(
         others = {name for name, _ in sent if is_free and not is_reserved(name)}
     cookie = cookies.received(sent, others)
     headers = [pair for pair in headers if pair[0] != b"cookie"]
-    if cookie:
+    if cookie and may_use_cookies:
         headers.append((b"cookie", cookie))
     return Visit(headers, query, words)
+
+
+def is_cross_origin(headers: Mapping[bytes, bytes]) -> bool:
+    """True if a page of another host, or one without an origin, made the request."""
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower()
 
 
 def places_of(scope: Mapping[str, Any], root_path: str, path: str) -> tuple[bytes, bytes]:

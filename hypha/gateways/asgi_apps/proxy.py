@@ -15,8 +15,16 @@ from typing import Any
 from starlette.types import Message
 
 from hypha.errors import CallFailed, HyphaError, InvalidRequest, PeerGone
-from hypha.gateways.asgi_apps.answers import as_headers, as_status, failure_text, mounted_location, send_error
+from hypha.gateways.asgi_apps.answers import (
+    as_headers,
+    as_status,
+    failure_text,
+    mounted_location,
+    names_origin,
+    send_error,
+)
 from hypha.gateways.asgi_apps.mount import Mount
+from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.services import HttpServices
 from hypha.hub.callbacks import Function
 
@@ -121,7 +129,8 @@ class AsgiProxy:
             headers = mounted_location(headers, mount.scope, mount.root_path, mount.path)
             status = as_status(event.get("status", 200))
             self._has_started = True
-            await mount.send({"type": kind, "status": status, "headers": headers})
+            named = names_origin(event.get("headers"), mount.scope)
+            await mount.send({"type": kind, "status": status, "headers": headers, NAMED: named})
         elif kind == "http.response.body":
             if not self._has_started:
                 raise InvalidRequest("http.response.start must come before the body.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,10 +16,11 @@ from hypha.gateways.asgi_apps.answers import send_error, send_text
 from hypha.gateways.asgi_apps.browsers import confining
 from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.gateways.asgi_apps.functions import FunctionsApp
-from hypha.gateways.asgi_apps.mount import Mount, is_own, places_of, visit_of
+from hypha.gateways.asgi_apps.mount import Mount, is_cross_origin, is_own, places_of, visit_of
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
+from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import HttpServices
 from hypha.web.headers import by_name
@@ -66,6 +67,8 @@ class AppRoutes:
             kind = _kind(mount)
             if kind == ASGI:
                 await AsgiProxy(self._services, mount).run()
+            elif kind == FUNCTIONS and PREFLIGHT in scope:  # functions would take it for a call
+                await send_text(send, 405, "Not an ASGI application.")
             elif kind == FUNCTIONS:
                 await FunctionsApp(self._services, mount).run()
             else:
@@ -102,10 +105,21 @@ class AppRoutes:
         cookies = AppCookies.of(record.user_id, record.workspace, record.name, raw_root, folder)
         own = is_own(context.user, record)
         is_token = self._services.is_token
-        visit = visit_of(scope, cookies, is_token, is_own_code=own, raw_path=raw_path)
+        visit = visit_of(
+            scope,
+            cookies,
+            is_token,
+            is_own_code=own,
+            raw_path=raw_path,
+            may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
+        )
         sandboxed = not (own or record.is_inner or self._services.trust_apps)
         send = confining(send, cookies, sandboxed=sandboxed)
         return Mount(record, context, scope, receive, send, root, path, raw_path, visit)
+
+    def _may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether who opens a WebSocket may read what the application tells the cookies' owner."""
+        return not is_cross_origin(headers) or self._services.cors.names(headers[b"origin"])
 
 
 class _Endpoint:

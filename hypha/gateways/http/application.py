@@ -20,6 +20,7 @@ from hypha.auth.blocklist import Blocked
 from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
+from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.probes import Probes
@@ -106,11 +107,16 @@ class HttpApplication(Starlette):
         in_app = path is not None and APPS in path and path.split("/", 3)[2] == "apps"
         origin = headers.get(b"origin")
         if origin is not None:
-            if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-                status, answer, body = self._services.cors.preflight(headers, in_app=in_app)
+            cors = self._services.cors
+            if scope["method"] != "OPTIONS" or b"access-control-request-method" not in headers:
+                send = cors.sending(send, origin, in_app=in_app)
+            elif in_app and cors.asks_application(origin):
+                scope[PREFLIGHT] = True
+                send = cors.preflighting(send, headers)
+            else:
+                status, answer, body = cors.preflight(headers, in_app=in_app)
                 await _send(send, status, answer, body)
                 return
-            send = self._services.cors.sending(send, origin, in_app=in_app)
         if path is not None:
             probe = self._probes.get(path)
             if probe is not None and scope["method"] in ("GET", "HEAD"):

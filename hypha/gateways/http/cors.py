@@ -30,66 +30,107 @@ EXPOSED_HEADERS = (
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"
+NAMED = "hypha.named_origin"
+"""Set in the start of an application's answer where it names the asking origin, with credentials."""
+PREFLIGHT = "hypha.preflight"
+"""Set in the scope of a browser's `OPTIONS` question that is passed on to an application."""
 _IN_APP = [(b"access-control-expose-headers", b"*"), (b"vary", b"Origin")]
+_OF_APP = frozenset(
+    {b"access-control-allow-headers", b"access-control-allow-methods", b"access-control-max-age"}
+)
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+Fields = list[tuple[bytes, bytes]]
 
 
 class CorsPolicy:
     """Origins whose pages may call; `*` stands for all and echoes the one that asks.
 
-    Echoing is harmless for cookies: a cookie counts as a credential only for requests of our own
-    pages (hypha.web.credentials).
+    Cookies go across origins only to an origin that is named, here or by the application that answers;
+    `*` names none.
 
     Pages of applications that clients serve have no origin (hypha.gateways.asgi_apps.browsers). They
     may always read what applications answer, `in_app`, and send headers of their own, but no cookies.
     """
 
     def __init__(self, origins: Iterable[str] = ("*",)) -> None:
-        names = {origin.strip().rstrip("/") for origin in origins}
+        names = {origin.strip().rstrip("/").lower() for origin in origins}
         self._all = "*" in names
         self._origins = frozenset(name.encode() for name in names if name)
 
     def allows(self, origin: bytes) -> bool:
         """True when pages of this origin may read answers."""
-        return self._all or origin in self._origins
+        return self._all or origin.lower() in self._origins
 
-    def headers(self, origin: bytes, *, in_app: bool = False) -> list[tuple[bytes, bytes]]:
-        """What is added to every answer to a request that names an origin."""
+    def names(self, origin: bytes) -> bool:
+        """True when the operator has named this origin, whose pages so may use cookies."""
+        return origin != SANDBOXED and origin.lower() in self._origins
+
+    def headers(self, origin: bytes, *, in_app: bool = False, is_named: bool = False) -> Fields:
+        """What is added to every answer to a request that names an origin.
+
+        `is_named` is true where the application that answers has named the origin.
+        """
         if in_app and origin == SANDBOXED:
             return [(b"access-control-allow-origin", origin), *_IN_APP]
-        if not self.allows(origin):
+        is_named = is_named or self.names(origin)
+        if not (is_named or self.allows(origin)):
             return [(b"vary", b"Origin")]
         return [
             (b"access-control-allow-origin", origin),
-            (b"access-control-allow-credentials", b"true"),
+            *([(b"access-control-allow-credentials", b"true")] if is_named else []),
             (b"access-control-expose-headers", EXPOSED_HEADERS),
             (b"vary", b"Origin"),
         ]
 
     def preflight(
-        self, headers: Mapping[bytes, bytes], *, in_app: bool = False
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        self, headers: Mapping[bytes, bytes], *, in_app: bool = False, is_named: bool = False
+    ) -> tuple[int, Fields, bytes]:
         """Status, headers and body of the answer to an `OPTIONS` question of a browser."""
         origin = headers[b"origin"]
-        plain = (b"content-type", b"text/plain; charset=utf-8")
         is_sandboxed = in_app and origin == SANDBOXED
-        if not (is_sandboxed or self.allows(origin)):
-            return 400, [plain, (b"vary", b"Origin")], b"Disallowed CORS origin"
+        if not (is_sandboxed or is_named or self.allows(origin)):
+            return 400, [_PLAIN, (b"vary", b"Origin")], b"Disallowed CORS origin"
         asked = headers.get(b"access-control-request-headers", b"") if is_sandboxed else b""
-        answer = self.headers(origin, in_app=in_app)
+        answer = self.headers(origin, in_app=in_app, is_named=is_named)
         answer += [
-            plain,
+            _PLAIN,
             (b"access-control-allow-methods", ALLOWED_METHODS),
             (b"access-control-allow-headers", asked or ALLOWED_HEADERS),
             (b"access-control-max-age", PREFLIGHT_AGE_S),
         ]
         return 200, answer, b"OK"
 
+    def asks_application(self, origin: bytes) -> bool:
+        """True if only the application may know whether pages of this origin use its cookies."""
+        return origin != SANDBOXED and not self.names(origin)
+
+    def preflighting(self, send: Send, headers: Mapping[bytes, bytes]) -> Send:
+        """`send` for an application that is asked a browser's `OPTIONS` question.
+
+        If it names the origin, what it allows is passed on; otherwise its answer is replaced by ours.
+        """
+
+        async def send_preflight(message: Message) -> None:
+            if message["type"] != "http.response.start":
+                return
+            is_named = bool(message.get(NAMED))
+            status, answer, body = self.preflight(headers, in_app=True, is_named=is_named)
+            own = [pair for pair in message.get("headers", ()) if is_named and pair[0] in _OF_APP]
+            said = {name for name, _ in own}
+            answer = [pair for pair in answer if pair[0] not in said] + own
+            answer.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": status, "headers": answer})
+            await send({"type": "http.response.body", "body": body})
+
+        return send_preflight
+
     def sending(self, send: Send, origin: bytes, *, in_app: bool = False) -> Send:
         """`send`, with the headers of this policy added to the start of the answer."""
-        extra = self.headers(origin, in_app=in_app)
 
         async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
+                extra = self.headers(origin, in_app=in_app, is_named=bool(message.get(NAMED)))
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 

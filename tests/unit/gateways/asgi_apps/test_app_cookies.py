@@ -24,26 +24,26 @@ def built(line: str) -> str | None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("sid=x", "sid=x; Path=/team/apps/web/deep"),
-        ("sid=x; Path=/", "sid=x; Path=/team/apps/web/"),
-        ("sid=x; Path =/; Domain =example.org", "sid=x; Path=/team/apps/web/"),
-        ("sid=x;\tPATH\t=\t/a", "sid=x; Path=/team/apps/web/a"),
-        ("sid=x; Path=/; Path=/b", "sid=x; Path=/team/apps/web/b"),
-        ("sid=x; Path=/team/apps/web/c", "sid=x; Path=/team/apps/web/c"),
-        ("sid=x; Path=/team/apps/web2", "sid=x; Path=/team/apps/web/team/apps/web2"),
-        ("sid=x; Path=relative", "sid=x; Path=/team/apps/web/deep"),
-        ("sid=x; Domain=example.org; domain=.org", "sid=x; Path=/team/apps/web/deep"),
-        (" sid = x ", "sid=x; Path=/team/apps/web/deep"),
-        ('sid="a\\054 b"', 'sid="a\\054 b"; Path=/team/apps/web/deep'),
+        ("sid=x", "sid=x; Path=/team/apps/web/deep; SameSite=Lax"),
+        ("sid=x; Path=/", "sid=x; Path=/team/apps/web/; SameSite=Lax"),
+        ("sid=x; Path =/; Domain =example.org", "sid=x; Path=/team/apps/web/; SameSite=Lax"),
+        ("sid=x;\tPATH\t=\t/a", "sid=x; Path=/team/apps/web/a; SameSite=Lax"),
+        ("sid=x; Path=/; Path=/b", "sid=x; Path=/team/apps/web/b; SameSite=Lax"),
+        ("sid=x; Path=/team/apps/web/c", "sid=x; Path=/team/apps/web/c; SameSite=Lax"),
+        ("sid=x; Path=/team/apps/web2", "sid=x; Path=/team/apps/web/team/apps/web2; SameSite=Lax"),
+        ("sid=x; Path=relative", "sid=x; Path=/team/apps/web/deep; SameSite=Lax"),
+        ("sid=x; Domain=example.org; domain=.org", "sid=x; Path=/team/apps/web/deep; SameSite=Lax"),
+        (" sid = x ", "sid=x; Path=/team/apps/web/deep; SameSite=Lax"),
+        ('sid="a\\054 b"', 'sid="a\\054 b"; Path=/team/apps/web/deep; SameSite=Lax'),
         (
             "sid=x; Max-Age=60; Secure; HttpOnly; SameSite=lax; Partitioned; Priority=High; x",
             "sid=x; Max-Age=60; Path=/team/apps/web/deep; SameSite=Lax; HttpOnly; Secure; Partitioned",
         ),
         (
             "sid=x; Expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=1;2; SameSite=odd",
-            "sid=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=1; Path=/team/apps/web/deep",
+            "sid=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=1; Path=/team/apps/web/deep; SameSite=Lax",
         ),
-        ("sid=x; Expires=never; Max-Age=1e9", "sid=x; Path=/team/apps/web/deep"),
+        ("sid=x; Expires=never; Max-Age=1e9", "sid=x; Path=/team/apps/web/deep; SameSite=Lax"),
     ],
 )
 def test_a_cookie_is_built_from_what_it_says(line: str, expected: str) -> None:
@@ -81,9 +81,9 @@ def test_what_is_no_cookie_of_an_application_is_left_out(line: str) -> None:
 def test_a_path_cannot_end_its_attribute() -> None:
     odd = AppCookies.of("anna", "team", "web", b"/team/apps/web;domain=x", b"/team/apps/web;domain=x/\xff")
     value = odd.built_anew(b"sid=x; Path=/")
-    assert value is not None and value.endswith(b"; Path=/team/apps/web%3Bdomain=x/")
+    assert value is not None and value.endswith(b"; Path=/team/apps/web%3Bdomain=x/; SameSite=Lax")
     value = odd.built_anew(b"sid=x")
-    assert value is not None and value.endswith(b"; Path=/team/apps/web%3Bdomain=x/%FF")
+    assert value is not None and value.endswith(b"; Path=/team/apps/web%3Bdomain=x/%FF; SameSite=Lax")
 
 
 def test_names_tell_applications_apart_by_author_workspace_and_service() -> None:
