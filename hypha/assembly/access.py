@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from hypha.auth.blocklist import Blocked, Blocklist
 from hypha.auth.guard import Guard
-from hypha.auth.revocation import Revocations
+from hypha.auth.revocation import Revocations, line_of
 from hypha.auth.tokens import TokenAuthority
+from hypha.errors import PermissionDenied
 
 if TYPE_CHECKING:
-    from hypha.auth.users import Context
+    from hypha.auth.users import Context, User
     from hypha.datafolder import DataFolder
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
@@ -55,10 +56,31 @@ def network_address(hub: Hub, context: Context) -> str:
     return str(address or "")
 
 
+def check_http_user(blocklist: Blocklist, hub: Hub, user: User) -> None:
+    """Refuse an HTTP request of somebody who is kept out, or of a token for a client that isn't there.
+
+    Raises:
+        Blocked: the user, or one from whom it descends, is kept out.
+        PermissionDenied: the token is bound to a client id, and that client isn't connected with it.
+    """
+    blocklist.check_user(user)
+    client_id = user.scope.client_id
+    if client_id is None:
+        return
+    client = hub.client(user.scope.current_workspace or user.own_workspace, client_id)
+    if client is None or client.user.id != user.id:
+        raise PermissionDenied(
+            f"Permission denied: this token is restricted to the client {client_id}, which is not connected "
+            "with it. Connect that client first, or use another token."
+        )
+
+
 def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:
-    """Tokens were revoked: end the connections that came with them (DESIGN 4)."""
+    """Tokens were revoked: end the connections that came with them, or with tokens of their lines."""
     for client in list(hub.clients.values()):
-        if client.user.credential in credentials:
+        user = client.user
+        lines = (line_of(mark) in credentials for mark in user.descent.credentials)
+        if user.credential in credentials or any(lines):
             hub.kick(client, 1008, "Token has been revoked")
 
 

@@ -9,10 +9,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypha import __version__
-from hypha.assembly.access import end_clients_of, open_guard, open_tokens
+from hypha.assembly.access import check_http_user, end_clients_of, open_guard, open_tokens
 from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.manager import build_manager, connection_facts
 from hypha.assembly.readings import connections_of
@@ -202,6 +203,7 @@ class Server:
             hub.publish,
             lambda workspace: end_clients_of(hub, workspace),
             self.tokens.revocations.apply,
+            lambda workspace: self.members.standing.workspace_changed(workspace),
         )
         self.workspaces = self.tenancy.workspaces
         await self.workspaces.start()
@@ -229,7 +231,9 @@ class Server:
     async def _start_features(self, folder: DataFolder, store: Store) -> None:
         settings = self.settings
         self.credentials = Credentials(
-            self.tokens.authenticate, self.workspaces, check_user=self.guard.blocklist.check_user
+            self.tokens.authenticate,
+            self.workspaces,
+            check_user=partial(check_http_user, self.guard.blocklist, self.hub),
         )
         self.context = FeatureContext(
             settings=settings,

@@ -62,11 +62,11 @@ class Blocklist:
         return bool(self._blocks)
 
     def check_user(self, user: User) -> None:
-        """Raise Blocked if the user, or the one from whom it descends, is kept out."""
+        """Raise Blocked if the user, or one from whom it descends, is kept out."""
         if not self._blocks:
             return
-        for name in (user.id, user.parent):
-            block = self._find("user", name) if name else None
+        for name in user.ancestors:
+            block = self._find("user", name)
             if block is not None:
                 raise Blocked(f"User is blocked: {block.reason}")
 

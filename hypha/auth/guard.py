@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.issued import IssuedTokens
+from hypha.auth.revocation import line_of
 from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError
@@ -69,11 +70,17 @@ class Guard:
             await self.issued.record(fingerprint(token), user, maker, name, life_s, kind)
         return token
 
-    async def take_back_token(self, tokens: TokenAuthority, token: str) -> None:
-        """Make a token invalid for good and close the connections that came with it."""
-        await tokens.revoke(token)
+    async def take_back_token(self, tokens: TokenAuthority, token: str) -> int:
+        """Make a token and those that were made with it invalid for good; their connections are closed.
+
+        Returns how many tokens ended.
+        """
+        mark, expires_at = await tokens.revocable(token)
         if self.issued is not None:
-            await self.issued.forget(fingerprint(token))
+            return await self.issued.revoke(mark, expires_at)
+        for each in (mark, line_of(mark)):
+            await tokens.revocations.revoke(each, expires_at)
+        return 1
 
     def note(self, action: str, context: Context, **detail: object) -> None:
         """Note something that a caller did, with plain details."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from hypha.addresses import check_workspace_id
-from hypha.auth.users import User
+from hypha.auth.users import ADMIN_ROLE, EVERYWHERE, User
 from hypha.errors import HyphaError, InvalidAddress, NotAuthenticated, ServerFault
 
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_CHARS = 16 * 1024
-EVERYWHERE = "*"
 _SHOWN_ERRORS = (ValueError, PermissionError, AssertionError)
 
 ParseToken = Callable[[str], Awaitable[User | None]]
@@ -92,7 +91,7 @@ def checked(user: User) -> User:
         check_workspace_id(user.own_workspace if user.id else "")
     except InvalidAddress:
         raise NotAuthenticated("Authentication error: the user id is not one that can be used.") from None
-    if user.is_admin:
+    if ADMIN_ROLE in user.roles:
         return user
     if user.id == "root":
         raise NotAuthenticated("Authentication error: only an administrator can be root.")

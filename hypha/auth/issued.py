@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from hypha.auth.revocation import Revocations
+from hypha.auth.revocation import Revocations, line_of
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
@@ -46,14 +46,17 @@ class IssuedTokenStore(Protocol):
     ) -> list[IssuedTokenRecord]:
         """Valid tokens, newest first."""
 
+    async def is_made_by(self, token: IssuedTokenRecord, user_id: str) -> bool:
+        """Whether a user made a token, or one from which it comes."""
+
+    async def end(self, fingerprint: str, until: float, *, line: str | None) -> dict[str, float]:
+        """Revoke a token, with `line` those that were made with it; what ended, until when that matters."""
+
     async def count(self, user_id: str, now: float) -> int:
         """Number of valid tokens that descend from a user."""
 
     async def rename(self, fingerprint: str, name: str) -> None:
         """Set a name."""
-
-    async def remove(self, fingerprint: str) -> None:
-        """Forget one."""
 
     async def note_use(self, used: dict[str, float], now: float, used_since: float) -> None:
         """Set when tokens were used last, and forget those that are over."""
@@ -125,7 +128,7 @@ class IssuedTokens:
         """
         if maker.is_anonymous:
             return
-        made = record_of(mark, user, maker.id, name or "", self._clock(), life_s, kind)
+        made = record_of(mark, user, maker, name or "", self._clock(), life_s, kind)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((made, written))
         if self._writing is None:
@@ -154,7 +157,7 @@ class IssuedTokens:
     async def list(
         self, *, created_by: str | None, workspace: str | None, offset: int, limit: int
     ) -> list[dict[str, Any]]:
-        """Tokens of a maker or for a workspace, newest first.
+        """Tokens of a maker, what was made with them included, or for a workspace; newest first.
 
         Those that have expired too, as long as a connection that came with one may go on.
         """
@@ -209,20 +212,33 @@ class IssuedTokens:
         """Give a token another name."""
         await self._store.rename(token_id, name)
 
-    async def revoke(self, token: IssuedTokenRecord) -> None:
-        """Make a token invalid for good and close the connections that came with it."""
-        await self._revocations.revoke(token.fingerprint, token.expires_at)
-        await self._store.remove(token.fingerprint)
+    async def is_made_by(self, token: IssuedTokenRecord, user: User) -> bool:
+        """Whether a user made a token, or one from which it comes, in reach of the credential in use."""
+        if not user.reaches(token.workspace):
+            return False
+        return token.created_by == user.id or await self._store.is_made_by(token, user.id)
 
-    async def forget(self, token_id: str) -> None:
-        """Drop a token that was revoked."""
-        await self._store.remove(token_id)
+    async def revoke(self, mark: str, expires_at: float = 0.0, *, descendants: bool = True) -> int:
+        """Make a token invalid for good, and all that were made with it; their connections are closed.
+
+        Returns how many tokens ended.
+
+        Raises:
+            BackendUnavailable: it could not be written; the token itself is revoked until the next
+                restart.
+        """
+        until = max(expires_at, self._clock() + self._revocations.outlive_s)
+        self._revocations.apply({mark: until})
+        line = line_of(mark) if descendants else None
+        ended = await self._store.end(mark, until, line=line)
+        self._revocations.apply(ended)
+        return len(ended) - descendants
 
     async def end_session(self, token_id: str | None) -> None:
-        """Make the token of a sign-in invalid; any other one stays as it is."""
+        """Make the token of a sign-in invalid; any other one, and what was made with it, stays as it is."""
         found = await self._store.get(token_id) if token_id else None
         if found is not None and found.kind == "session":
-            await self.revoke(found)
+            await self.revoke(found.fingerprint, found.expires_at, descendants=False)
 
     async def note_use(self) -> None:
         """Write when tokens were used last, every now and then until cancelled."""
@@ -242,13 +258,13 @@ class IssuedTokens:
 
 
 def record_of(
-    mark: str, user: User, maker: str, name: str, now: float, life_s: float, kind: TokenKind
+    mark: str, user: User, maker: User, name: str, now: float, life_s: float, kind: TokenKind
 ) -> IssuedTokenRecord:
     """What is kept of a token: the workspace and level that it gives, for whom, by whom, how long."""
     workspace, level = next(iter(user.scope.workspaces.items()), (user.own_workspace, Level.ADMIN))
     return IssuedTokenRecord(
-        mark, maker, user.id, workspace, level.name.lower(), user.scope.client_id,
-        name, now, None, now + life_s, kind,
+        mark, maker.id, user.id, workspace, level.name.lower(), user.scope.client_id,
+        name, now, None, now + life_s, kind, maker.credential,
     )  # fmt: skip
 
 

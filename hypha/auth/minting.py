@@ -14,13 +14,13 @@ from typing import Any
 
 from hypha.addresses import check_client_id, check_workspace_id
 from hypha.auth.scopes import Level, Scope
-from hypha.auth.users import Context, User
-from hypha.errors import InvalidRequest, PermissionDenied
+from hypha.auth.users import ADMIN_ROLE, EVERYWHERE, Context, Descent, User
+from hypha.errors import InvalidRequest, LimitReached, PermissionDenied
 from hypha.ids import readable_id
 
 DEFAULT_LIFE_S = 3600.0
 MAX_EXTRA_SCOPES = 100
-EVERYWHERE = "*"
+MAX_GENERATIONS = 16
 _LEVELS = {"read": Level.READ, "read_write": Level.READ_WRITE, "admin": Level.ADMIN}
 MAX_KEYS = 100
 _MAX_GUESSED_CHARS = 2 * len("extra_scopes")
@@ -133,7 +133,7 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
     if request.email is not None and not caller.is_admin:
         raise PermissionDenied("Only callers with the 'admin' role may set TokenConfig.email")
     if workspace == EVERYWHERE:
-        if caller.id != "root" or not caller.is_admin:
+        if not caller.is_root:
             raise PermissionDenied("You do not have any permission for workspace: *")
     elif level is Level.NONE:
         raise PermissionDenied(f"You do not have any permission for workspace: {workspace}")
@@ -152,9 +152,22 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
     )
     return User(
         readable_id(),
-        tuple(role for role in caller.roles if role != "admin"),
+        tuple(role for role in caller.roles if role != ADMIN_ROLE),
         caller.is_anonymous,
         request.email or caller.email,
         caller.parent or caller.id,
         scope=scope,
+        descent=_descent(caller, workspace),
     )
+
+
+def _descent(caller: User, workspace: str) -> Descent:
+    """From whom a token comes that the caller makes for a workspace in which it may do so."""
+    makers = caller.descent.makers or ((caller.parent,) if caller.parent else ())
+    if len(makers) >= MAX_GENERATIONS:
+        raise LimitReached(
+            f"A token that comes from {MAX_GENERATIONS} others in turn cannot make more: use one of them."
+        )
+    line = (*caller.descent.credentials, *([caller.credential] if caller.credential else []))
+    is_owner_only = not caller.is_admin and caller.granted.level(workspace) is Level.NONE
+    return Descent((*makers, caller.id), caller.descent.by_owner or is_owner_only, line)

@@ -28,13 +28,15 @@ class Permission:
     A level on `current workspace` is checked before the function runs; a level on anything else
     (the workspace in an argument, a token, a service) is checked inside, where the target is known.
     `by_root` marks functions for the role `admin` alone. `note` says it in words where a level on
-    something doesn't say all.
+    something doesn't say all. `by_lapsed` leaves a function to connections whose token has expired: what
+    keeps the services that they have, and gives nothing.
     """
 
     level: Level
     on: str = CURRENT_WORKSPACE
     by_root: bool = False
     note: str = ""
+    by_lapsed: bool = False
 
     @property
     def text(self) -> str:
@@ -59,10 +61,15 @@ class Row:
 
 
 def permission(
-    level: Level, on: str = CURRENT_WORKSPACE, *, by_root: bool = False, note: str = ""
+    level: Level,
+    on: str = CURRENT_WORKSPACE,
+    *,
+    by_root: bool = False,
+    note: str = "",
+    by_lapsed: bool = False,
 ) -> Callable[[_Function], _Function]:
     """Declare what a built-in function needs: `@permission(Level.READ, on="target workspace")`."""
-    row = Permission(level, on, by_root, note)
+    row = Permission(level, on, by_root, note, by_lapsed)
 
     def declare(function: _Function) -> _Function:
         function.__permission__ = row  # type: ignore[attr-defined]

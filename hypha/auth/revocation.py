@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from hypha.auth.users import User
 
 PURGE_AT = 10_000
+
+
+def line_of(fingerprint: str) -> str:
+    """What is revoked of a token besides itself when all that was made with it shall end too."""
+    return f"{fingerprint}+"
 
 
 class RevokedTokenStore(Protocol):
@@ -53,6 +61,13 @@ class Revocations:
     def is_revoked(self, fingerprint: str) -> bool:
         """Whether a token was revoked; never touches the store."""
         return fingerprint in self._known
+
+    def ends(self, user: User) -> bool:
+        """Whether a user's token was revoked, or one from which it comes together with its line."""
+        is_revoked = self.is_revoked
+        if user.credential is not None and is_revoked(user.credential):
+            return True
+        return any(is_revoked(line_of(made_with)) for made_with in user.descent.credentials)
 
     async def revoke(self, fingerprint: str, expires_at: float) -> None:
         """Make a token invalid; it is so for good when this returns.

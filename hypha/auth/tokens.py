@@ -25,7 +25,7 @@ from hypha.addresses import check_workspace_id
 from hypha.auth.hooks import TokenHooks
 from hypha.auth.revocation import Revocations
 from hypha.auth.scopes import Scope
-from hypha.auth.users import User, root_user
+from hypha.auth.users import Descent, Grant, User, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
 from hypha.ids import random_id
 from hypha.values import is_number
@@ -40,6 +40,10 @@ REVOKED_TEXT = "Token has been revoked"
 REMOVED_TEXT = (
     "Authentication error: This client was removed by an administrator. Connect anew with your own token."
 )
+RECONNECTION_TEXT = (
+    "Authentication error: This is a reconnection token, which is good for the reconnection of its client "
+    "and for nothing else. Use the token with which the client connected."
+)
 EXPIRED_TEXT = "Authentication error: The token has expired. Please fetch a new one"
 UNREADABLE_TEXT = "Authentication error: Error decoding token headers."
 
@@ -47,7 +51,10 @@ _ALGORITHM = "HS256"
 _MAX_TOKEN_CHARS = 16 * 1024
 _MAX_CACHED = 20_000
 _CLOCK_SKEW_S = 60.0
-_OWN_CLAIMS = ("roles", "email", "parent", "credential", "incarnation", "minted_at")
+_OWN_CLAIMS = (
+    "roles", "email", "parent", "credential", "incarnation", "minted_at", "grant", "until",
+    "makers", "by_owner", "credentials",
+)  # fmt: skip
 _FOREIGN_RECHECK_S = 300.0
 
 
@@ -127,9 +134,16 @@ class TokenAuthority:
         """Whose token this is; what transports and gateways call.
 
         Raises:
-            NotAuthenticated, TokenExpired: as `parse`.
+            NotAuthenticated, TokenExpired: as `parse`; it is a reconnection token.
             BackendUnavailable: a provider signed it whose keys cannot be had now.
         """
+        user = await self.read(token)
+        if user.is_reconnection:
+            raise NotAuthenticated(RECONNECTION_TEXT)
+        return user
+
+    async def read(self, token: str) -> User:
+        """Whose token this is, whatever it is good for; raises as `authenticate`."""
         if self.hooks.parse_token is not None and not self.is_root_token(token):
             user = await self._by_hook(token)
             if user is not None:
@@ -190,7 +204,7 @@ class TokenAuthority:
         if user.has_expired(now):
             self._cache.pop(key, None)
             raise TokenExpired(EXPIRED_TEXT)
-        if self._is_revoked(own) or (user.credential != own and self._is_revoked(user.credential or own)):
+        if self._is_revoked(own) or self.revocations.ends(user):
             raise NotAuthenticated(REVOKED_TEXT)
         self.check_not_removed(user)
         self._note_use(user, user.credential or own)
@@ -240,6 +254,7 @@ class TokenAuthority:
         if isinstance(own["roles"], str):
             raise NotAuthenticated("Authentication error: The token's claim 'roles' must be a list.")
         names, minted_at = _words(own["roles"], "roles"), own["minted_at"]
+        makers, ancestors = (_words(own[name] or None, name) for name in ("makers", "credentials"))
         return User(
             _subject(claims.get("sub")),
             names,
@@ -251,22 +266,29 @@ class TokenAuthority:
             _text(own["credential"], "credential") or own_fingerprint,
             _text(own["incarnation"], "incarnation") or "",
             float(minted_at) if is_number(minted_at) else None,
+            Descent(makers, own["by_owner"] is True, ancestors),
+            _grant(own["grant"], own["until"]),
         )
 
-    async def revoke(self, token: str) -> None:
-        """Make a valid token invalid for good and end the connections that were made with it.
-
-        Who may do that is for the caller to check.
+    async def revocable(self, token: str) -> tuple[str, float]:
+        """By what a valid token is recognised, and until when, so that it can be revoked.
 
         Raises:
             NotAuthenticated, TokenExpired: as `parse`.
             InvalidRequest: the root token, which lives in the settings.
         """
-        user = await self.authenticate(token)
+        user = await self.read(token)
         if self.is_root_token(token):
             raise InvalidRequest("The root token cannot be revoked: change it in the server's settings.")
         until = self._clock() + self.max_life_s if user.expires_at is None else user.expires_at
-        await self.revocations.revoke(fingerprint(token), until)
+        return fingerprint(token), until
+
+    async def revoke(self, token: str) -> None:
+        """Make a valid token invalid for good and end the connections that were made with it.
+
+        Who may do that is for the caller to check. Raises as `revocable`.
+        """
+        await self.revocations.revoke(*await self.revocable(token))
 
     async def end_reconnections(self, user: User) -> None:
         """Refuse the reconnection tokens of one connected program for good; its own token stays valid.
@@ -297,13 +319,17 @@ class TokenAuthority:
     def mint_reconnection(self, user: User, workspace: str, client_id: str) -> str:
         """The token with which one client comes back to one workspace (wire-protocol 3.1).
 
-        It names the credential with which the client first came: who revokes that one ends this too.
+        It names the credential with which the client first came: who revokes that one ends this too. It
+        gives what that credential gives; what else the user had a right to is looked up again.
         """
+        granted = user.granted
         level = user.level(workspace)
-        rights = {**user.scope.workspaces, workspace: level} if level else user.scope.workspaces
-        scope = replace(user.scope, workspaces=rights, current_workspace=workspace, client_id=client_id)
+        rights = {**granted.workspaces, workspace: level} if level else granted.workspaces
+        scope = replace(granted, workspaces=rights, current_workspace=workspace, client_id=client_id)
         claims = self._claims(replace(user, scope=scope), self.reconnection_life_s)
         claims[f"{self.namespace}minted_at"] = self._clock()
+        claims[f"{self.namespace}grant"] = granted.to_claim()
+        claims[f"{self.namespace}until"] = user.lapses_at
         if user.credential:
             claims[f"{self.namespace}credential"] = user.credential
             self._note_use(user, user.credential)
@@ -311,14 +337,20 @@ class TokenAuthority:
             claims[f"{self.namespace}incarnation"] = user.incarnation
         return self._sign(claims)
 
-    def check_life(self, expires_in: object) -> float:
-        """Return a wanted life in seconds if it may be given, else raise InvalidRequest."""
+    def check_life(self, expires_in: object, user: User | None = None) -> float:
+        """Return a wanted life in seconds if it may be given, else raise InvalidRequest.
+
+        What is made by an anonymous `user` is written down nowhere, and lives as long as reconnection
+        tokens at most: so long a revoked token of its line is remembered.
+        """
+        most = self.reconnection_life_s if user is not None and user.is_anonymous else self.max_life_s
         if not is_number(expires_in):
             raise InvalidRequest(f"Invalid expires_in: {expires_in!r}, it must be a number of seconds.")
-        if not math.isfinite(expires_in) or expires_in <= 0 or expires_in > self.max_life_s:
+        if not math.isfinite(expires_in) or expires_in <= 0 or expires_in > most:
+            whose = "" if most == self.max_life_s else " for anonymous users"
             raise InvalidRequest(
                 f"Invalid expires_in: {expires_in!r}, it must be above 0 and at most "
-                f"{self.max_life_s:.0f} seconds on this server."
+                f"{most:.0f} seconds on this server{whose}."
             )
         return float(expires_in)
 
@@ -337,6 +369,12 @@ class TokenAuthority:
         }
         if user.parent:
             claims[f"{self.namespace}parent"] = user.parent
+        if user.descent.makers:
+            claims[f"{self.namespace}makers"] = list(user.descent.makers)
+        if user.descent.credentials:
+            claims[f"{self.namespace}credentials"] = list(user.descent.credentials)
+        if user.descent.by_owner:
+            claims[f"{self.namespace}by_owner"] = True
         return claims
 
     def _sign(self, claims: dict[str, Any]) -> str:
@@ -384,6 +422,13 @@ def _subject(value: object) -> str:
             "digits, '-', '_', '|', '.', '@'."
         ) from None
     return value
+
+
+def _grant(scope: object, until: object) -> Grant | None:
+    """What the credential gave with which a client came, in its reconnection token."""
+    if not isinstance(scope, str):
+        return None
+    return Grant(Scope.from_claim(scope), None if until is None else _seconds(until, "until"))
 
 
 def _seconds(value: object, claim: str) -> float:

@@ -12,6 +12,34 @@ from hypha.errors import PermissionDenied
 from hypha.ids import readable_id
 
 ANONYMOUS_LIFE_S = 600.0
+ADMIN_ROLE = "admin"
+EVERYWHERE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a credential itself gives: its scope as signed, until `expires_at` (Unix seconds; None: ever).
+
+    A connection acts with a scope to which rights were added that its user had when it was made, such
+    as those of an owner. Those are looked up again; what the credential gives is not.
+    """
+
+    scope: Scope
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """From whom a generated token comes: the ids of its `makers`, the first ancestor first.
+
+    `by_owner` says that the first ancestor had the right only as an owner of the workspace; it is good
+    for as long as that is so. `credentials` are the fingerprints of the tokens that the makers used: who
+    revokes one of them ends this token too, but who only signs out doesn't.
+    """
+
+    makers: tuple[str, ...] = ()
+    by_owner: bool = False
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +50,8 @@ class User:
     `credential` is the fingerprint of the token in use, by which it can be revoked; it lives on in
     the reconnection tokens of a connection and is never shown to anybody. `incarnation` tells apart
     the programs that had one client id after each other, and `minted_at` is when the token was made, in
-    Unix seconds; only reconnection tokens carry them.
+    Unix seconds; only reconnection tokens carry them. `grant` is what the credential itself gives where
+    `scope` holds more. `is_lapsed`: the credential of an open connection has expired.
     """
 
     id: str
@@ -35,6 +64,9 @@ class User:
     credential: str | None = field(default=None, compare=False, repr=False)
     incarnation: str = field(default="", compare=False, repr=False)
     minted_at: float | None = field(default=None, compare=False, repr=False)
+    descent: Descent = field(default=Descent(), compare=False, repr=False)
+    grant: Grant | None = field(default=None, compare=False, repr=False)
+    is_lapsed: bool = field(default=False, compare=False, repr=False)
 
     @property
     def own_workspace(self) -> str:
@@ -43,8 +75,46 @@ class User:
 
     @property
     def is_admin(self) -> bool:
-        """True for root and for holders of the role `admin`: every right everywhere."""
-        return "admin" in self.roles
+        """True for root, for holders of the role `admin` and of tokens for `*`: every right everywhere."""
+        return ADMIN_ROLE in self.roles or self.scope.workspaces.get(EVERYWHERE) is Level.ADMIN
+
+    @property
+    def is_root(self) -> bool:
+        """True for the server's operator: the root token, or one that we signed for `*` (core-api 4.2)."""
+        return self.scope.workspaces.get(EVERYWHERE) is Level.ADMIN or (
+            self.id == "root" and ADMIN_ROLE in self.roles
+        )
+
+    @property
+    def granted(self) -> Scope:
+        """What the credential itself gives, without what its user was found to own."""
+        return self.scope if self.grant is None else self.grant.scope
+
+    @property
+    def lapses_at(self) -> float | None:
+        """When the credential's rights end, in Unix seconds; None for those who came without one."""
+        if self.grant is not None:
+            return self.grant.expires_at
+        return None if self.credential is None else self.expires_at
+
+    @property
+    def limit(self) -> str | None:
+        """The only workspace that the credential reaches, whatever its user owns; None for no limit."""
+        return None if self.is_admin else self.granted.current_workspace
+
+    def reaches(self, workspace: str) -> bool:
+        """Whether the credential may be good for anything in a workspace."""
+        return self.limit in (None, workspace)
+
+    @property
+    def is_reconnection(self) -> bool:
+        """True for a reconnection token, which is good for coming back as one client and nothing else."""
+        return self.minted_at is not None
+
+    @property
+    def ancestors(self) -> tuple[str, ...]:
+        """Ids of the user and of all from whom the credential descends."""
+        return (self.id, *self.descent.makers, *([self.parent] if self.parent else []))
 
     def level(self, workspace: str) -> Level:
         """Level of this credential in a workspace."""
@@ -55,11 +125,25 @@ class User:
         return self.expires_at is not None and self.expires_at <= (time.time() if now is None else now)
 
     def within(self, workspace: str, client_id: str | None, level: Level) -> User:
-        """The same user acting in a workspace with a level found at connect."""
-        rights = dict(self.scope.workspaces)
-        rights[workspace] = max(level, rights.get(workspace, Level.NONE))
-        scope = replace(self.scope, workspaces=rights, current_workspace=workspace, client_id=client_id)
-        return replace(self, scope=scope)
+        """The same user acting in a workspace with the level that it has there now."""
+        granted = self.granted
+        rights = {**granted.workspaces, workspace: level}
+        scope = replace(granted, workspaces=rights, current_workspace=workspace, client_id=client_id)
+        return replace(self, scope=scope, grant=self.grant or Grant(granted, self.lapses_at))
+
+    def lapsed(self) -> User:
+        """The same user on an open connection whose credential has expired: who it is, without rights."""
+        scope = Scope({}, self.scope.current_workspace, self.scope.client_id)
+        roles = tuple(role for role in self.roles if role != ADMIN_ROLE)
+        return replace(self, roles=roles, scope=scope, is_lapsed=True)
+
+    def require_unlimited(self, what: str) -> None:
+        """Raise PermissionDenied if the credential is limited to one workspace."""
+        if self.limit is not None:
+            raise PermissionDenied(
+                f"Permission denied: this token is limited to the workspace {self.limit}; {what} needs your "
+                "own login."
+            )
 
     def to_wire(self) -> dict[str, Any]:
         """The user object of core-api 4.1."""
@@ -123,8 +207,17 @@ class Context:
         """The caller's level in a workspace (default: its current one)."""
         return self.user.level(self.workspace if workspace is None else workspace)
 
+    def require_valid(self) -> None:
+        """Raise PermissionDenied if the token with which the caller connected has expired."""
+        if self.user.is_lapsed:
+            raise PermissionDenied(
+                f"Permission denied for workspace {self.workspace}: the token of this connection has "
+                "expired. Please fetch a new one and connect anew."
+            )
+
     def require(self, level: Level, workspace: str | None = None) -> None:
         """Raise PermissionDenied unless the caller has at least `level` in the workspace."""
         target = self.workspace if workspace is None else workspace
+        self.require_valid()
         if self.user.level(target) < level:
             raise PermissionDenied(f"Permission denied for workspace {target}")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_PENDING_CALLS = 50_000
+NOWHERE = ""
+STRANGERS = "ws-anonymous"
 MEASURED_SUFFIX = "__rlb"
 """Client ids that end so ask for their load to be measured (wire-protocol 1.5)."""
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
@@ -25,7 +27,8 @@ class Client:
     """A connected (or held) peer, `workspace/client_id`.
 
     It outlives its connections: while it is held it has none, and resumes on a new one. `user`
-    and `stamp` are fixed at the handshake. `generation` counts its connections; whoever cleans
+    and `stamp` are made at the handshake and change only by `act_as`. `realm` is the workspace whose
+    services it may call unasked, its own one. `generation` counts its connections; whoever cleans
     up after a connection compares it first. `left` is the connection whose loss made it held.
     """
 
@@ -58,6 +61,7 @@ class Client:
         "outbox",
         "paused_by",
         "pending",
+        "realm",
         "stamp",
         "subscriptions",
         "token",
@@ -70,10 +74,8 @@ class Client:
         self.workspace = workspace
         self.client_id = client_id
         self.address = f"{workspace}/{client_id}"
-        self.user = user
         self.token = token
-        facts_for = user.facts_for if user.names_others else None
-        self.stamp = Stamp(self.address, workspace, user.to_wire(), facts_for)
+        self.act_as(user)
         self.connection: Connection | None = None
         self.generation = 0
         self.connected_at = 0.0
@@ -100,6 +102,21 @@ class Client:
         self.calls_recent = 0
         self.load = 0.0
         self.load_at = hub.time()
+
+    def act_as(self, user: User) -> None:
+        """Act with the rights of this user record from now on; who the user is stays the same.
+
+        One whose token has expired appears to others as a stranger, from no workspace.
+        """
+        self.user = user
+        self.realm = NOWHERE if user.is_lapsed else self.workspace
+        facts_for = user.facts_for if user.names_others else None
+        self.stamp = Stamp(self.address, self.realm or STRANGERS, user.to_wire(), facts_for)
+
+    @property
+    def is_inner(self) -> bool:
+        """True for clients inside the server's own process."""
+        return self.connection is not None and self.connection.kind == "inner"
 
     @property
     def is_held(self) -> bool:

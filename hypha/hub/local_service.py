@@ -21,7 +21,7 @@ class LocalFunction:
     `call` takes the caller's arguments and the keyword `context`; `schema` is
     `{"name", "description", "parameters"}`; `level` is what the caller needs in its current
     workspace before the function runs (checks on other targets are the function's own); `by_root`
-    keeps it for holders of the role `admin`.
+    keeps it for holders of the role `admin`; `by_lapsed` leaves it to those whose token has expired.
     """
 
     name: str
@@ -31,6 +31,7 @@ class LocalFunction:
     level: Level = Level.NONE
     signature: inspect.Signature = field(default_factory=inspect.Signature)
     by_root: bool = False
+    by_lapsed: bool = False
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
         """Fit the arguments to the parameters; a `context` from outside is dropped."""
@@ -91,7 +92,9 @@ class LocalService:
         try:
             if function.by_root and not context.user.is_admin:
                 raise PermissionDenied(f"Permission denied: {self.id}.{name} is for the role admin alone.")
-            if function.level is not Level.NONE:
+            if context.user.is_lapsed and not function.by_lapsed:
+                context.require_valid()
+            elif function.level is not Level.NONE and not context.user.is_lapsed:
                 context.require(function.level)
             bound = function.bind(args, kwargs)
             return await self._run(function, bound, context)

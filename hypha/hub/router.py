@@ -80,7 +80,7 @@ class Router:
         if type(method) is not str:
             raise MalformedFrame("Malformed frame: no method", session=_session(main))
         if method.startswith("services."):
-            if sender.workspace != target.workspace and not self._may_call(sender, target, method, main):
+            if sender.realm != target.workspace and not self._may_call(sender, target, method, main):
                 return
             frame = sender.stamp.apply(main, data, head, target.address, True)
             session = main.get("session")
@@ -99,10 +99,10 @@ class Router:
         """Whether a caller of another workspace may call this service; if not, the caller is told."""
         if self.hub.membership.may_call(sender, target, method):
             return True
-        error = PermissionDenied(
-            f"Permission denied for invoking protected method {method[:256]}, workspace mismatch: "
-            f"{target.workspace} != {sender.workspace}"
-        )
+        why = f"workspace mismatch: {target.workspace} != {sender.workspace}"
+        if sender.user.is_lapsed:
+            why = "the token of this connection has expired: fetch a new one and connect anew"
+        error = PermissionDenied(f"Permission denied for invoking protected method {method[:256]}, {why}")
         self.hub.on_refused(sender, target.workspace, "a call of a protected service")
         session = _session(main)
         if session is not None:

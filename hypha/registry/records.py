@@ -74,7 +74,7 @@ class ServiceRecord:
 
     def is_usable_by(self, context: Context) -> bool:
         """True if the caller may look the service up and call it (core-api 3.3)."""
-        return self.is_usable(context.user, context.workspace)
+        return self.is_usable(context.user, "" if context.user.is_lapsed else context.workspace)
 
     def is_usable(self, user: User, workspace: str) -> bool:
         """`is_usable_by` for a user who acts in a workspace."""

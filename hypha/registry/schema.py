@@ -51,6 +51,7 @@ def local_service(
 def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalFunction:
     """Describe one coroutine; its permission row, if declared, gives the level that is checked."""
     description, _ = parse_docstring(function.__doc__)
+    row = permission_of(function)
     return LocalFunction(
         name,
         function,
@@ -58,7 +59,8 @@ def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalF
         function_schema(function, name),
         _declared_level(function),
         _caller_signature(function),
-        row.by_root if (row := permission_of(function)) is not None else False,
+        row is not None and row.by_root,
+        row is not None and row.by_lapsed,
     )
 
 

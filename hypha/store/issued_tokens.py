@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import CTE, String, bindparam, cast, delete, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.models import IssuedToken, RevokedToken
@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokenRecord:
-    """What is known of a token; `created_by` is the user who asked for it.
+    """What is known of a token; `created_by` is the user who asked for it, `made_with` that one's token.
 
     `kind` is `generated`, `session` (of a person who signed in) or `login` (of a program for which
     a person signed in).
@@ -36,6 +36,7 @@ class IssuedTokenRecord:
     last_used_at: float | None
     expires_at: float
     kind: TokenKind = "generated"
+    made_with: str | None = None
 
 
 _COLUMNS = tuple(getattr(IssuedToken, name) for name in IssuedTokenRecord.__dataclass_fields__)
@@ -67,12 +68,18 @@ class IssuedTokens(Repository):
         offset: int,
         limit: int,
     ) -> list[IssuedTokenRecord]:
-        """Tokens of a maker or for a workspace that have not expired or were used lately, newest first."""
+        """Tokens that have not expired or were used lately, newest first.
+
+        Args:
+            created_by: Only those of this maker, and those that were made with them in turn.
+            workspace: Only those for this workspace.
+        """
         statement = select(*_COLUMNS).where(
             or_(IssuedToken.expires_at > now, IssuedToken.last_used_at > used_since)
         )
         if created_by is not None:
-            statement = statement.where(IssuedToken.created_by == created_by)
+            makers = _makers(created_by)
+            statement = statement.where(IssuedToken.created_by.in_(select(makers.c.id)))
         if workspace is not None:
             statement = statement.where(IssuedToken.workspace == workspace)
         statement = statement.order_by(IssuedToken.created_at.desc(), IssuedToken.fingerprint)
@@ -82,9 +89,7 @@ class IssuedTokens(Repository):
 
     async def count(self, user_id: str, now: float) -> int:
         """Number of valid tokens that a user generated, and that were generated with them in turn."""
-        makers = select(literal(user_id).label("id")).cte("makers", recursive=True)
-        children = select(IssuedToken.user_id).join(makers, IssuedToken.created_by == makers.c.id)
-        makers = makers.union(children.where(IssuedToken.kind == "generated"))
+        makers = _makers(user_id)
         statement = (
             select(func.count())
             .select_from(IssuedToken)
@@ -93,6 +98,29 @@ class IssuedTokens(Repository):
         )
         async with self._connections.reading() as connection:
             return int((await connection.execute(statement)).scalar_one())
+
+    async def is_made_by(self, token: IssuedTokenRecord, user_id: str) -> bool:
+        """Whether a user made a token, or one from which it comes."""
+        makers = _makers(user_id)
+        statement = select(literal(True)).where(literal(token.created_by).in_(select(makers.c.id)))
+        async with self._connections.reading() as connection:
+            return (await connection.execute(statement)).first() is not None
+
+    async def end(self, fingerprint: str, until: float, *, line: str | None) -> dict[str, float]:
+        """Revoke a token, and with `line` those that were made with it in turn; one transaction.
+
+        `line` is what stands for them in the tokens that are written down nowhere. Returns the
+        fingerprints with the times until which they have to be known as revoked, `until` at least.
+        """
+        ended = {fingerprint: until}
+        async with self._connections.writing() as connection:
+            wanted = await _rows(connection, IssuedToken.fingerprint, [fingerprint])
+            ended |= {row.fingerprint: max(row.expires_at, until) for row in wanted}
+            if line is not None:
+                ended |= await _descendants(connection, wanted, [fingerprint], until)
+                ended[line] = max(ended.values())
+            await _revoke(connection, ended)
+        return ended
 
     async def rename(self, fingerprint: str, name: str) -> None:
         """Set the name of one token."""
@@ -137,19 +165,12 @@ async def end_sign_ins(
     With `generated_too` the tokens that descend from the user go as well. Returns the fingerprints
     with the times until which they have to be known as revoked, `until` at least.
     """
-    ended: dict[str, float] = {}
-    makers, seen = {user_id}, {user_id}
-    while makers:
-        found: list[Any] = []
-        for some in _parts(makers):
-            statement = select(
-                IssuedToken.fingerprint, IssuedToken.expires_at, IssuedToken.user_id, IssuedToken.kind
-            ).where(IssuedToken.created_by.in_(some))
-            found += (await connection.execute(statement)).all()
-        wanted = [row for row in found if generated_too or row.kind != "generated"]
-        ended |= {row.fingerprint: max(row.expires_at, until) for row in wanted if row.fingerprint != keep}
-        makers = {row.user_id for row in wanted} - seen if generated_too else set()
-        seen |= makers
+    own = await _rows(connection, IssuedToken.created_by, [user_id])
+    wanted = [row for row in own if (generated_too or row.kind != "generated") and row.fingerprint != keep]
+    ended = {row.fingerprint: max(row.expires_at, until) for row in wanted}
+    if generated_too:
+        ended |= await _descendants(connection, wanted, list(ended), until)
+        ended.pop(keep or "", None)
     await _revoke(connection, ended)
     return ended
 
@@ -175,6 +196,48 @@ async def end_tokens_for(
     found = await connection.execute(statement)
     ended = {name: max(expires_at, until) for name, expires_at in found if name != keep}
     await _revoke(connection, ended)
+    return ended
+
+
+def _makers(user_id: str) -> CTE:
+    """The ids of a user and of those whose tokens the user generated, and so on."""
+    makers = select(cast(literal(user_id, String), String(320)).label("id")).cte("makers", recursive=True)
+    children = select(IssuedToken.user_id).join(makers, IssuedToken.created_by == makers.c.id)
+    return makers.union(children.where(IssuedToken.kind == "generated"))
+
+
+async def _rows(connection: AsyncConnection, column: Any, values: Iterable[str]) -> list[Any]:
+    found: list[Any] = []
+    for some in _parts(values):
+        statement = select(
+            IssuedToken.fingerprint,
+            IssuedToken.expires_at,
+            IssuedToken.created_by,
+            IssuedToken.user_id,
+            IssuedToken.kind,
+        ).where(column.in_(some))
+        found += (await connection.execute(statement)).all()
+    return found
+
+
+async def _descendants(
+    connection: AsyncConnection, roots: Iterable[Any], fingerprints: Iterable[str], until: float
+) -> dict[str, float]:
+    """The tokens that were made with some tokens, and so on, with the times until which they matter.
+
+    What a generated token made is also known by its user, which no other token has.
+    """
+    ended: dict[str, float] = {}
+    seen = set(fingerprints)
+    marks, users = list(seen), [row.user_id for row in roots if row.user_id != row.created_by]
+    while marks or users:
+        found = await _rows(connection, IssuedToken.made_with, marks)
+        found += await _rows(connection, IssuedToken.created_by, users)
+        fresh = {row.fingerprint: row for row in found if row.fingerprint not in seen}
+        ended |= {name: max(row.expires_at, until) for name, row in fresh.items()}
+        seen |= fresh.keys()
+        marks = list(fresh)
+        users = [row.user_id for row in fresh.values() if row.user_id != row.created_by]
     return ended
 
 

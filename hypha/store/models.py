@@ -179,6 +179,7 @@ class IssuedToken(Base):
     last_used_at: Mapped[float | None] = mapped_column(Float)
     expires_at: Mapped[float] = mapped_column(Float, index=True)
     kind: Mapped[str] = mapped_column(String(16), server_default="generated")
+    made_with: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 class AuditEntry(Base):

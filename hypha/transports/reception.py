@@ -10,6 +10,7 @@ from hypha.addresses import check_client_id
 from hypha.auth.blocklist import Blocked
 from hypha.auth.guard import Guard
 from hypha.auth.scopes import Level
+from hypha.auth.tokens import EXPIRED_TEXT
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
@@ -146,6 +147,8 @@ class Reception:
             hub.end(present, "a second stream of its user took its id")
         elif present is not None:
             await self._make_room(present, identity)
+        if identity.user.is_lapsed:
+            raise Refused(EXPIRED_TEXT, 1008)
         self._check_limits(identity)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
         client = hub.join(identity.workspace, identity.client_id, user, first.token, connection)

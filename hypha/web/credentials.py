@@ -36,6 +36,9 @@ class WorkspaceRights(Protocol):
     def level_for(self, user: User, record: Any) -> Level:
         """What the user may do there: by token, by ownership, by role."""
 
+    async def level_in(self, user: User, workspace: str) -> Level:
+        """The same for a workspace that may have to be loaded, or isn't there yet."""
+
 
 def http_anonymous_user() -> User:
     """The one user that all requests without a credential share: it may read `ws-anonymous`."""
@@ -188,15 +191,19 @@ class Credentials:
 
     async def _context_of(self, user: User, workspace: str) -> Context:
         bound = user.scope.current_workspace
-        if bound and user.id != "root":
-            return self._acting(user, bound, user.level(bound))
-        record = self._workspaces.get(workspace) or await self._workspaces.load(workspace)
-        if record is not None:
-            level = self._workspaces.level_for(user, record)
-            if level >= Level.READ:
-                return self._acting(user, workspace, level)
+        if bound and not user.is_root:
+            return self._acting(user, bound, await self._level_in(user, bound))
+        level = await self._level_in(user, workspace)
+        if level >= Level.READ and self._workspaces.get(workspace) is not None:
+            return self._acting(user, workspace, level)
         own = bound or user.own_workspace
-        return self._acting(user, own, Level.ADMIN if own == user.own_workspace else user.level(own))
+        return self._acting(user, own, await self._level_in(user, own))
+
+    async def _level_in(self, user: User, workspace: str) -> Level:
+        record = self._workspaces.get(workspace)
+        if record is not None:
+            return self._workspaces.level_for(user, record)
+        return await self._workspaces.level_in(user, workspace)
 
     def _acting(self, user: User, workspace: str, level: Level) -> Context:
         """The user acting in a workspace; one object per credential, so that others can cache by it."""

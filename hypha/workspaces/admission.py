@@ -6,6 +6,8 @@ touching the database, unless the server restarted meanwhile (spec: resuming, ru
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypha.addresses import check_client_id
@@ -27,8 +29,8 @@ POLICY_VIOLATION = 1008
 class Identity:
     """A newcomer as the server knows it.
 
-    `user` carries the rights found for `workspace`; `resumes` says that a reconnection token proved
-    it to be the one who had `client_id` before.
+    `user` carries the rights found for `workspace`, none if the token with which it first came has
+    expired; `resumes` says that a reconnection token proved it to be the one who had `client_id` before.
     """
 
     user: User
@@ -40,12 +42,15 @@ class Identity:
 class Admission:
     """Turns a first message into an identity, or refuses it.
 
-    A place in the workspace is kept for the newcomer until it joins.
+    A place in the workspace is kept for the newcomer until it joins. `clock` gives Unix seconds.
     """
 
-    def __init__(self, tokens: TokenAuthority, workspaces: Workspaces) -> None:
+    def __init__(
+        self, tokens: TokenAuthority, workspaces: Workspaces, clock: Callable[[], float] = time.time
+    ) -> None:
         self._tokens = tokens
         self._workspaces = workspaces
+        self._clock = clock
 
     async def identify(self, first: FirstMessage) -> Identity:
         """Find out who a newcomer is.
@@ -78,10 +83,9 @@ class Admission:
             raise _refused(
                 f"Client id mismatch: this token is restricted to client with client_id='{scope.client_id}'"
             )
-        is_root = user.id == "root" and user.is_admin
-        bound = None if is_root else scope.current_workspace
+        bound = None if user.is_root else scope.current_workspace
         wanted = first.workspace
-        if wanted == PUBLIC and bound != PUBLIC and not is_root:
+        if wanted == PUBLIC and bound != PUBLIC and not user.is_root:
             wanted = bound or user.own_workspace
         if bound is not None and wanted is not None and wanted != bound:
             raise _refused(
@@ -99,8 +103,6 @@ class Admission:
             raise _refused("Client id mismatch, disconnecting")
         if first.workspace is not None and first.workspace != workspace:
             raise _refused(f"Invalid scope, workspace mismatch: {workspace} != {first.workspace[:200]}")
-        if user.level(workspace) < Level.READ:
-            raise _refused(f"Permission denied for workspace: {workspace}")
         return await self._enter(first, user, workspace, resumes=True)
 
     async def _authenticate(self, token: str, *, is_ours: bool = False) -> User:
@@ -130,7 +132,10 @@ class Admission:
         level = self._workspaces.level_for(user, record)
         if level < Level.READ:
             raise _refused(f"Permission denied for workspace: {workspace}", user)
-        return Identity(user.within(workspace, first.client_id, level), workspace, first.client_id, resumes)
+        acting = user.within(workspace, first.client_id, level)
+        if acting.lapses_at is not None and acting.lapses_at <= self._clock():
+            acting = acting.lapsed()
+        return Identity(acting, workspace, first.client_id, resumes)
 
 
 def _is_newer(record: WorkspaceRecord, returning: User) -> bool:

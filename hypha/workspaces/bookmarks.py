@@ -21,8 +21,10 @@ class Bookmarks:
         """Keep a bookmark in the user's own workspace; a second one of the same target replaces it.
 
         Raises:
-            PermissionDenied: a generated token acts, which has no workspace to keep it in.
+            PermissionDenied: a generated or limited token acts, which has no workspace to keep it in.
         """
+        if not user.reaches(user.own_workspace):
+            user.require_unlimited("keeping bookmarks")
         if user.parent is not None:
             raise PermissionDenied(
                 "Permission denied: a generated token has no bookmarks, use your own login."
@@ -32,8 +34,12 @@ class Bookmarks:
 
     async def remove(self, user: User, bookmark_type: str, target: str) -> bool:
         """Forget a bookmark of the user; False if there was none."""
+        if not user.reaches(user.own_workspace):
+            return False
         return await self._store.bookmarks.remove(user.own_workspace, bookmark_type, target)
 
     async def list(self, user: User) -> list[Bookmark]:
         """The user's bookmarks, oldest first."""
+        if not user.reaches(user.own_workspace):
+            return []
         return await self._store.bookmarks.all(user.own_workspace)

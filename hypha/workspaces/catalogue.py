@@ -29,6 +29,7 @@ class Catalogue:
         max_per_user: how many workspaces one person may have made.
         publish: sends an event `(workspace, type, data)` to those who subscribed.
         on_deleted: called with the id of a workspace that was deleted under its clients.
+        on_changed: called with the id of a workspace whose owners may be others now.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Catalogue:
         max_per_user: int,
         publish: Publish,
         on_deleted: Callable[[str], None] = lambda _: None,
+        on_changed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.on_deleted = on_deleted
+        self.on_changed = on_changed
         self._workspaces = workspaces
         self._store = store
         self._max_per_user = max_per_user
@@ -61,6 +64,8 @@ class Catalogue:
                 f"Permission denied for workspace {context.workspace}: your token may only read."
             )
         record = records.new_record(config, user)
+        if not user.reaches(record.id):
+            user.require_unlimited("creating workspaces")
         async with self._workspaces.locked(record.id):
             existing = await self._workspaces.find_stored(record.id)
             if existing is not None:
@@ -105,9 +110,10 @@ class Catalogue:
         old = existing.record
         existing.record = replace(record, created_by=old.created_by, created_at=old.created_at)
         self._publish(record.id, "workspace_changed", records.to_info(existing.record))
+        self.on_changed(record.id)
 
     async def _bookmark(self, record: WorkspaceRecord, user: User) -> None:
-        if user.parent is not None or record.id == user.own_workspace:
+        if user.parent is not None or record.id == user.own_workspace or not user.reaches(user.own_workspace):
             return
         bookmark = Bookmark("workspace", record.id, record.name, record.description)
         async with self._workspaces.changing(user.own_workspace, user) as own:
@@ -149,11 +155,13 @@ class Catalogue:
         fields = _match(match)
         rights = [name for name, level in user.scope.workspaces.items() if level]
         sees_all = user.level("*") >= Level.READ
-        named = [*rights, user.own_workspace]
+        named = [*rights, *([user.own_workspace] if user.reaches(user.own_workspace) else [])]
         fleeting = self._fleeting(None if sees_all else named, fields)
         shown = fleeting[first : first + most]
         if len(shown) < most:
-            owners = [user.id, *([user.email] if user.email and user.parent is None else [])]
+            owners = []
+            if user.limit is None:
+                owners = [user.id, *([user.email] if user.email and user.parent is None else [])]
             shown += await self._store.workspaces.list(
                 owners=None if sees_all else owners,
                 ids=named,

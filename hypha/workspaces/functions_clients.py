@@ -35,7 +35,7 @@ class ClientFunctions(ManagerFunctions):
             for client in sorted(clients, key=lambda client: client.address)
         ]
 
-    @permission(Level.READ, on="target workspace")
+    @permission(Level.READ, on="target workspace", by_lapsed=True)
     async def ping(self, client_id: str, timeout: float = 5, *, context: Context) -> str:
         """Ask a client whether it answers: `pong`, or a text that begins `Failed to ping client`.
 
@@ -50,6 +50,7 @@ class ClientFunctions(ManagerFunctions):
             timeout_s = ping_timeout(timeout)
             workspace = address.partition("/")[0]
             if workspace != context.workspace:
+                context.require_valid()
                 await self._require(Level.READ, workspace, context)
             return await self._ping(address, timeout_s)
         except HyphaError as error:

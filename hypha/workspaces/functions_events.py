@@ -10,6 +10,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound, PermissionDenied
 from hypha.hub.client import Client
 from hypha.workspaces.parts import ManagerFunctions
+from hypha.workspaces.standing import OWN_SUBSCRIPTIONS
 
 MAX_NAMES_AT_ONCE = 1000
 
@@ -17,7 +18,7 @@ MAX_NAMES_AT_ONCE = 1000
 class EventFunctions(ManagerFunctions):
     """What a client may do with events."""
 
-    @permission(Level.READ_WRITE)
+    @permission(Level.READ_WRITE, by_lapsed=True)
     async def echo(self, data: Any, *, context: Context) -> Any:
         """Return the argument.
 
@@ -81,7 +82,7 @@ class EventFunctions(ManagerFunctions):
         """
         return await self._parts.tenancy.event_log.find(context, event_type, start_time, end_time)
 
-    @permission(Level.NONE, on="nothing")
+    @permission(Level.NONE, on="nothing", by_lapsed=True)
     async def subscribe(self, event_type: str | list[str], *, context: Context) -> bool:
         """Receive events of this workspace from now on.
 
@@ -89,12 +90,14 @@ class EventFunctions(ManagerFunctions):
             event_type: Name or list of names, e.g. `service_added`, `client_disconnected`, or your own.
         """
         names = parse_event_names(event_type, context.workspace)
+        if not OWN_SUBSCRIPTIONS.issuperset(names):
+            context.require_valid()
         client = self._own_client(context)
         self._parts.hub.subscribe(client, names)
         await self._parts.hub.membership.keep_subscriptions(client)
         return True
 
-    @permission(Level.NONE, on="nothing")
+    @permission(Level.NONE, on="nothing", by_lapsed=True)
     async def unsubscribe(self, event_type: str | list[str], *, context: Context) -> bool:
         """Stop receiving events.
 

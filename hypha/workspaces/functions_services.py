@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from hypha.auth.permissions import permission
@@ -25,6 +24,7 @@ class ServiceFunctions(ManagerFunctions):
         Level.READ_WRITE,
         on="service",
         note="read_write on current workspace; the own client's `built-in`: none",
+        by_lapsed=True,
     )
     async def register_service(
         self, service_info: dict[str, Any], config: dict[str, Any] | None = None, *, context: Context
@@ -42,14 +42,15 @@ class ServiceFunctions(ManagerFunctions):
         client = parts.hub.client(context.workspace, context.client_id)
         generation = client.generation if client is not None else 0
         record = parse_registration(service_info, Registrant.of(context, generation))
-        if not record.is_built_in:
+        known = parts.registry.get(*record.key)
+        is_repeated = known is not None and record.with_app(known.app_id) == known
+        if not record.is_built_in and not (context.user.is_lapsed and is_repeated):
             context.require(Level.READ_WRITE)
         if client is None:
             return  # it left meanwhile
-        known = parts.registry.get(*record.key)
         if known is None:
             self._check_quota(record)
-        elif record.app_id == "*" and replace(record, app_id=known.app_id) == known:
+        elif record.app_id == "*" and is_repeated:
             record = record.with_app(known.app_id)
         self._check_singleton(record)
         parts.registry.add(record)
@@ -114,6 +115,7 @@ class ServiceFunctions(ManagerFunctions):
         Level.READ_WRITE,
         on="service",
         note="read_write for own services, admin on their workspace for others'",
+        by_lapsed=True,
     )
     async def unregister_service(self, service_id: str, *, context: Context) -> None:
         """Unregister a service: an own one, or as admin of the workspace that of any client.
@@ -128,7 +130,7 @@ class ServiceFunctions(ManagerFunctions):
                     f"Permission denied for workspace {workspace}: unregistering a service of another client "
                     "needs admin permission."
                 )
-        elif name != BUILT_IN:
+        elif name != BUILT_IN and not context.user.is_lapsed:
             context.require(Level.READ_WRITE)
         record = self._parts.registry.remove(workspace, client_id, name)
         if record is None:
@@ -136,7 +138,7 @@ class ServiceFunctions(ManagerFunctions):
         if not record.is_built_in:
             self._parts.hub.publish(workspace, "service_removed", record.to_info())
 
-    @permission(Level.NONE, on="service", note="visibility of the service")
+    @permission(Level.NONE, on="service", note="visibility of the service", by_lapsed=True)
     async def get_service(
         self,
         service_id: str,
@@ -169,7 +171,7 @@ class ServiceFunctions(ManagerFunctions):
         options = LookupOptions.parse(config, given)
         return await self._parts.directory.get_service(service_id, context, options)
 
-    @permission(Level.NONE, on="service", note="visibility of the service")
+    @permission(Level.NONE, on="service", note="visibility of the service", by_lapsed=True)
     async def get_service_info(
         self,
         service_id: str,

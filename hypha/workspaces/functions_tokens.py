@@ -47,7 +47,7 @@ class TokenFunctions(ManagerFunctions):
                 list_tokens).
         """
         request = TokenRequest.parse(config)
-        life_s = self._parts.tokens.check_life(request.expires_in_s)
+        life_s = self._parts.tokens.check_life(request.expires_in_s, context.user)
         workspace = request.workspace or context.workspace
         rights = self._parts.workspaces
         place = await rights.load(workspace)
@@ -61,6 +61,8 @@ class TokenFunctions(ManagerFunctions):
         if place is not None and not await rights.is_still(place):
             await guard.take_back_token(tokens, token)  # or it would be good for the next one of that id
             raise WorkspaceNotFound(f"Workspace ({workspace[:200]}) not found")
+        if tokens.revocations.ends(context.user):  # meanwhile
+            raise PermissionDenied("Permission denied: the token of this connection has been revoked.")
         granted = request.level.name.lower()
         mark = fingerprint(token)
         guard.note("token_minted", context, token_id=mark, target=workspace, permission=granted)
@@ -68,7 +70,7 @@ class TokenFunctions(ManagerFunctions):
 
     @permission(Level.ADMIN, on="token")
     async def revoke_token(self, token: str, *, context: Context) -> None:
-        """Make a token invalid for good and close the connections that came with it.
+        """Make a token invalid for good, with all that were made with it; their connections are closed.
 
         Own tokens, and as admin of a workspace its tokens.
 
@@ -78,14 +80,14 @@ class TokenFunctions(ManagerFunctions):
         issued = self._parts.guard.issued
         if issued is not None and isinstance(token, str) and _TOKEN_ID.fullmatch(token):
             known = await self._own_token(token, context)
-            await issued.revoke(known)
+            count = await issued.revoke(known.fingerprint, known.expires_at)
             mark = known.fingerprint
         else:
             user, mark = await self._read(token), fingerprint(token)
             if not await self._is_maker(mark, context):
                 await self._check_may_revoke(user, context)
-            await self._parts.guard.take_back_token(self._parts.tokens, token)
-        self._parts.guard.note("token_revoked", context, token_id=mark)
+            count = await self._parts.guard.take_back_token(self._parts.tokens, token)
+        self._parts.guard.note("token_revoked", context, token_id=mark, tokens=count)
 
     @permission(
         Level.ADMIN, on="token", note="none for own tokens; admin on target workspace for all of its tokens"
@@ -93,11 +95,11 @@ class TokenFunctions(ManagerFunctions):
     async def list_tokens(
         self, workspace: str | None = None, offset: int = 0, limit: int = 100, *, context: Context
     ) -> list[dict[str, Any]]:
-        """List the valid tokens of the caller, or all of a workspace; newest first.
+        """List valid tokens, newest first: own ones and what they made in turn, or those for a workspace.
 
-        A map each: id, name, kind (`generated`, `session` or `login`), user_id, workspace,
+        Maps of id, name, kind (`generated`, `session`, `login`), user_id, workspace,
         permission, client_id, created_by, and Unix times created_at, last_used_at (roughly),
-        expires_at. Those of anonymous users are not kept.
+        expires_at.
 
         Args:
             workspace: All tokens for this workspace, of which the caller must be admin.
@@ -113,6 +115,7 @@ class TokenFunctions(ManagerFunctions):
         if issued is None:
             return []
         maker = context.user.id if workspace is None else None
+        workspace = workspace or context.user.limit
         return await issued.list(created_by=maker, workspace=workspace, offset=offset, limit=limit)
 
     @permission(Level.ADMIN, on="token")
@@ -135,7 +138,7 @@ class TokenFunctions(ManagerFunctions):
         if issued is None or not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
             raise InvalidRequest("Name the token by its id from list_tokens.")
         known = await issued.get(token_id)
-        if known.created_by == context.user.id:
+        if await issued.is_made_by(known, context.user):
             return known
         if await self._level(context, known.workspace) < Level.ADMIN:
             raise PermissionDenied(
@@ -148,7 +151,7 @@ class TokenFunctions(ManagerFunctions):
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
             raise InvalidRequest("Invalid token: it must be text.")
         try:
-            return await self._parts.tokens.authenticate(token)
+            return await self._parts.tokens.read(token)
         except TokenExpired:
             raise InvalidRequest("Token has already expired") from None
         except NotAuthenticated as error:
@@ -160,7 +163,7 @@ class TokenFunctions(ManagerFunctions):
         if issued is None:
             return False
         try:
-            return (await issued.get(mark)).created_by == context.user.id
+            return await issued.is_made_by(await issued.get(mark), context.user)
         except NotFound:
             return False
 
@@ -168,7 +171,7 @@ class TokenFunctions(ManagerFunctions):
         caller = context.user
         if owner.id == "root" and owner.expires_at is None:
             raise PermissionDenied("Permission denied: the root token can only be changed in the settings.")
-        if caller.is_admin or owner.id == caller.id:
+        if caller.is_admin or (owner.id == caller.id and caller.limit in (None, owner.limit)):
             return
         rights = [name for name, level in owner.scope.workspaces.items() if level]
         if not rights or any([await self._level(context, name) < Level.ADMIN for name in rights]):
@@ -186,4 +189,4 @@ class TokenFunctions(ManagerFunctions):
         """
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
             raise InvalidRequest("Invalid token: it must be text.")
-        return (await self._parts.tokens.authenticate(token)).to_wire()
+        return (await self._parts.tokens.read(token)).to_wire()

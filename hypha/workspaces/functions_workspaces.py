@@ -77,7 +77,7 @@ class WorkspaceFunctions(ManagerFunctions):
         await self._require(Level.READ, record.id, context)
         return await workspaces.describe(record)
 
-    @permission(Level.READ)
+    @permission(Level.READ, by_lapsed=True)
     async def check_status(self, *, context: Context) -> dict[str, Any]:
         """Tell whether the workspace is ready, and the caller's permission: `r`, `rw` or `a`."""
         record = await self._parts.workspaces.load(context.workspace)

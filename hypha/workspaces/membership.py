@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from hypha.workspaces.standing import OWN_SUBSCRIPTIONS, Standing
+
 if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.hub.client import Client
@@ -22,8 +24,6 @@ logger = logging.getLogger(__name__)
 MAX_LEFT_NAMES = 20_000
 """So many subscriptions of ended clients are kept for those that come back with their token."""
 MAX_NAME_CHARS = 256
-OWN_SUBSCRIPTIONS = frozenset({"client_disconnected"})
-"""What the client libraries subscribe to by themselves after each reconnect; never stored."""
 
 
 class Members:
@@ -42,6 +42,7 @@ class Members:
         self.workspaces = workspaces
         self.subscriptions = subscriptions
         self.background = background
+        self.standing = Standing(hub, workspaces)
         self._per_user: dict[str, set[Client]] = {}
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
@@ -86,6 +87,7 @@ class Members:
         self._per_user.setdefault(client.user.id, set()).add(client)
         self._per_workspace[client.workspace] += 1
         self.workspaces.client_joined(client.workspace)
+        self.standing.joined(client)
         names = self._before.pop((client.workspace, client.client_id), None)
         if names:
             self._stored.add(client.address)
@@ -111,7 +113,7 @@ class Members:
         every client hosts. Those its library guards.
         """
         record = self._service_of(target, method)
-        return record is None or record.is_built_in or record.is_usable(sender.user, sender.workspace)
+        return record is None or record.is_built_in or record.is_usable(sender.user, sender.realm)
 
     def may_follow(self, caller: Context, target: Client, method: str) -> bool:
         """Whether `services.<name>…` is of a registered service that the caller may call itself."""
@@ -135,6 +137,7 @@ class Members:
     def client_ended(self, client: Client) -> None:
         """Forget an ended client and tell its workspace."""
         self._leave(client)
+        self.standing.left(client)
         self.hub.forget(client)
         self._uncount(client)
         if client.address in self._stored:

@@ -73,17 +73,28 @@ def is_owner(user: User, record: WorkspaceRecord) -> bool:
 
 
 def level_for(user: User, record: WorkspaceRecord) -> Level:
-    """What a user may do in a workspace: role, then scope, then ownership (core-api 4.3).
+    """What a user may do in a workspace now: role, then token, then ownership (core-api 4.3).
 
     An entry of the token for this very workspace is final (or the stronger one for `*`); an owner
-    whose token has none is admin.
+    whose token has none is admin, unless the token is limited to another workspace. A token that an
+    owner made is good for as long as that person is an owner.
     """
+    if user.is_lapsed:
+        return Level.NONE
     if user.is_admin:
         return Level.ADMIN
-    level = user.scope.level(record.id)
-    if record.id not in user.scope.workspaces and is_owner(user, record):
-        return Level.ADMIN
-    return level
+    granted = user.granted
+    level = granted.level(record.id)
+    if user.descent.by_owner and not is_owner(_first_maker(user), record):
+        return Level.NONE
+    if record.id in granted.workspaces or not user.reaches(record.id):
+        return level
+    return Level.ADMIN if is_owner(user, record) else level
+
+
+def _first_maker(user: User) -> User:
+    """The person from whom a generated token comes, who handed the e-mail address on."""
+    return User(user.descent.makers[0], email=user.email) if user.descent.makers else user
 
 
 def new_record(config: object, user: User) -> WorkspaceRecord:
@@ -124,8 +135,7 @@ def check_new_id(workspace: object, user: User) -> str:
     """Return the id if a workspace may be created under it; root needs no hyphen."""
     if not workspace or not isinstance(workspace, str):
         raise InvalidRequest("Workspace id must be provided.")
-    is_root = user.id == "root" and user.is_admin
-    if "-" not in workspace and not is_root:
+    if "-" not in workspace and not user.is_root:
         raise InvalidRequest("Workspace name must contain at least one hyphen (e.g. my-workspace).")
     if _NEW_ID.fullmatch(workspace) is None:
         raise InvalidRequest(

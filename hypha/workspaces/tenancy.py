@@ -37,6 +37,7 @@ class Tenancy:
         publish: Publish,
         on_deleted: Callable[[str], None] = lambda _: None,
         end_tokens: EndTokens = lambda _: None,
+        on_changed: Callable[[str], None] = lambda _: None,
     ) -> Self:
         """Build all parts on one store.
 
@@ -44,13 +45,14 @@ class Tenancy:
             publish: sends an event `(workspace, type, data)` to those who subscribed.
             on_deleted: called with the id of a workspace that was deleted, or taken, under its clients.
             end_tokens: called with the fingerprints of tokens that ended with their workspace.
+            on_changed: called with the id of a workspace whose owners may be others now.
         """
         workspaces = Workspaces(store, settings, publish=publish, end_tokens=end_tokens)
         event_log = EventLog(workspaces, store)
         limit = settings.max_workspaces_per_user
         return cls(
             workspaces,
-            Catalogue(workspaces, store, limit, publish, on_deleted),
+            Catalogue(workspaces, store, limit, publish, on_deleted, on_changed),
             Environment(workspaces, store, seal, event_log),
             event_log,
             ServiceTypes(workspaces, store),

@@ -274,7 +274,7 @@ class LocalAccounts:
             workspace = user.own_workspace
         token = await self._tokens.issue(user, TOKEN_LIFE_S)
         mark, now = fingerprint(token), self._clock()
-        session = record_of(mark, user, user.id, "sign-in", now, TOKEN_LIFE_S, "session")
+        session = record_of(mark, user, user, "sign-in", now, TOKEN_LIFE_S, "session")
         if not await self._records.add_session(account, session):
             raise NotAuthenticated(BAD_LOGIN)
         return SignedIn(account, token, workspace)

@@ -95,7 +95,10 @@ async def test_own_and_workspace_tokens_may_be_revoked(
     await functions.revoke_token(child, context=caller())
     assert "Token has been revoked" in await refusal(functions.parse_token(child, context=caller()))
     own = authority.mint(User("bob", scope=Scope({"ws-user-bob": Level.ADMIN})), 60)
-    await functions.revoke_token(own, context=caller("elsewhere", Level.READ, "bob"))
+    limited = caller("elsewhere", Level.READ, "bob")
+    assert "Permission denied" in await refusal(functions.revoke_token(own, context=limited))
+    unlimited = User("bob").within("elsewhere", "c", Level.READ)
+    await functions.revoke_token(own, context=Context(unlimited, "elsewhere", "c"))
 
 
 @pytest.mark.spec("core-11.1.16")

@@ -85,6 +85,9 @@ class FakeServer:
     def level_for(self, user: User, record: Any) -> Level:
         return Level.ADMIN if record == user.id or user.is_admin else Level.NONE
 
+    async def level_in(self, user: User, workspace: str) -> Level:
+        return self.level_for(user, self.workspaces.get(workspace, workspace.removeprefix("ws-user-")))
+
     async def choose(
         self, query: ServiceQuery, context: Context, mode: str | None = None, select_timeout_s: float = 2.0
     ) -> Record:
