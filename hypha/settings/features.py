@@ -70,6 +70,12 @@ class Features:
     enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
     enable_terminal_worker: bool = flag(False, "Apps in a terminal", feature="the terminal worker")
     triton_servers: str | None = flag(None, "URLs of Triton servers, separated by commas")
+    triton_workspace: str = flag(
+        "ws-user-root", "Who has read_write on this workspace may run models on the Triton servers"
+    )
+    triton_public: bool = flag(
+        False, "Let everybody, strangers too, run models on the Triton servers and read about them"
+    )
     disable_agent_skills: bool = flag(
         False, "No documentation for language-model tools", feature="agent skills"
     )

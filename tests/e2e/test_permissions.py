@@ -327,7 +327,6 @@ OPEN = {
         "request_password_reset", "resend_code", "reset_password", "signup", "start", "update_profile",
         "verify_email",
     },
-    "triton-client": {"execute", "get_config"},
 }  # fmt: skip
 READERS = {
     "check_status", "get_event_stats", "get_events", "get_service_type", "get_summary", "get_workspace_info",
@@ -337,6 +336,7 @@ READERS = {
 WRITERS = {
     "create_workspace", "echo", "generate_token", "get_env", "log", "log_event", "register_service",
     "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
+    "execute", "get_config",
 }  # fmt: skip
 
 

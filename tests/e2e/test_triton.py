@@ -14,11 +14,11 @@ import pytest_asyncio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hypha.testing import ServerProcess, free_port
-from tests.conftest import Connect
+from tests.conftest import Connect, Person, StartServer, make_person
 
 CONFIG = {
     "name": "double",
@@ -91,27 +91,51 @@ async def slow(request: Request) -> Response:
     return StreamingResponse(parts())
 
 
+async def page_of_triton(request: Request) -> Response:
+    return HTMLResponse(
+        "<script>alert(document.domain)</script>", headers={"Location": "/", "X-Accel-Redirect": "/x"}
+    )
+
+
+CONTROLLED: list[str] = []
+
+
+async def control(request: Request) -> Response:
+    CONTROLLED.append(request.scope["raw_path"].decode())
+    return JSONResponse({})
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def triton() -> AsyncIterator[ServerProcess]:
-    """Our server with one Triton server behind it."""
+async def backend() -> AsyncIterator[str]:
+    """A server that speaks the inference protocol."""
     app = Starlette(
         routes=[
             Route("/v2/models/{model}/config", config),
             Route("/v2/models/{model}/infer", infer, methods=["POST"]),
-            Route("/v2/echo{rest:path}", echo, methods=["GET", "POST"]),
-            Route("/v2/slow", slow),
+            Route("/v2/models/echo/generate", echo, methods=["POST"]),
+            Route("/v2/models/echo", echo),
+            Route("/v2/models/slow/ready", slow),
+            Route("/v2/models/page/ready", page_of_triton),
+            Route("/v2/repository/{rest:path}", control, methods=["GET", "POST"]),
+            Route("/{rest:path}", control, methods=["GET", "POST"]),
         ]
     )
     port = free_port()
     fake = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
     serving = asyncio.create_task(fake.serve())
-    flags = ["--triton-servers", f"http://127.0.0.1:{port}/"]
+    yield f"http://127.0.0.1:{port}/"
+    fake.should_exit = True
+    await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def triton(backend: str) -> AsyncIterator[ServerProcess]:
+    """Our server with one Triton server behind it, open to all."""
+    flags = ["--triton-servers", backend, "--triton-public"]
     own = ServerProcess(flags=flags, env={"HYPHA_MAX_BODY": "2000000"})
     await asyncio.to_thread(own.start)
     yield own
     await asyncio.to_thread(own.close)
-    fake.should_exit = True
-    await serving
 
 
 async def test_execute_and_get_config(triton: ServerProcess, connect: Connect) -> None:
@@ -156,28 +180,152 @@ async def test_answers_of_the_server_are_bounded(triton: ServerProcess, connect:
 
 async def test_the_proxy_passes_requests_on(triton: ServerProcess) -> None:
     async with httpx.AsyncClient(base_url=triton.url, timeout=30) as http:
-        headers = {"X-Mine": "1", "Cookie": "a=b", "Inference-Header-Content-Length": "7"}
-        answer = await http.post("/triton/v2/echo/a%2Fb?x=1&y", content=b"z" * 3_000_000, headers=headers)
+        headers = {"X-Mine": "1", "Cookie": "a=b", "Inference-Header-Content-Length": "7", "Accept": "a/b"}
+        answer = await http.post(
+            "/triton/v2/models/%65cho/generate?x=1&y", content=b"z" * 3_000_000, headers=headers
+        )
         seen: dict[str, Any] = answer.json()
-        assert (answer.status_code, answer.headers["x-triton"]) == (201, "yes")
-        assert "set-cookie" not in answer.headers
-        assert (seen["method"], seen["query"], seen["path"]) == ("POST", "x=1&y", "/v2/echo/a%2Fb")
+        assert answer.status_code == 201
+        assert (seen["method"], seen["query"], seen["path"]) == ("POST", "x=1&y", "/v2/models/echo/generate")
         assert seen["size"] == 3_000_000
-        assert seen["headers"]["x-mine"] == "1"
         assert seen["headers"]["inference-header-content-length"] == "7"
-        assert "cookie" not in seen["headers"]
+        assert seen["headers"]["accept"] == "a/b"
         assert triton.url.rpartition("/")[2] != seen["headers"]["host"]
-        assert (await http.get("/triton/v2/missing")).status_code == 404
-        assert (await http.delete("/triton/v2/echo")).status_code == 405
-        async with http.stream("GET", "/triton/v2/slow", headers={"Accept-Encoding": "identity"}) as stream:
+        assert (await http.delete("/triton/v2/models/echo")).status_code == 405
+        async with http.stream(
+            "GET", "/triton/v2/models/slow/ready", headers={"Accept-Encoding": "identity"}
+        ) as stream:
             loop, start = asyncio.get_running_loop(), asyncio.get_running_loop().time()
             parts = [(part, loop.time() - start) async for part in stream.aiter_raw()]
         assert [part for part, _ in parts] == [b"first", b"second"]
         assert parts[0][1] < 0.8
 
 
+async def test_nothing_of_a_visitor_reaches_triton_but_the_request(
+    triton: ServerProcess, alice: Person
+) -> None:
+    token = alice.token
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "X-Local-Auth": token,
+        "Cookie": f"access_token={token}",
+        "Referer": f"https://here/?token={token}",
+        "X-Mine": "1",
+        "X-Forwarded-For": "1.2.3.4",
+    }
+    async with httpx.AsyncClient(base_url=triton.url, headers=headers) as http:
+        for _ in range(2):  # a cookie of the first answer would come back with the second request
+            answer = await http.get(f"/triton/v2/models/echo?a=1&token={token}")
+        seen: dict[str, Any] = answer.json()
+    assert seen["query"] == "a=1"
+    assert set(seen["headers"]) <= {"host", "accept", "accept-encoding", "connection", "user-agent"}
+    assert token not in answer.text
+
+
+async def test_answers_of_triton_are_data_and_no_page(triton: ServerProcess) -> None:
+    async with httpx.AsyncClient(base_url=triton.url) as http:
+        for path in ("page/ready", "echo"):
+            answer = await http.get(f"/triton/v2/models/{path}")
+            assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            ours = {
+                "content-type", "content-length", "content-security-policy", "x-content-type-options",
+                "cache-control", "date", "server", "content-encoding", "transfer-encoding", "vary",
+                "x-ratelimit-limit", "x-ratelimit-remaining",
+            }  # fmt: skip
+            assert set(answer.headers) <= ours
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v2/repository/index",
+        "v2/repository/models/m/load",
+        "v2/repository/models/m/unload",
+        "v2/models/../repository/models/m/load",
+        "v2/models/..%2f..%2frepository/models/m/load",
+        "v2/models/m%2f..%2f..%2frepository%2findex",
+        "v2//repository/index",
+        "/v2/repository/index",
+        "v2/%72epository/index",
+        "v2/%2572epository/index",
+        "v2/logging",
+        "v2/trace/setting",
+        "v2/systemsharedmemory/region/x/register",
+        "metrics",
+    ],
+)
+async def test_the_repository_cannot_be_controlled_through_the_proxy(
+    triton: ServerProcess, path: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(triton.url.rpartition(":")[2]))
+    for method in ("GET", "POST"):  # by a socket: client libraries tidy paths up
+        head = f"{method} /triton/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {triton.root_token}\r\n"
+        writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        await reader.readexactly(length)
+        assert answer.split()[1] == b"404", answer
+    writer.close()
+    assert CONTROLLED == []
+
+
+async def test_triton_needs_read_write_on_the_named_workspace(
+    backend: str, start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(flags=["--triton-servers", backend, "--triton-workspace", "the-lab"])
+    anna = make_person(own, "anna")
+    await (await connect(anna, url=own.url)).create_workspace({"id": "the-lab", "persistent": True})
+    tokens: dict[str, tuple[str | None, bool]] = {
+        "a stranger": (None, False),
+        "a user of another workspace": (make_person(own, "bert").token, False),
+        "a reader": (anna.token_for("r", "the-lab"), False),
+        "a child of the owner for another workspace": (anna.token_for("a"), False),
+        "a member": (anna.token_for("rw", "the-lab"), True),
+        "the owner": (anna.token, True),
+        "root": (own.root_token, True),
+    }
+    async with httpx.AsyncClient(base_url=own.url) as http:
+        for who, (token, may) in tokens.items():
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            for url in (
+                "/triton/v2/models/echo",
+                "/triton/v2/models/double/config",
+                "/public/services/triton-client/get_config?model_name=double",
+            ):
+                answer = await http.get(url, headers=headers)
+                assert (answer.status_code < 300, answer.status_code == 403) == (may, not may), (who, url)
+            body = {"model_name": "double", "inputs": [[1.0]]}
+            answer = await http.post("/public/services/triton-client/execute", json=body, headers=headers)
+            assert (answer.status_code == 403) is not may, (who, answer.text)
+            if token is None:
+                client = await connect(url=own.url)
+            else:
+                client = await connect(url=own.url, token=token)
+            service = await client.get_service("public/triton-client")
+            if may:
+                assert await service.get_config("double") == CONFIG
+            else:
+                with pytest.raises(Exception, match="Permission denied"):
+                    await service.get_config("double")
+
+
+async def test_without_a_named_workspace_triton_is_the_operators(
+    backend: str, start_server: StartServer
+) -> None:
+    own = await start_server(flags=["--triton-servers", backend])
+    person = make_person(own, "anna")
+    async with httpx.AsyncClient(base_url=own.url) as http:
+        for token, status in ((None, 403), (person.token, 403), (own.root_token, 200)):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            for url in ("/triton/v2/models/double/config", "/triton/v2/models/slow/ready"):
+                assert (await http.get(url, headers=headers)).status_code == status
+            answer = await http.get("/triton/v2/repository/index", headers=headers)
+            assert answer.status_code == (404 if status == 200 else 403)
+
+
 async def test_a_server_that_is_not_there(connect: Connect) -> None:
-    own = ServerProcess(flags=["--triton-servers", f"http://127.0.0.1:{free_port()}"])
+    own = ServerProcess(flags=["--triton-servers", f"http://127.0.0.1:{free_port()}", "--triton-public"])
     await asyncio.to_thread(own.start)
     try:
         async with httpx.AsyncClient(base_url=own.url) as http:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from hypha.addresses import check_workspace_id
+from hypha.errors import ConfigurationError, InvalidAddress
 from hypha.features.base import Feature, FeatureContext
+from hypha.features.triton.access import TritonAccess
 from hypha.features.triton.proxy import TritonProxy
 from hypha.features.triton.servers import TritonServers
 from hypha.features.triton.service import TritonService
@@ -21,17 +24,29 @@ class TritonFeature(Feature):
 
     async def start(self, context: FeatureContext) -> None:
         """Offer both, if there are servers."""
-        if not context.settings.triton_servers:
+        settings = context.settings
+        if not settings.triton_servers:
             return
-        self._servers = servers = TritonServers(
-            context.settings.triton_servers, context.settings.max_body_bytes
+        servers = self._servers = TritonServers(settings.triton_servers, settings.max_body_bytes)
+        access = TritonAccess(
+            _checked_workspace(settings.triton_workspace),
+            is_public=settings.triton_public,
+            level_in=context.tenancy.workspaces.level_in,
         )
-        service = local_service(TritonService(servers), id="triton-client", name="Triton client")
+        service = local_service(TritonService(servers, access), id="triton-client", name="Triton client")
         context.offer(service)
-        proxy = TritonProxy(servers)
+        is_token, on_refused = context.tokens.is_recognised, context.guard.note_refused
+        proxy = TritonProxy(servers, access, context.credentials, is_token, on_refused)
         context.routes.append(Route("/triton/{path:path}", proxy, methods=["GET", "POST"]))
 
     async def stop(self) -> None:
         """Close the connections to the servers."""
         if self._servers is not None:
             await self._servers.close()
+
+
+def _checked_workspace(workspace: str) -> str:
+    try:
+        return check_workspace_id(workspace)
+    except InvalidAddress as error:
+        raise ConfigurationError(f"--triton-workspace: {error.message}") from None

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -60,7 +61,12 @@ class TritonServers:
             ) from None
         self._errors = httpx2
         self.client: httpx2.AsyncClient = httpx2.AsyncClient(
-            timeout=TIMEOUT_S, trust_env=False, limits=httpx2.Limits(max_connections=MAX_CONNECTIONS)
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
+            cookies=CookieJar(
+                DefaultCookiePolicy(allowed_domains=[])
+            ),  # what one caller gets is not another's
         )
 
     def choose(self, wanted: str | None = None) -> str:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
-from hypha.auth.permissions import NOTHING, permission
+from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound, ServerFault
+from hypha.features.triton.access import TritonAccess, checked_name, checked_version
 from hypha.features.triton.servers import Answer, TritonServers
 from hypha.features.triton.tensors import answer_values, request_body
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+ON = "Triton workspace"
+NOTE = "read_write on the workspace of `--triton-workspace`; none with `--triton-public`"
 
 
 class TritonService:
     """Inference on the Triton servers that this server knows."""
 
-    def __init__(self, servers: TritonServers) -> None:
+    def __init__(self, servers: TritonServers, access: TritonAccess) -> None:
         self._servers = servers
+        self._access = access
 
-    @permission(Level.NONE, on=NOTHING)
+    @permission(Level.READ_WRITE, on=ON, note=NOTE)
     async def execute(
         self,
         model_name: str,
@@ -51,6 +52,7 @@ class TritonService:
             select_outputs: Names of the outputs that are wanted; all by default.
             parameters: Parameters of the request, for models that read them.
         """
+        await self._access.check(context)
         url = self._servers.choose(server_url)
         config = await self._config(url, model_name, model_version)
         body, head = request_body(_named(config, inputs), select_outputs, parameters)
@@ -61,7 +63,7 @@ class TritonService:
         length = answer.headers.get(HEAD_LENGTH, "")
         return answer_values(answer.content, int(length) if length.isdigit() else None)
 
-    @permission(Level.NONE, on=NOTHING)
+    @permission(Level.READ_WRITE, on=ON, note=NOTE)
     async def get_config(
         self, model_name: str, server_url: str | None = None, model_version: str = "", *, context: Context
     ) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class TritonService:
             server_url: One of the known servers; any of them by default.
             model_version: The newest by default.
         """
+        await self._access.check(context)
         return await self._config(self._servers.choose(server_url), model_name, model_version)
 
     async def _config(self, url: str, model: str, version: str) -> dict[str, Any]:
@@ -87,12 +90,8 @@ class TritonService:
 
 
 def _model_url(url: str, model: str, version: str) -> str:
-    if not isinstance(model, str) or not _NAME.fullmatch(model) or set(model) == {"."}:
-        raise InvalidRequest(f"Invalid model name: {str(model)[:80]!r}")
-    version = str(version or "")
-    if version and not version.isdigit():
-        raise InvalidRequest("A model version is a number.")
-    return f"{url}/v2/models/{quote(model)}" + (f"/versions/{version}" if version else "")
+    name, number = checked_name(model), checked_version(version)
+    return f"{url}/v2/models/{name}" + (f"/versions/{number}" if number else "")
 
 
 def _named(config: Mapping[str, Any], inputs: Any) -> list[tuple[str, str, Any]]:

@@ -13,10 +13,10 @@ from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotFound
 from hypha.gateways.asgi_apps.browsers import is_browser
 from hypha.gateways.asgi_apps.cookies import MARK, AppCookies, is_reserved, pairs_of
-from hypha.gateways.asgi_apps.redaction import IsToken, Redaction
 from hypha.gateways.http.services import FoundService
 from hypha.web.credentials import http_anonymous_user
 from hypha.web.headers import Headers
+from hypha.web.redaction import IsToken, Redaction
 
 _PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client")
 _STRANGER = http_anonymous_user().id

@@ -10,7 +10,7 @@ import pytest
 
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
-from hypha.gateways.asgi_apps.redaction import Redaction
+from hypha.web.redaction import Redaction
 
 AUTHORITY = TokenAuthority("secret" * 8, root_token="root-token-of-forty-characters-0123456789")
 TOKEN = AUTHORITY.mint(User("anna"), 60)
