@@ -47,6 +47,7 @@ from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.transports.websocket import GOODBYE
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
+from hypha.web.origins import Origins
 from hypha.workspaces.admission import Admission
 from hypha.workspaces.background import Background
 from hypha.workspaces.lifecycle import Workspaces
@@ -234,6 +235,7 @@ class Server:
             self.tokens.authenticate,
             self.workspaces,
             check_user=partial(check_http_user, self.guard.blocklist, self.hub),
+            origins=Origins(settings.announced_base_url, self.proxies),
         )
         self.context = FeatureContext(
             settings=settings,

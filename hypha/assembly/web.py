@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -68,18 +69,12 @@ def http_services(server: Server) -> HttpServices:
 
 def _first_routes(server: Server, services: HttpServices, console: Console) -> list[BaseRoute]:
     """Routes that are tried before the gateway's own: transports, features, applications, files."""
-
-    async def token_in(scope: Scope) -> str | None:
-        """The credential in a request as a provider finds it; None without one."""
-        source = server.credentials.token_source
-        return None if source is None else await source(scope)
-
     rpc = RpcEndpoint(
         server.reception,
         server.tokens.authenticate,
         server.proxies.address_in,
+        partial(server.credentials.token, with_cookies=False),
         server.settings.stream_ping_interval_s,
-        token_source=token_in,
     )
     return [
         Route("/rpc", rpc),

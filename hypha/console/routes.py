@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from hypha.gateways.http import HttpServices
+from hypha.web.destinations import is_workspace_word
 from hypha.web.files import LargeChunkFileResponse, StaticFolder
 
 STATIC_FOLDER = Path(__file__).parent / "static"
@@ -92,25 +93,20 @@ class Console:
 
     async def workspace(self, request: Request) -> Response:
         """The page of one workspace; it asks for its content with the visitor's rights."""
-        if not _may_be_workspace(request.path_params["workspace"]):
+        if not is_workspace_word(request.path_params["workspace"]):
             raise HTTPException(404)
         return self._page("workspace", _STRICT)
 
     async def to_workspace(self, request: Request) -> Response:
         """Add the slash that the page's relative links need."""
         name = request.path_params["workspace"]
-        if not _may_be_workspace(name):
+        if not is_workspace_word(name):
             raise HTTPException(404)
         return RedirectResponse(f"{self._base_path}/{quote(name)}/", 307)
 
     def _page(self, name: str, policy: str = _EVALUATING) -> Response:
         headers = {**_PAGE_HEADERS, "content-security-policy": policy}
         return Response(self._pages[name], headers=headers, media_type="text/html")
-
-
-def _may_be_workspace(name: str) -> bool:
-    """Names of pages have no hyphen, names of workspaces do; `public` is the exception."""
-    return name == "public" or "-" in name
 
 
 def _filled(text: str, filling: dict[str, str]) -> bytes:

@@ -52,7 +52,7 @@ class RpcEndpoint:
         peer_address: the client's address, trusted proxies considered.
         ping_interval_s: a record is sent at least so often.
         allow_anonymous: without it a stream needs a token.
-        token_source: asked for the token before the `Authorization` header is looked at.
+        token_of: the token that a request shows; InvalidRequest or NotAuthenticated for one that is odd.
     """
 
     def __init__(
@@ -60,23 +60,22 @@ class RpcEndpoint:
         reception: Reception,
         authenticate: Callable[[str], Awaitable[User]],
         peer_address: Callable[[Scope], str],
+        token_of: Callable[[Scope], Awaitable[str | None]],
         ping_interval_s: float = 10.0,
         allow_anonymous: bool = True,
-        token_source: Callable[[Scope], Awaitable[str | None]] | None = None,
     ) -> None:
         self.reception = reception
         self.authenticate = authenticate
         self.peer_address = peer_address
         self.ping_interval_s = ping_interval_s
         self.allow_anonymous = allow_anonymous
-        self.token_source = token_source
+        self.token_of = token_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         values = {name: items[0] for name, items in query.items()}
-        token = await self.token_source(scope) if self.token_source else None
-        token = token or _bearer(scope)
+        token = await self.token_of(scope)
         if scope["method"] == "GET":
             await self._open(scope, receive, send, values, token)
         elif scope["method"] == "POST":
@@ -207,14 +206,6 @@ def _header(scope: Scope, name: bytes) -> str | None:
         if key == name:
             return bytes(value).decode("latin-1")
     return None
-
-
-def _bearer(scope: Scope) -> str | None:
-    value = _header(scope, b"authorization")
-    if not value:
-        return None
-    kind, _, token = value.partition(" ")
-    return (token if kind.lower() == "bearer" else value).strip() or None
 
 
 def _cookie(scope: Scope, name: str) -> str | None:

@@ -40,6 +40,16 @@ class TrustedProxies:
                 break
         return address
 
+    def scheme_and_host(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+        """Scheme and `host[:port]` under which the client addressed us, as a trusted proxy tells them."""
+        scheme, host = str(scope.get("scheme", "http")), headers.get(b"host", b"").decode("latin-1")
+        peer = scope.get("client")
+        if self._networks and peer and self._trusts(peer[0]):
+            told_scheme = _first(headers.get(b"x-forwarded-proto", b""))
+            scheme = told_scheme if told_scheme in ("http", "https") else scheme
+            host = _first(headers.get(b"x-forwarded-host", b"")) or host
+        return scheme, host
+
     def address_in(self, scope: Mapping[str, Any]) -> str:
         """The same for a scope whose headers nobody has sorted by name yet."""
         lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
@@ -48,6 +58,11 @@ class TrustedProxies:
     def _trusts(self, text: str) -> bool:
         address = parse_address(text)
         return address is not None and any(address in network for network in self._networks)
+
+
+def _first(value: bytes) -> str:
+    """The first of a list: what the proxy nearest to the client wrote."""
+    return value.partition(b",")[0].strip().decode("latin-1").lower()
 
 
 def _is_address(text: str) -> bool:

@@ -7,11 +7,14 @@ import binascii
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError, NotAuthenticated, PermissionDenied
+from hypha.web.arrival import Arrival, arrival_of, is_browser
+from hypha.web.cookies import credential_cookie
+from hypha.web.headers import headers_of
+from hypha.web.origins import Origins
 
 ANONYMOUS_WORKSPACE = "ws-anonymous"
 COOKIE_NAME = b"access_token"
@@ -46,22 +49,15 @@ def http_anonymous_user() -> User:
     return User("anonymouz-http", ("anonymous",), True, scope=scope)
 
 
-def token_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The credential in a request's headers: `Authorization` first, then the same-origin cookie.
+def explicit_token(headers: Mapping[bytes, bytes]) -> str | None:
+    """The token in `Authorization`: `Bearer T`, `Basic base64(user:T)` or the bare token.
 
-    `Authorization` may be `Bearer T`, `Basic base64(user:T)` or the bare token. A query parameter
-    `token` is never looked at: addresses end in logs and histories.
+    A query parameter `token` is never looked at: addresses end in logs and histories.
+
+    Raises:
+        NotAuthenticated: there is a credential, but it cannot be read.
     """
-    authorization = headers.get(b"authorization")
-    if authorization:
-        return _from_authorization(authorization.decode("latin-1").strip())
-    cookie = headers.get(b"cookie")
-    if cookie and COOKIE_NAME in cookie and is_same_origin(headers):
-        return _from_cookie(cookie)
-    return None
-
-
-def _from_authorization(text: str) -> str | None:
+    text = headers.get(b"authorization", b"").decode("latin-1").strip()
     word, space, rest = text.partition(" ")
     if not space:
         return word or None
@@ -69,38 +65,23 @@ def _from_authorization(text: str) -> str | None:
     if kind == "bearer":
         return rest or None
     if kind == "basic":
-        try:
-            plain = base64.b64decode(rest, validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise NotAuthenticated("Authentication error: the Basic credential is not valid base64") from None
-        return plain.partition(":")[2] or None
+        return _basic_token(rest)
     raise NotAuthenticated("Authentication error: send 'Authorization: Bearer <token>'")
 
 
-def _from_cookie(cookie: bytes) -> str | None:
-    for part in cookie.split(b";"):
-        name, _, value = part.strip().partition(b"=")
-        if name == COOKIE_NAME and value:
-            return value.strip(b'"').decode("latin-1")
-    return None
+def _basic_token(text: str) -> str:
+    try:
+        plain = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise NotAuthenticated("Authentication error: the Basic credential is not valid base64") from None
+    token = plain.partition(":")[2]
+    if not token:
+        raise NotAuthenticated("Authentication error: the Basic credential must be base64 of 'user:<token>'")
+    return token
 
 
-def is_same_origin(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request that carries a cookie was made by our own pages or by the person.
-
-    Browsers say so themselves (`Sec-Fetch-Site`); where they don't, `Origin` or `Referer` must name
-    this host. A request with none of them comes from no script of another site, but maybe from a link
-    there that hides its origin: without HTTPS browsers don't tell of it. `Upgrade-Insecure-Requests`
-    gives such a step from page to page away.
-    """
-    site = headers.get(b"sec-fetch-site")
-    if site is not None:
-        return site in (b"same-origin", b"none")
-    source = headers.get(b"origin") or headers.get(b"referer")
-    if not source:
-        return b"upgrade-insecure-requests" not in headers
-    host = headers.get(b"host", b"").decode("latin-1").lower()
-    return bool(host) and urlsplit(source.decode("latin-1")).netloc.lower() == host
+def _is_basic(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"authorization", b"")[:6].lower() == b"basic "
 
 
 class Credentials:
@@ -108,7 +89,11 @@ class Credentials:
 
     `authenticate` turns a token into a user or raises NotAuthenticated; `token_source`, where a
     provider has set one, is asked for the token before the headers are. `check_user` raises
-    PermissionDenied for users who are kept out.
+    PermissionDenied for users who are kept out. `headers` and `cookies` are further places of a token.
+
+    What a browser adds to requests by itself counts only as `hypha.web.arrival` says: cookies, and the
+    password of Basic authentication. Otherwise it is as if it weren't there, for a provider's
+    `token_source` too.
     """
 
     def __init__(
@@ -118,8 +103,12 @@ class Credentials:
         *,
         token_source: TokenSource | None = None,
         check_user: Callable[[User], None] = lambda _: None,
+        origins: Origins | None = None,
     ) -> None:
         self._authenticate = authenticate
+        self.origins = origins or Origins()
+        self.headers: list[bytes] = []
+        self.cookies: list[bytes] = [COOKIE_NAME]
         self._workspaces = workspaces
         self.token_source = token_source
         self._check_user = check_user
@@ -159,14 +148,78 @@ class Credentials:
 
     async def _identify(self, scope: MutableMapping[str, Any]) -> User | HyphaError:
         try:
-            token = await self.token_source(scope) if self.token_source else None
-            token = token or token_of(scope.get("hypha.headers") or dict(scope["headers"]))
-            scope["hypha.token"] = token
+            token = scope["hypha.token"] = await self.token(scope)
             user = self.anonymous if token is None else await self._authenticate(token)
             self._check_user(user)
             return user
         except HyphaError as error:
             return error
+
+    def arrival(self, scope: MutableMapping[str, Any]) -> Arrival:
+        """How a request came; found out once per request."""
+        found: Arrival | None = scope.get("hypha.arrival")
+        if found is None:
+            path = scope.get("hypha.path") or scope["path"]
+            found = scope["hypha.arrival"] = arrival_of(scope, headers_of(scope), self.origins, path)
+        return found
+
+    def may_act(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a request comes from a script of our own pages, or from no browser at all.
+
+        What changes something for the person who is signed in needs that, whatever its credential.
+        """
+        return self.arrival(scope) in (Arrival.PAGE, Arrival.PROGRAM)
+
+    async def token(self, scope: MutableMapping[str, Any], *, with_cookies: bool = True) -> str | None:
+        """The token that a request shows, as far as it counts; None without one.
+
+        Without `with_cookies` our own cookies are not looked at: streams take none, as WebSockets.
+
+        Raises:
+            InvalidRequest: lines of one header name several credentials.
+            NotAuthenticated: there is a credential, but it cannot be read.
+        """
+        headers = headers_of(scope)
+        hidden = set()
+        if b"cookie" in headers and self.arrival(scope) is Arrival.OTHER:
+            hidden.add(b"cookie")
+        if _is_basic(headers) and is_browser(headers) and self.arrival(scope) is Arrival.OTHER:
+            hidden.add(b"authorization")
+        cookies = self.cookies if with_cookies else []
+        if not hidden:
+            return await self._token_in(scope, headers, cookies)
+        lines = [pair for pair in scope["headers"] if pair[0] not in hidden]
+        shown = {name: value for name, value in headers.items() if name not in hidden}
+        return await self._token_in({**scope, "headers": lines, "hypha.headers": shown}, shown, cookies)
+
+    async def _token_in(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], cookies: list[bytes]
+    ) -> str | None:
+        found = await self.token_source(scope) if self.token_source is not None else None
+        if found:
+            return found
+        if headers.get(b"authorization"):
+            return explicit_token(headers)
+        given = next((value for name in self.headers if (value := headers.get(name, b"").strip())), None)
+        if given is not None:
+            return given.decode("latin-1")
+        values = (credential_cookie(headers, name) for name in reversed(cookies))
+        return next((value for value in values if value is not None), None)
+
+    async def visitor(self, scope: MutableMapping[str, Any]) -> User:
+        """Whose session the browser has, whoever caused the request; the anonymous user without one.
+
+        Good for choosing how a page is shown. Nothing may be run on its behalf: see `user`.
+        """
+        try:
+            user = await self.user(scope)
+            if user is self.anonymous and self.arrival(scope) is Arrival.OTHER:
+                token = scope["hypha.token"] = await self._token_in(scope, headers_of(scope), self.cookies)
+                user = user if token is None else await self._authenticate(token)
+                self._check_user(user)
+        except HyphaError:
+            return self.anonymous
+        return user
 
     async def context(self, scope: MutableMapping[str, Any], workspace: str) -> Context:
         """On whose behalf a request to an address of `workspace` acts, and in which workspace.

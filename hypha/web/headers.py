@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from hypha.errors import InvalidRequest
@@ -95,6 +95,14 @@ def is_ours(name: bytes, value: bytes) -> bool:
     if name == b"www-authenticate":
         return _PASSWORD_SCHEMES.search(value) is not None
     return name in _OWN or name.startswith(_OWN_PREFIXES)
+
+
+def headers_of(scope: MutableMapping[str, Any]) -> dict[bytes, bytes]:
+    """The fields of a request by name, found once per request; see `by_name`."""
+    known: dict[bytes, bytes] | None = scope.get("hypha.headers")
+    if known is None:
+        known = scope["hypha.headers"] = by_name(scope["headers"])
+    return known
 
 
 def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

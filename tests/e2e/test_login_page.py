@@ -97,6 +97,12 @@ async def test_sign_up_approve_and_the_program_goes_on(server: ServerProcess, pa
     another.cancel()
 
     await page.open(f"{server.url}/public/apps/hypha-login/?logout=1")
+    await until(page, SEEN, "leave")
+    await page.open(f"{server.url}/public/apps/hypha-login/")
+    await until(page, SEEN, "profile")  # opening an address ends no session
+    await page.open(f"{server.url}/public/apps/hypha-login/?logout=1")
+    await until(page, SEEN, "leave")
+    await page.run("document.querySelector('[data-view=leave] [data-act=logout]').click();")
     await until(page, SEEN, "sign-in")
     await page.open(f"{server.url}/public/apps/hypha-login/")
     await until(page, SEEN, "sign-in")

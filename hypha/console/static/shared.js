@@ -17,9 +17,12 @@ function make(tag, properties = {}, ...children) {
 /** A text in which `words` in back quotes are code. */
 const proseOf = (text) => String(text).split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 
+/** Tells the server that a script of its own pages asks: only then does the session's cookie count. */
+const PAGE_HEADERS = { "x-hypha-page": "1" };
+
 /** Fetch JSON from a path of this server; throws an Error with the server's own sentence. */
 async function getJson(path) {
-  const answer = await fetch(basePath + path, { headers: { accept: "application/json" } });
+  const answer = await fetch(basePath + path, { headers: { accept: "application/json", ...PAGE_HEADERS } });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.detail || `The server answered ${answer.status}.`);
   return body;

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
@@ -11,7 +10,6 @@ from hypha.features.accounts.functions import AccountFunctions
 from hypha.features.accounts.mail import mail_of
 from hypha.features.accounts.page import LoginPage
 from hypha.features.base import Feature, FeatureContext
-from hypha.web.credentials import is_same_origin
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Login
@@ -58,7 +56,8 @@ class AccountsFeature(Feature):
                 accounts, context.tenancy.held, login, context.hub, context.guard.audit
             )
             login.add_functions(functions.handlers())
-            context.credentials.token_source = local_token
+            context.credentials.headers.append(HEADER)
+            context.credentials.cookies.append(COOKIE)
             link = await accounts.new_admin_link(context.base_url + PAGE_PATH)
             if link:
                 notes = context.shared.setdefault(WELCOME, [])
@@ -67,23 +66,3 @@ class AccountsFeature(Feature):
         page = LoginPage(context, login, accounts)
         login.page = page.answer
         context.routes[:0] = page.routes()
-
-
-async def local_token(scope: Mapping[str, Any]) -> str | None:
-    """The further places of a token: header `X-Local-Auth`, cookie `hypha_local_token` (4.8).
-
-    `Authorization` goes before them; the cookie counts for requests of our own pages only.
-    """
-    headers = scope.get("hypha.headers") or dict(scope["headers"])
-    if headers.get(b"authorization"):
-        return None
-    given = headers.get(HEADER)
-    if given:
-        return str(given.decode("latin-1").strip()) or None
-    cookie = headers.get(b"cookie", b"")
-    if COOKIE in cookie and is_same_origin(headers):
-        for part in cookie.split(b";"):
-            name, _, value = part.strip().partition(b"=")
-            if name == COOKIE and value:
-                return str(value.strip(b'"').decode("latin-1"))
-    return None

@@ -27,7 +27,9 @@ from hypha.errors import (
     PermissionDenied,
     UnsupportedContent,
 )
-from hypha.web.credentials import is_same_origin
+from hypha.web.destinations import REDIRECT_WORDS, Destinations, friends_of
+from hypha.web.headers import headers_of
+from hypha.web.origins import origin_of
 
 if TYPE_CHECKING:
     from hypha.features.accounts.accounts import LocalAccounts
@@ -41,7 +43,6 @@ OLD_COOKIE = "hypha_local_token"
 PROGRAM_LIFE_S = 24 * 3600.0
 MAX_BODY_BYTES = 64 * 1024
 _FILES = {"login.js": "text/javascript", "login.css": "text/css"}
-_REDIRECT_WORDS = ("redirect", "redirect_uri", "next")
 
 
 class LoginPage:
@@ -59,10 +60,9 @@ class LoginPage:
         self._sign_up = accounts is not None and settings.allow_sign_up
         parts = urlsplit(context.base_url)
         self._base_path = parts.path.rstrip("/")
-        self._own_origin = f"{parts.scheme}://{parts.netloc}"
         self._is_secure = parts.scheme == "https"
-        words = (word.strip().rstrip("/") for word in settings.allow_origins.split(","))
-        self._origins = frozenset(word for word in words if _is_origin(word))
+        self._friends = friends_of(settings)
+        self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._files = {name: (STATIC_FOLDER / name).read_bytes() for name in _FILES}
         self._html = (STATIC_FOLDER / "login.html").read_text("utf-8")
 
@@ -87,12 +87,11 @@ class LoginPage:
 
     def _page(self, request: Request) -> Response:
         query = request.query_params
-        own = self._origins_of(request)
         try:
-            redirect = next((query[word] for word in _REDIRECT_WORDS if query.get(word)), "")
+            redirect = next((query[word] for word in REDIRECT_WORDS if query.get(word)), "")
             facts = {
-                "redirect": self._checked_redirect(redirect, own),
-                "opener": self._checked_origin(query.get("origin", ""), own),
+                "redirect": self._destinations.checked(redirect, request.scope, headers_of(request.scope)),
+                "opener": self._checked_origin(query.get("origin", ""), request),
                 "problem": "",
             }
         except InvalidRequest as error:
@@ -104,7 +103,7 @@ class LoginPage:
         return Response(text, 400 if facts["problem"] else 200, self._page_headers(), media_type="text/html")
 
     def _page_headers(self) -> dict[str, str]:
-        ancestors = " ".join(["'self'", *sorted(self._origins)])
+        ancestors = " ".join(["'self'", *sorted(self._friends)])
         return {
             "cache-control": "no-store",
             "content-security-policy": (
@@ -113,35 +112,18 @@ class LoginPage:
                 f"frame-ancestors {ancestors}"
             ),
             "x-content-type-options": "nosniff",
-            "referrer-policy": "no-referrer",
+            "referrer-policy": "same-origin",
         }
 
-    def _origins_of(self, request: Request) -> frozenset[str]:
-        """Origins that count as this server's own: the announced one, the one asked, those configured."""
-        asked = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
-        return self._origins | {self._own_origin, asked}
-
-    def _checked_redirect(self, target: str, own: frozenset[str]) -> str:
-        """Where to go afterwards, if it is here or on a configured origin, else InvalidRequest."""
-        if not target:
-            return ""
-        parts = urlsplit(target) if target.isprintable() and "\\" not in target else None
-        is_path = parts is not None and not parts.scheme and not parts.netloc and target.startswith("/")
-        if is_path and not target.startswith("//"):
-            return target
-        if (
-            parts is not None
-            and "@" not in parts.netloc
-            and f"{parts.scheme}://{parts.netloc}".lower() in own
-        ):
-            return target
-        raise InvalidRequest("This link wants to lead to a site that this server does not know.")
-
-    def _checked_origin(self, origin: str, own: frozenset[str]) -> str:
+    def _checked_origin(self, origin: str, request: Request) -> str:
         """The page to tell when all is done: ours, or a configured one, else InvalidRequest."""
-        if origin and origin.lower() not in own:
+        scope, found = request.scope, origin_of(origin)
+        is_known = found in self._friends or self._credentials.origins.is_own(
+            origin, scope, headers_of(scope)
+        )
+        if origin and (found is None or found != origin.lower() or not is_known):
             raise InvalidRequest("This page was opened from a site that this server does not know.")
-        return origin.lower()
+        return found or ""
 
     # -- session ---------------------------------------------------------------------------------
 
@@ -187,7 +169,7 @@ class LoginPage:
 
     async def open_session(self, request: Request) -> Response:
         """Turn the token in `Authorization` into the cookie of this browser."""
-        await _body(request)
+        await self._body(request)
         user = await self._signed_in(request)
         token = _bearer(request)
         life_s = PROGRAM_LIFE_S if user.expires_at is None else max(0.0, user.expires_at - time.time())
@@ -201,7 +183,7 @@ class LoginPage:
 
     async def logout(self, request: Request) -> Response:
         """Forget the session of this browser, and make its token invalid."""
-        await _body(request)
+        await self._body(request)
         user = await self._person_or_nobody(request)
         if user is not None and self._guard.issued is not None:
             await self._guard.issued.end_session(user.credential)
@@ -223,7 +205,7 @@ class LoginPage:
 
         Body: `key`, and optionally `workspace` to limit the token and `expires_in` (seconds).
         """
-        body = await _body(request)
+        body = await self._body(request)
         user = await self._signed_in(request)
         if user.id == "root":
             raise PermissionDenied("The root token is not for browsers.")
@@ -250,26 +232,31 @@ class LoginPage:
         await self._login.complete(key, token, workspace=workspace, expires_in=life_s, profile=profile)
         return _json({})
 
+    async def _body(self, request: Request) -> Mapping[str, Any]:
+        """The JSON object of a POST of our own page, else an error: nobody else can send one.
 
-async def _body(request: Request) -> Mapping[str, Any]:
-    """The JSON object of a POST of our own page, else an error: other sites cannot send one."""
-    headers = dict(request.scope["headers"])
-    if not is_same_origin(headers):
-        raise PermissionDenied("This request came from another site.")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedContent("Send JSON (application/json).")
-    data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > MAX_BODY_BYTES:
-            raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    try:
-        body = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The body is not valid JSON.") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return body
+        Raises:
+            PermissionDenied: neither a script of our page sent it nor a program.
+            UnsupportedContent, FrameTooLarge, InvalidRequest: it is no such object.
+        """
+        scope, origins = request.scope, self._credentials.origins
+        has_own = "authorization" in request.headers and origins.is_from_here(scope, headers_of(scope))
+        if not (has_own or self._credentials.may_act(scope)):
+            raise PermissionDenied("This request came from another site, or from no page of this server.")
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedContent("Send JSON (application/json).")
+        data = b""
+        async for part in request.stream():
+            data += part
+            if len(data) > MAX_BODY_BYTES:
+                raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        try:
+            body = json.loads(data or b"{}")
+        except (ValueError, RecursionError):
+            raise InvalidRequest("The body is not valid JSON.") from None
+        if not isinstance(body, dict):
+            raise InvalidRequest("The body must be a JSON object.")
+        return body
 
 
 def _bearer(request: Request) -> str:
@@ -277,11 +264,6 @@ def _bearer(request: Request) -> str:
     if kind.lower() != "bearer" or not token.strip():
         raise NotAuthenticated("Send the token as 'Authorization: Bearer <token>'.")
     return token.strip()
-
-
-def _is_origin(word: str) -> bool:
-    parts = urlsplit(word)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.path and word.isprintable()
 
 
 def _json(body: Mapping[str, Any]) -> JSONResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,6 +24,8 @@ from hypha.features.login.shell import PageShell
 from hypha.features.login.throttle import Throttle
 from hypha.registry.schema import local_function, local_service
 from hypha.web.client_address import throttled
+from hypha.web.destinations import REDIRECT_WORDS, Destinations
+from hypha.web.headers import headers_of
 from hypha.web.ratelimits import TokenBuckets
 
 if TYPE_CHECKING:
@@ -45,8 +48,10 @@ class LoginFeature(Feature):
     async def start(self, context: FeatureContext) -> None:
         """Offer the service and the page, and let providers plug in."""
         self._context = context
-        self.page = PageShell(context.settings.url_path)
         settings = context.settings
+        self._shell = PageShell(settings.url_path, context.credentials)
+        self.page = self._shell
+        self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._service = LoginService(
             PendingKeys(context.store.pending_logins, settings.maximum_login_time_s),
             context.tokens,
@@ -127,15 +132,35 @@ class LoginFeature(Feature):
 
     async def _answer(self, request: Request) -> Response:
         """A function that a provider wrote for requests, or the page."""
-        handler = self.events.get(request.path_params["path"].rstrip("/") or "index")
+        path = request.path_params["path"].rstrip("/")
+        handler = self.events.get(path or "index")
         if handler is None:
+            if request.method == "POST" and path == "logout":
+                return await self._shell.logout(request)
             if request.method == "POST":
                 raise HTTPException(405, headers={"Allow": "GET"})
             return await self.page(request)
+        query = self._corrected_query(request)
+        if query is not None:
+            return RedirectResponse(f"{request.url.path}?{query}", 307)
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             raise HTTPException(413)
         return response_of(await handler(await event_of(request, await self._visitor(request))))
+
+    def _corrected_query(self, request: Request) -> str | None:
+        """The query of a provider's page with pages for destinations; None where it is right.
+
+        Raises:
+            InvalidRequest: it names a destination on a site that we don't know.
+        """
+        given = request.query_params.multi_items()
+        words, headers = frozenset(REDIRECT_WORDS), headers_of(request.scope)
+        checked = [
+            (name, self._destinations.checked(text, request.scope, headers) if name in words else text)
+            for name, text in given
+        ]
+        return None if checked == given else urlencode(checked)
 
     async def _visitor(self, request: Request) -> User:
         """The user of a request; a stale credential must not keep anybody from the login page."""

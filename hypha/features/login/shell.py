@@ -10,6 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hypha.errors import PermissionDenied
+from hypha.web.credentials import Credentials
+
 PAGE = Path(__file__).parent / "page.html"
 COOKIE = "access_token"
 
@@ -17,7 +20,8 @@ COOKIE = "access_token"
 class PageShell:
     """A page without accounts, for servers whose people have tokens already."""
 
-    def __init__(self, base_path: str) -> None:
+    def __init__(self, base_path: str, credentials: Credentials) -> None:
+        self._credentials = credentials
         self._text = PAGE.read_text("utf-8").replace("__BASE_PATH__", html.escape(base_path))
 
     async def __call__(self, request: Request) -> Response:
@@ -27,12 +31,18 @@ class PageShell:
         nonce = secrets.token_urlsafe(12)
         response = Response(self._text.replace("__NONCE__", nonce), media_type="text/html")
         response.headers["cache-control"] = "no-store"
-        response.headers["referrer-policy"] = "no-referrer"
+        response.headers["referrer-policy"] = "same-origin"
         response.headers["x-content-type-options"] = "nosniff"
         response.headers["content-security-policy"] = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
         )
-        if "logout" in request.query_params:
-            response.delete_cookie(COOKIE, path="/", samesite="lax")
+        return response
+
+    async def logout(self, request: Request) -> Response:
+        """Forget the session of this browser, when a script of the page or a program asks for it."""
+        if not self._credentials.may_act(request.scope):
+            raise PermissionDenied("This request came from another site, or from no page of this server.")
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, path="/", samesite="lax")
         return response

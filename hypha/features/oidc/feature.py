@@ -18,6 +18,7 @@ from hypha.features.oidc.forward import Auth0Doors
 from hypha.features.oidc.providers import AUTH0, Provider, auth0_url, configured_providers
 from hypha.features.oidc.routes import OidcRoutes
 from hypha.features.oidc.web import ProviderWeb, require_packages
+from hypha.web.destinations import Destinations
 
 LOGIN_BUTTONS = "login_buttons"
 """In `FeatureContext.shared`: what the login page offers, each with `id`, `name` and `url`."""
@@ -77,7 +78,9 @@ class OidcFeature(Feature):
         }
         secret = (settings.jwt_secret or context.secret("jwt")).encode()
         attempts = Attempts(hmac.new(secret, b"sign-ins with providers", hashlib.sha256).digest())
-        context.routes += OidcRoutes(sign_ins, attempts, issue, base_url, life_s, note_refused).routes()
+        destinations = Destinations.from_settings(settings, context.credentials.origins)
+        routes = OidcRoutes(sign_ins, attempts, issue, base_url, life_s, destinations, note_refused)
+        context.routes += routes.routes()
         buttons = context.shared.setdefault(LOGIN_BUTTONS, [])
         buttons += [
             {"id": each.id, "name": each.name, "url": f"{base_url}/oidc/{each.id}/start"}

@@ -21,6 +21,9 @@ from hypha.errors import HyphaError, InvalidRequest, NotAuthenticated, NotFound,
 from hypha.features.oidc.attempts import LIFE_S, Attempt, Attempts, cookie_name
 from hypha.features.oidc.claims import Person
 from hypha.features.oidc.flow import SignIn
+from hypha.web.arrival import is_browser
+from hypha.web.destinations import Destinations
+from hypha.web.headers import headers_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ MAX_CODE_CHARS = 8192
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _HEADERS = {
     "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "x-frame-options": "DENY",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 }
@@ -42,19 +45,15 @@ _PAGE = """<!doctype html>
 <p><a href="{back}">Back to sign-in</a></p></main>
 </html>"""
 
+_QUESTION = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign in</title>
+<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}}</style>
+<main><h1>Sign in with {name}?</h1><p>A link wants to sign you in to this server.</p>
+<p><a href="start{query}">Continue with {name}</a></p></main>
+</html>"""
+
 IssueToken = Callable[[Person], Awaitable[str]]
-
-
-def local_path(text: str) -> str:
-    """The path if it leads to a page of this server, whatever a browser makes of it.
-
-    Raises:
-        InvalidRequest: it may lead elsewhere.
-    """
-    parts = urlsplit(text) if text.isprintable() and "\\" not in text and len(text) <= 2000 else None
-    if parts is None or parts.scheme or parts.netloc or not text.startswith("/") or text.startswith("//"):
-        raise InvalidRequest("Invalid redirect: it must be a path on this server, such as /public.")
-    return text
 
 
 class OidcRoutes:
@@ -72,6 +71,7 @@ class OidcRoutes:
         issue: IssueToken,
         base_url: str,
         token_life_s: float,
+        destinations: Destinations,
         note_refused: Callable[[str, str], None] = lambda provider, reason: None,
     ) -> None:
         self._sign_ins = sign_ins
@@ -79,6 +79,7 @@ class OidcRoutes:
         self._issue = issue
         self._base_url = base_url.rstrip("/")
         self._token_life_s = token_life_s
+        self._destinations = destinations
         self._note_refused = note_refused
         parts = urlsplit(self._base_url)
         self._path = parts.path
@@ -123,7 +124,12 @@ class OidcRoutes:
         redirect = request.query_params.get("redirect", "")
         if key and not _KEY.fullmatch(key):
             raise InvalidRequest("Invalid login key.")
-        attempt = Attempt.begin(sign_in.provider.id, key, local_path(redirect) if redirect else "")
+        goal = self._destinations.checked(redirect, request.scope, headers_of(request.scope))
+        if goal and not goal.startswith("/"):
+            raise InvalidRequest("Invalid redirect: it must be a path on this server, such as /public.")
+        if not self._is_wanted(request):
+            return self._asking(sign_in, key, goal)
+        attempt = Attempt.begin(sign_in.provider.id, key, goal)
         answer = RedirectResponse(await sign_in.address(attempt), 302, _HEADERS)
         answer.set_cookie(
             cookie_name(attempt.state),
@@ -133,6 +139,19 @@ class OidcRoutes:
             **self._cookies,
         )
         return answer
+
+    def _is_wanted(self, request: Request) -> bool:
+        """Whether the person pressed a button of ours; a link from anywhere else has to ask first."""
+        headers = headers_of(request.scope)
+        return not is_browser(headers) or self._destinations.origins.is_from_here(request.scope, headers)
+
+    def _asking(self, sign_in: SignIn, key: str, goal: str) -> Response:
+        """A page with the button that somebody else's link has passed over."""
+        words = urlencode({name: text for name, text in (("key", key), ("redirect", goal)) if text})
+        page = _QUESTION.format(
+            name=html.escape(sign_in.provider.name), query=html.escape(f"?{words}" if words else "")
+        )
+        return HTMLResponse(page, 200, _HEADERS)
 
     async def _callback(self, request: Request) -> Response:
         sign_in, query = self._sign_in(request), request.query_params

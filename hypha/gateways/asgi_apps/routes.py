@@ -11,19 +11,21 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
-from hypha.errors import HyphaError
+from hypha.errors import HyphaError, NotFound, PermissionDenied
 from hypha.gateways.asgi_apps.answers import send_error, send_text
 from hypha.gateways.asgi_apps.browsers import confining
 from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.gateways.asgi_apps.functions import FunctionsApp
 from hypha.gateways.asgi_apps.mount import Mount, is_cross_origin, is_own, places_of, visit_of
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
+from hypha.gateways.asgi_apps.question import may_ask, send_question
 from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import HttpServices
-from hypha.web.headers import by_name
+from hypha.web.arrival import Arrival
+from hypha.web.headers import headers_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ASGI, FUNCTIONS = "asgi", "functions"
@@ -37,6 +39,7 @@ class AppRoutes:
     def __init__(self, services: HttpServices) -> None:
         self._services = services
         self._calls = FunctionCalls(services)
+        self._base = services.base_path.rstrip("/")
 
     def routes(self) -> Sequence[BaseRoute]:
         """The routes, to be tried before those of pages."""
@@ -51,7 +54,7 @@ class AppRoutes:
         """Add the slash that relative links of an application need."""
         words = (quote(request.path_params[name]) for name in ("workspace", "service"))
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{self._services.base_path.rstrip('/')}/{'/apps/'.join(words)}/{query}", 307)
+        return RedirectResponse(f"{self._base}/{'/apps/'.join(words)}/{query}", 307)
 
     async def serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; refusals are plain text."""
@@ -62,6 +65,7 @@ class AppRoutes:
             has_started = True
             await send(message)
 
+        mount = None
         try:
             mount = await self._mount(scope, receive, watched)
             kind = _kind(mount)
@@ -78,12 +82,28 @@ class AppRoutes:
         except HyphaError as error:
             if has_started:
                 return  # the missing end tells the client that the answer broke off
+            is_absent = mount is None and isinstance(error, NotFound | PermissionDenied)
+            if is_absent and await self._ask(scope, send):
+                return
             await send_error(send, error, scope, expose=self._services.expose_errors)
+
+    async def _ask(self, scope: Scope, send: Send) -> bool:
+        """Ask a signed-in person whose session did not count; True if that is the answer."""
+        credentials = self._services.credentials
+        if credentials.arrival(scope) is not Arrival.OTHER or not may_ask(scope):
+            return False
+        visitor = await credentials.visitor(scope)
+        if visitor is credentials.anonymous:
+            return False
+        workspace, service = scope["path_params"]["workspace"], scope["path_params"]["service"]
+        front = f"{self._base}/{quote(workspace)}/apps/{quote(service)}/"
+        await send_question(scope, send, visitor, front, (workspace, service))
+        return True
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a WebSocket to an ASGI application; a refused one is closed before it opens."""
         try:
-            scope["hypha.headers"] = by_name(scope["headers"])
+            headers_of(scope)
             mount = await self._mount(scope, receive, send)
             if _kind(mount) == ASGI:
                 await AsgiProxy(self._services, mount).run()
@@ -99,11 +119,12 @@ class AppRoutes:
         context = await self._services.credentials.context(scope, workspace)
         pairs = split_query(scope["query_string"])
         record = await self._calls.find(workspace, service, context, pairs)
-        root = f"{self._services.base_path.rstrip('/')}/{workspace}/apps/{service}"
+        root = f"{self._base}/{workspace}/apps/{service}"
         raw_root, raw_path = places_of(scope, root, path)
         folder = (raw_root + raw_path.rpartition(b"/")[0]) or raw_root
         cookies = AppCookies.of(record.user_id, record.workspace, record.name, raw_root, folder)
         own = is_own(context.user, record)
+        visitor = await self._services.credentials.visitor(scope)  # how a page is shown runs nothing
         is_token = self._services.is_token
         visit = visit_of(
             scope,
@@ -113,7 +134,7 @@ class AppRoutes:
             raw_path=raw_path,
             may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
         )
-        sandboxed = not (own or record.is_inner or self._services.trust_apps)
+        sandboxed = not (is_own(visitor, record) or record.is_inner or self._services.trust_apps)
         send = confining(send, cookies, sandboxed=sandboxed)
         return Mount(record, context, scope, receive, send, root, path, raw_path, visit)
 

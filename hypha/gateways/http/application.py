@@ -28,7 +28,7 @@ from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
 from hypha.web.client_address import throttled
 from hypha.web.errors import ErrorAnswer, error_answer
-from hypha.web.headers import by_name
+from hypha.web.headers import headers_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class HttpApplication(Starlette):
             await self._handle(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            self._enter_base(scope)
+            scope["hypha.path"] = self._enter_base(scope)
         await self.router(scope, receive, send)
 
     def _enter_base(self, scope: Scope) -> str | None:
@@ -99,7 +99,7 @@ class HttpApplication(Starlette):
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = scope["hypha.headers"] = by_name(scope["headers"])
+            headers = headers_of(scope)
         except InvalidRequest as error:
             await _send_error(send, error_answer(error, scope))
             return

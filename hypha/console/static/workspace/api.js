@@ -1,7 +1,7 @@
 // Requests to this server on behalf of whoever is signed in.
 
 import { Incomplete, Unpacker } from "./msgpack.js";
-import { token } from "./session.js";
+import { PAGE_HEADERS, token } from "./session.js";
 
 export const basePath = document.body.dataset.basePath;
 export const reachedUrl = location.origin + basePath;
@@ -26,7 +26,7 @@ export class Refusal extends Error {
 
 /** Send a request; gives the response, or throws a Refusal. */
 export async function send(path, options = {}) {
-  const headers = { accept: "application/json", ...options.headers };
+  const headers = { accept: "application/json", ...PAGE_HEADERS, ...options.headers };
   const bearer = token();
   if (bearer) headers.authorization = `Bearer ${bearer}`;
   let answer;
@@ -91,13 +91,12 @@ function* complete(unpacker) {
   }
 }
 
-/** Let a link to JSON of this server carry the token, which a plain link cannot. */
+/** Let a link to JSON of this server carry the token or session, which a plain link cannot. */
 export function withToken(link) {
   link.addEventListener("click", async (event) => {
-    if (!token() || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const answer = await send(link.pathname.slice(basePath.length)).catch(() => null);
-    if (!answer) return void location.assign(link.href);
+    if (!answer) return void window.open(link.href, "_blank");
     const text = JSON.stringify(await answer.json(), null, 2);
     const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     window.open(url, "_blank");

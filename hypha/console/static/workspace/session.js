@@ -5,6 +5,9 @@ const basePath = document.body.dataset.basePath;
 const ASK_EVERY_MS = 1000;
 const LOGIN = `${basePath}/public/services/hypha-login`;
 
+/** Tells the server that a script of its own pages asks: only then does the session's cookie count. */
+export const PAGE_HEADERS = { "x-hypha-page": "1" };
+
 /** The token of this tab, or an empty string. */
 export function token() {
   try {
@@ -51,7 +54,7 @@ export async function signIn(signal) {
 async function post(name, args) {
   const answer = await fetch(`${LOGIN}/${name}`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...PAGE_HEADERS },
     body: JSON.stringify(args),
   });
   const body = await answer.json().catch(() => ({}));

@@ -2,6 +2,8 @@
 "use strict";
 
 const facts = JSON.parse(document.body.dataset.facts);
+// tells the server that a script of its own pages asks: only then does the session's cookie count
+const PAGE_HEADERS = { "X-Hypha-Page": "1" };
 const query = new URLSearchParams(location.search);
 const key = query.get("key") || "";
 const $ = (selector, root = document) => root.querySelector(selector);
@@ -15,7 +17,7 @@ let administrator = "";
 // -- talking to the server ---------------------------------------------------------------------
 
 async function post(url, body) {
-  const headers = { "Content-Type": "application/json" };
+  const headers = { "Content-Type": "application/json", ...PAGE_HEADERS };
   if (token) headers.Authorization = `Bearer ${token}`;
   let answer;
   try {
@@ -34,7 +36,7 @@ const call = (name, body) => post(`${facts.session}../../services/hypha-login/${
 const page = (name, body = {}) => post(facts.session + name, body);
 
 async function loadSession() {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const headers = token ? { Authorization: `Bearer ${token}`, ...PAGE_HEADERS } : PAGE_HEADERS;
   const answer = await fetch(`${facts.session}session`, { headers, credentials: "same-origin" });
   if (answer.ok) session = await answer.json();
 }
@@ -341,14 +343,9 @@ async function begin() {
     show("administrator");
     return;
   }
-  if (query.get("logout")) {
-    await leave();
-    show("sign-in");
-    tell("You are signed out.");
-    return;
-  }
   await loadSession();
   dress();
+  if (query.get("logout") && session.user) return show("leave");
   byAddress();
 }
 

@@ -12,13 +12,24 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from hypha.auth.users import User
-from hypha.errors import CallFailed
+from hypha.errors import CallFailed, NotAuthenticated, PermissionDenied
 from hypha.features.login.functions_page import event_of, response_of
 from hypha.features.login.shell import PageShell
+from hypha.web.credentials import Credentials
+
+
+def credentials() -> Credentials:
+    async def unknown(token: str) -> User:
+        raise NotAuthenticated("Authentication error: unknown")
+
+    return Credentials(unknown, None)  # type: ignore[arg-type]
 
 
 def test_the_page_runs_its_own_script_only() -> None:
-    app = Starlette(routes=[Route("/{path:path}", PageShell("/my/engine").__call__)])
+    shell = PageShell("/my/engine", credentials())
+    app = Starlette(
+        routes=[Route("/logout", shell.logout, methods=["POST"]), Route("/{path:path}", shell.__call__)]
+    )
     page = TestClient(app).get("/")
     policy = page.headers["content-security-policy"]
     nonce = policy.partition("'nonce-")[2].partition("'")[0]
@@ -28,7 +39,10 @@ def test_the_page_runs_its_own_script_only() -> None:
     assert "__" not in page.text
     assert page.headers["cache-control"] == "no-store"
     assert "set-cookie" not in page.headers
-    assert 'access_token=""' in TestClient(app).get("/?logout=1").headers["set-cookie"]
+    assert "set-cookie" not in TestClient(app).get("/?logout=1").headers, "opening an address does nothing"
+    assert 'access_token=""' in TestClient(app).post("/logout").headers["set-cookie"]
+    with pytest.raises(PermissionDenied):
+        TestClient(app).post("/logout", headers={"origin": "https://evil.example"})
     assert TestClient(app).get("/other").status_code == 404
 
 

@@ -15,6 +15,7 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.errors import ConfigurationError, NotAuthenticated
 from hypha.features.oidc import OidcFeature
 from hypha.settings import Settings
+from hypha.web.origins import Origins
 
 KEY = ECKey.generate_key("P-256")
 URL = "https://login.example/.well-known/openid-configuration"
@@ -43,6 +44,7 @@ async def start(settings: Settings) -> Any:
         base_url="https://hypha.example",
         tokens=TokenAuthority("s" * 48),
         secret=lambda name: "s" * 48,
+        credentials=SimpleNamespace(origins=Origins("https://hypha.example")),
         routes=[],
         shared={},
     )

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
+from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.features.oidc.attempts import LIFE_S, Attempt, Attempts
 from hypha.features.oidc.claims import verified_email
 from hypha.features.oidc.discovery import Discovery
 from hypha.features.oidc.flow import SignIn
 from hypha.features.oidc.providers import Provider, auth0_url, configured_providers
-from hypha.features.oidc.routes import local_path
 from hypha.features.oidc.web import is_safe_url
 from hypha.settings import Settings
 
@@ -106,19 +105,6 @@ def test_addresses_that_may_get_secrets(url: str) -> None:
 )
 def test_addresses_that_may_not(url: object) -> None:
     assert not is_safe_url(url)
-
-
-@pytest.mark.parametrize("path", ["/", "/public", "/a/b?c=//d#e", "/%2F%2Fevil.example"])
-def test_paths_of_ours(path: str) -> None:
-    assert local_path(path) == path
-
-
-@pytest.mark.parametrize(
-    "path", ["", "a", "//a", "///a", "/\\a", "\\/a", "https://a", "https:/a", "/\n/a", "\t//a", "/" * 2001]
-)
-def test_paths_elsewhere(path: str) -> None:
-    with pytest.raises(InvalidRequest):
-        local_path(path)
 
 
 # -- attempts ------------------------------------------------------------------------------------
