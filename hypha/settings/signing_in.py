@@ -111,6 +111,17 @@ class SigningIn:
         "HYPHA_VERIFICATION_CODE_MAX_PENDING",
         "HYPHA_VERIFICATION_MAX_PENDING",
     )
+    letters_per_recipient: int = variable(
+        6, "E-mails to one address in an hour; 0: no limit", "HYPHA_LETTERS_PER_RECIPIENT"
+    )
+    letters_per_address: int = variable(
+        30, "E-mails that one network address asks for in an hour; 0: no limit", "HYPHA_LETTERS_PER_ADDRESS"
+    )
+    letters_per_hour: int = variable(
+        1000,
+        "E-mails for sign-ups in an hour, and as many for passwords; 0: no limit",
+        "HYPHA_LETTERS_PER_HOUR",
+    )
     sign_in_attempts_per_account: int = variable(
         10,
         "Wrong passwords or codes for one account from one address in ten minutes",

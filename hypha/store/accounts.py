@@ -11,8 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.held_workspaces import Taken, hold_workspaces
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
-from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken
+from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
 from hypha.store.repository import Repository, insert_if_absent, upsert
+
+MAX_PLACES = 50
+"""So many places from which an account was used are known, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ class Accounts(Repository):
             await connection.execute(over)
             await upsert(connection, AccountCodeRow, _row(code), ("kind", "subject"))
 
+    async def drop_code(self, code: AccountCode) -> None:
+        """Forget a code that did not reach anybody."""
+        async with self._connections.writing() as connection:
+            await _use_up(connection, code)
+
     async def code(self, kind: str, subject: str) -> AccountCode | None:
         """The code of this kind that was given out last, expired or not."""
         async with self._connections.reading() as connection:
@@ -130,6 +138,7 @@ class Accounts(Repository):
             await connection.execute(
                 update(AccountRow).where(AccountRow.id == account_id).values(password=password)
             )
+            await _forget_places(connection, account_id)
             return await end_sign_ins(connection, account_id, until, generated_too=generated_too)
 
     async def prove(
@@ -156,6 +165,7 @@ class Accounts(Repository):
             proven = await connection.execute(statement.values(**values, is_proven=True))
             if proven.rowcount != 1:
                 return None
+            await _forget_places(connection, account_id)
             ended = await end_sign_ins(connection, account_id, until, keep=keep, generated_too=True)
             taken = await hold_workspaces(connection, account_id, now, until, keeps_own=keeps_own, keep=keep)
             taken.ended |= ended
@@ -180,8 +190,8 @@ class Accounts(Repository):
                 return {}
             return await end_sign_ins(connection, account_id, until, keep=keep, generated_too=generated_too)
 
-    async def add_session(self, account: Account, session: IssuedTokenRecord) -> bool:
-        """Write down a sign-in; False if the account has got another password meanwhile."""
+    async def add_session(self, account: Account, session: IssuedTokenRecord, place: str = "") -> bool:
+        """Write down a sign-in and its place; False if the account has got another password meanwhile."""
         same = select(AccountRow.id).where(
             AccountRow.id == account.id, AccountRow.password == account.password
         )
@@ -189,7 +199,15 @@ class Accounts(Repository):
             if (await connection.execute(same.with_for_update())).first() is None:
                 return False
             await insert_if_absent(connection, IssuedToken, asdict(session))
+            if place:
+                await _know(connection, account.id, place, session.created_at)
             return True
+
+    async def knows(self, place: str, since: float) -> bool:
+        """Whether somebody signed in from a place after a time; it names the account too."""
+        statement = select(KnownPlace.mark).where(KnownPlace.mark == place, KnownPlace.seen_at > since)
+        async with self._connections.reading() as connection:
+            return (await connection.execute(statement)).first() is not None
 
     async def drop_expired(self, now: float) -> None:
         """Delete codes that are over."""
@@ -210,6 +228,20 @@ class Accounts(Repository):
 async def _has_admin(connection: AsyncConnection) -> bool:
     found = await connection.execute(select(AccountRow.id).where(AccountRow.is_admin).limit(1))
     return found.first() is not None
+
+
+async def _forget_places(connection: AsyncConnection, account_id: str) -> None:
+    await connection.execute(delete(KnownPlace).where(KnownPlace.account == account_id))
+
+
+async def _know(connection: AsyncConnection, account_id: str, place: str, now: float) -> None:
+    row = {"mark": place, "account": account_id, "seen_at": now}
+    await upsert(connection, KnownPlace, row, ("mark",))
+    newest = select(KnownPlace.mark).where(KnownPlace.account == account_id)
+    newest = newest.order_by(KnownPlace.seen_at.desc(), KnownPlace.mark).limit(MAX_PLACES)
+    await connection.execute(
+        delete(KnownPlace).where(KnownPlace.account == account_id, KnownPlace.mark.not_in(newest))
+    )
 
 
 async def _code(connection: AsyncConnection, kind: str, subject: str) -> AccountCode | None:

@@ -228,6 +228,16 @@ class HeldWorkspace(Base):
     held_at: Mapped[float] = mapped_column(Float)
 
 
+class KnownPlace(Base):
+    """A place from which somebody signed in with an account; neither can be read from its keyed hash."""
+
+    __tablename__ = "known_places"
+
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account: Mapped[str] = mapped_column(String(128), index=True)
+    seen_at: Mapped[float] = mapped_column(Float)
+
+
 class AccountCodeRow(Base):
     """A code given out to somebody, kept as a keyed hash until it is used or over."""
 

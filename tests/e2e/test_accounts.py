@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -125,8 +126,10 @@ async def test_a_profile_is_changed_by_its_owner_alone(api: Api) -> None:
             new_password="new password",
         )
         assert refused["error"] == "Current password is incorrect"
-    unknown = await api.call("update_profile", user_email=new_email(), name="x")
-    assert unknown["error"] == "User not found"
+    for guess in ({"name": "x"}, {"current_password": "a guess", "new_password": "new password"}):
+        known = await api.call("update_profile", user_email=email, **guess)
+        unknown = await api.call("update_profile", user_email=new_email(), **guess)
+        assert known == unknown, "nobody is told whether there is an account"
 
     assert (await api.call("update_profile", token, name="Ann Li"))["success"]
     assert (await api.call("login", email=email, password=PASSWORD))["name"] == "Ann Li"
@@ -218,6 +221,36 @@ async def test_passwords_are_guessed_a_few_times_only(api: Api) -> None:
     assert right["code"] == "rate_limited", "the right password must not tell itself apart now"
     other, _, _ = await api.account()
     assert (await api.call("login", email=other, password=PASSWORD))["success"]
+
+
+async def test_no_number_of_addresses_locks_an_account(start_server: StartServer) -> None:
+    server = await start_server(flags=["--trusted-proxies=127.0.0.1"])
+    api = Api(server)
+
+    async def login(password: str, address: str, cookie: str = "") -> Any:
+        headers = {"x-forwarded-for": address, **({"cookie": cookie} if cookie else {})}
+        body = {"email": email, "password": password}
+        return (await api.http.post(f"{LOGIN}/login", json=body, headers=headers, timeout=60)).json()
+
+    email, _, token = await api.account()
+    signed = await api.post("session", authorization=f"Bearer {token}")
+    cookies = [each for each in signed.headers.get_list("set-cookie") if each.startswith("hypha_device_")]
+    assert len(cookies) == 1
+    assert f"path={LOGIN}".lower() in cookies[0].lower() and "httponly" in cookies[0].lower()
+    device = cookies[0].partition(";")[0]
+    api.http.cookies.clear()
+
+    places = [f"198.51.100.{number}" for number in range(13)]
+    wrong = [login("a wrong guess", place) for place in places for _ in range(10)]
+    codes = Counter(each["code"] for each in await asyncio.gather(*wrong))
+    assert set(codes) == {"not_authenticated", "rate_limited"}
+    assert (await login("a wrong guess", places[0]))["code"] == "rate_limited"
+    assert (await login(PASSWORD, places[0], device))["success"], "a device that signed in before"
+    assert (await login(PASSWORD, "203.0.113.9"))["success"], "a place that is new"
+    assert (await login(PASSWORD, "203.0.113.9"))["success"]
+    refused = await login(PASSWORD, places[0], device[:-1] + ("0" if device[-1] != "0" else "1"))
+    assert refused["code"] == "rate_limited", "a cookie that is not ours"
+    await api.http.aclose()
 
 
 async def test_codes_are_guessed_a_few_times_only(api: Api) -> None:

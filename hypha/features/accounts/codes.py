@@ -24,6 +24,7 @@ class Codes:
     """Makes codes of each kind; `secret` keys the hashes, so that a copy of the database gives none away."""
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        self.secret = secret
         self._secret = secret.encode()
         self._clock = clock
 

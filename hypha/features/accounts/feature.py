@@ -33,6 +33,9 @@ class AccountsFeature(Feature):
 
     name = "accounts"
 
+    def __init__(self) -> None:
+        self._accounts: LocalAccounts | None = None
+
     async def start(self, context: FeatureContext) -> None:
         """Join the login service; print nothing, leave the administrator's link for the start-up block."""
         login: Login = context.shared["login"]
@@ -40,7 +43,7 @@ class AccountsFeature(Feature):
         wanted = is_wanted(settings)
         accounts = None
         if wanted:
-            accounts = LocalAccounts(
+            accounts = self._accounts = LocalAccounts(
                 context.store.accounts,
                 context.tokens,
                 context.tenancy.workspaces,
@@ -66,3 +69,8 @@ class AccountsFeature(Feature):
         page = LoginPage(context, login, accounts)
         login.page = page.answer
         context.routes[:0] = page.routes()
+
+    async def stop(self) -> None:
+        """Let threads go."""
+        if self._accounts is not None:
+            self._accounts.close()

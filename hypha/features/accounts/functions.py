@@ -11,6 +11,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import HyphaError, InvalidRequest, LimitReached, NotAuthenticated, RateLimited, ServerFault
 from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, SignedIn
+from hypha.features.accounts.attempts import Origin
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Handler, Login
@@ -74,6 +75,10 @@ class AccountFunctions:
         """All functions by name."""
         return {name: getattr(self, name) for name in NAMES}
 
+    def _origin(self, context: Context) -> Origin:
+        """Where a caller is: for limits, and as a device that signed in before."""
+        return Origin(self._address(context), str(context.details.get("cookies", "")))
+
     def _address(self, context: Context) -> str:
         """The network address of a caller, whichever way the call came."""
         address = context.details.get("address")
@@ -104,7 +109,7 @@ class AccountFunctions:
         Returns:
             `verification_required`, `email`, and `dev_code` where no e-mail is sent.
         """
-        given, code = await self._accounts.sign_up(name, email, password, self._address(context))
+        given, code = await self._accounts.sign_up(name, email, password, self._origin(context))
         return {"verification_required": True, "email": given, **self._shown(code)}
 
     def _shown(self, code: str | None) -> Answer:
@@ -125,7 +130,7 @@ class AccountFunctions:
         Returns:
             `user_id` and `email_verified`.
         """
-        account = await self._accounts.verify_email(email, str(code), self._address(context), password)
+        account = await self._accounts.verify_email(email, str(code), self._origin(context), password)
         self._note("account_made", account.id, context)
         return {"user_id": account.id, "email_verified": True}
 
@@ -137,7 +142,7 @@ class AccountFunctions:
         Args:
             email: the address given at sign-up.
         """
-        given, code = await self._accounts.resend_code(email, self._address(context))
+        given, code = await self._accounts.resend_code(email, self._origin(context))
         return {"email": given, **self._shown(code)}
 
     @permission(Level.NONE, on=NOTHING)
@@ -163,7 +168,7 @@ class AccountFunctions:
             `token`, `user_id`, `email`, `name`, `workspace` and `expires_in` (seconds).
         """
         try:
-            signed = await self._accounts.sign_in(email, password, self._address(context), workspace)
+            signed = await self._accounts.sign_in(email, password, self._origin(context), workspace)
         except (NotAuthenticated, RateLimited):
             self._note("sign_in_refused", await self._accounts.id_of(email), context)
             raise
@@ -227,7 +232,7 @@ class AccountFunctions:
             name,
             current_password,
             new_password,
-            self._address(context),
+            self._origin(context),
             revoke_tokens=revoke_tokens is True,
         )
         if changed.has_new_password:
@@ -242,7 +247,7 @@ class AccountFunctions:
         Args:
             email: the account's address.
         """
-        await self._accounts.request_reset(email, self._address(context))
+        await self._accounts.request_reset(email, self._origin(context))
         return {"message": "If there is an account with this address, a code is on its way."}
 
     @permission(Level.NONE, on=NOTHING)
@@ -268,7 +273,7 @@ class AccountFunctions:
             `message`, and `tokens_ended`: how many tokens ended.
         """
         changed = await self._accounts.confirm_reset(
-            email, code, new_password, self._address(context), revoke_tokens=revoke_tokens is True
+            email, code, new_password, self._origin(context), revoke_tokens=revoke_tokens is True
         )
         self._note("password_reset", changed.account_id, context, tokens_ended=changed.ended)
         return {"message": "The new password is set.", "tokens_ended": changed.ended}
@@ -291,11 +296,11 @@ class AccountFunctions:
         Returns:
             `code_sent` or `email_verified`, and with the latter `tokens_ended`.
         """
-        address = self._address(context)
+        origin = self._origin(context)
         if not code:
-            await self._accounts.send_proof(context.user, current_password, address)
+            await self._accounts.send_proof(context.user, current_password, origin)
             return {"code_sent": True}
-        changed = await self._accounts.confirm_proof(context.user, current_password, code, address)
+        changed = await self._accounts.confirm_proof(context.user, current_password, code, origin)
         self._note("address_proven", changed.account_id, context, tokens_ended=changed.ended)
         return {"email_verified": True, "tokens_ended": changed.ended}
 
@@ -362,6 +367,6 @@ class AccountFunctions:
         Returns:
             `user_id`.
         """
-        account = await self._accounts.make_admin(link, name, email, password, self._address(context))
+        account = await self._accounts.make_admin(link, name, email, password, self._origin(context))
         self._note("administrator_made", account.id, context)
         return {"user_id": account.id}

@@ -9,6 +9,7 @@ import smtplib
 import ssl
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0
+MOST_WAITING = 100
 MAX_ANSWER_BYTES = 64 * 1024
 _SIDE_BY_SIDE = 4
 Deliver = Callable[["Letter"], None]
@@ -39,26 +41,36 @@ class Letter:
 
 
 class Mail:
-    """Sends letters through what was configured.
+    """Sends letters through what was configured, in threads of its own: a mail server that does not
+    answer takes those of nobody else.
 
     Raises:
-        BackendUnavailable: from `send`, when the letter was not taken.
+        BackendUnavailable: from `send`, when the letter was not taken, or too many wait.
     """
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self._threads = ThreadPoolExecutor(_SIDE_BY_SIDE, "mail")
+        self._waiting = 0
 
     async def send(self, letter: Letter) -> None:
         """Hand a letter over; returns when the mail server took it."""
+        if self._waiting >= MOST_WAITING:
+            raise BackendUnavailable("Too many e-mails are waiting to be sent. Please try again later.")
+        self._waiting += 1
         try:
-            async with self._turns:
-                await asyncio.to_thread(self._deliver, letter)
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._deliver, letter)
         except (OSError, smtplib.SMTPException, ValueError) as error:
             logger.warning("An e-mail could not be sent: %s", type(error).__name__)
             raise BackendUnavailable(
                 "The e-mail could not be sent. Please check the address or try again later."
             ) from None
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Let the threads go; letters that wait are dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def mail_of(settings: Settings) -> Mail | None:

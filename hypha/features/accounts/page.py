@@ -27,6 +27,7 @@ from hypha.errors import (
     PermissionDenied,
     UnsupportedContent,
 )
+from hypha.features.accounts.devices import LIFE_S
 from hypha.web.destinations import REDIRECT_WORDS, Destinations, friends_of
 from hypha.web.headers import headers_of
 from hypha.web.origins import origin_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 PATH = "/public/apps/hypha-login"
+SIGN_IN_PATH = "/public/services/hypha-login"
 COOKIE = "access_token"
 OLD_COOKIE = "hypha_local_token"
 PROGRAM_LIFE_S = 24 * 3600.0
@@ -179,7 +181,19 @@ class LoginPage:
             await self._workspaces.open(user.own_workspace, user)
         response = _json({"user": await self._person(user)})
         self._set_cookie(response, token, int(life_s))
+        await self._know_device(response, user)
         return response
+
+    async def _know_device(self, response: Response, user: User) -> None:
+        """Let this browser be known when its person signs in again; the cookie goes to sign-ins alone."""
+        account = await self._accounts.account_of(user) if self._accounts else None
+        if account is None or self._accounts is None:
+            return
+        name, value = self._accounts.devices.cookie(account.folded)
+        path = f"{self._base_path}{SIGN_IN_PATH}"
+        response.set_cookie(
+            name, value, max_age=int(LIFE_S), path=path, samesite="lax", secure=self._is_secure, httponly=True
+        )
 
     async def logout(self, request: Request) -> Response:
         """Forget the session of this browser, and make its token invalid."""

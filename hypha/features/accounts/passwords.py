@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from hypha.errors import InvalidArguments
+from hypha.features.accounts.turns import Turns
+
+_T = TypeVar("_T")
 
 MIN_CHARS = 8
 MAX_BYTES = 1024
@@ -16,28 +22,47 @@ _SIDE_BY_SIDE = 2
 
 
 class Passwords:
-    """argon2id in worker threads, two at a time: a storm of sign-ins takes neither all memory nor the loop.
+    """argon2id in threads of its own, two at a time: a storm of sign-ins takes neither all memory nor
+    the loop, nor the threads of others.
 
     One hash takes 32 MiB and some 40 ms. The parameters stand in each hash, so that they can be
-    raised later.
+    raised later. `place` is where the caller is: each has one turn at a time, and those with `first`
+    go before the others.
     """
 
     def __init__(self, *, time_cost: int = 2, memory_kib: int = 32 * 1024, lanes: int = 1) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=lanes)
-        self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
-        self._nobody = ""
+        self._turns = Turns(_SIDE_BY_SIDE)
+        self._threads = ThreadPoolExecutor(_SIDE_BY_SIDE, "passwords")
+        self._nobody: asyncio.Future[str] | None = None
 
-    async def hash(self, password: str) -> str:
-        """A salted hash to keep."""
-        async with self._turns:
-            return await asyncio.to_thread(self._hasher.hash, password)
+    async def hash(self, password: str, place: str = "") -> str:
+        """A salted hash to keep.
 
-    async def matches(self, kept: str | None, password: str) -> bool:
-        """Whether this is the password of a kept hash; without one it takes just as long to say no."""
-        if kept is None and not self._nobody:
-            self._nobody = await self.hash("nobody's password")
-        async with self._turns:
-            return await asyncio.to_thread(self._verify, kept or self._nobody, password) and kept is not None
+        Raises:
+            RateLimited: too many wait for their turn.
+        """
+        async with self._turns.taken(place):
+            return await self._run(self._hasher.hash, password)
+
+    async def matches(self, kept: str | None, password: str, place: str = "", *, first: bool = False) -> bool:
+        """Whether this is the password of a kept hash; without one it takes just as long to say no.
+
+        Raises:
+            RateLimited: too many wait for their turn.
+        """
+        async with self._turns.taken(place, first=first):
+            if self._nobody is None:
+                self._nobody = asyncio.ensure_future(self._run(self._hasher.hash, "nobody's password"))
+            nobody = await asyncio.shield(self._nobody)
+            return await self._run(self._verify, kept or nobody, password) and kept is not None
+
+    async def _run(self, work: Callable[..., _T], *args: str) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, kept: str, password: str) -> bool:
         try:

@@ -52,8 +52,20 @@ class Throttle:
                 f"Too many attempts. Please wait {seconds}s before trying again.", retry_after_s=seconds
             )
         for key, allowance in pairs:
-            self._used[key] = (self._spent(key, allowance, now) + 1.0, now)
-            self._used.move_to_end(key)
+            self._add(key, self._spent(key, allowance, now) + 1.0, now)
+
+    def is_used_up(self, key: str, allowance: Allowance) -> bool:
+        """Whether a key has no attempt left."""
+        return self._wait(key, allowance, self._clock()) > 0
+
+    def count(self, key: str, allowance: Allowance) -> None:
+        """Take one attempt of a key if it has one left, and refuse nothing."""
+        now = self._clock()
+        self._add(key, min(self._spent(key, allowance, now) + 1.0, float(allowance.attempts)), now)
+
+    def _add(self, key: str, spent: float, now: float) -> None:
+        self._used[key] = (spent, now)
+        self._used.move_to_end(key)
         while len(self._used) > self._max_keys:
             self._used.popitem(last=False)
 

@@ -38,6 +38,7 @@ from hypha.hub.local_service import LocalService
 from hypha.web.errors import ErrorAnswer, error_answer
 
 PROBES = "probes"
+DEVICE_COOKIE = b"hypha_device_"
 MANAGER_NAMES = frozenset({"ws", "~"})
 _ALLOWED = "GET, POST"
 
@@ -143,9 +144,14 @@ class FunctionCalls:
         await send_value(send, result, as_msgpack=answer_msgpack)
 
     def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
-        """The context with what only the request knows: the caller's address and the HTTP method."""
-        address = self._services.proxies.client_address(scope, scope["hypha.headers"])
-        return replace(context, details={"address": address, "http_method": scope["method"]})
+        """The context with what only the request knows: address, HTTP method, cookies of known devices."""
+        headers = scope["hypha.headers"]
+        address = self._services.proxies.client_address(scope, headers)
+        details = {"address": address, "http_method": scope["method"]}
+        cookies = headers.get(b"cookie", b"")
+        if DEVICE_COOKIE in cookies:
+            details["cookies"] = cookies.decode("latin-1")
+        return replace(context, details=details)
 
     async def _ask(
         self, record: FoundService, function: str, args: list[Any], kwargs: dict[str, Any], context: Context

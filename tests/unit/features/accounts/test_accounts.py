@@ -16,6 +16,7 @@ from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.mail import Letter, Mail
 from hypha.features.accounts.passwords import Passwords
+from hypha.features.accounts.throttle import Throttle
 from hypha.settings import Settings
 from hypha.store import Store
 
@@ -57,6 +58,7 @@ class Bench:
             base_url="http://here",
             start=start,
             passwords=Passwords(time_cost=1, memory_kib=64),
+            throttle=Throttle(clock=self.clock),
             clock=self.clock,
         )
 
