@@ -157,17 +157,17 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
         request.email or caller.email,
         caller.parent or caller.id,
         scope=scope,
-        descent=_descent(caller, workspace),
+        descent=_descent(caller, workspace, request.level),
     )
 
 
-def _descent(caller: User, workspace: str) -> Descent:
-    """From whom a token comes that the caller makes for a workspace in which it may do so."""
+def _descent(caller: User, workspace: str, level: Level) -> Descent:
+    """From whom a token comes that the caller makes for a workspace, where it has at least this level."""
     makers = caller.descent.makers or ((caller.parent,) if caller.parent else ())
     if len(makers) >= MAX_GENERATIONS:
         raise LimitReached(
             f"A token that comes from {MAX_GENERATIONS} others in turn cannot make more: use one of them."
         )
     line = (*caller.descent.credentials, *([caller.credential] if caller.credential else []))
-    is_owner_only = not caller.is_admin and caller.granted.level(workspace) is Level.NONE
-    return Descent((*makers, caller.id), caller.descent.by_owner or is_owner_only, line)
+    is_owner_only = not caller.is_admin and caller.granted.level(workspace) < level
+    return Descent((*makers, caller.id), caller.descent.owner or (caller.id if is_owner_only else None), line)

@@ -53,7 +53,7 @@ _MAX_CACHED = 20_000
 _CLOCK_SKEW_S = 60.0
 _OWN_CLAIMS = (
     "roles", "email", "parent", "credential", "incarnation", "minted_at", "grant", "until",
-    "makers", "by_owner", "credentials",
+    "makers", "owner", "credentials",
 )  # fmt: skip
 _FOREIGN_RECHECK_S = 300.0
 
@@ -266,7 +266,7 @@ class TokenAuthority:
             _text(own["credential"], "credential") or own_fingerprint,
             _text(own["incarnation"], "incarnation") or "",
             float(minted_at) if is_number(minted_at) else None,
-            Descent(makers, own["by_owner"] is True, ancestors),
+            Descent(makers, _text(own["owner"], "owner"), ancestors),
             _grant(own["grant"], own["until"]),
         )
 
@@ -373,8 +373,8 @@ class TokenAuthority:
             claims[f"{self.namespace}makers"] = list(user.descent.makers)
         if user.descent.credentials:
             claims[f"{self.namespace}credentials"] = list(user.descent.credentials)
-        if user.descent.by_owner:
-            claims[f"{self.namespace}by_owner"] = True
+        if user.descent.owner:
+            claims[f"{self.namespace}owner"] = user.descent.owner
         return claims
 
     def _sign(self, claims: dict[str, Any]) -> str:

@@ -85,16 +85,17 @@ def level_for(user: User, record: WorkspaceRecord) -> Level:
         return Level.ADMIN
     granted = user.granted
     level = granted.level(record.id)
-    if user.descent.by_owner and not is_owner(_first_maker(user), record):
+    if user.descent.owner is not None and not is_owner(_owner_behind(user, user.descent.owner), record):
         return Level.NONE
     if record.id in granted.workspaces or not user.reaches(record.id):
         return level
     return Level.ADMIN if is_owner(user, record) else level
 
 
-def _first_maker(user: User) -> User:
-    """The person from whom a generated token comes, who handed the e-mail address on."""
-    return User(user.descent.makers[0], email=user.email) if user.descent.makers else user
+def _owner_behind(user: User, owner: str) -> User:
+    """The maker whose ownership a token rests on; only a person, not a child, owns by e-mail."""
+    is_person = owner == user.descent.makers[0] == user.parent
+    return User(owner, email=user.email, parent=None if is_person else user.parent)
 
 
 def new_record(config: object, user: User) -> WorkspaceRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,57 +231,73 @@ def test_no_chain_of_tokens_gains_a_right(start: User, chain: list[tuple[str, di
         holder = made
 
 
+PLACES = ["lab", "other", "ws-user-owner", "unheard-of"]
+people = st.lists(st.sampled_from(["owner", "start", "s@x.org", "S@X.org", "somebody"]), max_size=3)
+ownerships = st.fixed_dictionaries({place: people for place in PLACES})
 moves = st.one_of(
-    st.tuples(st.just("mint"), st.sampled_from(WORKSPACES[:3]), configs),
-    st.tuples(st.just("connect"), st.sampled_from(WORKSPACES[:3]), st.none()),
-    st.tuples(st.just("come back"), st.sampled_from(WORKSPACES[:3]), st.none()),
+    st.tuples(st.just("mint"), st.sampled_from(PLACES), configs),
+    st.tuples(st.just("log in"), st.sampled_from(PLACES), st.none()),
+    st.tuples(st.just("connect"), st.sampled_from(PLACES), st.none()),
+    st.tuples(st.just("come back"), st.sampled_from(PLACES), st.none()),
+)
+any_start = st.builds(
+    lambda user, current: replace(user, scope=replace(user.scope, current_workspace=current)),
+    starts,
+    st.sampled_from([None, None, "lab", "other"]),
 )
 
 
-@pytest.mark.spec("core-11.1.3", "core-11.1.4", "wire-16.8")
-@settings(max_examples=300, deadline=None)
-@given(start=starts, chain=st.lists(moves, min_size=1, max_size=7))
-def test_no_chain_of_tokens_connections_and_reconnections_gains_a_right(
-    start: User, chain: list[tuple[str, str, Any]]
-) -> None:
-    """Rights are counted as a connection counts them: by role, token and ownership."""
+def moved(
+    holder: User, move: str, record: WorkspaceRecord, config: Any, places: list[WorkspaceRecord]
+) -> User | None:
+    """What a holder of a token gets by one step, as the server makes it; None: refused."""
     tokens = TokenAuthority(SECRET)
-    places = [
-        WorkspaceRecord("lab", owners=("owner",)),
-        WorkspaceRecord("other", owners=("start", "s@x.org")),
-        WorkspaceRecord("ws-user-owner", owners=("owner",)),
-        WorkspaceRecord("unheard-of", owners=("owner", "s@x.org")),
-    ]
+    level = level_for(holder, record)
+    inside = holder.within(record.id, "c", level)
+    try:
+        if move == "mint":
+            request = TokenRequest.parse({**config, "extra_scopes": ["openid"], "client_id": None})
+            target = request.workspace or record.id
+            known = next((place for place in places if place.id == target), WorkspaceRecord(target))
+            is_owned = holder.parent is not None and holder.parent in known.owners
+            parent_level = Level.ADMIN if is_owned else Level.NONE
+            context = Context(inside, record.id)
+            made = child_of(context, request, level_for(inside, known), parent_level)
+            return tokens.parse(tokens.mint(made, 60))
+        if level < Level.READ:
+            return None
+        if move == "log in":
+            made = child_of(Context(holder, record.id), TokenRequest(record.id, level), Level.ADMIN)
+            return tokens.parse(tokens.mint(made, 60))
+    except PermissionDenied:
+        return None
+    if move == "connect":
+        return inside
+    made = tokens.parse(tokens.mint_reconnection(inside, record.id, "c"))
+    assert made.scope.client_id == "c" and made.scope.current_workspace == record.id
+    return made
+
+
+@pytest.mark.spec("core-11.1.3", "core-11.1.4", "wire-16.8")
+@settings(max_examples=150, deadline=None)
+@given(start=any_start, owners=ownerships, later=ownerships, chain=st.lists(moves, min_size=1, max_size=7))
+def test_no_chain_of_logins_tokens_and_connections_reaches_what_the_first_token_could_not(
+    start: User, owners: dict[str, list[str]], later: dict[str, list[str]], chain: list[tuple[str, str, Any]]
+) -> None:
+    """Rights are counted as the server counts them: by role, token and ownership, also of later owners."""
+    places = [WorkspaceRecord(name, owners=tuple(owners[name])) for name in PLACES]
+    changed = [WorkspaceRecord(name, owners=tuple(later[name])) for name in PLACES]
     holder = start
     for move, workspace, config in chain:
         record = next(place for place in places if place.id == workspace)
-        level = level_for(holder, record)
-        if move == "mint":
-            request = TokenRequest.parse({**config, "extra_scopes": ["openid"], "client_id": None})
-            target = request.workspace or workspace
-            known = next((place for place in places if place.id == target), WorkspaceRecord(target))
-            is_owned = holder.parent is not None and holder.parent in known.owners
-            inside = holder.within(workspace, "c", level)
-            try:
-                made = child_of(
-                    Context(inside, workspace),
-                    request,
-                    level_for(holder, known),
-                    Level.ADMIN if is_owned else Level.NONE,
-                )
-            except PermissionDenied:
-                continue
-            made = tokens.parse(tokens.mint(made, 60))
-            assert made.id != holder.id and (not made.is_admin or holder.is_root)
-        elif level < Level.READ:
+        made = moved(holder, move, record, config, places)
+        if made is None:
             continue
-        elif move == "connect":
-            made = holder.within(workspace, "c", level)
-        else:
-            inside = holder.within(workspace, "c", level)
-            made = tokens.parse(tokens.mint_reconnection(inside, workspace, "c"))
-            assert made.scope.client_id == "c" and made.scope.current_workspace == workspace
-        for place in places:
-            assert level_for(made, place) <= level_for(holder, place), (move, place.id)
+        assert not made.is_admin or holder.is_admin
+        if move in ("mint", "log in"):
+            assert made.id != holder.id and (not made.is_admin or holder.is_root)
+        for before, after in zip(places, changed, strict=True):
+            assert level_for(made, before) <= level_for(holder, before), (move, before.id)
+            assert level_for(made, after) <= max(level_for(start, after), level_for(holder, after)), after.id
         assert made.is_anonymous or not holder.is_anonymous
         holder = made
