@@ -33,8 +33,8 @@ class Descent:
     """From whom a generated token comes: the ids of its `makers`, the first ancestor first.
 
     `owner` is the one among them, if any, who had the right only as an owner of the workspace; the token
-    is good for as long as that is so. `credentials` are the fingerprints of the tokens that the makers used: who
-    revokes one of them ends this token too, but who only signs out doesn't.
+    is good for as long as that is so. `credentials` are the fingerprints of the tokens that the makers
+    used: who revokes one of them ends this token too, but who only signs out doesn't.
     """
 
     makers: tuple[str, ...] = ()

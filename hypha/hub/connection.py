@@ -10,9 +10,12 @@ from hypha.wire.frames import Sealed
 class Connection(Protocol):
     """One live transport of a client; a client may resume on another one.
 
-    `acknowledges` tells whether the transport can prove arrival by PING and PONG.
+    `acknowledges` tells whether the transport can prove arrival by PING and PONG. `farewell_s` is the
+    round trip time of the link in seconds once its client has said goodbye on it; None before, or where
+    the transport cannot tell.
     """
 
+    farewell_s: float | None
     kind: str
     acknowledges: bool
     peer_address: str

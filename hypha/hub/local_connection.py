@@ -32,6 +32,7 @@ class LocalConnection:
     """
 
     kind = "inner"
+    farewell_s: float | None = None
     acknowledges = False
     peer_address = ""
 

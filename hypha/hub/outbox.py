@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from math import inf
 from typing import Any, Protocol
 
 from hypha.wire.frames import Sealed
@@ -65,7 +66,17 @@ class Outbox:
     Frames below `written` were handed to the present or last connection.
     """
 
-    __slots__ = ("base", "bytes", "end", "entries", "pinged", "pinged_at", "unpinged_bytes", "written")
+    __slots__ = (
+        "base",
+        "bytes",
+        "end",
+        "entries",
+        "pinged",
+        "pinged_at",
+        "round_trip_s",
+        "unpinged_bytes",
+        "written",
+    )
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
@@ -76,6 +87,8 @@ class Outbox:
         self.unpinged_bytes = 0
         self.pinged = -1
         self.pinged_at = 0.0
+        self.round_trip_s = inf
+        """The shortest time (s) that a PONG took on the present link; `inf` before the first."""
 
     def acknowledge(self, seq: int) -> None:
         """Drop every written frame up to and including number `seq`."""

@@ -73,6 +73,7 @@ class Pulse:
             outbox = client.outbox
             if seq == outbox.pinged:
                 outbox.pinged = -1
+                outbox.round_trip_s = min(outbox.round_trip_s, self.hub.time() - outbox.pinged_at)
                 outbox.acknowledge(seq)
                 if client.is_choked:
                     self.hub.flow.drained(client)

@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 GOODBYE_HOLD_S = 1.0
 GOODBYE_CALL_HOLD_S = 0.5
 """Callers of a client that has left in order are told well within a second."""
+FAREWELL_S = 0.25
+FAREWELL_ROUND_TRIPS = 4
+LONGEST_FAREWELL_S = 2.0
+"""A client that replaces its own socket needs some three round trips to be back; one that has left is
+missed by those who listen for it."""
 MIN_GRACE_S = 2.0
 SILENT_OPEN_S = 1.0
 GOODBYE_CODES = (1000, 1001)
@@ -58,6 +63,19 @@ def outcome_text(address: str) -> str:
         f"The link to {address} broke while the call was on its way or running, and no answer came. "
         "It may have run; repeat it only if that does no harm."
     ).rpc_text
+
+
+def _farewell_s(client: Client, connection: Connection) -> float:
+    """How long (s) a client that said goodbye may take to be back on another socket.
+
+    Behind a proxy the socket's round trip is that to the proxy; a PONG comes from the client itself.
+    """
+    measured = connection.farewell_s
+    if measured is None:
+        return GOODBYE_HOLD_S
+    proven = client.outbox.round_trip_s
+    round_trip_s = max(measured, 0.0 if proven == inf else proven)
+    return min(FAREWELL_S + FAREWELL_ROUND_TRIPS * round_trip_s, LONGEST_FAREWELL_S)
 
 
 class Resume:
@@ -105,12 +123,21 @@ class Resume:
         self.hub.stats.connections_closed += 1
         client.flaps = client.flaps + 1 if now - client.connected_at < FLAP_LIFE_S else 0
         goodbye = code in GOODBYE_CODES
-        hold_s = GOODBYE_CALL_HOLD_S if goodbye else max(self.hold_time_s, pause_after(client.flaps))
+        window_s = _farewell_s(client, connection) if goodbye else self.window_s
+        call_hold_s = min(GOODBYE_CALL_HOLD_S, window_s)
+        hold_s = call_hold_s if goodbye else max(self.hold_time_s, pause_after(client.flaps))
         client.hold_until = now + hold_s
-        self._held[client] = now + (GOODBYE_HOLD_S if goodbye else self.window_s)
+        self._held[client] = now + window_s
         self.hub.stats.held += 1
         self.hub.pulse.wake()
-        logger.debug("%s is held for %s", client.address, "1 s" if goodbye else f"{self.window_s:g} s")
+        if goodbye:
+            self.hub.loop.call_later(window_s, self._part, client, client.generation)
+        logger.debug("%s is held for %g s", client.address, window_s)
+
+    def _part(self, client: Client, generation: int) -> None:
+        """The time is over in which a client that said goodbye may come back on another socket."""
+        if client.generation == generation and client in self._held:
+            self.end(client, "it left")
 
     def attach(self, client: Client, connection: Connection) -> None:
         """Give a client a (new) connection; nothing is sent before `open`."""
@@ -121,6 +148,7 @@ class Resume:
             self.hub.loop.call_later(0.05, old.close, 1001, "Superseded by a newer connection")
         resumed = client.generation > 0
         client.connection, client.left = connection, None
+        client.outbox.round_trip_s = inf
         client.generation += 1
         client.is_open = client.fails_fast = False
         away_s = self.hub.time() - client.held_since if client.held_since is not None else 0.0

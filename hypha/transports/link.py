@@ -24,6 +24,7 @@ class Link(ABC):
 
     kind: str
     acknowledges = False
+    farewell_s: float | None = None
 
     def __init__(self, reception: Reception, peer_address: str, rate: FrameRate | None = None) -> None:
         self.reception = reception

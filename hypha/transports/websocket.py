@@ -13,6 +13,7 @@ from hypha.transports.gather import GATHER_BYTES, framed
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.link import Link
 from hypha.transports.reception import BUSY
+from hypha.transports.roundtrip import tcp_round_trip_s
 from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
 from hypha.wire.handshake import close_reason, control, parse_control
 
@@ -146,6 +147,7 @@ class WebSocketLink(Link, WSListener):
     def _on_close(self, frame: WSFrame) -> None:
         code = frame.get_close_code()
         self._close_code = code.value if isinstance(code, WSCloseCode) else int(code) or 1005
+        self.farewell_s = tcp_round_trip_s(self._transport.underlying_transport.get_extra_info("socket"))
         self.flush()
         self._transport.send_close(WSCloseCode.OK if self._close_code == 1005 else code, b"")
         self._transport.disconnect()

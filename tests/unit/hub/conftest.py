@@ -21,6 +21,7 @@ class FakeLink:
 
     kind = "websocket"
     peer_address = "127.0.0.1"
+    farewell_s: float | None = None
 
     def __init__(self, acknowledges: bool = True) -> None:
         self.acknowledges = acknowledges

@@ -210,7 +210,46 @@ async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_
 
 @pytest.mark.spec("wire-29")
 @pytest.mark.parametrize("code", [1000, 1001])
-async def test_a_goodbye_is_held_for_one_second_only(world: Any, code: int) -> None:
+@pytest.mark.parametrize(
+    ("measured_s", "pong_s", "held_s"),
+    [(0.0001, None, 0.25), (0.1, None, 0.65), (0.0001, 0.2, 1.05), (3.0, 0.1, 2.0)],
+)
+async def test_a_goodbye_is_held_as_long_as_the_way_back_takes(
+    world: Any, code: int, measured_s: float, pong_s: float | None, held_s: float
+) -> None:
+    a, _ = world.join("a")
+    b, lb = world.join("b")
+    if pong_s is not None:
+        world.answer(a, "w/b")
+        world.tick()
+        world.now += pong_s
+        world.pong(b, lb)
+    lb.farewell_s = measured_s
+    world.lose(b, code)
+    world.tick(held_s - 0.02)
+    assert world.log == []
+    world.tick(0.04)
+    assert world.log == ["services end b", "ended b"]
+
+
+async def test_a_client_that_replaces_its_own_socket_loses_nothing(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    lb.farewell_s = 0.001
+    world.call(a, "w/b")
+    world.lose(b, 1000)
+    world.tick(0.2)
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    world.tick(0.3)
+    world.answer(b, "w/a")
+    assert la.methods() == ["S.resolve"] and link.methods() == []
+    assert world.log == []
+
+
+@pytest.mark.spec("wire-29")
+@pytest.mark.parametrize("code", [1000, 1001])
+async def test_a_goodbye_is_held_for_one_second_where_the_way_is_not_known(world: Any, code: int) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b")
