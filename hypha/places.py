@@ -77,6 +77,19 @@ class Places(Generic[Member]):
             self._add_idle(member, party)
         return True
 
+    def move(self, member: Member, party: str) -> bool:
+        """Let a member be of another party, as a busy one; False and no change if that one is full."""
+        before = self._parties.get(member)
+        if before is None or before == party:
+            return True
+        if self._counts[party] >= self.per_party:
+            self.refused += 1
+            return False
+        self.leave(member)
+        self._parties[member] = party
+        self._counts[party] += 1
+        return True
+
     def has_room(self, party: str) -> bool:
         """Whether a newcomer of a party would get a place; one may have to leave for it, and does not yet."""
         if self._counts[party] >= self.per_party:

@@ -42,7 +42,9 @@ from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
 from hypha.registry.records import BUILT_IN
 from hypha.store import Seal, Store
+from hypha.transports.descriptors import raise_limit
 from hypha.transports.reception import Limits, Reception
+from hypha.transports.sockets import Sockets
 from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.transports.websocket import GOODBYE
 from hypha.web.client_address import TrustedProxies
@@ -55,11 +57,10 @@ from hypha.workspaces.membership import Members
 from hypha.workspaces.tenancy import Tenancy
 
 if TYPE_CHECKING:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
     from hypha.hub.client import Client
     from hypha.hub.connection import Connection
     from hypha.settings import Settings
+    from hypha.transports.upgrade import HubHttpProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Server:
         self.settings = settings
         self.server_id = settings.server_id or readable_id()
         self.is_accepting = False
+        self.descriptors = 0
         self.background = Background()
         self.registry = Registry()
         self.proxies = TrustedProxies(
@@ -131,12 +133,19 @@ class Server:
         return self.http
 
     @property
-    def http_protocol(self) -> type[HttpToolsProtocol]:
+    def http_protocol(self) -> type[HubHttpProtocol]:
         """uvicorn's HTTP protocol with the hub's WebSocket behind the upgrade."""
         from hypha.transports.upgrade import hub_http_protocol
 
-        base_path, address_in = self.settings.url_path, self.proxies.address_in
-        return hub_http_protocol(self.reception, base_path, lambda: new_frame_rate(self), address_in)
+        settings = self.settings
+        return hub_http_protocol(
+            self.reception,
+            settings.url_path,
+            lambda: new_frame_rate(self),
+            self.proxies.address_in,
+            head_timeout_s=settings.head_timeout_s,
+            stall_timeout_s=settings.answer_stall_timeout_s,
+        )
 
     async def start(self) -> None:
         """Open the stores, build the parts, run the startup functions, become ready.
@@ -145,6 +154,7 @@ class Server:
             ConfigurationError: the server cannot start so; its text is for the user.
         """
         try:
+            self.descriptors = raise_limit()
             folder, store = await self._open_stores()
             keep_frame_buffers()
             self._build_hub(folder)
@@ -227,6 +237,7 @@ class Server:
             lambda: self.is_accepting,
             self.guard,
             self.rates,
+            Sockets.of_settings(settings, self.descriptors, hub.time, self.proxies.trusts),
         )
 
     async def _start_features(self, folder: DataFolder, store: Store) -> None:

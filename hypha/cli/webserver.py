@@ -13,9 +13,9 @@ from typing import Any
 import uvicorn
 
 from hypha.assembly import Server
-from hypha.cli.serve import BACKLOG
 from hypha.cli.welcome import welcome
 from hypha.settings import Settings
+from hypha.transports.descriptors import backlog
 from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 
 DRAIN_SHARE = 0.75
@@ -95,13 +95,13 @@ def http_server(server: Server, settings: Settings) -> HubServer:
         ws_ping_interval=None,
         ws_ping_timeout=None,
         ws_per_message_deflate=False,
-        backlog=BACKLOG,
+        backlog=backlog(server.descriptors),
     )
     return HubServer(config, server, drain_s)
 
 
 def _websocket_protocol(**arguments: Any) -> Any:
     """uvicorn's protocol for WebSockets that are not the hub's, imported when one comes."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from hypha.transports.app_socket import AppSocket
 
-    return WebSocketsSansIOProtocol(**arguments)
+    return AppSocket(**arguments)

@@ -38,6 +38,18 @@ class Connecting:
         unit="s",
     )
     max_frame_bytes: int = variable(16 * MIB, "Largest frame", "HYPHA_MAX_FRAME", unit="bytes")
+    head_timeout_s: float = variable(
+        20.0,
+        "Wait for the head of a request, from its first byte to its last",
+        "HYPHA_HEAD_TIMEOUT",
+        unit="s",
+    )
+    answer_stall_timeout_s: float = variable(
+        30.0,
+        "An answer of which less than 1 KiB per second was read for this long is broken off",
+        "HYPHA_ANSWER_STALL_TIMEOUT",
+        unit="s",
+    )
     handshake_timeout_s: float = variable(
         5.0, "Wait for a client's first message", "HYPHA_HANDSHAKE_TIMEOUT", unit="s"
     )

@@ -18,6 +18,21 @@ class Limits:
         "Connections of one user; at the limit a newcomer takes the place of the client that is away longest",
         "HYPHA_MAX_CONNECTIONS_PER_USER",
     )
+    max_sockets: int = variable(
+        0,
+        "Connections to the server; 0, and at most: as many as the limit of open files leaves room for",
+        "HYPHA_MAX_SOCKETS",
+    )
+    max_sockets_per_address: int = variable(
+        0,
+        "Connections of one address (IPv6: /64 network) or signed-in user; 0: three quarters of all",
+        "HYPHA_MAX_SOCKETS_PER_ADDRESS",
+    )
+    max_anonymous_clients_per_address: int = variable(
+        0,
+        "Connected clients of anonymous users of one address; 0: a quarter of all connections",
+        "HYPHA_MAX_ANONYMOUS_CLIENTS_PER_ADDRESS",
+    )
     max_clients_per_workspace: int = variable(
         10000, "Clients in one workspace", "HYPHA_MAX_CLIENTS_PER_WORKSPACE"
     )

@@ -18,6 +18,10 @@ from pathlib import Path
 from types import TracebackType
 
 DEFAULT_SECRET = "kit-secret-that-is-long-enough-for-hs256-signing"
+_WITH_OPEN_FILES = (
+    "import os, resource, sys; limit = int(sys.argv[1]); "
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)); os.execv(sys.argv[2], sys.argv[2:])"
+)
 DEFAULT_ROOT_TOKEN = "9f2c51e07b8d4a6fa0c3e5d7b1f8264c9e0a7d53f6b2c8e14d9a0b7c6e5f3a21"
 
 
@@ -49,7 +53,8 @@ class ServerProcess:
     `flags` are added to the command line. `env` adds to the environment (None as value: removes),
     from which all `HYPHA_…` variables are taken away first. `secret` signs tokens (None: the
     server makes its own). `root_token` None starts without one. `data_dir` None makes a temporary folder that
-    `close` removes. Use it as `async with`, or call `start` and `close`.
+    `close` removes. `open_files` is the system's limit for it. Use it as `async with`, or call `start` and
+    `close`.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class ServerProcess:
         root_token: str | None = DEFAULT_ROOT_TOKEN,
         base_path: str = "",
         command: Sequence[str] | None = None,
+        open_files: int | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
         self.host = "127.0.0.1"
@@ -74,6 +80,7 @@ class ServerProcess:
         self.start_timeout_s = start_timeout_s
         self._env = dict(env or {})
         self._command = command
+        self._open_files = open_files
         self._is_asgi = os.environ.get("HYPHA_TEST_TRANSPORT") == "asgi" and not flags
         self._folder = None if data_dir else tempfile.TemporaryDirectory(prefix="hypha-kit-")
         self._logs = tempfile.TemporaryDirectory(prefix="hypha-kit-log-")
@@ -144,8 +151,10 @@ class ServerProcess:
         """Start the process without waiting for it to become ready."""
         assert not self.is_running, "the server runs already"
         with self.log_path.open("ab") as log:
+            limit = self._open_files
+            before = [] if limit is None else [sys.executable, "-c", _WITH_OPEN_FILES, str(limit)]
             self._process = subprocess.Popen(
-                self.command(),
+                [*before, *self.command()],
                 env=self.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -62,7 +62,7 @@ class AsgiLink(QueuedLink[Message]):
             self._end()
             if self.client is not None:
                 self.hub.resume.lost(self.client, self, self._closed_code)
-            self.reception.leave(self)
+            self.reception.gone(self)
             if writer is not None:
                 await asyncio.wait([writer], timeout=2.0)
                 writer.cancel()

@@ -75,6 +75,7 @@ class StreamLink(QueuedLink[Sealed]):
             self._ended = True
             for task in (gone, writer):
                 task.cancel()
+            self.reception.gone(self)
             if self.client is not None:
                 self.hub.resume.lost(self.client, self, 1006)
 

@@ -17,8 +17,10 @@ from hypha.ids import random_id
 from hypha.networks import throttled
 from hypha.places import Places
 from hypha.transports.departures import Departures
+from hypha.transports.descriptors import UNLIMITED
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
+from hypha.transports.sockets import Sockets
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Reception:
         is_accepting: False while the server starts or stops.
         guard: who is kept out, and where refusals are noted.
         rates: limits that all connections of a user or workspace share.
+        sockets: who has how many of them.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Reception:
         is_accepting: Callable[[], bool],
         guard: Guard | None = None,
         rates: Rates | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -96,6 +100,7 @@ class Reception:
         self.is_accepting = is_accepting
         self.guard = guard or Guard()
         self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
+        self.sockets = sockets or Sockets(UNLIMITED, hub.time)
         places = limits.handshakes, limits.handshakes_per_address
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
@@ -120,6 +125,11 @@ class Reception:
         self.newcomers.leave(connection)
         self.identified.leave(connection)
 
+    def gone(self, connection: Connection) -> None:
+        """A connection has ended, in its handshake or later."""
+        self.leave(connection)
+        self.sockets.closed(connection)
+
     async def admit(self, first: FirstMessage, connection: Connection) -> Client:
         """Identify a newcomer and give it to the hub.
 
@@ -141,6 +151,7 @@ class Reception:
         address = f"{identity.workspace}/{identity.client_id}"
         present = hub.clients.get(address)
         if present is not None and identity.resumes and _is_same(present.user, identity.user):
+            self._take_place(identity, connection)
             hub.rejoin(present, connection)
             return present
         if present is not None and _is_second_stream(identity, connection, present):
@@ -150,6 +161,7 @@ class Reception:
         if identity.user.is_lapsed:
             raise Refused(EXPIRED_TEXT, 1008)
         self._check_limits(identity)
+        self._take_place(identity, connection)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
         client = hub.join(identity.workspace, identity.client_id, user, first.token, connection)
         self.members.joined(client, restore=identity.resumes)
@@ -164,6 +176,15 @@ class Reception:
         self.newcomers.leave(connection)
         if not self.identified.enter(connection, identity.user.id):
             raise Busy(f"{identity.user.id} has too many handshakes in progress")
+
+    def _take_place(self, identity: Identity, connection: Connection) -> None:
+        """Count the connection for its user, or an anonymous one for its address."""
+        user = identity.user
+        if not self.sockets.admit(connection, user.id, is_anonymous=user.is_anonymous):
+            whose = "anonymous users of your network have" if user.is_anonymous else f"user {user.id} has"
+            raise Refused(
+                f"Connection limit exceeded: {whose} too many connections; sign in, or close some", 1008
+            )
 
     def _note_refused(self, error: Refused, first: FirstMessage, connection: Connection) -> None:
         self.guard.audit.note(

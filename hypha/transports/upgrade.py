@@ -6,15 +6,15 @@ is tested against it (stack.md, "How one port serves both").
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hypha.transports.app_socket import AppSocket
+from hypha.transports.deadlines import BUSY, DeadlineProtocol
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.reception import Reception
 from hypha.transports.websocket import WebSocketLink
@@ -33,21 +33,10 @@ _FRAGMENTS_SLICE_BYTES = 128 * 1024
 _SMALL_MESSAGE_BYTES = 2048
 _GATHER_FROM_BYTES = 2048
 """A smaller read holds a frame or two, whose writes are not worth gathering."""
-_UNSENT_BYTES = 1024 * 1024
-"""The kernel takes so much more than it can send now, and more as soon as some of it is sent. Without
-this it takes more only when a third of its buffer is free, and until then nobody sees a slow reader read."""
 _READ_BUFFER_BYTES = 4096
 _STRANGER_SLICE_BYTES = 64 * 1024
 _STRANGER_READS = 64
-_MAX_HEAD_BYTES = 64 * 1024
-_HEAD_TIMEOUT_S = 30.0
 _UPGRADE_TIMEOUT_S = 10.0
-_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
-    b"content-length: 25\r\nconnection: close\r\n\r\nServer busy, please retry"
-)
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _PicowsLog(logging.LoggerAdapter[logging.Logger]):
@@ -169,70 +158,36 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._link.retire()
 
 
-class HubHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with bounded request heads, except for upgrades of the hub's path."""
+class HubHttpProtocol(DeadlineProtocol):
+    """uvicorn's protocol with its deadlines, except for upgrades of the hub's path."""
 
     reception: ClassVar[Reception]
     hub_path: ClassVar[bytes]
     stream_path: ClassVar[str]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
-    _head_bytes = 0
-    _head_is_open = True
-    _head_timer: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Give the first request's head a deadline."""
-        super().connection_made(transport)
-        if _NOTSENT_LOWAT is not None:
-            with contextlib.suppress(OSError):  # not TCP
-                raw = transport.get_extra_info("socket")
-                raw.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
-        self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, transport.close)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The peer hung up: close in turn."""
         self.reception.departures.add(self.transport, self.loop)
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
-        self._head_timer.cancel()
-        self._unset_keepalive_if_required()  # uvicorn does so only after an orderly end
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._head_is_open, self._head_bytes = True, 0
-
-    def on_headers_complete(self) -> None:
-        """The head of a request is complete."""
-        self._head_is_open = False
-        self._head_timer.cancel()
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; a head without end is refused."""
-        super().data_received(data)
-        if self._head_is_open:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-
     def handle_websocket_upgrade(self) -> None:
         """Give the socket to picows, or refuse with 503 while too many handshakes run."""
         path, _, query = self.url.partition(b"?")
         if path != self.hub_path:
             super().handle_websocket_upgrade()
+            taken_over = self.transport.get_protocol()
+            if isinstance(taken_over, AppSocket):
+                taken_over.on_lost = partial(self.sockets.closed, self)
             return
         link = type(self).new_link(self.scope, query.decode("latin-1"))
-        if self.reception.is_busy_for(link.peer_address):
-            self.transport.write(_BUSY)
+        if self.reception.is_busy_for(link.peer_address) or not self.sockets.becomes(self, link):
+            self.transport.write(BUSY)
             self.transport.close()
             return
         self.connections.discard(self)
         self._unset_keepalive_if_required()
+        self._end_timers()
         head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
         for name, value in self.scope["headers"]:
             head += [name, b": ", value, b"\r\n"]
@@ -260,14 +215,20 @@ def hub_http_protocol(
     base_path: str,
     new_rate: Callable[[], FrameRate | None],
     address_of: Callable[[Any], str] = lambda scope: scope["client"][0] if scope["client"] else "",
-) -> type[HttpToolsProtocol]:
-    """Make the HTTP protocol class for uvicorn that hands upgrades of `/ws` below a path to the hub."""
+    **deadlines: float,
+) -> type[HubHttpProtocol]:
+    """Make the HTTP protocol class for uvicorn that hands upgrades of `/ws` below a path to the hub.
+
+    `deadlines` are `head_timeout_s` and `stall_timeout_s`.
+    """
 
     def new_link(scope: Any, query: str) -> WebSocketLink:
         return WebSocketLink(reception, address_of(scope), query, new_rate())
 
-    facts = {
+    facts: dict[str, Any] = {
+        **deadlines,
         "reception": reception,
+        "sockets": reception.sockets,
         "hub_path": f"{base_path}/ws".encode(),
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),

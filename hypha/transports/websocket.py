@@ -92,6 +92,7 @@ class WebSocketLink(Link, WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket is gone: hold the client."""
         self._finish_handshake()
+        self.reception.gone(self)
         if self._task is not None:
             self._task.cancel()
         client = self.client

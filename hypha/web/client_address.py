@@ -29,14 +29,14 @@ class TrustedProxies:
         peer = scope.get("client")
         address: str = peer[0] if peer else UNKNOWN
         forwarded = headers.get(b"x-forwarded-for") if self._networks else None
-        if not forwarded or not self._trusts(address):
+        if not forwarded or not self.trusts(address):
             return address
         for hop in reversed(forwarded.decode("latin-1").split(",")):
             text = hop.strip()
             if not _is_address(text):
                 break
             address = text
-            if not self._trusts(address):
+            if not self.trusts(address):
                 break
         return address
 
@@ -44,7 +44,7 @@ class TrustedProxies:
         """Scheme and `host[:port]` under which the client addressed us, as a trusted proxy tells them."""
         scheme, host = str(scope.get("scheme", "http")), headers.get(b"host", b"").decode("latin-1")
         peer = scope.get("client")
-        if self._networks and peer and self._trusts(peer[0]):
+        if self._networks and peer and self.trusts(peer[0]):
             told_scheme = _first(headers.get(b"x-forwarded-proto", b""))
             scheme = told_scheme if told_scheme in ("http", "https") else scheme
             host = _first(headers.get(b"x-forwarded-host", b"")) or host
@@ -55,7 +55,8 @@ class TrustedProxies:
         lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return self.client_address(scope, {b"x-forwarded-for": b",".join(lines)})
 
-    def _trusts(self, text: str) -> bool:
+    def trusts(self, text: str) -> bool:
+        """Whether an address is one of a trusted proxy."""
         address = parse_address(text)
         return address is not None and any(address in network for network in self._networks)
 

@@ -27,6 +27,9 @@ class Reception:
     def enter(self, link: Any, *, silent: bool) -> bool:
         return self.newcomers.enter(link, link.peer_address, idle=silent)
 
+    def gone(self, link: Any) -> None:
+        self.leave(link)
+
     def leave(self, link: Any) -> None:
         self.newcomers.leave(link)
 

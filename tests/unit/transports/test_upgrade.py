@@ -18,6 +18,7 @@ from hypha.hub.local_peer import LocalPeer
 from hypha.transports import upgrade
 from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
+from hypha.transports.sockets import Sockets
 from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 from hypha.transports.websocket import WebSocketLink
 from hypha.wire.frames import pack
@@ -48,6 +49,7 @@ async def opened() -> AsyncIterator[HubSocket]:
         limits=SimpleNamespace(handshake_timeout_s=60.0),
         enter=lambda link, silent: True,
         leave=lambda link: None,
+        gone=lambda link: None,
     )
     link = WebSocketLink(reception, "127.0.0.1", "", None)
     made = HubSocket(link, set())
@@ -149,14 +151,19 @@ async def test_a_connection_that_is_lost_leaves_no_timer(error: Exception | None
 
     config = uvicorn.Config(app, log_config=None, interface="asgi3")
     config.load()
-    kind = upgrade.hub_http_protocol(SimpleNamespace(departures=Departures()), "", lambda: None)  # type: ignore[arg-type]
+    sockets = Sockets(10, asyncio.get_running_loop().time)
+    reception: Any = SimpleNamespace(departures=Departures(), sockets=sockets)
+    kind = upgrade.hub_http_protocol(reception, "", lambda: None)
     connection: Any = kind(config, ServerState(), {})
     near, far = socket.socketpair()
     transport, _ = await asyncio.get_running_loop().create_connection(lambda: connection, sock=near)
     idle = asyncio.get_running_loop().call_later(300, print)
     connection.timeout_keep_alive_task = idle
+    head = connection._head_timer
+    assert len(sockets.places) == 1
     connection.connection_lost(error)
-    assert connection._head_timer.cancelled()
+    assert head.cancelled()
     assert idle.cancelled()
+    assert len(sockets.places) == 0
     transport.abort()
     far.close()
