@@ -19,6 +19,7 @@ from hypha.observe.metrics import Metrics
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.rpc_endpoint import RpcEndpoint
+from hypha.transports.stream_secrets import StreamSecrets
 from hypha.web.ratelimits import RequestLimits
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _first_routes(server: Server, services: HttpServices, console: Console) -> l
         server.tokens.authenticate,
         server.proxies.address_in,
         partial(server.credentials.token, with_cookies=False),
+        StreamSecrets.from_settings(server.settings, server.credentials.origins),
         server.settings.stream_ping_interval_s,
     )
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypha.options import variable
+from hypha.options import flag, variable
 
 MIB = 1024 * 1024
 
@@ -75,6 +75,11 @@ class Connecting:
     )
     activity_check_interval_s: float = variable(
         10.0, "Pause between checks for inactivity", "ACTIVITY_CHECK_INTERVAL", unit="s"
+    )
+    streams_by_address: str = flag(
+        "auto",
+        "Know anonymous HTTP streams of clients without cookies by their address; auto: on loopback alone",
+        choices=("auto", "on", "off"),
     )
     stream_ping_interval_s: float = variable(
         10.0, "Pause between pings on an HTTP stream", "HYPHA_STREAM_PING_INTERVAL", unit="s"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from hypha.transports.queued_link import QueuedLink
+from hypha.transports.stream_secrets import SECRET_HEADER
 from hypha.wire.frames import Buffer, Sealed, pack, payload
 
 if TYPE_CHECKING:
@@ -29,11 +30,14 @@ _STREAM_HEADERS = [
 
 @dataclass(slots=True)
 class StreamKey:
-    """What a POST must show to speak for a stream: its user's token, or the cookie or address."""
+    """What a POST must show to speak for a stream: its user's token, or the secret.
+
+    `peer_address` is empty where the address doesn't do instead.
+    """
 
     user_id: str
     is_anonymous: bool
-    cookie: str
+    secret: str
     peer_address: str
 
 
@@ -42,9 +46,12 @@ class StreamLink(QueuedLink[Sealed]):
 
     kind = "http_streaming"
 
-    def __init__(self, reception: Reception, peer_address: str, ping_interval_s: float) -> None:
+    def __init__(
+        self, reception: Reception, peer_address: str, ping_interval_s: float, known_address: str = ""
+    ) -> None:
         super().__init__(reception, peer_address)
-        self.cookie = secrets.token_urlsafe(24)
+        self.secret = secrets.token_urlsafe(24)
+        self.known_address = known_address
         self.misses = 0
         self._ping_interval_s = ping_interval_s
 
@@ -53,17 +60,20 @@ class StreamLink(QueuedLink[Sealed]):
         """The credential to which POSTs are bound (wire-protocol 12.3)."""
         assert self.client is not None
         user = self.client.user
-        return StreamKey(user.id, user.is_anonymous, self.cookie, self.peer_address)
+        return StreamKey(user.id, user.is_anonymous, self.secret, self.known_address)
 
     async def run(self, receive: Receive, send: Send, path: str) -> None:
         """Write records until the client goes, is superseded or the server closes the stream.
 
-        `path` is where its POSTs go; an anonymous stream's cookie is for there alone.
+        `path` is where its POSTs go; an anonymous stream's cookie is for there alone, and its secret
+        also comes as a header.
         """
         headers = list(_STREAM_HEADERS)
         if self.client is not None and self.client.user.is_anonymous:
-            cookie = f"{cookie_name(self.client.address)}={self.cookie}; Path={path}; HttpOnly; SameSite=Lax"
-            headers.append((b"set-cookie", cookie.encode()))
+            cookie = (
+                f"{cookie_name(self.client.address)}={self.secret}; Path={path}; HttpOnly; SameSite=Strict"
+            )
+            headers += [(b"set-cookie", cookie.encode()), (SECRET_HEADER, self.secret.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         gone = asyncio.create_task(_wait_gone(receive))
         writer = asyncio.create_task(self._write_all(send))

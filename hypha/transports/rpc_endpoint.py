@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -24,7 +23,7 @@ from hypha.errors import (
     TokenExpired,
     WorkspaceNotFound,
 )
-from hypha.transports.http_stream import StreamKey, StreamLink, cookie_name
+from hypha.transports.http_stream import StreamLink, cookie_name
 from hypha.transports.reception import BUSY
 from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
@@ -37,10 +36,15 @@ if TYPE_CHECKING:
     from hypha.auth.users import User
     from hypha.hub.client import Client
     from hypha.transports.reception import Reception
+    from hypha.transports.stream_secrets import StreamSecrets
 
 logger = logging.getLogger(__name__)
 
 PAUSED_POST_TIMEOUT_S = 25.0
+NOT_ITS_USER = (
+    "Permission denied: not the stream's user. Send the token with which the stream was opened, or without "
+    "one the stream's cookie or the header X-Hypha-Stream that its answer brought."
+)
 NO_STREAM = "No stream is open for this client; open one with GET first."
 
 
@@ -52,6 +56,7 @@ class RpcEndpoint:
         peer_address: the client's address, trusted proxies considered.
         ping_interval_s: a record is sent at least so often.
         allow_anonymous: without it a stream needs a token.
+        stream_secrets: who may speak for a stream.
         token_of: the token that a request shows; InvalidRequest or NotAuthenticated for one that is odd.
     """
 
@@ -61,6 +66,7 @@ class RpcEndpoint:
         authenticate: Callable[[str], Awaitable[User]],
         peer_address: Callable[[Scope], str],
         token_of: Callable[[Scope], Awaitable[str | None]],
+        stream_secrets: StreamSecrets,
         ping_interval_s: float = 10.0,
         allow_anonymous: bool = True,
     ) -> None:
@@ -70,6 +76,7 @@ class RpcEndpoint:
         self.ping_interval_s = ping_interval_s
         self.allow_anonymous = allow_anonymous
         self.token_of = token_of
+        self.secrets = stream_secrets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -93,7 +100,9 @@ class RpcEndpoint:
         first = FirstMessage(client_id, values.get("workspace") or None, token, reconnection)
         if not self.allow_anonymous and not token and not reconnection:
             raise NotAuthenticated("This server takes no anonymous streams; send a token.")
-        link = StreamLink(self.reception, self.peer_address(scope), self.ping_interval_s)
+        address = self.peer_address(scope)
+        known = self.secrets.address_for(scope, address)
+        link = StreamLink(self.reception, address, self.ping_interval_s, known)
         if not self.reception.enter(link, silent=False):
             raise NotDelivered(BUSY)
         try:
@@ -122,9 +131,9 @@ class RpcEndpoint:
         link = (client.connection or client.left) if client is not None else None
         if client is None or not isinstance(link, StreamLink):
             raise InvalidRequest(NO_STREAM)
-        if not self._may_speak(link.key, user, scope, cookie_name(client.address), self.peer_address(scope)):
-            refusal = NotAuthenticated if user is None else PermissionDenied
-            raise refusal("Permission denied: not the stream's user.")
+        address = self.peer_address(scope)
+        if not self.secrets.may_speak(link.key, user, scope, cookie_name(client.address), address):
+            raise PermissionDenied(NOT_ITS_USER) if user is not None else NotAuthenticated(NOT_ITS_USER)
         body = await _read_body(receive)
         if body is None:
             raise FrameTooLarge(f"A frame may have at most {MAX_FRAME_BYTES} bytes.")
@@ -169,16 +178,6 @@ class RpcEndpoint:
             workspace = user.scope.current_workspace or user.own_workspace
         return self.reception.hub.client(workspace, client_id) if workspace else None
 
-    @staticmethod
-    def _may_speak(key: StreamKey, user: User | None, scope: Scope, cookie: str, address: str) -> bool:
-        """A token's stream takes that user's POSTs; an anonymous one its cookie's or address's."""
-        if not key.is_anonymous or user is not None:
-            return user is not None and user.id == key.user_id
-        shown = _cookie(scope, cookie)
-        if shown is not None:
-            return shown == key.cookie
-        return bool(key.peer_address) and address == key.peer_address
-
 
 def _refusal(error: Refused, resuming: bool) -> HyphaError:
     """The HTTP error that says what a WebSocket client reads before it is closed."""
@@ -199,21 +198,6 @@ def _refusal(error: Refused, resuming: bool) -> HyphaError:
     if "does not exist" in text:
         return WorkspaceNotFound(text)
     return InvalidRequest(text)
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value).decode("latin-1")
-    return None
-
-
-def _cookie(scope: Scope, name: str) -> str | None:
-    try:
-        morsel = SimpleCookie(_header(scope, b"cookie") or "").get(name)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None else None
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -288,18 +288,88 @@ async def test_post_is_bound_to_the_streams_user(server: ServerProcess, alice: P
         assert await stream.call("get_env") == {}
 
 
+PING = pack({"type": "ping"})
+OTHERS = (
+    {"X-Forwarded-For": "192.0.2.1"},
+    {"Forwarded": "for=192.0.2.1"},
+    {"Via": "1.1 proxy"},
+    {"X-Real-IP": "192.0.2.1"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Sec-Fetch-Mode": "cors"},
+)
+"""Marks of a proxy or of a browser, whose address others share."""
+
+
 @pytest.mark.spec("wire-48", "wire-16.5", "core-11.1.1")
-async def test_post_to_an_anonymous_stream_needs_its_cookie_or_address(
-    server: ServerProcess,
+async def test_post_to_an_anonymous_stream_needs_its_secret(server: ServerProcess) -> None:
+    async with open_stream(server) as stream, httpx.AsyncClient() as other:
+        assert await stream.call("echo", 1) == 1, "the cookie came back"
+        (cookie,) = dict(stream.client.cookies).items()
+        secret = stream.response.headers["x-hypha-stream"]
+
+        async def posted(**headers: str) -> int:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return (
+                await other.post(stream.url, params=stream.params, content=PING, headers=named)
+            ).status_code
+
+        assert await posted() == 200, "this machine's address does, and nobody shares it"
+        for marks in OTHERS:
+            assert await posted(**marks) == 401, marks
+        assert await posted(cookie=f"{cookie[0]}=forged") == 401
+        assert await posted(cookie=f"{cookie[0]}=forged; {cookie[0]}={cookie[1]}") == 401
+        assert await posted(x_hypha_stream="forged") == 401
+        assert await posted(cookie="=".join(cookie), via="1.1 proxy") == 200
+        assert await posted(x_hypha_stream=secret, via="1.1 proxy", origin="https://lab.example") == 200
+        for elsewhere in ({"origin": "https://evil.example"}, {"sec_fetch_site": "same-site"}):
+            assert await posted(cookie="=".join(cookie), **elsewhere) == 401, "a page made the browser add it"
+        assert await posted(cookie="=".join(cookie), origin=server.url) == 200
+        async with open_stream(server) as another:
+            assert another.response.headers["x-hypha-stream"] != secret
+            assert await posted(x_hypha_stream=another.response.headers["x-hypha-stream"]) == 401
+
+
+@pytest.mark.spec("wire-48", "wire-16.5")
+@pytest.mark.parametrize(
+    ("flags", "does"),
+    [
+        (["--streams-by-address=off"], False),
+        (["--host=0.0.0.0"], False),
+        (["--host=0.0.0.0", "--streams-by-address=on"], True),
+    ],
+)
+async def test_the_address_of_an_anonymous_stream_does_only_where_the_operator_lets_it(
+    start_server: StartServer, flags: list[str], does: bool
 ) -> None:
-    async with open_stream(server) as stream:
+    own = await start_server(flags=flags)
+    async with open_stream(own) as stream, httpx.AsyncClient() as other:
+        plain = await other.post(stream.url, params=stream.params, content=PING)
+        assert (plain.status_code == 200) is does
+        for marks in OTHERS:
+            shared = await other.post(stream.url, params=stream.params, content=PING, headers=marks)
+            assert shared.status_code == 401
         assert await stream.call("echo", 1) == 1
-        assert stream.response.headers.get("set-cookie")
-        cookie = dict(stream.client.cookies)
-        assert cookie
-        async with httpx.AsyncClient(cookies={key: "forged" for key in cookie}) as other:
-            answer = await other.post(stream.url, params=stream.params, content=pack({"type": "ping"}))
-            assert answer.status_code in (401, 403)
+    async with (
+        httpx.AsyncClient(headers={"Via": "1.1 proxy"}) as behind,
+        open_stream(own, client=behind) as stream,
+    ):
+        behind.headers.pop("via")
+        behind.cookies.clear()
+        assert (await stream.post({"type": "ping"})).status_code == 401, "the stream came through a proxy"
+
+
+async def test_node_calls_anonymously_over_http_on_this_machine(
+    node_worker: NewWorker, server: ServerProcess
+) -> None:
+    worker = await node_worker()
+    assert isinstance(worker, NodeWorker)
+    script = """
+    const server = await connect({server_url: args.url, transport: "http"});
+    return [server.config.user.is_anonymous, await server.echo("hello")];
+    """
+    assert await worker.run(script, url=server.url) == [True, "hello"]
 
 
 @pytest.mark.spec("wire-48")

@@ -20,13 +20,14 @@ ALLOWED_HEADERS = ", ".join(
         "Inference-Header-Content-Length",
         "Access-Control-Request-Method",
         "Access-Control-Request-Headers",
+        "X-Hypha-Stream",
         "X-Request-ID",
         "traceparent",
     )
 ).encode()
 EXPOSED_HEADERS = (
     b"Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, WWW-Authenticate, "
-    b"X-RateLimit-Limit, X-RateLimit-Remaining"
+    b"X-Hypha-Stream, X-RateLimit-Limit, X-RateLimit-Remaining"
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"
