@@ -13,7 +13,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import AmbiguousService, HyphaError, InvalidRequest, PermissionDenied, ServiceNotFound
 from hypha.registry.index import Registry
-from hypha.registry.records import BUILT_IN, ServiceRecord
+from hypha.registry.records import ServiceRecord
 from hypha.values import is_number
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Selection:
             InvalidRequest: the mode is unknown.
         """
         found = self._registry.candidates(query)
-        if not found or _asks_who_is_there(query, context):
+        if not found:
             raise ServiceNotFound(f"Service not found: {query}")
         usable = [record for record in found if record.is_usable_by(context)]
         if not usable:
@@ -175,12 +175,6 @@ class Selection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return chosen or random.choice(records)
-
-
-def _asks_who_is_there(query: ServiceQuery, context: Context) -> bool:
-    """True for a stranger's question for anybody's endpoint, whose answer would name a client."""
-    is_open = query.name == BUILT_IN and query.client_id == "*"
-    return is_open and context.level(query.workspace) < Level.READ
 
 
 def _parse_select(mode: str) -> tuple[str, str]:

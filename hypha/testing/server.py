@@ -49,7 +49,7 @@ class ServerProcess:
     """One server process with its own port, data folder, environment and log.
 
     With the variable `HYPHA_TEST_TRANSPORT=asgi` servers without flags of their own run under plain
-    uvicorn, so that the same tests prove the ASGI transport.
+    uvicorn, so that the same tests prove the ASGI transport; `under_uvicorn` says it for one server.
     `flags` are added to the command line. `env` adds to the environment (None as value: removes),
     from which all `HYPHA_…` variables are taken away first. `secret` signs tokens (None: the
     server makes its own). `root_token` None starts without one. `data_dir` None makes a temporary folder that
@@ -70,6 +70,7 @@ class ServerProcess:
         command: Sequence[str] | None = None,
         open_files: int | None = None,
         start_timeout_s: float = 30.0,
+        under_uvicorn: bool | None = None,
     ) -> None:
         self.host = "127.0.0.1"
         self.port = port or free_port()
@@ -81,7 +82,8 @@ class ServerProcess:
         self._env = dict(env or {})
         self._command = command
         self._open_files = open_files
-        self._is_asgi = os.environ.get("HYPHA_TEST_TRANSPORT") == "asgi" and not flags
+        is_asked = os.environ.get("HYPHA_TEST_TRANSPORT") == "asgi" and not flags
+        self._is_asgi = is_asked if under_uvicorn is None else under_uvicorn
         self._folder = None if data_dir else tempfile.TemporaryDirectory(prefix="hypha-kit-")
         self._logs = tempfile.TemporaryDirectory(prefix="hypha-kit-log-")
         self.data_dir = (

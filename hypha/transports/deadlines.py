@@ -11,14 +11,15 @@ import socket
 import sys
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.exceptions import HTTPException
 
+from hypha.transports.grammar import GrammarProtocol
 from hypha.transports.sockets import Sockets
+from hypha.web.heads import LARGE_HEAD, MAX_HEAD_BYTES
 
 UNSENT_BYTES = 1024 * 1024
 """The kernel takes so much more than it can send now, and more as soon as some of it is sent. Without
 this it takes more only when a third of its buffer is free, and until then nobody sees a slow reader read."""
-MAX_HEAD_BYTES = 64 * 1024
 LEAST_READ_BYTES_PER_S = 1024
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _SIOCOUTQ = 0x5411
@@ -26,10 +27,9 @@ BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
     b"content-length: 25\r\nconnection: close\r\n\r\nServer busy, please retry"
 )
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class DeadlineProtocol(HttpToolsProtocol):
+class DeadlineProtocol(GrammarProtocol):
     """The protocol with bounded request heads and answers that are read."""
 
     sockets: ClassVar[Sockets]
@@ -89,9 +89,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._head_is_open:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.refuse(HTTPException(431, LARGE_HEAD))
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
             if self.transport.get_protocol() is self:  # nobody has taken the socket over
                 self._await_head()

@@ -37,6 +37,11 @@ _READ_BUFFER_BYTES = 4096
 _STRANGER_SLICE_BYTES = 64 * 1024
 _STRANGER_READS = 64
 _UPGRADE_TIMEOUT_S = 10.0
+_HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: %b\r\n\r\n"
+)
+"""What picows is given of a checked request: it takes no large heads and no lists."""
 
 
 class _PicowsLog(logging.LoggerAdapter[logging.Logger]):
@@ -162,20 +167,23 @@ class HubHttpProtocol(DeadlineProtocol):
     """uvicorn's protocol with its deadlines, except for upgrades of the hub's path."""
 
     reception: ClassVar[Reception]
-    hub_path: ClassVar[bytes]
+    hub_path: ClassVar[str]
     stream_path: ClassVar[str]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The peer hung up: close in turn."""
-        self.reception.departures.add(self.transport, self.loop)
+        """The peer will send nothing more: let it hear what it asked for, or close in turn.
+
+        A client on an HTTP stream has left; it comes back on a new one.
+        """
+        if self.cycle is None or self.cycle.scope["path"] == self.stream_path or not self.finish_answers():
+            self.reception.departures.add(self.transport, self.loop)
         return True
 
-    def handle_websocket_upgrade(self) -> None:
+    def open_websocket(self, path: str, query: bytes, rest: bytes) -> None:
         """Give the socket to picows, or refuse with 503 while too many handshakes run."""
-        path, _, query = self.url.partition(b"?")
         if path != self.hub_path:
-            super().handle_websocket_upgrade()
+            super().open_websocket(path, query, rest)
             taken_over = self.transport.get_protocol()
             if isinstance(taken_over, AppSocket):
                 taken_over.on_lost = partial(self.sockets.closed, self)
@@ -188,14 +196,10 @@ class HubHttpProtocol(DeadlineProtocol):
         self.connections.discard(self)
         self._unset_keepalive_if_required()
         self._end_timers()
-        head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
-        for name, value in self.scope["headers"]:
-            head += [name, b": ", value, b"\r\n"]
-        head.append(b"\r\n")
         protocol = HubSocket(link, self.connections)
         protocol.connection_made(self.transport)
         self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more
-        _feed(protocol, b"".join(head))
+        _feed(protocol, _HANDSHAKE % self.key + rest)
         self.transport.set_protocol(protocol)
 
     @property
@@ -205,9 +209,6 @@ class HubHttpProtocol(DeadlineProtocol):
         if cycle is None or cycle.response_complete:
             return bool(self.transport.get_write_buffer_size())
         return cycle.scope["path"] != self.stream_path
-
-    def _should_upgrade_to_ws(self) -> bool:
-        return True
 
 
 def hub_http_protocol(
@@ -229,7 +230,7 @@ def hub_http_protocol(
         **deadlines,
         "reception": reception,
         "sockets": reception.sockets,
-        "hub_path": f"{base_path}/ws".encode(),
+        "hub_path": f"{base_path}/ws",
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),
     }

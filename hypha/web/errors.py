@@ -21,8 +21,13 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _STATUS_CODES = {
     404: "not_found",
     405: "method_not_allowed",
+    414: "target_too_long",
     415: "unsupported_type",
+    417: "expectation_failed",
     426: "upgrade_required",
+    431: "head_too_large",
+    501: "not_implemented",
+    505: "version_not_supported",
 }
 
 

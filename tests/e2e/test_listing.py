@@ -7,7 +7,6 @@ import json
 import urllib.request
 from typing import Any
 
-import httpx
 import pytest
 
 from hypha.testing import ServerProcess
@@ -99,25 +98,6 @@ async def test_built_in_of_a_client_stays_resolvable(connect: Connect, alice: Pe
     client = await connect(alice, client_id="only")
     found = await client.get_service(f"{alice.workspace}/*:built-in", mode="random")
     assert found.id == f"{alice.workspace}/only:built-in"
-
-
-@pytest.mark.spec("core-11.1.9")
-async def test_strangers_do_not_learn_from_built_in_which_clients_are_there(
-    connect: Connect, server: ServerProcess, alice: Person, bob: Person
-) -> None:
-    await connect(alice, client_id="hidden-client")
-    stranger = await connect(bob)
-    for asked in ("built-in", "*:built-in"):
-        for mode in (None, "first"):
-            with pytest.raises(Exception, match="Service not found") as caught:
-                await stranger.get_service_info(f"{alice.workspace}/{asked}", mode=mode)
-            assert "hidden-client" not in str(caught.value)
-        async with httpx.AsyncClient(base_url=server.url) as http:
-            for headers in ({}, {"Authorization": f"Bearer {bob.token}"}):
-                answer = await http.get(f"/{alice.workspace}/services/{asked}", headers=headers)
-                assert answer.status_code == 404 and "hidden-client" not in answer.text
-    named = await stranger.get_service_info(f"{alice.workspace}/hidden-client:built-in")
-    assert named.id == f"{alice.workspace}/hidden-client:built-in"
 
 
 @pytest.mark.spec("wire-35")

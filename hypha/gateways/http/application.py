@@ -12,8 +12,10 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
@@ -23,12 +25,14 @@ from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.errors import call_error_answer
+from hypha.gateways.http.incoming import check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
 from hypha.web.client_address import throttled
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
+from hypha.web.heads import METHODS
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +85,11 @@ class HttpApplication(Starlette):
             await self._handle(scope, receive, send)
             return
         if scope["type"] == "websocket":
+            scope["path"] = without_host(scope["path"])
             scope["hypha.path"] = self._enter_base(scope)
+            if not has_valid_host(scope):
+                await _deny(scope, receive, send)
+                return
         await self.router(scope, receive, send)
 
     def _enter_base(self, scope: Scope) -> str | None:
@@ -98,13 +106,15 @@ class HttpApplication(Starlette):
         return path[len(base) :] or "/"
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            headers = headers_of(scope)
-        except InvalidRequest as error:
-            await _send_error(send, error_answer(error, scope))
-            return
         path = self._enter_base(scope)
         in_app = path is not None and APPS in path and path.split("/", 3)[2] == "apps"
+        try:
+            headers = headers_of(scope)
+            check_request(scope, headers, in_app=in_app)
+        except (InvalidRequest, HTTPException) as error:
+            await _send_error(send, error_answer(error, scope))
+            return
+        receive = receiving(scope, headers, receive)
         origin = headers.get(b"origin")
         if origin is not None:
             cors = self._services.cors
@@ -117,6 +127,9 @@ class HttpApplication(Starlette):
                 status, answer, body = cors.preflight(headers, in_app=in_app)
                 await _send(send, status, answer, body)
                 return
+        if path == "*":
+            await _send(send, 204, [(b"allow", ", ".join(sorted(METHODS)).encode())], b"")
+            return
         if path is not None:
             probe = self._probes.get(path)
             if probe is not None and scope["method"] in ("GET", "HEAD"):
@@ -275,6 +288,15 @@ def _is_odd(path: str) -> bool:
 def _not_found(path: str) -> NotFound:
     shown = path.lstrip("/")[:MAX_SHOWN_PATH]
     return NotFound(f"File not found: {shown}")
+
+
+async def _deny(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket before it opens: with 400 where the HTTP server lets us, else it says 403."""
+    socket = WebSocket(scope, receive, send)
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await socket.send_denial_response(PlainTextResponse("The Host of the request is malformed.", 400))
+    else:
+        await socket.close()
 
 
 async def _send_error(send: Send, answer: ErrorAnswer) -> None:

@@ -155,8 +155,9 @@ async def test_ambiguity_reveals_no_unlisted_service(
     for client in ("a", "b"):
         register(f"w/{client}:s", config={"visibility": "unlisted"})
         register(f"w/{client}:built-in", config={"visibility": "public"})
-    assert "e.g. []" in await refusal(selection, stranger, "w/s")
-    assert "Service not found" in await refusal(selection, stranger, "w/built-in")
+    for name in ("s", "built-in"):
+        text = await refusal(selection, stranger, f"w/{name}")
+        assert "e.g. []" in text
 
 
 @pytest.mark.spec("core-R7", "wire-33")
