@@ -19,6 +19,8 @@ from hypha.web.origins import Origins
 ANONYMOUS_WORKSPACE = "ws-anonymous"
 COOKIE_NAME = b"access_token"
 CONTEXTS_KEPT = 1000
+PERSONAL = "hypha.personal"
+"""Set in the scope of a request whose answer depends on who asks."""
 
 Authenticate = Callable[[str], Awaitable[User]]
 TokenSource = Callable[[Mapping[str, Any]], Awaitable[str | None]]
@@ -126,6 +128,8 @@ class Credentials:
         found = scope.get("hypha.user")
         if found is None:
             found = scope["hypha.user"] = await self._identify(scope)
+        if found is not self.anonymous:
+            scope[PERSONAL] = True
         if isinstance(found, HyphaError):
             raise found
         user: User = found
@@ -219,6 +223,8 @@ class Credentials:
                 self._check_user(user)
         except HyphaError:
             return self.anonymous
+        if user is not self.anonymous:
+            scope[PERSONAL] = True
         return user
 
     async def context(self, scope: MutableMapping[str, Any], workspace: str) -> Context:

@@ -29,7 +29,10 @@ from hypha.gateways.http.incoming import check_request, has_valid_host, receivin
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
+from hypha.web.arrival import mount_of
+from hypha.web.caching import for_one_person
 from hypha.web.client_address import throttled
+from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
 from hypha.web.heads import METHODS
@@ -145,7 +148,7 @@ class HttpApplication(Starlette):
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = _StartedSend(send)
+        started = _StartedSend(scope, send)
         try:
             path: str | None = scope["hypha.path"]
             if path is None or _is_odd(path):
@@ -258,18 +261,26 @@ class HttpApplication(Starlette):
 
 
 class _StartedSend:
-    """`send` that knows whether the answer has begun, after which no error body can be sent."""
+    """`send` that knows whether the answer has begun, after which no error body can be sent.
 
-    __slots__ = ("_send", "extra", "has_started")
+    It says of answers that depend on who asks that no cache may give them to others.
+    """
 
-    def __init__(self, send: Send) -> None:
+    __slots__ = ("_scope", "_send", "extra", "has_started")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
         self.has_started = False
         self.extra: list[tuple[bytes, bytes]] = []
 
     async def __call__(self, message: Message) -> None:
-        if self.extra and not self.has_started and message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *self.extra]
+        if not self.has_started and message["type"] == "http.response.start":
+            if self.extra:
+                message["headers"] = [*message.get("headers", ()), *self.extra]
+            if PERSONAL in self._scope:
+                in_app = mount_of(self._scope["hypha.path"] or "") is not None
+                message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
         self.has_started = True
         await self._send(message)
 
