@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from hypha.auth.permissions import table_of
 from hypha.hub.local_service import LocalService
 from hypha.options import Option, options_of, shown_default
 from hypha.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+from credentials_table import table as credentials_table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -115,7 +119,19 @@ EVERYTHING: dict[str, Any] = {
 }
 """The options without which a built-in service is not there."""
 
-PAGES = {"options.md": options_page, "permissions.md": permissions_page}
+BEGIN = "<!-- Written by `make docs` from hypha/web/arrival.py and credentials.py: change them there. -->\n"
+END = "<!-- The end of what is written. -->\n"
+
+
+def security_page() -> str:
+    """The text of docs/security.md, with the table of credentials in its place."""
+    text = (DOCS / "security.md").read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{credentials_table()}\n{END}{after}"
+
+
+PAGES = {"options.md": options_page, "permissions.md": permissions_page, "security.md": security_page}
 
 
 def main() -> None:

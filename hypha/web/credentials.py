@@ -170,9 +170,16 @@ class Credentials:
     def may_act(self, scope: MutableMapping[str, Any]) -> bool:
         """Whether a request comes from a script of our own pages, or from no browser at all.
 
-        What changes something for the person who is signed in needs that, whatever its credential.
+        What changes something for the person who is signed in needs that, whatever its credential. A
+        page of this origin that shows a token of its own may as well.
         """
-        return self.arrival(scope) in (Arrival.PAGE, Arrival.PROGRAM)
+        headers = headers_of(scope)
+        has_own = any(headers.get(name) for name in (b"authorization", *self.headers)) and not _is_basic(
+            headers
+        )
+        return self.arrival(scope) in (Arrival.PAGE, Arrival.PROGRAM) or (
+            has_own and self.origins.is_from_here(scope, headers)
+        )
 
     async def token(self, scope: MutableMapping[str, Any], *, with_cookies: bool = True) -> str | None:
         """The token that a request shows, as far as it counts; None without one.

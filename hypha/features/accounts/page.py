@@ -253,9 +253,7 @@ class LoginPage:
             PermissionDenied: neither a script of our page sent it nor a program.
             UnsupportedContent, FrameTooLarge, InvalidRequest: it is no such object.
         """
-        scope, origins = request.scope, self._credentials.origins
-        has_own = "authorization" in request.headers and origins.is_from_here(scope, headers_of(scope))
-        if not (has_own or self._credentials.may_act(scope)):
+        if not self._credentials.may_act(request.scope):
             raise PermissionDenied("This request came from another site, or from no page of this server.")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedContent("Send JSON (application/json).")
