@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from starlette.types import Message
 from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
+from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.calls import is_function, schema_at
 from hypha.gateways.http.cors import NAMED
@@ -25,7 +27,6 @@ EVENT = "event"
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
-_NO_BODY = frozenset({204, 304})
 
 
 def choose_function(functions: Mapping[str, Any], path: str) -> str | None:
@@ -109,9 +110,7 @@ class FunctionsApp:
             await self._stream(start, body)
             return
         data, kind = _encode(body)
-        if status in _NO_BODY:
-            data = b""
-        elif not any(name == b"content-type" for name, _ in headers):
+        if status not in (204, 304) and not any(name == b"content-type" for name, _ in headers):
             headers.append(kind)
         headers.append((b"content-length", b"%d" % len(data)))
         await self._mount.send(start)
@@ -119,14 +118,26 @@ class FunctionsApp:
 
     async def _stream(self, start: Message, body: Mapping[str, Any]) -> None:
         services, mount = self._services, self._mount
-        items: AsyncIterator[Any] = services.peer.iterate(
-            body, timeout_s=services.call_timeout_s, context=mount.context
-        )
-        await mount.send(start)
-        async with aclosing(cast(Any, items)):
-            async for item in items:
-                await mount.send({"type": "http.response.body", "body": _encode(item)[0], "more_body": True})
+        items = services.peer.iterate(body, timeout_s=services.call_timeout_s, context=mount.context)
+        has_body = not is_bodyless(start["status"], mount.scope["method"])
+        watching = asyncio.create_task(self._watch())
+        try:
+            await mount.send(start)
+            async with aclosing(cast(Any, items)), aclosing(while_there(items, mount.send.left)) as parts:
+                async for item in parts:
+                    if not has_body:
+                        break
+                    part = _encode(item)[0]
+                    await mount.send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            watching.cancel()
         await mount.send({"type": "http.response.body", "body": b""})
+
+    async def _watch(self) -> None:
+        """Notice that the visitor leaves, so that nothing is made for nobody."""
+        while (await self._mount.receive())["type"] != "http.disconnect":
+            pass
+        self._mount.send.left.set()
 
 
 def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:

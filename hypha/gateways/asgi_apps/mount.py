@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from starlette.types import Receive, Send
+from starlette.types import Receive
 
 from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotFound
 from hypha.gateways.asgi_apps.browsers import is_browser
 from hypha.gateways.asgi_apps.cookies import MARK, AppCookies, is_reserved, pairs_of
+from hypha.gateways.asgi_apps.outgoing import Outgoing
 from hypha.gateways.http.services import FoundService
 from hypha.web.credentials import http_anonymous_user
 from hypha.web.headers import Headers
 from hypha.web.redaction import IsToken, Redaction
 
+SPEC_VERSION = "2.3"
+"""From 2.4 on frameworks rely on an error from `send` when the client has left, which no call can raise."""
 _PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client")
 _STRANGER = http_anonymous_user().id
 
@@ -42,7 +45,7 @@ class Mount:
     context: Context
     scope: MutableMapping[str, Any]
     receive: Receive
-    send: Send
+    send: Outgoing
     root_path: str
     path: str
     raw_path: bytes
@@ -58,10 +61,9 @@ class Mount:
         scope = {key: self.scope[key] for key in _PLAIN_KEYS if key in self.scope}
         if "subprotocols" in self.scope:
             scope["subprotocols"] = list(self.visit.subprotocols)
-        asgi = self.scope.get("asgi", {})
         return {
             **scope,
-            "asgi": {"version": "3.0", "spec_version": str(asgi.get("spec_version", "2.3"))},
+            "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
             "path": self.path,
             "raw_path": self.raw_path,
             "root_path": self.root_path,

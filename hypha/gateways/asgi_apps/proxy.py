@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from contextlib import suppress
 from typing import Any
 
 from starlette.types import Message
 
-from hypha.errors import CallFailed, HyphaError, InvalidRequest, PeerGone
+from hypha.errors import CallFailed, HyphaError, InvalidRequest
 from hypha.gateways.asgi_apps.answers import (
     as_headers,
     as_status,
@@ -24,19 +23,17 @@ from hypha.gateways.asgi_apps.answers import (
     send_error,
 )
 from hypha.gateways.asgi_apps.mount import Mount
+from hypha.gateways.asgi_apps.outgoing import FAILED, NORMAL, sendable_code
 from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.services import HttpServices
 from hypha.hub.callbacks import Function
 
 logger = logging.getLogger(__name__)
 
+ABNORMAL = 1006
+"""What a WebSocket that ended without a word is said to have ended with."""
 ENDING_S = 5.0
 """How long an application may go on after its client left or has its answer."""
-
-_DISCONNECT: dict[str, dict[str, Any]] = {
-    "http": {"type": "http.disconnect"},
-    "websocket": {"type": "websocket.disconnect", "code": 1006},
-}
 
 
 class AsgiProxy:
@@ -48,7 +45,6 @@ class AsgiProxy:
         self._kind: str = mount.scope["type"]
         self._intake = Intake(mount)
         self._sending = asyncio.Lock()
-        self._has_started = False
         self._finished = asyncio.Event()
 
     async def run(self) -> None:
@@ -69,7 +65,7 @@ class AsgiProxy:
 
     async def _over(self) -> None:
         """Wait until the client has left or has its whole answer."""
-        waits = [asyncio.create_task(event.wait()) for event in (self._intake.gone, self._finished)]
+        waits = [asyncio.create_task(event.wait()) for event in (self._mount.send.left, self._finished)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -100,21 +96,23 @@ class AsgiProxy:
     async def receive(self) -> Message:
         """The next part of the request, for the application."""
         message = await self._intake.take(self._finished)
-        return dict(_DISCONNECT[self._kind]) if message is None else message
+        return self._intake.farewell() if message is None else message
 
     async def send(self, event: Any) -> None:
         """Pass one event of the application on; waits until the socket has taken it.
 
+        What comes after the client left goes nowhere: `receive` tells of that.
+
         Raises:
-            PeerGone: the client left. InvalidRequest: the event does not fit.
+            InvalidRequest: the event does not fit.
         """
         if not isinstance(event, dict):
             raise InvalidRequest("An event of an application is a map with a `type`.")
         async with self._sending:
-            if self._intake.gone.is_set():
-                raise PeerGone("The client has left; its answer is not needed any more.")
             if self._finished.is_set():
-                raise InvalidRequest("The answer is complete already.")
+                raise InvalidRequest("The answer is complete already; this is not needed any more.")
+            if self._mount.send.left.is_set():
+                return
             if self._kind == "http":
                 await self._send_http(event)
             else:
@@ -123,16 +121,15 @@ class AsgiProxy:
     async def _send_http(self, event: dict[str, Any]) -> None:
         mount, kind = self._mount, event.get("type")
         if kind == "http.response.start":
-            if self._has_started:
+            if mount.send.has_started:
                 raise InvalidRequest("The answer has begun already.")
             headers = as_headers(event.get("headers"), keep_length=True)
             headers = mounted_location(headers, mount.scope, mount.root_path, mount.path)
             status = as_status(event.get("status", 200))
-            self._has_started = True
             named = names_origin(event.get("headers"), mount.scope)
             await mount.send({"type": kind, "status": status, "headers": headers, NAMED: named})
         elif kind == "http.response.body":
-            if not self._has_started:
+            if not mount.send.has_started:
                 raise InvalidRequest("http.response.start must come before the body.")
             more = bool(event.get("more_body", False))
             await mount.send({"type": kind, "body": _bytes(event.get("body", b"")), "more_body": more})
@@ -145,7 +142,6 @@ class AsgiProxy:
         send, kind = self._mount.send, event.get("type")
         if kind == "websocket.accept":
             headers = as_headers(event.get("headers"))
-            self._has_started = True
             await send({"type": kind, "subprotocol": event.get("subprotocol"), "headers": headers})
         elif kind == "websocket.send":
             data, text = event.get("bytes"), event.get("text")
@@ -154,14 +150,16 @@ class AsgiProxy:
             else:
                 await send({"type": kind, "text": str(text or "")})
         elif kind == "websocket.close":
-            await send({"type": kind, "code": _close_code(event.get("code")), "reason": _reason(event)})
+            code, reason = event.get("code"), event.get("reason")
+            await send({"type": kind, "code": code, "reason": reason})
+            self._intake.closing = sendable_code(code), str(reason or "")
             self._finished.set()
         else:
             raise InvalidRequest(f"A WebSocket application cannot send {str(kind)[:80]!r}.")
 
     async def _conclude(self, serving: asyncio.Future[Any]) -> None:
         """`serve` has ended: complete an answer that it left open."""
-        if self._finished.is_set() or self._intake.gone.is_set():
+        if self._finished.is_set() or self._mount.send.left.is_set():
             serving.exception()
             return
         error = serving.exception()
@@ -169,17 +167,18 @@ class AsgiProxy:
             raise error
         if self._kind == "websocket":
             await self._close_websocket(error)
-        elif not self._has_started:
+        elif not self._mount.send.has_started:
             error = error or CallFailed("RuntimeError: The application ended without an answer.")
             await send_error(self._mount.send, error, self._mount.scope, expose=self._services.expose_errors)
         else:  # the missing end tells the client that the answer broke off
             text = failure_text(error, False) if isinstance(error, CallFailed) else str(error or "no end")
             logger.warning("The answer of %s broke off: %s", self._mount.target, text[:200])
 
-    async def _close_websocket(self, error: BaseException | None) -> None:
-        code = 1000 if error is None else 1011
-        with suppress(RuntimeError):
-            await self._mount.send({"type": "websocket.close", "code": code, "reason": ""})
+    async def _close_websocket(self, error: HyphaError | None) -> None:
+        """Close as the application has ended: 1011 with the reason if it failed."""
+        text = failure_text(error, False) if isinstance(error, CallFailed) else error.message if error else ""
+        code = NORMAL if error is None else FAILED
+        await self._mount.send({"type": "websocket.close", "code": code, "reason": text})
 
 
 class Intake:
@@ -187,17 +186,27 @@ class Intake:
 
     def __init__(self, mount: Mount) -> None:
         self._receive = mount.receive
+        self._kind: str = mount.scope["type"]
         self._part: asyncio.Queue[Message] = asyncio.Queue(1)
-        self.gone = asyncio.Event()
+        self._left = mount.send.left
+        self.closing: tuple[int, str] = (ABNORMAL, "")
 
     async def run(self) -> None:
         """Read until the client has left."""
         while True:
             message = await self._receive()
             if message["type"].endswith(".disconnect"):
-                self.gone.set()
+                self.closing = _closing(message)
+                self._left.set()
                 return
             await self._part.put(message)
+
+    def farewell(self) -> Message:
+        """How an application is told that nothing follows, and how its WebSocket was closed."""
+        if self._kind == "http":
+            return {"type": "http.disconnect"}
+        code, reason = self.closing
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
     async def take(self, finished: asyncio.Event) -> Message | None:
         """The next part; None when the client has left or the answer is complete."""
@@ -205,7 +214,7 @@ class Intake:
             return self._part.get_nowait()
         waits = [
             asyncio.create_task(self._part.get()),
-            asyncio.create_task(self.gone.wait()),
+            asyncio.create_task(self._left.wait()),
             asyncio.create_task(finished.wait()),
         ]
         try:
@@ -227,10 +236,8 @@ def _bytes(value: Any) -> bytes:
     raise InvalidRequest("A body is bytes or text.")
 
 
-def _close_code(value: Any) -> int:
-    is_valid = isinstance(value, int) and (value == 1000 or 1001 <= value <= 4999)
-    return value if is_valid else 1000
-
-
-def _reason(event: dict[str, Any]) -> str:
-    return str(event.get("reason") or "")[:100]
+def _closing(message: Message) -> tuple[int, str]:
+    """Code and reason with which a client left; uvicorn says 1005 without a reason where no frame did."""
+    code = message.get("code", ABNORMAL)
+    is_silent = code == 1005 and "reason" not in message
+    return (ABNORMAL if is_silent else code), message.get("reason") or ""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hypha.errors import HyphaError, NotFound, PermissionDenied
 from hypha.gateways.asgi_apps.answers import send_error, send_text
@@ -17,6 +17,7 @@ from hypha.gateways.asgi_apps.browsers import confining
 from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.gateways.asgi_apps.functions import FunctionsApp
 from hypha.gateways.asgi_apps.mount import Mount, is_cross_origin, is_own, places_of, visit_of
+from hypha.gateways.asgi_apps.outgoing import Outgoing, until_gone
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.asgi_apps.question import may_ask, send_question
 from hypha.gateways.http.bodies import ClientLeft
@@ -58,16 +59,9 @@ class AppRoutes:
 
     async def serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; refusals are plain text."""
-        has_started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
         mount = None
         try:
-            mount = await self._mount(scope, receive, watched)
+            mount = await self._mount(scope, receive, send)
             kind = _kind(mount)
             if kind == ASGI:
                 await AsgiProxy(self._services, mount).run()
@@ -80,12 +74,15 @@ class AppRoutes:
         except ClientLeft:
             return
         except HyphaError as error:
-            if has_started:
+            if mount is not None and mount.send.has_started:
                 return  # the missing end tells the client that the answer broke off
             is_absent = mount is None and isinstance(error, NotFound | PermissionDenied)
             if is_absent and await self._ask(scope, send):
                 return
             await send_error(send, error, scope, expose=self._services.expose_errors)
+        finally:
+            if mount is not None and mount.send.broke:
+                await until_gone(receive)
 
     async def _ask(self, scope: Scope, send: Send) -> bool:
         """Ask a signed-in person whose session did not count; True if that is the answer."""
@@ -135,8 +132,8 @@ class AppRoutes:
             may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
         )
         sandboxed = not (is_own(visitor, record) or record.is_inner or self._services.trust_apps)
-        send = confining(send, cookies, sandboxed=sandboxed)
-        return Mount(record, context, scope, receive, send, root, path, raw_path, visit)
+        outgoing = Outgoing(confining(send, cookies, sandboxed=sandboxed), scope)
+        return Mount(record, context, scope, receive, outgoing, root, path, raw_path, visit)
 
     def _may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether who opens a WebSocket may read what the application tells the cookies' owner."""
