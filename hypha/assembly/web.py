@@ -21,6 +21,8 @@ from hypha.transports.ratelimit import FrameRate
 from hypha.transports.rpc_endpoint import RpcEndpoint
 from hypha.transports.stream_secrets import StreamSecrets
 from hypha.web.ratelimits import RequestLimits
+from hypha.web.running import Running
+from hypha.web.uploads import Uploads
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -52,6 +54,8 @@ def http_services(server: Server) -> HttpServices:
         health=server.health,
         metrics=Metrics(lambda: reading_of(server.hub, server.registry)),
         limits=RequestLimits.from_settings(settings),
+        running=Running.from_settings(settings),
+        uploads=Uploads.from_settings(settings),
         proxies=server.proxies,
         blocklist=server.guard.blocklist,
         audit=server.guard.audit,

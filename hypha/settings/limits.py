@@ -67,6 +67,37 @@ class Limits:
         "HYPHA_MAX_TOKENS_PER_USER",
     )
     max_body_bytes: int = variable(64 * MIB, "Largest body of an HTTP call", "HYPHA_MAX_BODY", unit="bytes")
+    unfinished_bodies_bytes: int = variable(
+        512 * MIB,
+        "Memory for bodies of requests that have not come to their end",
+        "HYPHA_UNFINISHED_BODIES",
+        unit="bytes",
+    )
+    unfinished_bodies_per_address_bytes: int = variable(
+        192 * MIB,
+        "The same of one address or signed-in user",
+        "HYPHA_UNFINISHED_BODIES_PER_ADDRESS",
+        unit="bytes",
+    )
+    least_body_rate: float = variable(
+        1024.0, "A body that comes more slowly on average is refused", "HYPHA_LEAST_BODY_RATE", unit="bytes/s"
+    )
+    body_patience_s: float = variable(
+        20.0, "How long a body may come more slowly than that", "HYPHA_BODY_PATIENCE", unit="s"
+    )
+    max_running_requests: int = variable(
+        4000,
+        "HTTP requests of signed-in users that run, and as many of strangers",
+        "HYPHA_MAX_RUNNING_REQUESTS",
+    )
+    max_running_requests_per_user: int = variable(
+        1000, "HTTP requests of one user that run", "HYPHA_MAX_RUNNING_REQUESTS_PER_USER"
+    )
+    max_running_requests_per_address: int = variable(
+        400,
+        "HTTP requests of strangers of one address (IPv6: /64 network) that run",
+        "HYPHA_MAX_RUNNING_REQUESTS_PER_ADDRESS",
+    )
     http_call_timeout_s: float = variable(
         30.0, "Wait for the answer of a service called over HTTP", "HYPHA_HTTP_CALL_TIMEOUT", unit="s"
     )

@@ -25,6 +25,7 @@ from hypha.errors import (
 )
 from hypha.transports.http_stream import StreamLink, cookie_name
 from hypha.transports.reception import BUSY
+from hypha.web.uploads import keep
 from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
@@ -211,6 +212,8 @@ async def _read_body(receive: Receive) -> bytes | None:
         size += len(part)
         if size > MAX_FRAME_BYTES:
             return None
+        if message.get("more_body"):
+            keep(receive, len(part))
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hypha.auth.users import User
-from hypha.errors import CallFailed
+from hypha.errors import CallFailed, FrameTooLarge
 from hypha.web.headers import by_name, fields_of
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -18,7 +18,7 @@ MAX_BODY_BYTES = 1024 * 1024
 
 async def event_of(request: Request, user: User) -> dict[str, Any]:
     """The request as a handler of a provider sees it (core-api 5.5)."""
-    body = await request.body() if request.method not in ("GET", "HEAD") else b""
+    body = await _body_of(request) if request.method not in ("GET", "HEAD") else b""
     scope = request.scope
     return {
         "type": "http",
@@ -37,6 +37,15 @@ async def event_of(request: Request, user: User) -> dict[str, Any]:
         "service_id": "hypha-login",
         "user": user.to_wire(),
     }
+
+
+async def _body_of(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return body
 
 
 def response_of(result: Any) -> Response:

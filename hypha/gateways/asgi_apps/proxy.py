@@ -64,13 +64,16 @@ class AsgiProxy:
             await asyncio.gather(reading, serving, ending, return_exceptions=True)
 
     async def _over(self) -> None:
-        """Wait until the client has left or has its whole answer."""
-        waits = [asyncio.create_task(event.wait()) for event in (self._mount.send.left, self._finished)]
+        """Wait until the client has left, sends no more or has its whole answer."""
+        waits = [asyncio.create_task(event.wait()) for event in self._ends()]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+
+    def _ends(self) -> tuple[asyncio.Event, ...]:
+        return self._mount.send.left, self._intake.failed, self._finished
 
     def _serve(self) -> Awaitable[Any]:
         mount, services = self._mount, self._services
@@ -159,10 +162,10 @@ class AsgiProxy:
 
     async def _conclude(self, serving: asyncio.Future[Any]) -> None:
         """`serve` has ended: complete an answer that it left open."""
+        raised = serving.exception()
         if self._finished.is_set() or self._mount.send.left.is_set():
-            serving.exception()
             return
-        error = serving.exception()
+        error: BaseException | None = self._intake.failure or raised
         if error is not None and not isinstance(error, HyphaError):
             raise error
         if self._kind == "websocket":
@@ -190,11 +193,18 @@ class Intake:
         self._part: asyncio.Queue[Message] = asyncio.Queue(1)
         self._left = mount.send.left
         self.closing: tuple[int, str] = (ABNORMAL, "")
+        self.failed = asyncio.Event()
+        self.failure: HyphaError | None = None
 
     async def run(self) -> None:
-        """Read until the client has left."""
+        """Read until the client has left, or sends its body too slowly."""
         while True:
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except HyphaError as error:
+                self.failure = error
+                self.failed.set()
+                return
             if message["type"].endswith(".disconnect"):
                 self.closing = _closing(message)
                 self._left.set()
@@ -215,6 +225,7 @@ class Intake:
         waits = [
             asyncio.create_task(self._part.get()),
             asyncio.create_task(self._left.wait()),
+            asyncio.create_task(self.failed.wait()),
             asyncio.create_task(finished.wait()),
         ]
         try:

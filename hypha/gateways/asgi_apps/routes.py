@@ -99,8 +99,10 @@ class AppRoutes:
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a WebSocket to an ASGI application; a refused one is closed before it opens."""
+        visit = object()
         try:
             headers_of(scope)
+            self._services.running.enter(visit, await self._services.party(scope))
             mount = await self._mount(scope, receive, send)
             if _kind(mount) == ASGI:
                 await AsgiProxy(self._services, mount).run()
@@ -108,6 +110,8 @@ class AppRoutes:
             code, reason = _MISSING, "This service takes no WebSocket."
         except HyphaError as error:
             code, reason = (_MISSING if error.status == 404 else _REFUSED), error.message[:100]
+        finally:
+            self._services.running.leave(visit)
         await send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _mount(self, scope: Scope, receive: Receive, send: Send) -> Mount:

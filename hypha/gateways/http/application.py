@@ -7,7 +7,7 @@ dispatch of function calls (the hot path) ahead of the router's regular expressi
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -31,11 +31,13 @@ from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
-from hypha.web.client_address import throttled
 from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
 from hypha.web.heads import METHODS
+from hypha.web.ratelimits import RequestLimits
+from hypha.web.running import Party
+from hypha.web.uploads import Upload
 
 logger = logging.getLogger(__name__)
 
@@ -155,12 +157,7 @@ class HttpApplication(Starlette):
                 raise _not_found(scope["path"])
             if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
-            if self._services.blocklist.is_active:
-                await self._check_blocked(scope)
-            if self._limits is not None and path not in UNLIMITED_PATHS:
-                await self._check_limits(scope, started)
-            if self._rates is not None and path not in UNLIMITED_PATHS:
-                receive = await self._check_rates(scope, path, receive)
+            receive = await self._admit(scope, path, receive, started)
             address = self._function_address(path)
             if address is not None:
                 await self._calls.handle(scope, receive, started, address)
@@ -176,6 +173,30 @@ class HttpApplication(Starlette):
                 logger.warning("request %s broke off after its answer had begun", scope["path"])
                 raise
             await _send_error(started, answer)
+        finally:
+            self._services.running.leave(started)
+            if started.upload is not None:
+                started.upload.close()
+
+    async def _admit(self, scope: Scope, path: str, receive: Receive, started: _StartedSend) -> Receive:
+        """Check that a request may run: its address, rates, and room for it and its body.
+
+        Returns what gives its body.
+        """
+        services = self._services
+        if services.blocklist.is_active:
+            await self._check_blocked(scope)
+        party = await services.party(scope)
+        if path not in UNLIMITED_PATHS:
+            if self._limits is not None:
+                self._check_limits(self._limits, party, started)
+            if self._rates is not None:
+                receive = await self._check_rates(scope, path, receive)
+        if not _is_stream(scope["method"], path):
+            services.running.enter(started, party)
+        if _has_body(scope["method"], scope["hypha.headers"]):
+            receive = started.upload = services.uploads.of(receive, party.name)
+        return receive
 
     def _function_address(self, path: str) -> tuple[str, str, str] | None:
         """(workspace, service, function) of `/{ws}/services/{id}/{fn}`, else None."""
@@ -199,21 +220,15 @@ class HttpApplication(Starlette):
             if not (await services.credentials.user(scope)).is_admin:
                 raise
 
-    async def _check_limits(self, scope: MutableMapping[str, Any], started: _StartedSend) -> None:
+    @staticmethod
+    def _check_limits(limits: RequestLimits, party: Party, started: _StartedSend) -> None:
         """Count a request; its answer, whatever it will be, tells the caller what is left."""
-        limits, services = self._limits, self._services
-        assert limits is not None
-        user = await services.credentials.verified_id(scope)
-        if user is not None:
-            buckets, key = limits.by_user, user
-        else:
-            buckets = limits.by_address
-            key = throttled(services.proxies.client_address(scope, scope["hypha.headers"]))
-        wait_s = buckets.take(key)
+        buckets = limits.by_address if party.is_stranger else limits.by_user
+        wait_s = buckets.take(party.name)
         if buckets.rate_per_s > 0:
             started.extra = [
                 (b"x-ratelimit-limit", b"%d" % buckets.burst),
-                (b"x-ratelimit-remaining", b"%d" % buckets.remaining(key)),
+                (b"x-ratelimit-remaining", b"%d" % buckets.remaining(party.name)),
             ]
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
@@ -266,13 +281,14 @@ class _StartedSend:
     It says of answers that depend on who asks that no cache may give them to others.
     """
 
-    __slots__ = ("_scope", "_send", "extra", "has_started")
+    __slots__ = ("_scope", "_send", "extra", "has_started", "upload")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self.has_started = False
         self.extra: list[tuple[bytes, bytes]] = []
+        self.upload: Upload | None = None
 
     async def __call__(self, message: Message) -> None:
         if not self.has_started and message["type"] == "http.response.start":
@@ -283,6 +299,15 @@ class _StartedSend:
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
         self.has_started = True
         await self._send(message)
+
+
+def _is_stream(method: str, path: str) -> bool:
+    """A stream runs as long as its client: it is counted as that."""
+    return path in UNLIMITED_PATHS and method == "GET"
+
+
+def _has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    return method not in ("GET", "HEAD") or b"content-length" in headers or b"transfer-encoding" in headers
 
 
 def _literal_words(routes: Sequence[BaseRoute]) -> set[str]:

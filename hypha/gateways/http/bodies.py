@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Mapping
 
 from starlette.types import Message, Receive
 
 from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, UnsupportedContent
+from hypha.web.uploads import keep
 
-SILENCE_S = 30.0
 _GZIP_WINDOW = 31
 
 
@@ -26,7 +25,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     Raises:
         FrameTooLarge: it is larger.
         UnsupportedContent: another content encoding.
-        InvalidRequest: broken gzip data, or nothing came for 30 s.
+        InvalidRequest: broken gzip data, or the body came too slowly.
+        LimitReached: too many bodies are unfinished.
         ClientLeft: the connection ended before the body did.
     """
     length = headers.get(b"content-length")
@@ -43,11 +43,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
 
 async def _next_part(receive: Receive) -> Message:
-    try:
-        async with asyncio.timeout(SILENCE_S):
-            message = await receive()
-    except TimeoutError:
-        raise InvalidRequest(f"The request body stopped: nothing came for {SILENCE_S:g} s.") from None
+    message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientLeft
     return message
@@ -55,12 +51,14 @@ async def _next_part(receive: Receive) -> Message:
 
 async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
     parts, size, more = [first], len(first), True
+    keep(receive, size)
     while more:
         message = await _next_part(receive)
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
             raise _too_large(limit)
+        keep(receive, len(part))
         parts.append(part)
         more = message.get("more_body", False)
     return b"".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,7 +19,10 @@ from hypha.observe.metrics import Metrics
 from hypha.registry.balance import Peer as Caller
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
+from hypha.web.headers import headers_of
 from hypha.web.ratelimits import RequestLimits
+from hypha.web.running import Party, Running
+from hypha.web.uploads import Uploads
 
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -117,6 +120,8 @@ class HttpServices:
     find_local: LocalLookup = _no_local_service
     is_token: Callable[[str], bool] = _knows_no_token
     limits: RequestLimits | None = None
+    running: Running = field(default_factory=Running)
+    uploads: Uploads = field(default_factory=Uploads)
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog | None = None
     rates: Rates | None = None
@@ -131,3 +136,8 @@ class HttpServices:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     expose_errors: bool = False
     trust_apps: bool = False
+
+    async def party(self, scope: MutableMapping[str, Any]) -> Party:
+        """Who pays for a request."""
+        user = await self.credentials.verified_id(scope)
+        return Party.of(user, "" if user else self.proxies.client_address(scope, headers_of(scope)))

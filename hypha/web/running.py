@@ -1,0 +1,66 @@
+"""Requests that are being answered: nobody can have so many that others find no room."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from hypha.errors import LimitReached
+from hypha.networks import throttled
+from hypha.places import Places
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
+
+
+class Party(NamedTuple):
+    """Who pays for a request: a signed-in user, or the address of a stranger."""
+
+    name: str
+    is_stranger: bool
+
+    @classmethod
+    def of(cls, user_id: str | None, address: str) -> Self:
+        """The user if there is one, else the address, IPv6 by its network."""
+        return cls(throttled(address), True) if user_id is None else cls(f"user {user_id}", False)
+
+
+class Running:
+    """Places of the requests and the applications' WebSockets that run; strangers have their own.
+
+    Args:
+        limit: of signed-in users, and once more of strangers. per_user, per_address: of one of them.
+    """
+
+    def __init__(self, limit: int = 4000, per_user: int = 1000, per_address: int = 400) -> None:
+        self.users: Places[object] = Places(limit, per_user, lambda _: None, time.monotonic)
+        self.strangers: Places[object] = Places(limit, per_address, lambda _: None, time.monotonic)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """What the operator has set."""
+        return cls(
+            settings.max_running_requests,
+            settings.max_running_requests_per_user,
+            settings.max_running_requests_per_address,
+        )
+
+    def enter(self, request: object, party: Party) -> None:
+        """A request begins.
+
+        Raises:
+            LimitReached: too many of its party run, or too many in all.
+        """
+        places = self.strangers if party.is_stranger else self.users
+        if not places.enter(request, party.name):
+            whose = "from your address without signing in" if party.is_stranger else "of your user"
+            if places.count(party.name) < places.per_party:
+                whose = "of this server"
+            raise LimitReached(
+                f"Too many requests {whose} are running: wait for some of them to end.", retry_after_s=1.0
+            )
+
+    def leave(self, request: object) -> None:
+        """A request is over."""
+        self.users.leave(request)
+        self.strangers.leave(request)

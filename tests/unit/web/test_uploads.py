@@ -1,0 +1,119 @@
+"""Bodies that are coming: at some pace, within a budget, and nobody's fault is another's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hypha.errors import InvalidRequest, LimitReached
+from hypha.web.uploads import PART_BYTES, Upload, Uploads, keep
+
+
+def part(body: bytes, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+class Sender:
+    """A client's end: parts are sent when the test says so."""
+
+    def __init__(self, uploads: Uploads, party: str) -> None:
+        self.parts: asyncio.Queue[Any] = asyncio.Queue()
+        self.upload = Upload(uploads, self.parts.get, party)
+
+    async def sends(self, size: int) -> None:
+        """A part that is kept."""
+        self.parts.put_nowait(part(bytes(size)))
+        message = await self.upload()
+        keep(self.upload, len(message["body"]))
+
+
+async def test_what_comes_whole_is_never_slow_and_what_follows_is_passed_on() -> None:
+    sender = Sender(Uploads(patience_s=0.05), "a")
+    sender.parts.put_nowait(part(b"x", more=False))
+    assert (await sender.upload())["body"] == b"x"
+    leaving = asyncio.create_task(sender.upload())
+    await asyncio.sleep(0.1)
+    assert not leaving.done(), "only the client's leaving can come"
+    sender.parts.put_nowait({"type": "http.disconnect"})
+    assert (await leaving)["type"] == "http.disconnect"
+
+
+async def test_a_fast_beginning_buys_no_silence() -> None:
+    sender = Sender(Uploads(least_rate=1000, patience_s=0.2), "a")
+    await sender.sends(10_000_000)
+    with pytest.raises(InvalidRequest, match="1000 bytes per second"):
+        await asyncio.wait_for(sender.upload(), 2)
+
+
+async def test_one_byte_again_and_again_is_too_slow() -> None:
+    sender = Sender(Uploads(least_rate=1000, patience_s=0.2), "a")
+
+    async def dribble() -> None:
+        while True:
+            sender.parts.put_nowait(part(b"x"))
+            await asyncio.sleep(0.05)
+
+    dribbling = asyncio.create_task(dribble())
+    with pytest.raises(InvalidRequest, match="too slowly"):
+        async with asyncio.timeout(2):
+            while True:
+                await sender.upload()
+    dribbling.cancel()
+
+
+async def test_the_time_in_which_nobody_reads_does_not_count() -> None:
+    sender = Sender(Uploads(patience_s=0.2), "a")
+    await sender.sends(10)
+    await asyncio.sleep(0.4)
+    await sender.sends(10)
+
+
+async def test_a_party_has_its_share_and_no_more() -> None:
+    uploads = Uploads(limit_bytes=10_000, per_party_bytes=4000)
+    first, second, other = Sender(uploads, "a"), Sender(uploads, "a"), Sender(uploads, "b")
+    await first.sends(3000)
+    with pytest.raises(LimitReached, match="from your address"):
+        await second.sends(3000)
+    await other.sends(3000)
+    assert uploads.held_bytes == 2 * (3000 + PART_BYTES)
+    first.upload.close()
+    await second.sends(3000)
+
+
+async def test_the_greediest_gives_up_its_oldest_when_all_is_taken() -> None:
+    uploads = Uploads(limit_bytes=10_000, per_party_bytes=9000)
+    greedy = [Sender(uploads, "greedy") for _ in range(3)]
+    for sender in greedy:
+        await sender.sends(2800)
+    waiting = asyncio.create_task(greedy[0].upload())
+    await asyncio.sleep(0)
+    await Sender(uploads, "honest").sends(2000)
+    with pytest.raises(LimitReached, match="unfinished"):
+        await waiting
+    with pytest.raises(LimitReached):
+        await greedy[2].sends(2800)
+    assert uploads.held_by("honest") == 2000 + PART_BYTES
+    for sender in greedy:
+        sender.upload.close()
+    assert uploads.held_by("greedy") == 0
+    assert uploads.held_bytes == 2000 + PART_BYTES
+
+
+async def test_who_gave_up_while_nobody_waited_learns_it_at_the_next_part() -> None:
+    uploads = Uploads(limit_bytes=10_000, per_party_bytes=9000)
+    greedy = Sender(uploads, "greedy")
+    await greedy.sends(8000)
+    await Sender(uploads, "honest").sends(4000)
+    with pytest.raises(LimitReached):
+        await greedy.sends(10)
+    assert uploads.held_by("greedy") == 0
+
+
+async def test_tiny_parts_count_for_what_they_cost() -> None:
+    uploads = Uploads()
+    sender = Sender(uploads, "a")
+    for _ in range(10):
+        await sender.sends(1)
+    assert uploads.held_bytes == 10 * (1 + PART_BYTES)
