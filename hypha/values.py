@@ -22,6 +22,11 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return is_whole(value) and abs(value) < _TOO_LARGE
 
 
+def whole(value: float) -> int | float:
+    """A number without fraction as a whole one, others as they are: so programs write and compare them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def check_offset(value: object) -> int:
     """How many results to skip.
 

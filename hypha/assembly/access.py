@@ -94,7 +94,9 @@ def end_blocked(hub: Hub, blocklist: Blocklist) -> None:
             hub.kick(client, 1008, error.message)
 
 
-def end_clients_of(hub: Hub, workspace: str) -> None:
-    """A workspace was deleted under its clients."""
+def end_clients_of(hub: Hub, workspace: str, stays: str = "") -> None:
+    """A workspace was deleted or overwritten under its clients; `stays` is the address of one that may."""
     for client in hub.clients_of(workspace):
+        if client.address == stays:
+            continue
         hub.kick(client, 1001, f"Workspace unloaded: {workspace}")

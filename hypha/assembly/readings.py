@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from hypha.observe.metrics import Reading, counts_of
@@ -9,6 +10,9 @@ from hypha.observe.metrics import Reading, counts_of
 if TYPE_CHECKING:
     from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
+
+LOAD_WITHIN_S = 60.0
+MAX_LOOKS = 100
 
 
 def connections_of(hub: Hub) -> dict[str, int]:
@@ -23,7 +27,26 @@ def connections_of(hub: Hub) -> dict[str, int]:
     }
 
 
-def reading_of(hub: Hub, registry: Registry) -> Reading:
+class Load:
+    """Frames per second, counted from one look to the next."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._looks: deque[tuple[float, int]] = deque([(hub.time(), hub.stats.frames_in)])
+
+    def look(self) -> float:
+        """The rate since the first look of the last minute, or since the one before if that is longer ago."""
+        now, frames = self._hub.time(), self._hub.stats.frames_in
+        while len(self._looks) > 1 and self._looks[1][0] <= now - LOAD_WITHIN_S:
+            self._looks.popleft()
+        while len(self._looks) >= MAX_LOOKS:
+            self._looks.popleft()
+        since, before = self._looks[0]
+        self._looks.append((now, frames))
+        return (frames - before) / (now - since) if now > since else 0.0
+
+
+def reading_of(hub: Hub, registry: Registry, load: Load) -> Reading:
     """Counters and levels, with the names that existing dashboards use."""
     stats = hub.stats
     live = sum(1 for _ in hub.live_clients())
@@ -33,6 +56,11 @@ def reading_of(hub: Hub, registry: Registry) -> Reading:
             "websocket_connections_established": stats.connections_total,
             "redis_eventbus_local_clients": len(hub.clients),
             "rpc_call": stats.frames_in,
+            "client_requests": stats.frames_in,
+            "client_load_current": load.look(),
+            "redis_rpc_connections_created": stats.connections_total,
+            "redis_rpc_connections_closed": stats.connections_closed,
+            "redis_rpc_active_connections": live,
         },
         counts=counts_of(stats, "hub"),
         levels={

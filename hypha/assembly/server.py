@@ -212,9 +212,10 @@ class Server:
             settings,
             seal,
             hub.publish,
-            lambda workspace: end_clients_of(hub, workspace),
+            partial(end_clients_of, hub),
             self.tokens.revocations.apply,
             lambda workspace: self.members.standing.workspace_changed(workspace),
+            partial(end_clients_of, hub),
         )
         self.workspaces = self.tenancy.workspaces
         await self.workspaces.start()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hypha import __version__
-from hypha.assembly.readings import reading_of
+from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
 from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.application import HttpApplication
@@ -52,7 +52,7 @@ def http_services(server: Server) -> HttpServices:
         is_token=server.tokens.is_recognised,
         manager=server.manager_service,
         health=server.health,
-        metrics=Metrics(lambda: reading_of(server.hub, server.registry)),
+        metrics=Metrics(partial(reading_of, server.hub, server.registry, Load(server.hub))),
         limits=RequestLimits.from_settings(settings),
         running=Running.from_settings(settings),
         uploads=Uploads.from_settings(settings),

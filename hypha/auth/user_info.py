@@ -44,7 +44,7 @@ class UserInfo(BaseModel):
     scope: ScopeInfo | None = None
     email: str | None = None
     parent: str | None = None
-    expires_at: float | None = None
+    expires_at: int | float | None = None
     current_workspace: str | None = None
 
     def get_workspace(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from hypha.auth.scopes import Level, Scope
 from hypha.errors import PermissionDenied
 from hypha.ids import readable_id
+from hypha.values import whole
 
 ANONYMOUS_LIFE_S = 600.0
 ADMIN_ROLE = "admin"
@@ -154,7 +155,7 @@ class User:
             "scope": self.scope.to_wire(),
             "email": self.email,
             "parent": self.parent,
-            "expires_at": self.expires_at,
+            "expires_at": None if self.expires_at is None else whole(self.expires_at),
             "current_workspace": self.scope.current_workspace,
         }
 

@@ -30,8 +30,22 @@ def setup_logging(
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if level is None else level)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
+    for name in ("uvicorn.access", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        if _without_queries not in logger.filters:
+            logger.addFilter(_without_queries)
     if level is None:
         logging.getLogger(__name__).warning("HYPHA_LOGLEVEL is skipped: no level is named %r", level_name)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Keep what stands behind `?` out of lines about requests: tokens and keys come there too."""
+    args = record.args
+    if isinstance(args, tuple):
+        record.args = tuple(
+            arg.partition("?")[0] if isinstance(arg, str) and arg.startswith("/") else arg for arg in args
+        )
+    return True
 
 
 def _without_second_text(

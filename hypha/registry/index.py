@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
+from typing import Any
 
 from hypha.addresses import ServiceQuery
 from hypha.registry.records import ServiceRecord
@@ -17,7 +18,7 @@ Bucket = dict[Key, ServiceRecord]
 
 @dataclass(frozen=True, slots=True)
 class ServiceFilter:
-    """Which records are asked for; None leaves a part open."""
+    """Which records are asked for; None leaves a part open. `docs` are compared as they were registered."""
 
     workspace: str | None = None
     client_id: str | None = None
@@ -25,6 +26,7 @@ class ServiceFilter:
     type: str | None = None
     app_id: str | None = None
     visibility: str | None = None
+    docs: Any = None
 
     def matches(self, record: ServiceRecord) -> bool:
         """True if the record has every part that is given."""
@@ -35,6 +37,7 @@ class ServiceFilter:
             and (self.type is None or record.type == self.type)
             and (self.app_id is None or record.app_id == self.app_id)
             and (self.visibility is None or record.visibility == self.visibility)
+            and (self.docs is None or record.docs == self.docs)
         )
 
 
@@ -151,7 +154,9 @@ class Registry:
             hits.append(self._bucket(*index))
         if workspace is not None and wanted.client_id is not None:
             hits.append(self._bucket("client", workspace, wanted.client_id))
-        parts = (wanted.client_id, wanted.name, wanted.type, wanted.app_id, wanted.visibility)
+        parts = (
+            wanted.client_id, wanted.name, wanted.type, wanted.app_id, wanted.visibility, wanted.docs,
+        )  # fmt: skip
         given = sum(part is not None for part in parts)
         return min(hits, key=len), given == len(hits) - 1 <= 1
 

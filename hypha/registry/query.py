@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -12,7 +13,7 @@ from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.records import ServiceRecord
 
-QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id"})
+QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id", "docs"})
 MAX_PART_CHARS = 512
 _PART = re.compile(r"[A-Za-z0-9\-_./|*]*")
 EVERYWHERE = "*"
@@ -47,6 +48,7 @@ def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
         _part(query, "type"),
         _part(query, "app_id"),
         _visibility(query),
+        None if query.get("docs") in ("", EVERYWHERE) else query.get("docs"),
     )
 
 
@@ -160,6 +162,4 @@ class Listing:
 
 
 def _within(wanted: ServiceFilter, workspace: str | None) -> ServiceFilter:
-    return ServiceFilter(
-        workspace, wanted.client_id, wanted.name, wanted.type, wanted.app_id, wanted.visibility
-    )
+    return replace(wanted, workspace=workspace)

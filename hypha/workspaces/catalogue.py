@@ -30,6 +30,8 @@ class Catalogue:
         publish: sends an event `(workspace, type, data)` to those who subscribed.
         on_deleted: called with the id of a workspace that was deleted under its clients.
         on_changed: called with the id of a workspace whose owners may be others now.
+        on_overwritten: called with the id of a workspace whose clients must go, and the address of the one
+            that may stay.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Catalogue:
         publish: Publish,
         on_deleted: Callable[[str], None] = lambda _: None,
         on_changed: Callable[[str], None] = lambda _: None,
+        on_overwritten: Callable[[str, str], None] = lambda workspace, stays: None,
     ) -> None:
+        self.on_overwritten = on_overwritten
         self.on_deleted = on_deleted
         self.on_changed = on_changed
         self._workspaces = workspaces
@@ -69,7 +73,7 @@ class Catalogue:
         async with self._workspaces.locked(record.id):
             existing = await self._workspaces.find_stored(record.id)
             if existing is not None:
-                await self._overwrite(existing, record, user, overwrite)
+                await self._overwrite(existing, record, context, overwrite)
             else:
                 await self._add(record, user)
         await self._bookmark(record, user)
@@ -93,8 +97,14 @@ class Catalogue:
         residents.look_at(residents.add(record, is_stored=True))
 
     async def _overwrite(
-        self, existing: Resident, record: WorkspaceRecord, user: User, overwrite: bool
+        self, existing: Resident, record: WorkspaceRecord, context: Context, overwrite: bool
     ) -> None:
+        """Give a workspace other settings: its clients and services end, but the client that asks for it.
+
+        What is set in it stays (environment, types, bookmarks), and so do the tokens for it: who has one
+        may come back.
+        """
+        user = context.user
         if not overwrite:
             raise AlreadyExists(f"Workspace already exists: {record.id}")
         if existing.is_fixed or records.level_for(user, existing.record) < Level.ADMIN:
@@ -108,9 +118,11 @@ class Catalogue:
         fields["config"] = dict(record.config)
         await self._store.workspaces.update(record.id, fields, record.owners)
         old = existing.record
-        existing.record = replace(record, created_by=old.created_by, created_at=old.created_at)
-        self._publish(record.id, "workspace_changed", records.to_info(existing.record))
+        anew = replace(record, created_by=old.created_by, created_at=old.created_at)
+        self._workspaces.residents.renew(existing, anew)
+        self._publish(record.id, "workspace_changed", records.to_info(anew))
         self.on_changed(record.id)
+        self.on_overwritten(record.id, context.address)
 
     async def _bookmark(self, record: WorkspaceRecord, user: User) -> None:
         if user.parent is not None or record.id == user.own_workspace or not user.reaches(user.own_workspace):

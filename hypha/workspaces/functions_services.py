@@ -208,8 +208,8 @@ class ServiceFunctions(ManagerFunctions):
 
         Args:
             query: Text (`workspace`, `workspace/name`, `client:name`, `*` for public ones everywhere)
-                or map with workspace, client_id, service_id, type, app_id, visibility. Default: all of
-                the current workspace.
+                or map with workspace, client_id, service_id, type, app_id, visibility, docs (as they were
+                registered). Default: all of the current workspace.
             include_unlisted: Also unlisted ones of a workspace that the caller may read.
             include_app_services: Also services of installed apps that are not running.
             prioritize_running_services: Running ones before those of apps.

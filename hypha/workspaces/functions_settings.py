@@ -40,8 +40,11 @@ class SettingFunctions(ManagerFunctions):
         Args:
             type_info: Map with id, name, definition (a service of function schemas), description,
                 config, docs.
+
+        Returns the type, with the id as it was given.
         """
-        return await self._parts.tenancy.service_types.register(context, type_info)
+        made = await self._parts.tenancy.service_types.register(context, type_info)
+        return {**made, "id": type_info["id"]}
 
     @permission(Level.READ, on="target workspace")
     async def get_service_type(self, type_id: str, *, context: Context) -> dict[str, Any]:

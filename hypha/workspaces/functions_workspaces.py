@@ -30,7 +30,7 @@ class WorkspaceFunctions(ManagerFunctions):
         Args:
             config: Map with id (lower-case letters, digits, at least one hyphen), name, description,
                 persistent, owners, read_only, icon, covers, docs, config.
-            overwrite: Replace the settings of an existing one.
+            overwrite: Replace the settings of an existing one; its services and clients end.
         """
         if isinstance(config, dict) and not config.get("id") and config.get("name"):
             config = {**config, "id": config["name"]}

@@ -17,12 +17,14 @@ from hypha.workspaces.lifecycle import Workspaces
 class Held:
     """Takes workspaces from an account, and gives them back to its person.
 
-    `on_taken` is called with the id of a workspace whose clients must go.
+    `on_taken` is called with the id of a workspace whose clients must go, `on_changed` with that of one
+    whose owners are others now.
     """
 
     workspaces: Workspaces
     store: Store
     on_taken: Callable[[str], None] = lambda _: None
+    on_changed: Callable[[str], None] = lambda _: None
 
     @contextlib.asynccontextmanager
     async def changing(self, account_id: str) -> AsyncIterator[None]:
@@ -40,6 +42,7 @@ class Held:
             resident, record = residents.get(workspace), await self.store.workspaces.get(workspace)
             if resident is not None and record is not None:
                 resident.record = record
+                self.on_changed(workspace)
 
     def _forget(self, workspaces: list[str]) -> None:
         for workspace in workspaces:

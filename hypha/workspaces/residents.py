@@ -80,6 +80,11 @@ class Residents:
         resident = self._residents[record.id] = Resident(record, is_stored, is_fixed)
         return resident
 
+    def renew(self, resident: Resident, record: WorkspaceRecord) -> None:
+        """Put another record in place, as of a workspace that nobody has visited yet."""
+        resident.record = record
+        resident.was_visited = False
+
     def remove(self, resident: Resident) -> None:
         """Forget a workspace, unless another one has taken its place."""
         self._cancel(resident)

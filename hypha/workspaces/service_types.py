@@ -29,7 +29,6 @@ class ServiceTypes:
         self, context: Context, type_info_given: object, *, overwrite: bool = False
     ) -> dict[str, Any]:
         """Store a type `{id, name, definition, description?, config?, docs?}` in the current workspace.
-
         `overwrite` is for the server's own types, which are registered at each start.
 
         Raises:

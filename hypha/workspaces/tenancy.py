@@ -38,6 +38,7 @@ class Tenancy:
         on_deleted: Callable[[str], None] = lambda _: None,
         end_tokens: EndTokens = lambda _: None,
         on_changed: Callable[[str], None] = lambda _: None,
+        on_overwritten: Callable[[str, str], None] = lambda workspace, stays: None,
     ) -> Self:
         """Build all parts on one store.
 
@@ -46,16 +47,18 @@ class Tenancy:
             on_deleted: called with the id of a workspace that was deleted, or taken, under its clients.
             end_tokens: called with the fingerprints of tokens that ended with their workspace.
             on_changed: called with the id of a workspace whose owners may be others now.
+            on_overwritten: called with the id of a workspace whose clients must go, and the address of the
+                one that may stay.
         """
         workspaces = Workspaces(store, settings, publish=publish, end_tokens=end_tokens)
         event_log = EventLog(workspaces, store)
         limit = settings.max_workspaces_per_user
         return cls(
             workspaces,
-            Catalogue(workspaces, store, limit, publish, on_deleted, on_changed),
+            Catalogue(workspaces, store, limit, publish, on_deleted, on_changed, on_overwritten),
             Environment(workspaces, store, seal, event_log),
             event_log,
             ServiceTypes(workspaces, store),
             Bookmarks(workspaces, store),
-            Held(workspaces, store, on_deleted),
+            Held(workspaces, store, on_deleted, on_changed),
         )

@@ -45,6 +45,8 @@ def parse_token(token: str) -> Any:
 
 async def generate_token(user_info: UserInfo, expires_in: float) -> str:
     assert user_info.scope is not None
+    assert type(expires_in) is int, "whole numbers come as such"
+    assert user_info.expires_at is None or type(user_info.expires_at) is int
     return f"made:{user_info.id}:{user_info.scope.current_workspace}:{random_id()}"
 
 
@@ -67,7 +69,9 @@ async def index(event: dict[str, Any]) -> dict[str, Any]:
 
 
 async def whoami(event: dict[str, Any]) -> dict[str, Any]:
-    return {"id": event["user"]["id"], "said": event.get("said")}
+    expires_at = event["user"]["expires_at"]
+    is_whole = expires_at is None or type(expires_at) is int or event["user"]["is_anonymous"]
+    return {"id": event["user"]["id"], "said": event.get("said"), **({} if is_whole else {"bad": expires_at})}
 
 
 def start(workspace: str | None = None, expires_in: float | None = None) -> dict[str, Any]:

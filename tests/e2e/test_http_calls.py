@@ -385,20 +385,31 @@ async def test_bad_bodies_and_paths_are_refused_without_harm(lab: Lab, server: S
 async def test_metrics_hold_every_name_and_count_connections(
     lab: Lab, server: ServerProcess, connect: Connect
 ) -> None:
-    async def value() -> float:
+    async def value(name: str = "websocket_connections") -> float:
         text = (await lab.http.get("/metrics")).text
-        line = next(line for line in text.splitlines() if line.startswith("websocket_connections "))
+        line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
         return float(line.split()[1])
 
-    before = await value()
+    before, requests = await value(), await value("client_requests_total")
     client = await connect()
     assert await value() == before + 1
+    connected = await value("client_requests_total")
+    assert connected > requests, "what clients ask is counted"
+    for _ in range(10):
+        await client.echo("x")
+    assert await value("client_requests_total") >= connected + 10
+    assert await value("client_load_current") > 0
+    assert await value("redis_rpc_active_connections") == before + 1
+    created = await value("redis_rpc_connections_created_total")
+    closed = await value("redis_rpc_connections_closed_total")
     await client.disconnect()
 
     async def is_back() -> bool:
         return await value() == before
 
     await eventually(is_back, within_s=10)
+    assert await value("redis_rpc_connections_created_total") >= created > 0
+    assert await value("redis_rpc_connections_closed_total") > closed
 
 
 @pytest.mark.spec("core-O2")

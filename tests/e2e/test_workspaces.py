@@ -76,6 +76,33 @@ async def test_overwriting_a_foreign_workspace_is_refused(
     assert (await owner.get_workspace_info(name))["description"] == "second"
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+async def test_overwriting_a_workspace_ends_the_services_and_clients_of_before(
+    connect_raw: ConnectRaw, alice: Person, persistent: bool
+) -> None:
+    owner, name = await connect_raw(alice), new_name()
+    config = {"id": name, "persistent": persistent}
+    await owner.call_manager("create_workspace", config)
+    inside = [await connect_raw(alice, workspace=name, client_id=f"c{number}") for number in range(3)]
+    for client in inside:
+        service = f"{name}/{client.info['client_id']}:svc"
+        info = {"id": service, "name": "svc", "config": {"workspace": name, "visibility": "public"}}
+        await client.call_manager("register_service", info)
+    assert len(await owner.call_manager("list_services", name)) == 3
+    assert len(await owner.call_manager("list_clients", name)) == 3
+    await owner.call_manager("create_workspace", config, True)
+    assert await owner.call_manager("list_services", name) == []
+    assert await owner.call_manager("list_clients", name) == []
+    for client in inside:
+        assert (await client.wait_closed(5))[0] == 1001
+    anew = await connect_raw(alice, workspace=name)
+    await anew.call_manager("create_workspace", {**config, "description": "by one of it"}, True)
+    assert await anew.is_alive(), "who asks for it stays"
+    assert (await anew.call_manager("get_workspace_info"))["description"] == "by one of it"
+    await owner.call_manager("create_workspace", config, True)
+    assert (await owner.call_manager("get_workspace_info", name))["id"] == name
+
+
 @pytest.mark.spec("core-M14")
 async def test_only_owner_or_admin_deletes_a_workspace(connect: Connect, alice: Person, bob: Person) -> None:
     owner, stranger, name = await connect(alice), await connect(bob), new_name()
@@ -276,13 +303,18 @@ async def test_service_types_are_registered_once_and_checked(connect: Connect, a
         },
     }
     kind = {"id": "adder", "name": "Adder", "description": "adds", "definition": definition}
-    await client.register_service_type(kind)
+    registered = await client.register_service_type(kind)
+    assert (registered["id"], registered["name"]) == ("adder", "Adder")
+    full = {**kind, "id": f"{alice.workspace}/full"}
+    assert (await client.register_service_type(full))["id"] == full["id"], "the id is as given"
+    await client.register_service_type({**kind, "id": "adder-2"})
     with pytest.raises(Exception, match=r"Service type already exists: adder") as failure:
         await client.register_service_type(kind)
     assert "KeyError" in str(failure.value)
     found = await client.get_service_type("adder")
     assert found["id"] == f"{alice.workspace}/adder"
-    assert [entry["id"] for entry in await client.list_service_types()] == [f"{alice.workspace}/adder"]
+    names = [f"{alice.workspace}/{name}" for name in ("adder", "adder-2", "full")]
+    assert [entry["id"] for entry in await client.list_service_types()] == names
     service = {"id": "svc", "type": "adder", "add": lambda a, b: a + b}
     await client.register_service(service, {"check_type": True})
     schema = (await client.get_service_info("svc"))["service_schema"]["add"]["function"]

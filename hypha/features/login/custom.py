@@ -24,6 +24,7 @@ from hypha.errors import (
 from hypha.features.login.providers import GenerateToken, GetToken, Handler, LoginProvider, ParseToken
 from hypha.hub.local_service import LocalFunction
 from hypha.registry.schema import parse_docstring
+from hypha.values import whole
 
 if TYPE_CHECKING:
     from hypha.features.login.feature import LoginFeature
@@ -153,7 +154,7 @@ def generator(hook: Hook, call: Caller) -> GenerateToken:
     async def generate(user: User, expires_in_s: float) -> str:
         from hypha.auth.user_info import UserInfo
 
-        token: str = await call.result(hook, UserInfo.of(user), expires_in_s)
+        token: str = await call.result(hook, UserInfo.of(user), whole(expires_in_s))
         return token
 
     return generate

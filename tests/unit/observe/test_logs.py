@@ -28,6 +28,19 @@ def test_uvicorns_second_text_is_left_out(stream: io.StringIO) -> None:
     assert "color_message" not in json.loads(stream.getvalue())
 
 
+def test_lines_about_requests_hold_no_query(stream: io.StringIO) -> None:
+    for _ in range(2):
+        setup_logging("INFO", access_log=True, stream=stream)
+    secret = "/public/services/hypha-login/report?key=K3Y&token=T0KEN"
+    logging.getLogger("uvicorn.access").info(
+        '%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", secret, "1.1", 200
+    )
+    logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" [accepted]', "1.2.3.4:5", "/ws?token=T0KEN")
+    text = stream.getvalue()
+    assert "T0KEN" not in text and "K3Y" not in text
+    assert "/public/services/hypha-login/report HTTP/1.1" in text and text.count("\n") == 2
+
+
 def test_one_line_for_each_event_with_its_fields(stream: io.StringIO) -> None:
     setup_logging("INFO", stream=stream)
     logging.getLogger("hypha.web").info("called %s", "echo", extra={"request_id": "r1"})

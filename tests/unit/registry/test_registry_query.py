@@ -18,12 +18,18 @@ from tests.unit.registry.conftest import Register, make_context
 @pytest.fixture
 def listing(registry: Registry, register: Register) -> Listing:
     register("w/a:built-in", config={"visibility": "public"}, type="built-in")
-    register("w/a:open", config={"visibility": "public"}, description="Segments cells", type="tool")
+    register(
+        "w/a:open",
+        config={"visibility": "public"},
+        description="Segments cells",
+        type="tool",
+        docs="About cells, by Ann & Bob",
+    )
     register("w/a:inner")
     register("w/b:hidden", config={"visibility": "unlisted"})
     register("w/b:shared", config={"authorized_workspaces": ["elsewhere"]})
-    register("x/c:open", config={"visibility": "public"}, app_id="app")
-    register("x/c:secret")
+    register("x/c:open", config={"visibility": "public"}, app_id="app", docs={"of": ["x"]})
+    register("x/c:secret", docs="How to keep one")
     return Listing(registry)
 
 
@@ -47,6 +53,13 @@ def ids(found: list[dict[str, Any]]) -> list[str]:
         ("x", ["x/c:open"]),
         ({}, ["w/a:built-in", "w/a:open", "w/a:inner", "w/b:shared"]),
         ({"type": "tool"}, ["w/a:open"]),
+        ({"docs": "About cells, by Ann & Bob"}, ["w/a:open"]),
+        ({"docs": "About cells"}, []),
+        ({"docs": "About cells, by Ann & Bob", "type": "other"}, []),
+        ({"docs": "About cells, by Ann & Bob", "service_id": "open", "client_id": "a"}, ["w/a:open"]),
+        ({"docs": {"of": ["x"]}, "workspace": "*"}, ["x/c:open"]),
+        ({"docs": "How to keep one", "workspace": "x"}, []),
+        ({"docs": "*", "type": "tool"}, ["w/a:open"]),
         ({"visibility": "protected"}, ["w/a:inner", "w/b:shared"]),
         ({"visibility": "unlisted"}, ["w/b:hidden"]),
         ({"service_id": "inner"}, ["w/a:inner"]),

@@ -57,7 +57,6 @@ function show(name, keepNotice = false) {
   const hash = ["sign-up", "forgot", "profile"].includes(name) ? `#${name}` : "";
   history.replaceState(null, "", location.pathname + location.search + hash);
   const heading = $("h1", view);
-  document.title = `${heading.textContent} · Hypha`;
   heading.tabIndex = -1;
   const field = $$("input:not([hidden])", view).find((input) => !input.closest("details, [hidden]"));
   (field || heading).focus({ preventScroll: true });

@@ -11,8 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from hypha.auth.users import User
+from hypha.auth.tokens import TokenAuthority
+from hypha.auth.user_info import UserInfo
+from hypha.auth.users import Context, User
 from hypha.errors import CallFailed, NotAuthenticated, PermissionDenied
+from hypha.features.login.custom import Caller, as_function, generator
 from hypha.features.login.functions_page import event_of, response_of
 from hypha.features.login.shell import PageShell
 from hypha.web.credentials import Credentials
@@ -23,6 +26,28 @@ def credentials() -> Credentials:
         raise NotAuthenticated("Authentication error: unknown")
 
     return Credentials(unknown, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("expires_at", [1_700_000_000.0, 1_700_000_000, 1_700_000_000.5, None])
+async def test_hooks_receive_whole_numbers_where_they_are_whole(expires_at: float | None) -> None:
+    seen: list[Any] = []
+
+    async def generate_token(user_info: UserInfo, expires_in: Any) -> str:
+        seen.extend([user_info.expires_at, user_info.get_metadata()["expires_at"], expires_in])
+        return "token"
+
+    async def page(event: dict[str, Any]) -> None:
+        seen.append(event["user"]["expires_at"])
+
+    call = Caller(TokenAuthority("a-secret-that-is-long-enough-for-hs256"))
+    user = User("ann", expires_at=expires_at)
+    await generator(generate_token, call)(user, 3600.0)
+    await as_function("page", page, call).call({}, context=Context(user, "ws-user-ann"))
+    whole = expires_at if expires_at is None or expires_at % 1 else int(expires_at)
+    assert seen == [whole, whole, 3600, whole]
+    assert [type(each) for each in seen] == [type(whole), type(whole), int, type(whole)]
+    await generator(generate_token, call)(user, 0.5)
+    assert seen[-1] == 0.5
 
 
 def test_the_page_runs_its_own_script_only() -> None:
