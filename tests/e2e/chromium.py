@@ -67,7 +67,7 @@ class Page:
                 await self._process.wait()
         self._folder.cleanup()
 
-    async def _debugger_url(self) -> str:
+    async def _debugger_url(self, kind: str = "page") -> str:
         ports = Path(self._folder.name) / "DevToolsActivePort"
         async with asyncio.timeout(20):
             while not (ports.exists() and ports.read_text().strip()):  # noqa: ASYNC110 (a file)
@@ -80,10 +80,20 @@ class Page:
 
         async with asyncio.timeout(10):
             while True:
-                pages = [entry for entry in await asyncio.to_thread(targets) if entry["type"] == "page"]
-                if pages:
-                    return str(pages[0]["webSocketDebuggerUrl"])
+                found = [entry for entry in await asyncio.to_thread(targets) if entry["type"] == kind]
+                if found:
+                    return str(found[0]["webSocketDebuggerUrl"])
                 await asyncio.sleep(0.05)
+
+    async def framed_url(self) -> str:
+        """Address of what the page's one frame shows; that of an error page where it was refused."""
+        frames = (await self.command("Page.getFrameTree"))["frameTree"].get("childFrames")
+        if frames:
+            return str(frames[0]["frame"]["url"])
+        asked = {"id": 1, "method": "Runtime.evaluate", "params": {"expression": "location.href"}}
+        async with connect(await self._debugger_url("iframe")) as socket:  # a process of its own shows it
+            await socket.send(json.dumps(asked))
+            return str(json.loads(await socket.recv())["result"]["result"]["value"])
 
     async def command(self, method: str, timeout_s: float = 30.0, **params: Any) -> dict[str, Any]:
         """Send a debugger command and return its result."""

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Person, make_person
+from tests.conftest import Connect, Connections, Person, StartServer, make_person
 from tests.e2e.chromium import Page
 from tests.e2e.elsewhere import HELPERS, LAB_HOSTS, WAYS, Elsewhere
 
@@ -253,3 +253,43 @@ async def test_nobody_frames_the_question_or_gets_it_without_a_session(
             assert refused.status_code == 403 and refused.text.startswith("Permission denied")
         posted = await http.post(path, headers={**session, "sec-fetch-dest": "document"})
         assert posted.status_code == 403 and posted.text.startswith("Permission denied")
+
+
+@pytest.mark.parametrize("path", ["/", "/public/", "/public/apps/hypha-login/", "/api-docs"])
+async def test_an_application_cannot_frame_pages_on_which_one_acts(
+    server: ServerProcess, diary: Diary, page: Page, path: str
+) -> None:
+    base = f"http://127.0.0.1:{server.port}"
+    framed = "const f = document.createElement('iframe'); f.src = args.url; document.body.append(f);"
+
+    async def shown(stand: str) -> str:
+        await page.open(stand)
+        await page.run(f"{framed} await new Promise((done) => (f.onload = done));", url=base + path)
+        return await page.framed_url()
+
+    assert await shown(base + diary.app_path) == "chrome-error://chromewebdata/"
+    assert await shown(f"{base}/static/LICENSES.txt") == base + path
+
+
+async def test_the_rule_holds_below_a_base_path(start_server: StartServer) -> None:
+    server = await start_server(base_path="/my/hub")
+    diary = Diary(make_person(server, "victim"), make_person(server, "stranger"))
+    connections = Connections(server)
+    await diary.register(connections.connect)
+    origin = server.url.removesuffix("/my/hub")
+    mount = f"/{diary.victim.workspace}/apps/dash/"
+    browser = {"user-agent": "Mozilla/5.0", "cookie": f"access_token={diary.victim.token}"}
+    step = {**browser, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    async with httpx.AsyncClient(base_url=server.url) as http:
+
+        async def status(path: str, headers: dict[str, str], **more: str) -> int:
+            return (await http.get(path, headers={**headers, **more})).status_code
+
+        assert await status(mount, step, **{"sec-fetch-site": "none"}) == 200
+        assert await status(f"{mount}x", step, **{"sec-fetch-site": "none"}) == 403
+        assert await status(f"{mount}x", browser, referer=f"{server.url}{mount}y") == 200
+        assert await status(f"{mount}x", browser, referer=f"{origin}{mount}y") == 403
+        script = {"x-hypha-page": "1", "referer": f"{server.url}/public/"}
+        assert await status(f"/{diary.victim.workspace}/info", browser, **script) == 200
+        assert await status(f"/{diary.victim.workspace}/info", browser) == 403
+    await connections.close()

@@ -186,3 +186,33 @@ async def test_handlers_replace_functions_and_extra_ones_are_added(serviced: Ser
 async def test_a_provider_that_cannot_work_stops_the_start(start_server: StartServer) -> None:
     with pytest.raises(ServerFailed, match="parse_token must be a function"):
         await start_server(flags=[f"--startup-functions={FILE}:with_nonsense"])
+
+
+@pytest.mark.spec("core-A6")
+async def test_pages_of_a_provider_are_told_of_pages_as_destinations_only(serviced: ServerProcess) -> None:
+    page = "/public/apps/hypha-login/"
+    async with httpx.AsyncClient(base_url=serviced.url, timeout=10) as web:
+        for word in ("redirect", "redirect_uri", "next"):
+            bad = {"key": "k", word: "/ws-user-ann/services/ws/get_env"}
+            moved = await web.get(page, params=bad)
+            assert moved.status_code == 307
+            assert moved.headers["location"] == f"{page}?key=k&{word}=%2F"
+            good = await web.get(page, params={"key": "k", word: "/public/"})
+            assert good.status_code == 200
+            away = await web.get(page, params={word: "https://evil.example/"})
+            assert away.status_code == 400
+        # a page that is opened has no session; its scripts have
+        opened = {
+            "User-Agent": "Mozilla/5.0",
+            "Cookie": "access_token=gold-ann",
+            "Sec-Fetch-Dest": "document",
+        }
+        opened |= {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        asked = {
+            **opened,
+            "Sec-Fetch-Site": "same-origin",
+            "Sec-Fetch-Mode": "cors",
+            "Sec-Fetch-Dest": "empty",
+        }
+        assert (await web.get(f"{page}whoami", headers=opened)).json()["id"].startswith("anonymouz")
+        assert (await web.get(f"{page}whoami", headers=asked)).json()["id"] == "ann"

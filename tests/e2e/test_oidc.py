@@ -240,6 +240,56 @@ async def test_a_goal_elsewhere_is_refused(visitor: Visitor, goal: str) -> None:
     assert "location" not in answer.headers and not answer.cookies
 
 
+@pytest.mark.parametrize(
+    "goal", ["/ws-user-root/services/ws/get_env", "/public/services/hypha-login/logout", "/rpc?client_id=x"]
+)
+async def test_a_goal_that_is_no_page_becomes_the_front_page(
+    ours: ServerProcess, visitor: Visitor, goal: str
+) -> None:
+    answer = await visitor.sign_in("ann", redirect=goal)
+    assert answer.headers["location"] == f"{ours.url}/"
+
+
+BROWSER = {"user-agent": "Mozilla/5.0 Chrome/150", "accept-language": "de", "upgrade-insecure-requests": "1"}
+STEP = {**BROWSER, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "begins"),
+    [
+        ({**STEP, "sec-fetch-site": "same-origin"}, True),
+        ({**BROWSER, "referer": "{own}/public/apps/hypha-login/"}, True),
+        ({**STEP, "sec-fetch-site": "cross-site"}, False),
+        ({**STEP, "sec-fetch-site": "same-site"}, False),
+        ({**STEP, "sec-fetch-site": "none"}, False),
+        ({**BROWSER, "referer": "https://evil.example/"}, False),
+        (BROWSER, False),
+    ],
+)
+async def test_a_link_from_elsewhere_asks_before_it_signs_anybody_in(
+    ours: ServerProcess, visitor: Visitor, headers: dict[str, str], begins: bool
+) -> None:
+    sent = {name: text.replace("{own}", ours.url) for name, text in headers.items()}
+    url = f"{ours.url}/oidc/lab/start"
+    answer = await visitor.client.get(url, params={"redirect": "/public", "key": "k"}, headers=sent)
+    if begins:
+        assert answer.status_code == 302 and answer.cookies
+        return
+    assert answer.status_code == 200 and not answer.cookies and "location" not in answer.headers
+    assert 'href="start?key=k&amp;redirect=%2Fpublic"' in answer.text and "The Lab" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_with_https_no_other_host_of_the_domain_can_plant_a_sign_in(
+    start_server: Any, oidc: OidcServer
+) -> None:
+    secure = await start_server(flags=["--public-base-url=https://hub.example"], env=provider_settings(oidc))
+    async with httpx.AsyncClient() as client:
+        line = (await client.get(f"{secure.url}/oidc/lab/start")).headers["set-cookie"]
+    assert line.startswith("__Host-hypha_oidc_") and "Secure" in line and "Path=/;" in line
+    assert "domain" not in line.lower()
+
+
 # -- what a provider, or somebody between, may try -----------------------------------------------
 
 

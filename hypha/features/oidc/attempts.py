@@ -49,9 +49,13 @@ class Attempt:
         )
 
 
-def cookie_name(state: str) -> str:
-    """The cookie of an attempt; each has its own, so that two windows don't disturb each other."""
-    return COOKIE_PREFIX + state[:16]
+def cookie_name(state: str, *, is_secure: bool) -> str:
+    """The cookie of an attempt; each has its own, so that two windows don't disturb each other.
+
+    With HTTPS no other host of the domain can set one of that name, and so finish a sign-in of its own
+    in this browser.
+    """
+    return ("__Host-" if is_secure else "") + COOKIE_PREFIX + state[:16]
 
 
 class Attempts:

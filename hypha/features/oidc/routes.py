@@ -82,13 +82,16 @@ class OidcRoutes:
         self._destinations = destinations
         self._note_refused = note_refused
         parts = urlsplit(self._base_url)
-        self._path = parts.path
         self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._cookie_path = "/" if parts.scheme == "https" else f"{parts.path}/oidc"
         self._cookies: dict[str, Any] = {
             "httponly": True,
             "samesite": "lax",
             "secure": parts.scheme == "https",
         }
+
+    def _cookie_name(self, state: str) -> str:
+        return cookie_name(state, is_secure=self._cookies["secure"])
 
     def routes(self) -> list[Route]:
         """What to put before the core's routes."""
@@ -132,10 +135,10 @@ class OidcRoutes:
         attempt = Attempt.begin(sign_in.provider.id, key, goal)
         answer = RedirectResponse(await sign_in.address(attempt), 302, _HEADERS)
         answer.set_cookie(
-            cookie_name(attempt.state),
+            self._cookie_name(attempt.state),
             self._attempts.seal(attempt),
             max_age=LIFE_S,
-            path=f"{self._path}/oidc",
+            path=self._cookie_path,
             **self._cookies,
         )
         return answer
@@ -156,7 +159,7 @@ class OidcRoutes:
     async def _callback(self, request: Request) -> Response:
         sign_in, query = self._sign_in(request), request.query_params
         state = query.get("state", "")
-        name = cookie_name(state)
+        name = self._cookie_name(state)
         sealed = request.cookies.get(name, "")
         attempt = self._attempts.open(sealed, sign_in.provider.id, state) if state else None
         if attempt is None:
@@ -176,7 +179,7 @@ class OidcRoutes:
             raise
         token = await self._issue(person)
         answer = RedirectResponse(self._next(attempt), 303, _HEADERS)
-        answer.delete_cookie(name, path=f"{self._path}/oidc", **self._cookies)
+        answer.delete_cookie(name, path=self._cookie_path, **self._cookies)
         answer.set_cookie(TOKEN_COOKIE, token, max_age=int(self._token_life_s), path="/", **self._cookies)
         return answer
 
