@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+LOOPBACK = "127.0.0.1"
 _OWN_PREFIX = 64
 
 
@@ -25,3 +26,21 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+
+
+def reachable_host(listening: str) -> str:
+    """How a client on the same machine writes the host in a URL, for the address that is listened on.
+
+    All addresses of the machine are reached by its loopback address of the same family.
+    """
+    text = listening.strip().strip("[]")
+    address, _, zone = text.partition("%")
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return LOOPBACK if not text or set(text) <= {"0", "."} else text
+    if found.is_unspecified:
+        return LOOPBACK if found.version == 4 else "[::1]"
+    if isinstance(found, IPv6Address):
+        return f"[{found}%25{zone}]" if zone else f"[{found}]"
+    return text

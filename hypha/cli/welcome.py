@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from hypha import __version__
 from hypha.settings import Settings
 
-_ANY_ADDRESS = ("0.0.0.0", "::", "")
-
 
 def welcome(settings: Settings, data_shown: str, notes: Sequence[str] = ()) -> str:
     """The start-up block for a person; `notes` are lines that features add to the first steps."""
-    host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
-    host = f"[{host}]" if ":" in host else host
-    url = (settings.public_base_url or "").rstrip("/") or f"http://{host}:{settings.port}{settings.url_path}"
+    url = settings.announced_base_url
     return "\n".join(
         [
             "",

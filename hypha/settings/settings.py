@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hypha import __version__
+from hypha.networks import reachable_host
 from hypha.options import build_parser, options_of, read_options
 from hypha.settings.checks import check_settings
 from hypha.settings.connecting import Connecting
@@ -29,8 +30,8 @@ class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving)
 
     @property
     def local_base_url(self) -> str:
-        """URL of the server on its own machine."""
-        return f"http://127.0.0.1:{self.port}{self.url_path}"
+        """URL of the server on its own machine, by the address that it listens on."""
+        return f"http://{reachable_host(self.host)}:{self.port}{self.url_path}"
 
     @property
     def announced_base_url(self) -> str:
