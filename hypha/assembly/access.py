@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 from hypha.auth.blocklist import Blocked, Blocklist
 from hypha.auth.guard import Guard
 from hypha.auth.revocation import Revocations, line_of
-from hypha.auth.tokens import TokenAuthority
-from hypha.errors import PermissionDenied
+from hypha.auth.tokens import EXPIRED_TEXT, REVOKED_TEXT, TokenAuthority
+from hypha.errors import NotAuthenticated, PermissionDenied, TokenExpired
 
 if TYPE_CHECKING:
     from hypha.auth.users import Context, User
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
     from hypha.store import Store
+    from hypha.workspaces.lifecycle import Workspaces
 
 
 async def open_tokens(settings: Settings, folder: DataFolder, store: Store, hub: Hub) -> TokenAuthority:
@@ -73,6 +75,27 @@ def check_http_user(blocklist: Blocklist, hub: Hub, user: User) -> None:
             f"Permission denied: this token is restricted to the client {client_id}, which is not connected "
             "with it. Connect that client first, or use another token."
         )
+
+
+async def check_standing(
+    guard: Guard, tokens: TokenAuthority, workspaces: Workspaces, hub: Hub, context: Context
+) -> None:
+    """See that whoever a lasting HTTP answer is for may still do what it could when it asked.
+
+    Raises:
+        NotAuthenticated, TokenExpired: the token was revoked, or is over.
+        PermissionDenied: the user is blocked, or has lost the right to the workspace.
+    """
+    user = context.user
+    check_http_user(guard.blocklist, hub, user)
+    if user.credential is None:
+        return
+    if tokens.revocations.ends(user):
+        raise NotAuthenticated(REVOKED_TEXT)
+    if user.lapses_at is not None and user.lapses_at <= time.time():
+        raise TokenExpired(EXPIRED_TEXT)
+    if await workspaces.level_in(user, context.workspace) < context.level():
+        raise PermissionDenied(f"Permission denied for workspace {context.workspace}")
 
 
 def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypha import __version__
-from hypha.assembly.access import check_http_user, end_clients_of, open_guard, open_tokens
+from hypha.assembly.access import check_http_user, check_standing, end_clients_of, open_guard, open_tokens
 from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.manager import build_manager, connection_facts
 from hypha.assembly.readings import connections_of
@@ -49,6 +49,7 @@ from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.transports.websocket import GOODBYE
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
+from hypha.web.lasting import LastingAnswers
 from hypha.web.origins import Origins
 from hypha.workspaces.admission import Admission
 from hypha.workspaces.background import Background
@@ -95,6 +96,7 @@ class Server:
         self.health = Health(version=__version__, connections=lambda: connections_of(self.hub))
         self.inner_clients = InnerClients(self)
         self.features: list[Feature] = []
+        self.lasting: LastingAnswers
         self.folder: DataFolder | None = None
         self.store: Store | None = None
         self.hub: Hub
@@ -249,6 +251,9 @@ class Server:
             check_user=partial(check_http_user, self.guard.blocklist, self.hub),
             origins=Origins(settings.announced_base_url, self.proxies),
         )
+        self.lasting = LastingAnswers(
+            partial(check_standing, self.guard, self.tokens, self.workspaces, self.hub)
+        )
         self.context = FeatureContext(
             settings=settings,
             server_id=self.server_id,
@@ -282,6 +287,7 @@ class Server:
         start = self.background.start
         start(self._after_window(), "cleaning up after the last run")
         start(store.watch(), "watching the database")
+        start(self.lasting.run(), "looking after answers that last")
         watch = StreamWatch(self.hub, WatchLimits.from_settings(settings), self._hosts_built_in)
         start(watch.run(), "looking for dead streams")
         start(self.guard.audit.run(), "writing the audit log")

@@ -57,6 +57,7 @@ def http_services(server: Server) -> HttpServices:
         running=Running.from_settings(settings),
         uploads=Uploads.from_settings(settings),
         proxies=server.proxies,
+        lasting=server.lasting,
         blocklist=server.guard.blocklist,
         audit=server.guard.audit,
         rates=server.rates,

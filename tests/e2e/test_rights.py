@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+import websockets
 
 from hypha.testing import RawClient, ServerProcess, mint_token
 from hypha.testing.rawclient import RawCallError, RawRefused
 from hypha.testing.waiting import eventually
-from tests.conftest import ConnectRaw, Person, StartServer, make_person
+from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
 
 LOGIN = "/public/services/hypha-login"
 
@@ -313,3 +316,54 @@ async def test_a_client_bound_token_is_not_for_http(
     assert await http_status(server, token, f"/{alice.workspace}/services/ws/get_env") == 403
     client = await connect_raw(token=token, client_id="box")
     assert await client.call_manager("get_env") == {}
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "removed"])
+async def test_answers_that_last_end_with_the_right_to_them(
+    server: ServerProcess, connect_raw: ConnectRaw, connect: Connect, alice: Person, bob: Person, how: str
+) -> None:
+    name = f"stream-{alice.id}-{how}"
+    owner = await connect_raw(alice)
+    await owner.call_manager("create_workspace", {"id": name, "owners": [bob.id], "persistent": True})
+    provider = await connect(alice, workspace=name)
+
+    async def count() -> AsyncIterator[int]:
+        for n in range(10_000):
+            yield n
+            await asyncio.sleep(0.02)
+
+    async def serve(args: dict[str, Any]) -> None:
+        await args["receive"]()
+        await args["send"]({"type": "websocket.accept"})
+        await args["send"]({"type": "websocket.send", "text": "open"})
+        await args["receive"]()
+
+    config = {"visibility": "protected"}
+    await provider.register_service({"id": "counter", "config": config, "count": count})
+    await provider.register_service({"id": "app", "type": "asgi", "config": config, "serve": serve})
+    inside = await connect_raw(bob, workspace=name)
+    life = 4 if how == "expired" else 600
+    token = await inside.call_manager("generate_token", {"permission": "read", "expires_in": life})
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"{server.ws_url.removesuffix('/ws')}/{name}/apps/app/"
+    async with (
+        httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as web,
+        websockets.connect(url, additional_headers=headers) as socket,
+        web.stream("GET", f"/{name}/services/counter/count") as stream,
+    ):
+        assert await socket.recv() == "open"
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("data: ")
+        if how == "revoked":
+            await inside.call_manager("revoke_token", token)
+        elif how == "removed":
+            wanted = {"id": name, "owners": [], "persistent": True}
+            await owner.call_manager("create_workspace", wanted, True)
+        async with asyncio.timeout(10):
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                async for line in lines:
+                    assert how == "removed" or "[DONE]" not in line
+    if how != "removed":  # there the provider has been sent away, too
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008

@@ -123,7 +123,11 @@ class FunctionsApp:
         watching = asyncio.create_task(self._watch())
         try:
             await mount.send(start)
-            async with aclosing(cast(Any, items)), aclosing(while_there(items, mount.send.left)) as parts:
+            async with (
+                services.lasting.watching(mount.context),
+                aclosing(cast(Any, items)),
+                aclosing(while_there(items, mount.send.left)) as parts,
+            ):
                 async for item in parts:
                     if not has_body:
                         break

@@ -30,6 +30,7 @@ from hypha.hub.callbacks import Function
 
 logger = logging.getLogger(__name__)
 
+REFUSED = 1008
 ABNORMAL = 1006
 """What a WebSocket that ended without a word is said to have ended with."""
 ENDING_S = 5.0
@@ -48,7 +49,21 @@ class AsgiProxy:
         self._finished = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve the request to its end; nothing is raised for the application's mistakes."""
+        """Serve the request to its end; nothing is raised for the application's mistakes.
+
+        Raises:
+            HyphaError: the visitor has lost the right to be here; a WebSocket was closed for it.
+        """
+        try:
+            async with self._services.lasting.watching(self._mount.context):
+                await self._run()
+        except HyphaError as error:
+            if self._kind == "websocket":
+                await self._mount.send({"type": "websocket.close", "code": REFUSED, "reason": error.message})
+            else:
+                raise
+
+    async def _run(self) -> None:
         reading = asyncio.create_task(self._intake.run())
         serving = asyncio.ensure_future(self._serve())
         ending = asyncio.create_task(self._over())

@@ -139,7 +139,8 @@ class FunctionCalls:
         result = await self._ask(record, function, args, kwargs, context)
         if is_generator(result):
             items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
-            await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
+            async with services.lasting.watching(context):
+                await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
             return
         await send_value(send, result, as_msgpack=answer_msgpack)
 

@@ -20,6 +20,7 @@ from hypha.registry.balance import Peer as Caller
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
 from hypha.web.headers import headers_of
+from hypha.web.lasting import LastingAnswers
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party, Running
 from hypha.web.uploads import Uploads
@@ -120,6 +121,7 @@ class HttpServices:
     find_local: LocalLookup = _no_local_service
     is_token: Callable[[str], bool] = _knows_no_token
     limits: RequestLimits | None = None
+    lasting: LastingAnswers = field(default_factory=LastingAnswers)
     running: Running = field(default_factory=Running)
     uploads: Uploads = field(default_factory=Uploads)
     blocklist: Blocklist = field(default_factory=Blocklist)
