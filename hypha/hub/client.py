@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
@@ -30,6 +31,7 @@ class Client:
     and `stamp` are made at the handshake and change only by `act_as`. `realm` is the workspace whose
     services it may call unasked, its own one. `generation` counts its connections; whoever cleans
     up after a connection compares it first. `left` is the connection whose loss made it held.
+    `rights` is the same object for all clients that may do the same.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class Client:
         "paused_by",
         "pending",
         "realm",
+        "rights",
         "stamp",
         "subscriptions",
         "token",
@@ -110,6 +113,7 @@ class Client:
         """
         self.user = user
         self.realm = NOWHERE if user.is_lapsed else self.workspace
+        self.rights = _rights(self.realm, user)
         facts_for = user.facts_for if user.names_others else None
         self.stamp = Stamp(self.address, self.realm or STRANGERS, user.to_wire(), facts_for)
 
@@ -196,6 +200,12 @@ class Client:
     def __repr__(self) -> str:
         state = "ended" if self.ended else "held" if self.is_held else "live"
         return f"<Client {self.address} {state} g{self.generation}>"
+
+
+def _rights(workspace: str, user: User) -> str:
+    """One text for where somebody acts, as whom, and with what rights."""
+    levels = sorted((name, level.code) for name, level in user.scope.workspaces.items())
+    return sys.intern(repr((workspace, user.id, user.roles, levels)))
 
 
 def reject_frame(session: str, source: str, to: str, text: str) -> Sealed:

@@ -46,6 +46,7 @@ API_VERSION = 3
 FIRST_HEARTBEAT_S = 0.1
 MAX_RUNNING_PER_CLIENT = 2000
 OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
+_BUILT_IN = "services.built-in."
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
 
 
@@ -163,10 +164,28 @@ class LocalPeer(Calls):
         kwargs: dict[str, Any] = {}
         if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
             kwargs = args.pop()
-        if is_service:
-            self._start(request, method[len("services.") :], args, kwargs)
+        if is_service and "parent" in main and self._is_lent(sender, method, main["parent"]):
+            self._refuse_lent(request)
+        elif is_service:
+            self._start(request, method[len(SERVICES) :], args, kwargs)
         else:
             self._launch(request, method, self._call_back(request, session, name, args, kwargs))
+
+    def _is_lent(self, sender: Client, method: str, parent: object) -> bool:
+        """True for a call of a function that came to the sender inside a call of somebody else's.
+
+        The client libraries name that call's session. Who gives somebody a function of the server would
+        have it run with that one's rights.
+        """
+        return not method.startswith(_BUILT_IN) and not self.awaits(sender, parent)
+
+    def _refuse_lent(self, request: Request) -> None:
+        self.hub.on_refused(request.sender, request.sender.workspace, "a function that somebody else lent")
+        text = (
+            "Permission denied: a caller lent you this function of the server; "
+            "it would run with your rights, not with the caller's."
+        )
+        self._fail(request, ForeignFunction(text))
 
     def _take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
         if name != "heartbeat":

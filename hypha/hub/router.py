@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.scopes import Level
 from hypha.errors import InvalidRequest, MalformedFrame, NotDelivered, PermissionDenied
+from hypha.hub.border import Border, find_target
 from hypha.hub.client import Client
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
-from hypha.wire.frames import Buffer, EnvelopeParser
+from hypha.ids import random_id
+from hypha.wire.frames import Buffer, EnvelopeParser, Sealed
 
 if TYPE_CHECKING:
     from hypha.hub.hub import Hub
@@ -42,6 +44,7 @@ class Router:
         self.clients = hub.clients
         self.stats = hub.stats
         self._parse = EnvelopeParser().parse
+        self._border = Border(hub)
 
     def route(self, sender: Client, data: Buffer) -> None:
         """Route one binary frame of a client; a bad one is dropped, its caller is told."""
@@ -79,12 +82,19 @@ class Router:
         method = main.get("method")
         if type(method) is not str:
             raise MalformedFrame("Malformed frame: no method", session=_session(main))
+        if sender.rights is not target.rights and (
+            (data.find(b"_rtarget", head) >= 0 if type(data) is bytes else find_target(data, head))
+            and not self._border.admits(sender, target, main, data, head)
+        ):
+            return
         if method.startswith("services."):
             if sender.realm != target.workspace and not self._may_call(sender, target, method, main):
                 return
             frame = sender.stamp.apply(main, data, head, target.address, True)
             session = main.get("session")
             if session is None:
+                if sender.rights is not target.rights:
+                    frame = _traceable(sender, target, main, data, head)
                 target.deliver(frame, _EVENT)
             else:
                 kind = _REPEATABLE if method in REPEATABLE_METHODS else _CALL
@@ -232,6 +242,12 @@ class Router:
             target = error.target or f"*/{self.hub.manager_id}"
             source = target if "/" in target else f"{sender.workspace}/{target}"
             sender.reject(error.session, source, error.rpc_text)
+
+
+def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> Sealed:
+    """A call that wants no answer, with a session: what its arguments make the receiver call names it."""
+    main.update(session=random_id(), ctx=None)
+    return sender.stamp.apply(main, data, head, target.address, True)
 
 
 def _session(main: dict[str, Any]) -> str | None:

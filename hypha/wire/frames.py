@@ -15,6 +15,7 @@ import msgpack
 
 from hypha.errors import MalformedFrame, TooManyValues
 from hypha.wire.bounded import MAX_VALUES, ValueLimit, limits, unpack
+from hypha.wire.values import SERVICES, maps_in
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 HEADROOM = 14
@@ -127,7 +128,8 @@ class EnvelopeParser:
 
         Raises:
             MalformedFrame: anything but one or two maps, keys that would override the envelope,
-                duplicate keys, or bytes after the body; with the session, if it could be read.
+                duplicate keys, bytes after the body, or an answer that would go to a service; with the
+                session, if it could be read.
         """
         if not data:
             raise MalformedFrame("Malformed frame: it is empty")
@@ -178,7 +180,12 @@ class EnvelopeParser:
                 if bit is None or seen & bit:
                     raise MalformedFrame(f"Malformed frame: key {str(key)[:40]!r} is not allowed here")
                 seen |= bit
-                if bit == 8:
+                if bit == 1:
+                    unpacker.skip()
+                elif bit == 4:
+                    if (promise := unpacker.unpack()) != "*":
+                        _check_promise(promise)
+                elif bit == 8:
                     interval = _interval(unpacker.unpack())
                 else:
                     unpacker.skip()
@@ -246,6 +253,19 @@ def _interval(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < 1e9 else None
 
 
+def _check_promise(promise: Any) -> None:
+    """An answer goes to a session, never to a service: the callee would call it with its own rights.
+
+    Raises:
+        MalformedFrame: it would go to a service.
+    """
+    for value in maps_in(promise):
+        for key in ("_rmethod", "_rclose_method"):
+            method = value.get(key, "")
+            if not isinstance(method, str) or method.startswith(SERVICES):
+                raise MalformedFrame("Malformed frame: an answer goes to a session of the caller")
+
+
 class _Walker:
     """Walks over a body without copying its large values; many small ones go to C code."""
 
@@ -277,6 +297,8 @@ class _Walker:
                 return self._check_in_c(is_method)
             if bit == 8:
                 interval = _interval(msgpack.unpackb(self.data[begin : self.pos]))
+            elif bit == 4:
+                _check_promise(unpack(self.data[begin : self.pos], MAX_WALKED_VALUES))
         if self.pos != len(self.data):
             raise MalformedFrame("Malformed frame: bytes after the second map")
         return interval

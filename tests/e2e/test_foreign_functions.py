@@ -12,7 +12,7 @@ import msgpack
 import pytest
 import pytest_asyncio
 
-from hypha.testing import ServerProcess, eventually
+from hypha.testing import RawCallError, ServerProcess, eventually
 from tests.conftest import Connect, ConnectRaw, Person
 
 PACKED = {"content-type": "application/msgpack"}
@@ -240,3 +240,150 @@ async def test_many_refusals_do_not_delay_honest_calls(deputy: Any, victim: Vict
     bad = [deputy.post(deputy.path, json=value) for _ in range(20)]
     answers = await asyncio.gather(*bad, victim.http.get("/health"))
     assert [answer.status_code for answer in answers] == [400] * 20 + [200]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def provider(server: ServerProcess, connect: Connect, victim: Victim) -> AsyncIterator[Any]:
+    """The victim's own public service, in another client, that calls what it is given."""
+    ran: list[Any] = []
+
+    async def process(callback: Any) -> Any:
+        ran.append(callback)
+        return await callback("x") if callable(callback) else repr(callback)
+
+    client = await connect(victim.person, client_id="deputy")
+    config = {"visibility": "public"}
+    await client.register_service({"id": "svc", "config": config, "process": process})
+    await client.register_service({"id": "private", "wipe": victim.wipe})
+    client.ran = ran
+    yield client
+
+
+def forged(victim: Victim, manager: str, kind: str) -> dict[str, Any]:
+    """Function values by which a stranger would make the victim run something of hers."""
+    return {
+        "manager": method(manager, "services.default.generate_token"),
+        "other client": method(victim.address, "services.instrument.wipe"),
+        "receiver": method(f"{victim.person.workspace}/deputy", "services.private.wipe"),
+        "generator": generator(victim.address, "services.instrument.wipe"),
+        "deep": {"a": [[{"b": method(victim.address, "services.instrument.wipe")}]]},
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["manager", "other client", "receiver", "generator", "deep"])
+async def test_a_stranger_cannot_name_somebody_else_in_a_call(
+    server: ServerProcess,
+    connect: Connect,
+    connect_raw: ConnectRaw,
+    victim: Victim,
+    provider: Any,
+    bob: Person,
+    root: Person,
+    kind: str,
+) -> None:
+    raw = await connect_raw(bob)
+    target = f"{victim.person.workspace}/deputy"
+    with pytest.raises(RawCallError, match=r"PermissionError: .*names somebody else"):
+        await raw.call(target, "services.svc.process", forged(victim, raw.manager, kind))
+    assert (provider.ran, victim.wiped) == ([], 0)
+    assert await eventually(lambda: refusals_of(server, connect, root, bob.id))
+
+
+async def test_a_name_that_libraries_leave_as_it_is_does_not_become_one_of_the_receivers_clients(
+    connect: Connect, connect_raw: ConnectRaw, victim: Victim, provider: Any, bob: Person
+) -> None:
+    owner = await connect(bob)
+    workspace = await owner.create_workspace({"id": f"lab-{bob.id}"})
+    token = await owner.generate_token({"workspace": workspace["id"]})
+    raw = await connect_raw(token=token, workspace=workspace["id"], client_id=workspace["id"])
+    value = method(workspace["id"], "services.instrument.wipe")
+    with pytest.raises(RawCallError, match=r"PermissionError: .*names somebody else"):
+        await raw.call(f"{victim.person.workspace}/deputy", "services.svc.process", value)
+    assert provider.ran == []
+
+
+async def test_own_callbacks_and_plain_text_pass_between_workspaces(
+    connect: Connect, victim: Victim, provider: Any, bob: Person
+) -> None:
+    stranger = await connect(bob)
+    service = await stranger.get_service(f"{victim.person.workspace}/deputy:svc")
+    assert await service.process(lambda word: f"{word}!") == "x!"
+    text = "_rtarget _rmethod */manager services.default"
+    assert await service.process(text) == repr(text)
+    assert await service.process({"said": text.encode()}) is not None
+    assert len(provider.ran) == 3
+
+
+@pytest.mark.parametrize("kind", ["manager", "other client", "generator"])
+async def test_an_answer_names_nobody_else(
+    connect_raw: ConnectRaw, victim: Victim, bob: Person, kind: str
+) -> None:
+    raw = await connect_raw(bob)
+    answers = {"trap": lambda: forged(victim, raw.manager, kind)}
+    await raw.offer("svc", answers, visibility="public")
+    service = await victim.client.get_service(f"{raw.address}:svc")
+    with pytest.raises(Exception, match=r"PermissionError: .*names somebody else"):
+        await service.trap()
+    assert not victim.wiped
+
+
+@pytest.mark.parametrize("member", ["stranger", "same person"])
+@pytest.mark.parametrize("form", ["resolve", "generator", "large"])
+async def test_an_answer_goes_to_a_session_never_to_a_service(
+    connect_raw: ConnectRaw, victim: Victim, provider: Any, bob: Person, member: str, form: str
+) -> None:
+    raw = await connect_raw(bob if member == "stranger" else victim.person)
+    value = method(raw.manager, "services.default.delete_workspace")
+    if form == "generator":
+        value = generator(raw.address, "s.next", _rclose_method="services.default.delete_workspace")
+    promise = {"resolve": value, "reject": value}
+    argument = "x" * 9000 if form == "large" else victim.person.workspace
+    session = await raw.start_call(
+        f"{victim.person.workspace}/deputy", "services.svc.process", argument, extra={"promise": promise}
+    )
+    with pytest.raises(RawCallError, match="an answer goes to a session"):
+        await raw.answer_of(session)
+    assert provider.ran == []
+
+
+@pytest.mark.parametrize("level", ["r", "rw", "a"])
+async def test_a_member_of_a_shared_workspace_may_name_its_clients_but_not_the_server(
+    connect_raw: ConnectRaw, victim: Victim, provider: Any, bob: Person, level: str
+) -> None:
+    raw = await connect_raw(token=victim.person.token_for(level, user_id=bob.id))
+    target = f"{victim.person.workspace}/deputy"
+    elsewhere = method(f"{bob.workspace}/other", "services.instrument.wipe")
+    for value in (forged(victim, raw.manager, "manager"), elsewhere):
+        with pytest.raises(RawCallError, match=r"PermissionError: .*names somebody else"):
+            await raw.call(target, "services.svc.process", value)
+    assert provider.ran == []
+    assert await raw.call(target, "services.svc.process", forged(victim, "", "other client")) == "wiped"
+
+
+async def test_a_function_of_the_server_that_a_caller_lent_is_not_run_for_the_one_who_got_it(
+    server: ServerProcess, connect: Connect, victim: Victim, bob: Person, root: Person
+) -> None:
+    """Encrypted, so that the server cannot see it."""
+    ran: list[Any] = []
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def process(callback: Any) -> None:
+        ran.append(callback)
+        try:
+            outcome.set_result(await callback("x"))
+        except Exception as error:
+            outcome.set_exception(error)
+
+    config = {"visibility": "public"}
+    deputy = await connect(victim.person, client_id="closed", encryption=True)
+    await deputy.register_service({"id": "svc", "config": config, "process": process})
+    stranger = await connect(bob, encryption=True)
+    key = deputy.rpc.get_public_key()
+    options = {"encryption_public_key": key}
+    service = await stranger.get_service(f"{victim.person.workspace}/closed:svc", options)
+    manager = f"*/{stranger.rpc._connection.manager_id}"
+    await service.process(method(manager, "services.default.log"))
+    with pytest.raises(Exception, match="a caller lent you this function"):
+        await asyncio.wait_for(outcome, 10)
+    assert len(ran) == 1, "the server could not see it"
+    assert await eventually(lambda: refusals_of(server, connect, root, victim.person.id))
