@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, Inv
 
 WRITES = "hypha_writes"
 BUSY_TIMEOUT_S = 5.0
+_BUSY_PAUSE_S = 0.01
 ANSWER_TIMEOUT_S = 10.0
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -114,14 +117,28 @@ def _sqlite(url: URL) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
+    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
+    _write_ahead(connection, cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _write_ahead(connection: Any, cursor: Any) -> None:
+    """Switch to write-ahead logging, which lasts in the file.
+
+    SQLite's own waiting does not cover this one statement: it upgrades a lock, and fails at once while
+    another connection that opens the new file is at the same.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        connection.run_async(lambda _: asyncio.sleep(_BUSY_PAUSE_S))
 
 
 def _begin_sqlite(connection: Connection) -> None:

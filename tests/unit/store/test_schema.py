@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from hypha.errors import ConfigurationError
-from hypha.store import Store, schema
+from hypha.store import Store, engines, schema
 
 
 def shape(connection: Connection) -> dict[str, Any]:
@@ -88,6 +89,45 @@ async def test_two_servers_may_open_a_new_database_at_once(uri: str) -> None:
     await asyncio.gather(*(store.open() for store in stores))
     for store in stores:
         await store.close()
+
+
+async def test_opening_waits_for_whoever_writes_the_new_file(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.3, other.execute, "ROLLBACK")
+    async with Store(f"sqlite:///{tmp_path}/x.db") as store:
+        assert await store.facts.get("nothing") is None
+    other.close()
+
+
+async def test_opening_gives_up_on_a_file_that_stays_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.3)
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigurationError, match="database is locked"):
+        await Store(f"sqlite:///{tmp_path}/x.db").open()
+    other.close()
+
+
+def test_many_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from hypha.store import Store\n"
+        "async def main():\n"
+        "    sys.stdin.read()\n"
+        "    for number in range(20):\n"
+        "        await (await Store(f'sqlite:///{sys.argv[1]}/{number}.db').open()).close()\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    openers = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.close()  # which lets it begin
+        opener.stdin = None
+    assert [opener.communicate(timeout=60)[1] for opener in openers] == [b""] * len(openers)
 
 
 def test_a_new_database_needs_no_migration_tool() -> None:
