@@ -103,6 +103,12 @@ class TooManyValues(MalformedFrame):
     code = "too_many_values"
 
 
+class TooManyBytes(MalformedFrame):
+    """A message is larger than the function of the server takes from this caller."""
+
+    code, status, rpc_name = "frame_too_large", 413, "FrameTooLarge"
+
+
 class InvalidLoginKey(InvalidRequest):
     """No login is pending under this key: it never was, is over, or was collected."""
 
@@ -110,9 +116,15 @@ class InvalidLoginKey(InvalidRequest):
 
 
 class UnsupportedContent(InvalidRequest):
-    """The content type of an HTTP body is not understood."""
+    """The type or coding of an HTTP body is not understood; `accept_encoding` names the codings that are."""
 
     code, status = "unsupported_type", 415
+
+    def __init__(
+        self, message: str = "", *, hint: str | None = None, accept_encoding: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.accept_encoding = accept_encoding
 
 
 class UnprocessableContent(InvalidRequest):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +17,50 @@ import pytest
 import pytest_asyncio
 from hypha_rpc import connect_to_server
 
-from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, mint_token
+from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, mint_token, turns
 
 JS_FOLDER = Path(__file__).parent / "js"
 SESSION_LOOP_FOLDERS = ("e2e", "faults")
+
+TURNS = pytest.StashKey[turns.TurnReports]()
+KNOWN_LONG_TURNS: dict[str, str] = {
+    "webserver.py": "the last garbage collection of start-up",
+}
+"""Places in which a turn may take over 100 ms, and why."""
 
 Connect = Callable[..., Awaitable[Any]]
 ConnectRaw = Callable[..., Awaitable[RawClient]]
 StartServer = Callable[..., Awaitable[ServerProcess]]
 NewWorker = Callable[..., Awaitable[Worker]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all servers of this session report long turns of their event loops."""
+    folder = tempfile.TemporaryDirectory(prefix="hypha-turns-")
+    os.environ[turns.VARIABLE] = folder.name
+    config.stash[TURNS] = turns.TurnReports(Path(folder.name))
+    config.add_cleanup(folder.cleanup)
+
+
+def long_turns(config: pytest.Config) -> list[turns.LongTurn]:
+    """Those that nobody has heard of and that are not known to be that long."""
+    found = config.stash[TURNS].new()
+    return [turn for turn in found if not any(turn.is_in(place) for place in KNOWN_LONG_TURNS)]
+
+
+@pytest.fixture(autouse=True)
+def no_long_turns(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test in which one turn of a server's event loop computes for over 100 ms fails."""
+    yield
+    if found := long_turns(request.config):
+        pytest.fail("\n".join(map(str, found)), pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The last test may be over before its turns are told."""
+    if found := long_turns(session.config):
+        print("\n".join(map(str, found)))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

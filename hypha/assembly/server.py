@@ -30,6 +30,7 @@ from hypha.features.oidc import OidcFeature
 from hypha.features.queues import QueuesFeature
 from hypha.features.triton import TritonFeature
 from hypha.gateways.http.application import HttpApplication
+from hypha.gateways.http.workbench import Shares, Workbench
 from hypha.hub.hub import Hub
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalService
@@ -114,6 +115,7 @@ class Server:
         self.credentials: Credentials
         self.context: FeatureContext
         self.http: HttpApplication
+        self.workbench = Workbench(Shares.of_bodies(settings.max_body_bytes))
         self._started = False
         self._stopping = False
 
@@ -352,6 +354,7 @@ class Server:
         for feature in reversed(self.features):
             yield type(feature).__name__, feature.stop
         yield "the background work", self.background.close
+        yield "the work on large bodies", self.workbench.close
         if hasattr(self, "offering"):
             yield "the offering of services", self.offering.close
         if hasattr(self, "hub"):

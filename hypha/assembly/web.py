@@ -66,6 +66,7 @@ def http_services(server: Server) -> HttpServices:
         public_base_url=settings.announced_base_url,
         version=__version__,
         inactive=settings.inactive_features,
+        workbench=server.workbench,
         call_timeout_s=settings.http_call_timeout_s,
         max_body_bytes=settings.max_body_bytes,
         expose_errors=settings.expose_detailed_errors,

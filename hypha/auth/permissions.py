@@ -16,6 +16,7 @@ from hypha.auth.scopes import Level
 CURRENT_WORKSPACE = "current workspace"
 TARGET_WORKSPACE = "target workspace"
 OWN_WORKSPACE = "own workspace"
+STRANGER_BYTES = 64 * 1024
 NOTHING = "nothing"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -29,7 +30,8 @@ class Permission:
     (the workspace in an argument, a token, a service) is checked inside, where the target is known.
     `by_root` marks functions for the role `admin` alone. `note` says it in words where a level on
     something doesn't say all. `by_lapsed` leaves a function to connections whose token has expired: what
-    keeps the services that they have, and gives nothing.
+    keeps the services that they have, and gives nothing. `takes_bytes`
+    is the largest message that somebody without a credential may send to it.
     """
 
     level: Level
@@ -37,6 +39,7 @@ class Permission:
     by_root: bool = False
     note: str = ""
     by_lapsed: bool = False
+    takes_bytes: int = STRANGER_BYTES
 
     @property
     def text(self) -> str:
@@ -67,9 +70,10 @@ def permission(
     by_root: bool = False,
     note: str = "",
     by_lapsed: bool = False,
+    takes_bytes: int = STRANGER_BYTES,
 ) -> Callable[[_Function], _Function]:
     """Declare what a built-in function needs: `@permission(Level.READ, on="target workspace")`."""
-    row = Permission(level, on, by_root, note, by_lapsed)
+    row = Permission(level, on, by_root, note, by_lapsed, takes_bytes)
 
     def declare(function: _Function) -> _Function:
         function.__permission__ = row  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from hypha.hub.router import absent_text
 from hypha.ids import random_id
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, pack, seal
+from hypha.wire.packed import PackedList, pack_call
 from hypha.wire.pieces import Pieces, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
 
@@ -91,11 +92,7 @@ class Calls:
             raise NotDelivered(absent_text(target).partition(": ")[2])
         self._count += 1
         session = f"{self._prefix}{self._count}"
-        body: dict[str, Any] = {"args": [*args, kwargs] if kwargs else list(args)}
-        if kwargs:
-            body["with_kwargs"] = True
-        body["promise"] = "*"
-        body["t"] = timeout_s / 2
+        body = _pack_body(args, kwargs, timeout_s / 2)
         waiting = _Waiting(self.hub.loop.create_future(), target, timeout_s)
         waiting.timer = self.hub.loop.call_later(timeout_s, self._time_out, session)
         self._waiting[session] = waiting
@@ -143,7 +140,7 @@ class Calls:
         client: Client,
         session: str,
         method: str,
-        body: dict[str, Any],
+        body: list[bytes],
         interval_s: float,
         context: Context | None,
     ) -> None:
@@ -157,7 +154,7 @@ class Calls:
             "ws": stamp.workspace,
             "user": stamp.user_for(client.workspace),
         }
-        pieces = [pack(main), *pack_pieces(body)]
+        pieces = [pack(main), *body]
         if sum(map(len, pieces)) > SINGLE_FRAME_BYTES:
             await self.send_chunked(client, Pieces(pieces), random_id(), False, context)
             return
@@ -273,6 +270,15 @@ class Calls:
         else:
             error = error_from_text(str(value))
         waiting.future.set_exception(error)
+
+
+def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s: float) -> list[bytes]:
+    """What follows the envelope of a call, as pieces; large arguments may be packed already."""
+    rest = {"promise": "*", "t": interval_s}
+    if isinstance(args, PackedList):
+        return pack_call(args, kwargs, rest)
+    given = {"args": [*args, kwargs], "with_kwargs": True} if kwargs else {"args": list(args)}
+    return pack_pieces({**given, **rest})
 
 
 def error_from_text(text: str, trace: str = "") -> HyphaError:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hypha.auth.permissions import STRANGER_BYTES
 from hypha.auth.users import Context
 from hypha.errors import (
     ForeignFunction,
@@ -20,6 +21,7 @@ from hypha.errors import (
     NotFound,
     ServerFault,
     ServiceNotFound,
+    TooManyBytes,
     TooManyValues,
 )
 from hypha.hub.callbacks import Function, Session, Sessions
@@ -31,7 +33,7 @@ from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
-from hypha.wire.frames import Buffer, decode_body, pack, seal
+from hypha.wire.frames import Buffer, decode_body, pack, read_envelope, seal
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, method_value
 
@@ -119,6 +121,8 @@ class LocalPeer(Calls):
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle a routed frame; the context comes from the connection, never from the frame."""
         self.hub.stats.frames_to_server += 1
+        if len(data) > STRANGER_BYTES and sender.user.is_anonymous:
+            self._check_size(main, len(data))
         try:
             extra = decode_body(data, head, MAX_QUICK_VALUES)
         except TooManyValues:
@@ -147,8 +151,23 @@ class LocalPeer(Calls):
             if connection is not None:
                 connection.resume_reading()
 
+    def _check_size(self, main: dict[str, Any], size: int) -> None:
+        """Refuse what is larger than a function takes from somebody without a credential.
+
+        Chunks have bounds of their own, and so have answers to calls of the server.
+        """
+        service_id, _, name = str(main.get("method")).removeprefix(SERVICES).partition(".")
+        if not str(main.get("method")).startswith(SERVICES) or service_id == "built-in":
+            return
+        service = self.services.get(service_id)
+        function = service.functions.get(name) if service is not None else None
+        limit = STRANGER_BYTES if function is None else function.takes_bytes
+        if limit is not None and size > limit:
+            text = f"{name[:200]} takes at most {limit:,} bytes from callers without a credential."
+            raise self._malformed(main, TooManyBytes(text))
+
     def _malformed(self, main: dict[str, Any], error: MalformedFrame) -> MalformedFrame:
-        return type(error)(str(error), session=main.get("session"), target=self.address)
+        return type(error)(str(error), session=main.get("session"), target=self._address_in(main))
 
     def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
         method = main.get("method")
@@ -420,11 +439,23 @@ class LocalPeer(Calls):
         key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
         self._touch(request, key, heartbeat)
         pieces = self.unfinished.take(request.sender, key)
+        self._check_message(request.sender, pieces)
         if sum(map(len, pieces)) < OPENED_IN_THREAD_BYTES:
             with suppress(TooManyValues):
                 self._dispatch_opened(request, *open_message(pieces, MAX_QUICK_VALUES))
                 return None
         return self._open_large(request, pieces)
+
+    def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        if size <= STRANGER_BYTES or not sender.user.is_anonymous:
+            return
+        main, _ = read_envelope(Pieces(pieces))
+        try:
+            self._check_size(main, size)
+        except TooManyBytes as error:
+            self.hub.router.refuse_malformed(sender, error)  # ends the call that was in the message
+            raise
 
     async def _open_large(self, request: Request, pieces: list[bytes]) -> None:
         self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))

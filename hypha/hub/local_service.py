@@ -21,7 +21,8 @@ class LocalFunction:
     `call` takes the caller's arguments and the keyword `context`; `schema` is
     `{"name", "description", "parameters"}`; `level` is what the caller needs in its current
     workspace before the function runs (checks on other targets are the function's own); `by_root`
-    keeps it for holders of the role `admin`; `by_lapsed` leaves it to those whose token has expired.
+    keeps it for holders of the role `admin`; `by_lapsed` leaves it to those whose token has expired;
+    `takes_bytes` bounds what somebody without a credential sends (None: no more than what others do).
     """
 
     name: str
@@ -32,6 +33,7 @@ class LocalFunction:
     signature: inspect.Signature = field(default_factory=inspect.Signature)
     by_root: bool = False
     by_lapsed: bool = False
+    takes_bytes: int | None = None
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
         """Fit the arguments to the parameters; a `context` from outside is dropped."""

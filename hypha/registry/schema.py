@@ -13,7 +13,7 @@ import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hypha.auth.permissions import CURRENT_WORKSPACE, permission_of
+from hypha.auth.permissions import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
 from hypha.auth.scopes import Level
 from hypha.hub.local_service import LocalFunction, LocalService
 
@@ -61,6 +61,7 @@ def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalF
         _caller_signature(function),
         row is not None and row.by_root,
         row is not None and row.by_lapsed,
+        row.takes_bytes if row is not None else STRANGER_BYTES,
     )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from hypha.testing.turns import watching
+
 DEFAULT_SECRET = "kit-secret-that-is-long-enough-for-hs256-signing"
 _WITH_OPEN_FILES = (
     "import os, resource, sys; limit = int(sys.argv[1]); "
@@ -147,7 +149,7 @@ class ServerProcess:
                 env.pop(key, None)
             else:
                 env[key] = value
-        return env
+        return {**env, **watching(env)}
 
     def launch(self) -> None:
         """Start the process without waiting for it to become ready."""

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from starlette.exceptions import HTTPException
 
-from hypha.errors import HyphaError, LimitReached, NotAuthenticated, ServerFault
+from hypha.errors import HyphaError, LimitReached, NotAuthenticated, ServerFault, UnsupportedContent
 from hypha.ids import random_id
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,8 @@ def _headers_for(error: HyphaError) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
     if isinstance(error, NotAuthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, UnsupportedContent) and error.accept_encoding:
+        headers.append((b"accept-encoding", error.accept_encoding.encode()))
     return headers
 
 

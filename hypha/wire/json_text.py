@@ -19,6 +19,8 @@ from hypha.wire.bounded import CONTAINER_VALUES, MAX_ENTRIES, MAX_PASSED_VALUES,
 QUICK_BYTES = 64 * 1024
 """So much is read in two milliseconds at most; read more in a thread."""
 PIECE_BYTES = 64 * 1024
+LONG_BYTES = 512 * 1024
+"""Strings from this size are read by themselves."""
 MAX_DEPTH = 200
 
 _BOM = b"\xef\xbb\xbf"
@@ -28,6 +30,11 @@ _LONG = b"0" * 19
 _INTEGER = re.compile(rb"(?<![\w.+-])-?[0-9]{19,}+(?![.eE])")
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _NO_NUMBER = re.compile(rb"[+-]?(NaN|nan|Infinity|inf)")
+_ESCAPED = re.compile(
+    rb"(?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\[^u])*+",
+    re.DOTALL,
+)
+_LONGEST_ESCAPE = 12
 _OBJECT = 0x7B
 _CLOSING = {0x5B: 0x5D, _OBJECT: 0x7D}
 _SPACE = b" \t\r\n"
@@ -118,12 +125,17 @@ def _names_twice() -> Inexact:
 
 @dataclass(slots=True)
 class _Piece:
-    """A part of the text between two commas; `lowest` is the least depth in it, `open_after` what is open."""
+    """A part of the text between two commas.
+
+    `lowest` is the least depth in it, `open_after` what is open behind it, `texts` where what stands
+    between the quotes of long strings begins and ends.
+    """
 
     begin: int
     end: int
     lowest: int
     open_after: bytes
+    texts: list[tuple[int, int]]
 
 
 class _Cutter:
@@ -138,6 +150,14 @@ class _Cutter:
         self._lowest = 0
         self._outside: list[bytes] = []
         self._in_string = self._is_escaped = False
+        self._text_begin = 0
+        self._texts: list[tuple[int, int]] = []
+
+    def count(self) -> None:
+        """Raise what `pieces` would raise, if the text could have too many values at all."""
+        if _most_values(self._text) > self._max_values:
+            for _ in _Cutter(self._text, self._max_values).pieces():
+                pass
 
     def pieces(self) -> Iterator[_Piece]:
         """The pieces of the text, in order.
@@ -149,7 +169,7 @@ class _Cutter:
         begin = at = 0
         while at < size:
             end = min(at + PIECE_BYTES, size)
-            comma = self._take(self._text[at:end], is_last=end == size)
+            comma = self._take(self._text[at:end], at, is_last=end == size)
             at = end if comma is None else at + comma + 1
             if comma is not None:
                 yield self._piece(begin, at - 1)
@@ -158,7 +178,7 @@ class _Cutter:
             raise NotJson("it ends too early")
         yield self._piece(begin, size)
 
-    def _take(self, block: bytes, *, is_last: bool) -> int | None:
+    def _take(self, block: bytes, at: int, *, is_last: bool) -> int | None:
         """Look at one block: all of it, or up to its last comma outside a string, whose place is returned."""
         plain = b"_" + block[1:] if self._is_escaped else block
         plain = plain.replace(*_BACKSLASHES).replace(*_QUOTES)
@@ -169,8 +189,12 @@ class _Cutter:
             plain = plain[:comma]
             parts = plain.split(b'"')
         outside = b'"' * first + b'"'.join(parts[first::2])
+        if first and len(parts) > 1 and at + len(parts[0]) - self._text_begin >= LONG_BYTES:
+            self._texts.append((self._text_begin, at + len(parts[0])))
         self._in_string = comma is None and (len(parts) + first) % 2 == 0
         self._is_escaped = comma is None and plain.endswith(b"\\")
+        if self._in_string and len(parts) > 1:
+            self._text_begin = at + len(plain) - len(parts[-1])
         self._count(outside)
         self._walk(outside)
         self._outside.append(outside)
@@ -207,9 +231,19 @@ class _Cutter:
             raise NotJson(f"a comma is out of place (byte {begin - 1})")
         if _has_long_number(outside):
             _check_integers(outside)
-        piece = _Piece(begin, end, self._lowest, bytes(self._open))
-        self._lowest = len(self._open)
+        piece = _Piece(begin, end, self._lowest, bytes(self._open), self._texts)
+        self._lowest, self._texts = len(self._open), []
         return piece
+
+
+def _most_values(text: bytes) -> int:
+    """More values than this are not in a text, whatever its strings hold."""
+    most = 1
+    for at in range(0, len(text), PIECE_BYTES):
+        block = text[at : at + PIECE_BYTES]
+        containers = block.count(b"[") + block.count(b"{")
+        most += block.count(b",") + block.count(b":") + (CONTAINER_VALUES + 1) * containers
+    return most
 
 
 def _last_comma(parts: list[bytes], first: int) -> int | None:
@@ -239,6 +273,7 @@ class _Reading:
     def read(self) -> Any:
         root: Any = None
         opened = b""
+        self._cutter.count()
         for number, piece in enumerate(self._cutter.pieces()):
             top = max(piece.lowest - 1, 0)
             value = self._read(piece, opened[top:], piece.open_after[top:])
@@ -262,9 +297,29 @@ class _Reading:
                 head += f'"{self._mark}":'.encode()
                 self._names -= 1
         tail = bytes(_CLOSING[bracket] for bracket in reversed(open_after))
-        value = _parse(b"".join((head, self._text[piece.begin : piece.end], tail)), piece.begin)
+        parts, at = [bytes(head)], piece.begin
+        for number, (begin, end) in enumerate(piece.texts):
+            parts += [self._text[at:begin], f"{self._mark}:{number}".encode()]
+            at = end
+        value = _parse(b"".join((*parts, self._text[at : piece.end], tail)), piece.begin)
         self._names += _count_names(value)
-        return value
+        return self._put_back(value, piece.texts) if piece.texts else value
+
+    def _put_back(self, value: Any, texts: list[tuple[int, int]]) -> Any:
+        """The value with its long strings in place of what stood for them."""
+        left = {f"{self._mark}:{number}": place for number, place in enumerate(texts)}
+        holder = [value]
+        waiting: list[Any] = [holder]
+        while waiting:
+            item = waiting.pop()
+            for key, inner in list(item.items() if type(item) is dict else enumerate(item)):
+                if type(inner) is str and inner in left:
+                    item[key] = _long_text(self._text, *left.pop(inner))
+                elif type(inner) is dict or type(inner) is list:
+                    waiting.append(inner)
+        if left:
+            raise NotJson(f"the name of an entry is longer than {LONG_BYTES:,} bytes")
+        return holder[0]
 
     def _merge(self, value: Any, top: int, around: bytes) -> Any:
         """Add what a piece holds to the lists and objects that go on; returns the last new item of `top`."""
@@ -296,6 +351,23 @@ class _Reading:
             if number:
                 value = _last(value)
             self._spine.append(value)
+
+
+def _long_text(text: bytes, begin: int, end: int) -> str:
+    """What stands between the quotes of a long string, read a slice at a time."""
+    slices, at = [], begin
+    while at < end:
+        cut = min(at + PIECE_BYTES, end)
+        if cut < end and b"\\" in text[cut - _LONGEST_ESCAPE : cut]:
+            match = _ESCAPED.match(text, at, cut)
+            cut = match.end() if match is not None else at
+        while at < cut < end and text[cut] & 0xC0 == 0x80:  # inside a character
+            cut -= 1
+        if cut == at:
+            raise NotJson(f"a string holds half of a character (byte {at})")
+        slices.append(_parse(b'"' + text[at:cut] + b'"', at))
+        at = cut
+    return "".join(slices)
 
 
 def _last(value: Any) -> Any:

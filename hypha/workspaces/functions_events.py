@@ -18,7 +18,7 @@ MAX_NAMES_AT_ONCE = 1000
 class EventFunctions(ManagerFunctions):
     """What a client may do with events."""
 
-    @permission(Level.READ_WRITE, by_lapsed=True)
+    @permission(Level.READ_WRITE, by_lapsed=True, takes_bytes=1024 * 1024)
     async def echo(self, data: Any, *, context: Context) -> Any:
         """Return the argument.
 

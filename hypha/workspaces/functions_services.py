@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hypha.auth.permissions import permission
+from hypha.auth.permissions import STRANGER_BYTES, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import Conflict, InvalidAddress, PermissionDenied, QuotaExceeded, ServiceNotFound
 from hypha.registry.directory import LookupOptions
-from hypha.registry.records import BUILT_IN, Registrant, ServiceRecord, is_local_only, parse_registration
+from hypha.registry.records import (
+    BUILT_IN,
+    MAX_INFO_BYTES,
+    Registrant,
+    ServiceRecord,
+    is_local_only,
+    parse_registration,
+)
 from hypha.registry.search import SearchRequest
 from hypha.workspaces.parts import ManagerFunctions
 
@@ -25,6 +32,7 @@ class ServiceFunctions(ManagerFunctions):
         on="service",
         note="read_write on current workspace; the own client's `built-in`: none",
         by_lapsed=True,
+        takes_bytes=MAX_INFO_BYTES + STRANGER_BYTES,
     )
     async def register_service(
         self, service_info: dict[str, Any], config: dict[str, Any] | None = None, *, context: Context

@@ -13,11 +13,12 @@ from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
-from hypha.gateways.http.bodies import read_body
+from hypha.gateways.http.bodies import Allowance, read_body
 from hypha.gateways.http.calls import is_function, schema_at
 from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.results import encode_json, is_generator, presentable
 from hypha.gateways.http.services import HttpServices
+from hypha.gateways.http.workbench import holding_of
 from hypha.hub.local_service import LocalService
 from hypha.web.headers import Headers, by_name
 
@@ -62,7 +63,10 @@ class FunctionsApp:
         name = choose_function(tree or await self._provider_tree(), mount.path)
         if name is None:
             raise NotFound(f"Function not found: {mount.path.lstrip('/')[:200]}")
-        event = await self._event()
+        allowance = Allowance(services.max_body_bytes)
+        if local is not None and mount.context.user.is_anonymous:
+            allowance = allowance.at_most(local.functions[name].takes_bytes)
+        event = await self._event(allowance)
         if name == DEFAULT:
             event["function_path"] = mount.path
         if local is not None:
@@ -77,11 +81,12 @@ class FunctionsApp:
             )
         await self._answer(result)
 
-    async def _event(self) -> dict[str, Any]:
+    async def _event(self, allowance: Allowance) -> dict[str, Any]:
         """The request as one value (core-api 5.5)."""
         mount = self._mount
         headers = by_name(mount.visit.headers)
-        body = await read_body(mount.receive, mount.scope["hypha.headers"], self._services.max_body_bytes)
+        scope = mount.scope
+        body = await read_body(mount.receive, scope["hypha.headers"], allowance.max_bytes, holding_of(scope))
         return {
             **mount.plain_scope(),
             "headers": _as_text(headers),

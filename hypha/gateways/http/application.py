@@ -29,6 +29,7 @@ from hypha.gateways.http.incoming import check_request, has_valid_host, receivin
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
+from hypha.gateways.http.workbench import HOLDING, Holding
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
 from hypha.web.credentials import PERSONAL
@@ -177,6 +178,8 @@ class HttpApplication(Starlette):
             self._services.running.leave(started)
             if started.upload is not None:
                 started.upload.close()
+            if started.holding is not None:
+                started.holding.close()
 
     async def _admit(self, scope: Scope, path: str, receive: Receive, started: _StartedSend) -> Receive:
         """Check that a request may run: its address, rates, and room for it and its body.
@@ -196,6 +199,7 @@ class HttpApplication(Starlette):
             services.running.enter(started, party)
         if _has_body(scope["method"], scope["hypha.headers"]):
             receive = started.upload = services.uploads.of(receive, party.name)
+        scope[HOLDING] = started.holding = services.workbench.holding(party)
         return receive
 
     def _function_address(self, path: str) -> tuple[str, str, str] | None:
@@ -281,7 +285,7 @@ class _StartedSend:
     It says of answers that depend on who asks that no cache may give them to others.
     """
 
-    __slots__ = ("_scope", "_send", "extra", "has_started", "upload")
+    __slots__ = ("_scope", "_send", "extra", "has_started", "holding", "upload")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -289,6 +293,7 @@ class _StartedSend:
         self.has_started = False
         self.extra: list[tuple[bytes, bytes]] = []
         self.upload: Upload | None = None
+        self.holding: Holding | None = None
 
     async def __call__(self, message: Message) -> None:
         if not self.has_started and message["type"] == "http.response.start":

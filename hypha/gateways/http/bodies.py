@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
 
 from starlette.types import Message, Receive
 
-from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, UnsupportedContent
+from hypha.errors import FrameTooLarge, HyphaError
+from hypha.gateways.http.codings import LARGEST_RATIO, codings_of, gunzip
+from hypha.gateways.http.workbench import Holding
 from hypha.web.uploads import keep
+from hypha.wire.bounded import MAX_PASSED_VALUES
 
-_GZIP_WINDOW = 31
+SMALL_BYTES = 64 * 1024
+"""A body of this size is read and parsed on the spot; more is held on the caller's account."""
+_QUICK_BYTES = 256 * 1024
+"""So much is decompressed on the spot, in less than a millisecond."""
 
 
 class ClientLeft(HyphaError):
@@ -19,7 +27,24 @@ class ClientLeft(HyphaError):
     code, status = "client_left", 499
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How large a body may be, packed or not, and how many values it may hold."""
+
+    max_bytes: int
+    max_values: int = MAX_PASSED_VALUES
+
+    def at_most(self, max_bytes: int | None) -> Self:
+        """The same with a smaller bound on the size, if one is given."""
+        return self if max_bytes is None else replace(self, max_bytes=min(self.max_bytes, max_bytes))
+
+
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request says that it has a body."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int, holding: Holding) -> bytes:
     """The whole body, decoded from gzip if so sent; at most `limit` bytes either way.
 
     Raises:
@@ -27,19 +52,23 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         UnsupportedContent: another content encoding.
         InvalidRequest: broken gzip data, or the body came too slowly.
         LimitReached: too many bodies are unfinished.
+        RateLimited: the caller's other large bodies leave no room.
         ClientLeft: the connection ended before the body did.
     """
+    times = codings_of(headers.get(b"content-encoding"))
     length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
+    expected = int(length[:20]) if length is not None and length.isdigit() else 0
+    if expected > limit:
+        raise too_large(limit)
     message = await _next_part(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
         body = await _read_rest(receive, body, limit)
     if len(body) > limit:
-        raise _too_large(limit)
-    encoding = headers.get(b"content-encoding")
-    return _decode(body, encoding, limit) if encoding and body else body
+        raise too_large(limit)
+    for _ in range(times if body else 0):
+        body = await _opened(body, limit, holding)
+    return body
 
 
 async def _next_part(receive: Receive) -> Message:
@@ -57,31 +86,27 @@ async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         keep(receive, len(part))
         parts.append(part)
         more = message.get("more_body", False)
     return b"".join(parts)
 
 
-def _decode(body: bytes, encoding: bytes, limit: int) -> bytes:
-    name = encoding.strip().lower()
-    if name == b"identity":
-        return body
-    if name not in (b"gzip", b"x-gzip"):
-        shown = name[:40].decode("latin-1")
-        raise UnsupportedContent(f"Content-Encoding {shown!r} is not understood: send gzip or none.")
-    decoder = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        plain = decoder.decompress(body, limit + 1)
-    except zlib.error:
-        raise InvalidRequest("Invalid request body: the gzip data is damaged.") from None
-    if len(plain) > limit:
-        raise _too_large(limit)
-    if not decoder.eof:
-        raise InvalidRequest("Invalid request body: the gzip data is cut off.")
+async def _opened(body: bytes, limit: int, holding: Holding) -> bytes:
+    """The body without one coding; on the spot if little comes out."""
+    if len(body) <= SMALL_BYTES:
+        try:
+            return gunzip(body, min(limit, _QUICK_BYTES))
+        except FrameTooLarge:
+            if limit <= _QUICK_BYTES:
+                raise
+    await holding.grow(len(body) + min(limit, LARGEST_RATIO * len(body)))
+    plain = await holding.work(partial(gunzip, body, limit))
+    holding.shrink(len(plain))
     return plain
 
 
-def _too_large(limit: int) -> FrameTooLarge:
+def too_large(limit: int) -> FrameTooLarge:
+    """The error for a body above a limit."""
     return FrameTooLarge(f"The request body is larger than the limit of {limit} bytes.")

@@ -20,22 +20,20 @@ from hypha.errors import (
     ServiceNotFound,
     WorkspaceNotFound,
 )
-from hypha.gateways.http.bodies import ClientLeft, read_body
+from hypha.gateways.http.arguments import request_arguments
+from hypha.gateways.http.bodies import Allowance, ClientLeft
 from hypha.gateways.http.errors import call_error_answer
-from hypha.gateways.http.function_values import check_arguments
 from hypha.gateways.http.parameters import (
     MODE_KEY,
-    Arguments,
-    body_arguments,
     is_msgpack,
     media_type,
-    query_arguments,
     split_query,
 )
 from hypha.gateways.http.results import ItemStream, is_generator, send_items, send_value
 from hypha.gateways.http.services import FoundService, HttpServices
 from hypha.hub.local_service import LocalService
 from hypha.web.errors import ErrorAnswer, error_answer
+from hypha.wire.bounded import MAX_VALUES
 
 PROBES = "probes"
 DEVICE_COOKIE = b"hypha_device_"
@@ -133,16 +131,18 @@ class FunctionCalls:
         if not is_function(schema):
             value = await self._look_up(target, record.name, path, context)
             if not _is_method(value):
-                await send_value(send, value, as_msgpack=answer_msgpack)
+                await send_value(send, value, as_msgpack=answer_msgpack, scope=scope)
                 return
-        args, kwargs = await self._arguments(scope, receive, pairs, _function_part(schema))
+        args, kwargs = await request_arguments(
+            scope, receive, pairs, _function_part(schema), Allowance(services.max_body_bytes), passed_on=True
+        )
         result = await self._ask(record, function, args, kwargs, context)
         if is_generator(result):
             items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
             async with services.lasting.watching(context):
                 await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
             return
-        await send_value(send, result, as_msgpack=answer_msgpack)
+        await send_value(send, result, as_msgpack=answer_msgpack, scope=scope)
 
     def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
         """The context with what only the request knows: address, HTTP method, cookies of known devices."""
@@ -191,9 +191,14 @@ class FunctionCalls:
         if known is None:
             raise FunctionNotFound(f"{function} not found.")
         pairs = split_query(scope["query_string"])
-        args, kwargs = await self._arguments(scope, receive, pairs, known.schema)
+        allowance = Allowance(self._services.max_body_bytes, MAX_VALUES)
+        if context.user.is_anonymous:
+            allowance = allowance.at_most(known.takes_bytes)
+        args, kwargs = await request_arguments(
+            scope, receive, pairs, known.schema, allowance, passed_on=False
+        )
         result = await service.invoke(function, args, kwargs, context)
-        await send_value(send, result, as_msgpack=wants_msgpack(scope))
+        await send_value(send, result, as_msgpack=wants_msgpack(scope), scope=scope)
 
     async def find(
         self, workspace: str, service: str, context: Context, pairs: list[tuple[str, str]]
@@ -213,23 +218,6 @@ class FunctionCalls:
         workspaces = self._services.workspaces
         if workspaces.get(workspace) is None and await workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace '{workspace[:200]}' not found") from None
-
-    async def _arguments(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Receive,
-        pairs: list[tuple[str, str]],
-        schema: Mapping[str, Any] | None,
-    ) -> Arguments:
-        if scope["method"] == "GET":
-            arguments: Arguments = [], query_arguments(pairs, schema)
-            await check_arguments(list(arguments), len(scope["query_string"]))
-            return arguments
-        headers = scope["hypha.headers"]
-        body = await read_body(receive, headers, self._services.max_body_bytes)
-        arguments = body_arguments(body, media_type(headers.get(b"content-type")), schema)
-        await check_arguments(list(arguments), len(body))
-        return arguments
 
     async def _look_up(self, target: str, name: str, path: list[str], context: Context) -> Any:
         """Ask the provider itself for what its schema does not show."""

@@ -7,13 +7,11 @@ be called back. So arguments that come by HTTP hold none; those that the server 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from hypha.errors import InvalidRequest
 from hypha.wire.values import is_function, maps_in
 
-LARGE_BYTES = 64 * 1024
 _TAGS = frozenset({"method", "function", "generator", "iterator", "interface", "callback"})
 
 
@@ -30,11 +28,3 @@ def refuse_functions(value: Any) -> None:
                 f"An HTTP request cannot carry functions (_rtype {str(tag)[:40]!r}).",
                 hint="Call over WebSocket to hand over functions of your own.",
             )
-
-
-async def check_arguments(value: Any, size_bytes: int) -> None:
-    """The same for arguments read from so many bytes; large ones are looked at in a thread."""
-    if size_bytes > LARGE_BYTES:
-        await asyncio.to_thread(refuse_functions, value)
-    else:
-        refuse_functions(value)

@@ -33,6 +33,7 @@ MAX_OPTIONS = 100
 _DIGITS = re.compile(r"([+-]?)0*([0-9]+)")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+_UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 AUTOMATIC_KEYS = ["type", "description"]
 _UNCONVERTED = object()
@@ -206,7 +207,26 @@ def media_type(content_type: bytes | None) -> str:
     """The bare media type of a `Content-Type` header; JSON when there is none."""
     if not content_type:
         return JSON_TYPE
-    return content_type.decode("latin-1").partition(";")[0].strip().lower()
+    return content_type[:1000].partition(b";")[0].decode("latin-1").strip().lower()
+
+
+def check_media_type(kind: str) -> None:
+    """Raise UnsupportedContent for what is neither JSON nor msgpack; forms could come from any web page."""
+    if kind != JSON_TYPE and kind not in MSGPACK_TYPES:
+        raise UnsupportedContent(
+            f"Content-Type {kind[:80]!r} is not understood: send application/json or application/msgpack.",
+            hint="With curl, add: -H 'Content-Type: application/json'",
+        )
+
+
+def check_charset(content_type: bytes | None, body: bytes) -> None:
+    """Raise UnsupportedContent for text in another encoding than UTF-8, if the `Content-Type` says so."""
+    for part in (content_type or b"")[:1000].split(b";")[1:]:
+        name, _, value = part.partition(b"=")
+        word = value.strip().strip(b'"').lower()
+        if name.strip().lower() == b"charset" and word not in _UTF8 and not body.isascii():
+            shown = word[:40].decode("latin-1")
+            raise UnsupportedContent(f"The charset {shown!r} is not understood: send UTF-8.")
 
 
 def is_msgpack(kind: str) -> bool:
@@ -223,22 +243,18 @@ def body_arguments(
 
     Raises:
         UnsupportedContent: neither JSON nor msgpack.
-        InvalidRequest: the body cannot be decoded.
+        InvalidRequest: the body cannot be decoded, or holds more than `max_values` values.
     """
     if not body:
         return [], {}
-    if kind == JSON_TYPE:
+    check_media_type(kind)
+    if kind in MSGPACK_TYPES:
+        value = _unpack(body, max_values)
+    else:
         try:
             value = loads(body, max_values)
         except (NotJson, ValueLimit) as error:
             raise InvalidRequest(f"Invalid request body: {error}") from None
-    elif kind in MSGPACK_TYPES:
-        value = _unpack(body, max_values)
-    else:
-        raise UnsupportedContent(
-            f"Content-Type {kind[:80]!r} is not understood: send application/json or application/msgpack.",
-            hint="With curl, add: -H 'Content-Type: application/json'",
-        )
     properties = properties_of(schema)
     if isinstance(value, dict) and "_rtype" not in value:
         return [], _keywords(value, properties)

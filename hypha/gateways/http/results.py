@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Protocol
 
 import msgpack
@@ -13,7 +15,11 @@ import orjson
 from starlette.types import Receive, Send
 
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
+from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
+from hypha.gateways.http.workbench import holding_of
+from hypha.wire.json_turns import dumps_in_turns
+from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
 
 logger = logging.getLogger(__name__)
@@ -21,7 +27,6 @@ logger = logging.getLogger(__name__)
 JSON_HEADER = (b"content-type", b"application/json")
 MSGPACK_HEADER = (b"content-type", b"application/msgpack")
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-_JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _CONTAINERS = (dict, list)
 
 
@@ -82,8 +87,20 @@ def encode_json(value: Any) -> bytes:
     Raises:
         ResultNotJson: the result holds bytes or another thing that JSON cannot carry.
     """
+    return b"".join(_json_pieces(value, in_turns=False))
+
+
+def _json_pieces(value: Any, *, in_turns: bool) -> list[bytes]:
+    value = presentable(value)
+    option = orjson.OPT_NON_STR_KEYS
+    if (
+        "numpy" in sys.modules
+    ):  # orjson would import it, for a tenth of a second, to look at what it doesn't know
+        option |= orjson.OPT_SERIALIZE_NUMPY
     try:
-        return orjson.dumps(presentable(value), default=_refuse, option=_JSON_OPTIONS)
+        if in_turns:
+            return dumps_in_turns(value, _refuse, option)
+        return [orjson.dumps(value, default=_refuse, option=option)]
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, ResultNotJson):
             raise error.__cause__ from None
@@ -104,15 +121,31 @@ def encode_msgpack(value: Any) -> bytes:
     return b"".join(pack_pieces(presentable(value)))
 
 
-async def send_value(send: Send, value: Any, *, as_msgpack: bool) -> None:
-    """Answer 200 with one value."""
-    pieces = pack_pieces(presentable(value)) if as_msgpack else [encode_json(value)]
-    header = MSGPACK_HEADER if as_msgpack else JSON_HEADER
-    headers = [header, (b"content-length", b"%d" % sum(map(len, pieces)))]
+async def send_value(
+    send: Send, value: Any, *, as_msgpack: bool, scope: Mapping[str, Any] | None = None
+) -> None:
+    """Answer 200 with one value.
+
+    Args:
+        scope: of the request, which pays for work on a large value in a thread.
+    """
+    headers = [MSGPACK_HEADER if as_msgpack else JSON_HEADER]
+    if scope is None or not is_large(value):
+        pieces = pack_pieces(presentable(value)) if as_msgpack else [encode_json(value)]
+    else:
+        zipped = accepts_gzip(scope["hypha.headers"].get(b"accept-encoding"))
+        pieces = await holding_of(scope).work(partial(_large_pieces, value, as_msgpack, zipped))
+        headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
+    headers.append((b"content-length", b"%d" % sum(map(len, pieces))))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for piece in pieces[:-1]:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+def _large_pieces(value: Any, as_msgpack: bool, zipped: bool) -> list[bytes]:
+    pieces = pack_in_turns(presentable(value)) if as_msgpack else _json_pieces(value, in_turns=True)
+    return zip_pieces(pieces) if zipped else pieces
 
 
 async def send_items(

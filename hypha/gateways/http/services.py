@@ -10,6 +10,7 @@ from hypha.addresses import ServiceQuery
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
 from hypha.gateways.http.cors import CorsPolicy
+from hypha.gateways.http.workbench import Workbench
 from hypha.hub.callbacks import Function, Session
 from hypha.hub.local_service import LocalService
 from hypha.hub.rates import Rates
@@ -133,6 +134,7 @@ class HttpServices:
     public_base_url: str = ""
     version: str = ""
     inactive: Mapping[str, str] = field(default_factory=dict)
+    workbench: Workbench = field(default_factory=Workbench)
     call_timeout_s: float = 30.0
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
@@ -140,6 +142,8 @@ class HttpServices:
     trust_apps: bool = False
 
     async def party(self, scope: MutableMapping[str, Any]) -> Party:
-        """Who pays for a request."""
+        """Who pays for a request; tokens that somebody generated count as that person."""
         user = await self.credentials.verified_id(scope)
+        if user is not None:
+            user = scope["hypha.user"].parent or user
         return Party.of(user, "" if user else self.proxies.client_address(scope, headers_of(scope)))

@@ -1,0 +1,74 @@
+"""The arguments of one HTTP request: read, opened and parsed, large ones in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from functools import partial
+from typing import Any
+
+from starlette.types import Receive
+
+from hypha.gateways.http.bodies import SMALL_BYTES, Allowance, has_body, read_body
+from hypha.gateways.http.function_values import refuse_functions
+from hypha.gateways.http.parameters import (
+    Arguments,
+    Schema,
+    body_arguments,
+    check_charset,
+    check_media_type,
+    media_type,
+    query_arguments,
+)
+from hypha.gateways.http.workbench import holding_of
+from hypha.wire.packed import PackedList, PackedMap
+
+
+async def request_arguments(
+    scope: MutableMapping[str, Any],
+    receive: Receive,
+    pairs: list[tuple[str, str]],
+    schema: Schema | None,
+    allowance: Allowance,
+    *,
+    passed_on: bool,
+) -> Arguments:
+    """Arguments from the query of a GET, or from the body of a POST.
+
+    Args:
+        pairs: the query, split.
+        passed_on: large arguments are given as `PackedList` and `PackedMap`, for a call to a client.
+
+    Raises:
+        FrameTooLarge, InvalidRequest, UnsupportedContent, RateLimited, ClientLeft: see `read_body`.
+    """
+    if scope["method"] == "GET":
+        return _checked(([], query_arguments(pairs, schema)))
+    headers, holding = scope["hypha.headers"], holding_of(scope)
+    content_type = headers.get(b"content-type")
+    kind = media_type(content_type)
+    if has_body(headers):
+        check_media_type(kind)
+    body = await read_body(receive, headers, allowance.max_bytes, holding)
+    check_charset(content_type, body)
+    if len(body) <= SMALL_BYTES:
+        return _checked(body_arguments(body, kind, schema, allowance.max_values))
+    await holding.grow(len(body))
+    job = partial(_large_arguments, body, kind, schema, allowance.max_values, passed_on)
+    del body
+    args, kwargs = await holding.work(job)
+    if isinstance(args, PackedList) and isinstance(kwargs, PackedMap):
+        holding.shrink(args.size_bytes + kwargs.size_bytes)
+    return args, kwargs
+
+
+def _large_arguments(
+    body: bytes, kind: str, schema: Schema | None, max_values: int, passed_on: bool
+) -> tuple[Any, Any]:
+    args, kwargs = _checked(body_arguments(body, kind, schema, max_values))
+    return (PackedList(args), PackedMap(kwargs)) if passed_on else (args, kwargs)
+
+
+def _checked(arguments: Arguments) -> Arguments:
+    """The same; functions in them are refused."""
+    refuse_functions(list(arguments))
+    return arguments
