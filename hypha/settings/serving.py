@@ -27,7 +27,8 @@ class Serving:
         False, "Let pages that clients serve act with the session of whoever opens them; see docs/security.md"
     )
     trusted_proxies: str = flag(
-        "", "Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
+        "",
+        "Addresses or networks of proxies whose X-Forwarded-… are believed, separated by commas",
     )
     server_id: str | None = flag(
         None, "Name of this replica, unique among live ones; random when absent", also=("HYPHA_SERVER_ID",)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from hypha.web.client_address import PREFIX
 from hypha.web.origins import Origins
 
 PAGE_HEADER = b"x-hypha-page"
@@ -55,7 +56,8 @@ def arrival_of(
         return Arrival.PAGE
     if mount is None:
         return Arrival.OTHER
-    if is_from_here and _is_below(headers.get(b"referer"), scope.get("root_path", ""), mount):
+    base = scope.get(PREFIX, "") + scope.get("root_path", "")
+    if is_from_here and _is_below(headers.get(b"referer"), base, mount):
         return Arrival.APP
     return Arrival.FRONT if _opens_front(scope, headers, path, mount) else Arrival.OTHER
 

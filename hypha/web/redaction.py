@@ -13,6 +13,8 @@ IsToken = Callable[[str], bool]
 
 DEPTH = 3
 """How often one encoding may lie within another: percent, base64, percent."""
+MIN_CLAIMS_CHARS = 24
+"""Claims that name an issuer are longer than that in base64."""
 SHORT_CHARS = 16
 """A shorter token is looked for as a word: it may be part of texts that have nothing to do with it."""
 
@@ -107,5 +109,6 @@ def _signed(text: bytes) -> Iterator[bytes]:
     for word in _BETWEEN_DOTTED.split(text):
         parts = word.split(b".")
         for first in range(len(parts) - 2):
-            if parts[first].startswith(b"eyJ"):
+            head, claims = parts[first], parts[first + 1]
+            if head.startswith(b"eyJ") and len(claims) >= MIN_CLAIMS_CHARS:
                 yield b".".join(parts[first : first + 3])

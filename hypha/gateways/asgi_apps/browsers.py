@@ -7,8 +7,6 @@ applications are put in a sandbox; against the second, see hypha.gateways.asgi_a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.types import Message, Send
 
 from hypha.gateways.asgi_apps.cookies import AppCookies
@@ -20,18 +18,6 @@ SANDBOX = b"sandbox " + b" ".join(
         b"allow-popups", b"allow-popups-to-escape-sandbox", b"allow-presentation", b"allow-scripts",
     )
 )  # fmt: skip
-
-
-def is_browser(headers: Mapping[bytes, bytes]) -> bool:
-    """True unless a program made the request, which chooses itself what cookies it sends to whom.
-
-    Browsers add fields that their scripts cannot leave out, and all call themselves Mozilla.
-    """
-    return (
-        b"mozilla/" in headers.get(b"user-agent", b"").lower()
-        or b"origin" in headers
-        or any(name.startswith(b"sec-fetch-") for name in headers)
-    )
 
 
 def confining(send: Send, cookies: AppCookies, *, sandboxed: bool) -> Send:

@@ -11,10 +11,10 @@ from starlette.types import Receive
 
 from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotFound
-from hypha.gateways.asgi_apps.browsers import is_browser
 from hypha.gateways.asgi_apps.cookies import MARK, AppCookies, is_reserved, pairs_of
 from hypha.gateways.asgi_apps.outgoing import Outgoing
 from hypha.gateways.http.services import FoundService
+from hypha.web.arrival import is_browser
 from hypha.web.credentials import http_anonymous_user
 from hypha.web.headers import Headers
 from hypha.web.redaction import IsToken, Redaction
@@ -22,6 +22,7 @@ from hypha.web.redaction import IsToken, Redaction
 SPEC_VERSION = "2.3"
 """From 2.4 on frameworks rely on an error from `send` when the client has left, which no call can raise."""
 _PLAIN_KEYS = ("type", "http_version", "method", "scheme", "server", "client")
+_PAGES = frozenset({b"origin", b"sec-fetch-site"})
 _STRANGER = http_anonymous_user().id
 
 
@@ -100,6 +101,7 @@ def visit_of(
         InvalidRequest: the address below the mount holds a credential, which somebody else's code would see.
     """
     headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
+    headers = [pair for pair in headers if not _is_of_proxies(pair[0])]
     redaction = Redaction(scope.get("hypha.token"), is_token)
     sent = [pair for name, value in headers if name == b"cookie" for pair in pairs_of(value)]
     query = scope.get("query_string", b"")
@@ -114,13 +116,18 @@ def visit_of(
         headers, query = redaction.headers(headers), redaction.query(query)
         words = tuple(word for word in words if not redaction.holds(word.encode("latin-1", "replace")))
         sent = [(name, value) for name, value in sent if not redaction.holds(value)]
-        is_free = not is_browser(scope["hypha.headers"])
+        is_free = not is_browser(scope["hypha.headers"]) and _PAGES.isdisjoint(scope["hypha.headers"])
         others = {name for name, _ in sent if is_free and not is_reserved(name)}
     cookie = cookies.received(sent, others)
     headers = [pair for pair in headers if pair[0] != b"cookie"]
     if cookie and may_use_cookies:
         headers.append((b"cookie", cookie))
     return Visit(headers, query, words)
+
+
+def _is_of_proxies(name: bytes) -> bool:
+    """True for what tells of proxies: the scope says what is true of it, the rest may be anybody's words."""
+    return name in (b"forwarded", b"x-real-ip") or name.startswith(b"x-forwarded-")
 
 
 def is_cross_origin(headers: Mapping[bytes, bytes]) -> bool:

@@ -24,8 +24,9 @@ from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
-from hypha.gateways.http.services import HttpServices
+from hypha.gateways.http.services import FoundService, HttpServices
 from hypha.web.arrival import Arrival
+from hypha.web.client_address import PREFIX
 from hypha.web.headers import headers_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -55,7 +56,11 @@ class AppRoutes:
         """Add the slash that relative links of an application need."""
         words = (quote(request.path_params[name]) for name in ("workspace", "service"))
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{self._base}/{'/apps/'.join(words)}/{query}", 307)
+        return RedirectResponse(f"{self._outer(request.scope)}/{'/apps/'.join(words)}/{query}", 307)
+
+    def _outer(self, scope: Scope) -> str:
+        """The path before that of a workspace, as the browser sees it."""
+        return str(scope.get(PREFIX, "")) + self._base
 
     async def serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; refusals are plain text."""
@@ -93,7 +98,7 @@ class AppRoutes:
         if visitor is credentials.anonymous:
             return False
         workspace, service = scope["path_params"]["workspace"], scope["path_params"]["service"]
-        front = f"{self._base}/{quote(workspace)}/apps/{quote(service)}/"
+        front = f"{self._outer(scope)}/{quote(workspace)}/apps/{quote(service)}/"
         await send_question(scope, send, visitor, front, (workspace, service))
         return True
 
@@ -120,24 +125,27 @@ class AppRoutes:
         context = await self._services.credentials.context(scope, workspace)
         pairs = split_query(scope["query_string"])
         record = await self._calls.find(workspace, service, context, pairs)
-        root = f"{self._base}/{workspace}/apps/{service}"
-        raw_root, raw_path = places_of(scope, root, path)
-        folder = (raw_root + raw_path.rpartition(b"/")[0]) or raw_root
-        cookies = AppCookies.of(record.user_id, record.workspace, record.name, raw_root, folder)
-        own = is_own(context.user, record)
-        visitor = await self._services.credentials.visitor(scope)  # how a page is shown runs nothing
-        is_token = self._services.is_token
+        raw_root, raw_path = places_of(scope, f"{self._base}/{workspace}/apps/{service}", path)
+        prefix: str = scope.get(PREFIX, "")
+        cookies = self._cookies(record, prefix.encode() + raw_root, raw_path)
         visit = visit_of(
             scope,
             cookies,
-            is_token,
-            is_own_code=own,
+            self._services.is_token,
+            is_own_code=is_own(context.user, record),
             raw_path=raw_path,
             may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
         )
+        visitor = await self._services.credentials.visitor(scope)  # how a page is shown runs nothing
         sandboxed = not (is_own(visitor, record) or record.is_inner or self._services.trust_apps)
         outgoing = Outgoing(confining(send, cookies, sandboxed=sandboxed), scope)
+        root = f"{prefix}{self._base}/{workspace}/apps/{service}"
         return Mount(record, context, scope, receive, outgoing, root, path, raw_path, visit)
+
+    def _cookies(self, record: FoundService, root: bytes, raw_path: bytes) -> AppCookies:
+        """The cookies of a service mounted at `root`, for a request below it."""
+        folder = root + raw_path.rpartition(b"/")[0]
+        return AppCookies.of(record.user_id, record.workspace, record.name, root, folder)
 
     def _may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether who opens a WebSocket may read what the application tells the cookies' owner."""

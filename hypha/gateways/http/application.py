@@ -87,6 +87,8 @@ class HttpApplication(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, WebSocket or lifespan."""
         scope["app"] = self
+        if scope["type"] != "lifespan":
+            self._services.proxies.enter(scope)
         if scope["type"] == "http":
             await self._handle(scope, receive, send)
             return

@@ -95,10 +95,10 @@ def test_only_what_holds_a_token_is_taken_out() -> None:
 
 def test_the_search_takes_linear_time() -> None:
     def seconds(text: bytes) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         redaction().holds(text)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    for shape in (b"eyJ", b"eyJ.", b"%25", b"QUFB", b"a.", b"-", b"%65%79%4a."):
-        small, large = (min(seconds(shape * n) for _ in range(3)) for n in (8_000, 32_000))
-        assert large < 10 * small + 0.02, shape
+    for shape in (b"eyJ", b"eyJ.", b"%25", b"QUFB", b"a.", b"-", b"%65%79%4a.", b"eyJ" * 8 + b"."):
+        small, large = (min(seconds(shape * n) for _ in range(3)) for n in (4_000, 16_000))
+        assert large < 8 * small + 0.05, shape
