@@ -48,6 +48,9 @@ class Diary:
         async def serve(args: dict[str, Any], context: Any = None) -> None:
             path = args["scope"]["path"].strip("/")
             self.callers[f"app {path}"] = context["user"]["id"]
+            if args["scope"]["type"] == "websocket":
+                await args["send"]({"type": "websocket.accept"})
+                return
             headers = [[b"content-type", b"text/html"], [b"referrer-policy", b"unsafe-url"]]
             await args["send"]({"type": "http.response.start", "status": 200, "headers": headers})
             await args["send"](
@@ -293,3 +296,23 @@ async def test_the_rule_holds_below_a_base_path(start_server: StartServer) -> No
         assert await status(f"/{diary.victim.workspace}/info", browser, **script) == 200
         assert await status(f"/{diary.victim.workspace}/info", browser) == 403
     await connections.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "hub.test"])
+async def test_sockets_of_an_application_are_the_visitors_from_this_origin_only(
+    server: ServerProcess, diary: Diary, page: Page, elsewhere: Elsewhere, host: str
+) -> None:
+    desk = f"{host}:{server.port}/{diary.victim.workspace}/apps/desk/"
+    open_socket = "new WebSocket(args.url);"
+    own = f"http://{host}:{server.port}/static/LICENSES.txt"
+    port = elsewhere.port
+    others = [
+        f"http://127.0.0.1:{port}/",
+        f"http://www.hub.test:{port}/",
+        own.replace("/static/LICENSES.txt", diary.app_path),
+    ]
+    for number, stand in enumerate((own, *others)):
+        await page.open(stand)
+        await page.run(open_socket, url=f"ws://{desk}socket-{host}-{number}")
+        caller = await diary.caller(f"app socket-{host}-{number}")
+        assert caller == (diary.victim.id if stand == own else "anonymouz-http"), stand

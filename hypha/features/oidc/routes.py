@@ -22,6 +22,7 @@ from hypha.features.oidc.attempts import LIFE_S, Attempt, Attempts, cookie_name
 from hypha.features.oidc.claims import Person
 from hypha.features.oidc.flow import SignIn
 from hypha.web.arrival import is_browser
+from hypha.web.cookies import credential_cookie
 from hypha.web.destinations import Destinations
 from hypha.web.headers import headers_of
 
@@ -160,7 +161,7 @@ class OidcRoutes:
         sign_in, query = self._sign_in(request), request.query_params
         state = query.get("state", "")
         name = self._cookie_name(state)
-        sealed = request.cookies.get(name, "")
+        sealed = credential_cookie(headers_of(request.scope), name.encode("latin-1", "replace")) or ""
         attempt = self._attempts.open(sealed, sign_in.provider.id, state) if state else None
         if attempt is None:
             raise NotAuthenticated(
