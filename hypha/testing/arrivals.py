@@ -59,15 +59,23 @@ REQUESTS: dict[str, Sample] = {
     "a program that asks for another method": Sample(
         {"user-agent": "curl/8.5.0", "accept": "*/*", "x-http-method-override": "DELETE"}, "POST"
     ),
-    "a script of a page of this origin": Sample(_part("same-origin", "cors", "empty", referer=CONSOLE)),
-    "a script of a page of this origin, posting": Sample(
-        _part("same-origin", "cors", "empty", origin="{own}", referer=CONSOLE), "POST"
+    "a script of the server's own pages": Sample(
+        _part("same-origin", "cors", "empty", referer=CONSOLE, x_hypha_page="1")
+    ),
+    "a script of the server's own pages, posting": Sample(
+        _part("same-origin", "cors", "empty", origin="{own}", x_hypha_page="1"), "POST"
     ),
     "a script of the server's own pages, without HTTPS": Sample(
         {**_CHROME, "x-hypha-page": "1", "referer": CONSOLE}
     ),
     "a script of the server's own pages, without HTTPS, posting": Sample(
         {**_CHROME, "x-hypha-page": "1", "origin": "{own}"}, "POST"
+    ),
+    "any other script of this origin, or a preload": Sample(
+        _part("same-origin", "cors", "empty", referer=CONSOLE)
+    ),
+    "any other script of this origin, posting": Sample(
+        _part("same-origin", "cors", "empty", origin="{own}", referer=CONSOLE), "POST"
     ),
     "any other script of this origin, without HTTPS": Sample({**_CHROME, "referer": CONSOLE}),
     "the address bar, a bookmark, a link in a letter": Sample(_step("none", sec_fetch_user="?1")),

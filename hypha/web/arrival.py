@@ -52,7 +52,7 @@ def arrival_of(
     if scope["type"] == "websocket":
         is_app = mount is not None and is_from_here and b"origin" in headers
         return Arrival.APP if is_app else Arrival.OTHER
-    if is_from_here and _is_of_script(headers):
+    if is_from_here and _is_of_script(scope["method"], headers):
         return Arrival.PAGE
     if mount is None:
         return Arrival.OTHER
@@ -89,16 +89,19 @@ def _is_of_programs(name: bytes) -> bool:
     return name == b"sec-fetch-site" or name.startswith(b"sec-websocket-")
 
 
-def _is_of_script(headers: Mapping[bytes, bytes]) -> bool:
+def _is_of_script(method: str, headers: Mapping[bytes, bytes]) -> bool:
     """Whether a script made a request of this origin: `fetch`, not a navigation, an image or a frame.
 
-    Browsers say so in `Sec-Fetch-Mode`, except older ones and all without HTTPS; there our scripts
-    send a header that only scripts of this origin can send.
+    A header that only scripts of this origin can send shows it. For all but GET and HEAD it may be
+    missing where the browser tells the mode: no markup makes it send others so, but `<link
+    rel="preload" as="fetch">` makes it send a GET that looks like a script's.
     """
     mode, destination = headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest", b"empty")
     if destination != b"empty" or not _PREFETCH.isdisjoint(headers):
         return False
-    return mode in _SCRIPT_MODES or (mode is None and headers.get(PAGE_HEADER) == b"1")
+    if headers.get(PAGE_HEADER) == b"1":
+        return mode is None or mode in _SCRIPT_MODES
+    return mode in _SCRIPT_MODES and method not in ("GET", "HEAD")
 
 
 def is_navigation(headers: Mapping[bytes, bytes]) -> bool:

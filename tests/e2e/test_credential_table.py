@@ -145,7 +145,7 @@ async def test_sockets_count_as_the_table_says(desk: Desk, alice: Person, place:
 
 async def test_the_table_gives_cookies_to_nobody_elses_requests() -> None:
     """What must hold, said apart from the rule: the table alone would follow any rule."""
-    own = ("a program", "a script of a page of this origin", "a script of the server's own pages")
+    own = ("a program", "a script of the server's own pages", "any other script of this origin, posting")
     for name, sample in REQUESTS.items():
         for place in TABLE.PLACES:
             found = await TABLE.letters(sample, place)

@@ -213,6 +213,7 @@ async def test_pages_of_a_provider_are_told_of_pages_as_destinations_only(servic
             "Sec-Fetch-Site": "same-origin",
             "Sec-Fetch-Mode": "cors",
             "Sec-Fetch-Dest": "empty",
+            "Referer": f"{serviced.url}{page}",
         }
         assert (await web.get(f"{page}whoami", headers=opened)).json()["id"].startswith("anonymouz")
         assert (await web.get(f"{page}whoami", headers=asked)).json()["id"] == "ann"

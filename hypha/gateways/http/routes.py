@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hypha.auth.users import User
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
 from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls, wants_msgpack
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE, Descriptions
@@ -18,6 +19,7 @@ from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import encode_json, encode_msgpack
 from hypha.gateways.http.services import HttpServices
+from hypha.web.headers import headers_of
 
 LOGIN_PAGE = "/public/apps/hypha-login/"
 _SHOWN_FACTS = (
@@ -81,12 +83,19 @@ class CoreRoutes:
         facts = self._services.manager.config
         body: dict[str, Any] = {name: facts.get(name) for name in _SHOWN_FACTS}
         body["uptime_seconds"] = round(self._services.health.uptime_s, 1)
-        try:
-            user = await self._services.credentials.user(request.scope)
-            body["user"] = None if user.is_anonymous else user.to_wire()
-        except HyphaError:
-            body["user"] = None
+        user = await self._asking(request)
+        body["user"] = None if user.is_anonymous else user.to_wire()
         return _json(body, {"cache-control": "no-store"})
+
+    async def _asking(self, request: Request) -> User:
+        """Who is signed in, for any page of this origin; others see their own credential's user."""
+        credentials, scope = self._services.credentials, request.scope
+        if credentials.origins.is_from_here(scope, headers_of(scope)):
+            return await credentials.visitor(scope)
+        try:
+            return await credentials.user(scope)
+        except HyphaError:
+            return credentials.anonymous
 
     async def workspace_info(self, request: Request) -> Response:
         """Information on a workspace, for those who may read it."""

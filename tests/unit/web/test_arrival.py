@@ -90,9 +90,8 @@ def test_one_mark_of_a_browser_is_enough(mark: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        fetched("same-origin", "cors", "empty"),
-        fetched("same-origin", "same-origin", "empty"),
         fetched("same-origin", "cors", "empty", x_hypha_page="1"),
+        fetched("same-origin", "same-origin", "empty", x_hypha_page="1"),
         {**CHROME, "x-hypha-page": "1", "referer": "https://hub.example/public/"},
         {**CHROME, "x-hypha-page": "1", "origin": "https://hub.example"},
         {**CHROME, "x-hypha-page": "1", "sec-fetch-site": "same-origin"},
@@ -101,6 +100,14 @@ def test_one_mark_of_a_browser_is_enough(mark: dict[str, str]) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_scripts_of_our_own_pages(headers: dict[str, str], method: str) -> None:
     assert arrival(headers, method=method) is Arrival.PAGE
+
+
+def test_a_script_without_our_header_counts_for_what_no_markup_sends() -> None:
+    for mode in ("cors", "same-origin"):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert arrival(fetched("same-origin", mode, "empty"), method=method) is Arrival.PAGE
+        for method in ("GET", "HEAD"):
+            assert arrival(fetched("same-origin", mode, "empty"), method=method) is Arrival.OTHER
 
 
 SAME = "same-origin"

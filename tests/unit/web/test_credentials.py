@@ -13,7 +13,7 @@ from hypha.errors import InvalidRequest, NotAuthenticated
 from hypha.web.credentials import Credentials
 
 BROWSER = {b"user-agent": b"Mozilla/5.0", b"accept": b"text/html", b"upgrade-insecure-requests": b"1"}
-SCRIPT = {b"sec-fetch-site": b"same-origin", b"sec-fetch-mode": b"cors", b"sec-fetch-dest": b"empty"}
+SCRIPT = {b"sec-fetch-site": b"same-origin", b"sec-fetch-mode": b"cors", b"x-hypha-page": b"1"}
 
 
 def scope_of(headers: dict[bytes, bytes], path: str = "/ws-a-b/info") -> dict[str, Any]:
