@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import socket
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
 import httptools
@@ -40,6 +40,7 @@ _ABSOLUTE = re.compile(rb"(?:https?|wss?)://", re.I)
 _METHOD = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ")
 _UNREADABLE = InvalidRequest("The request is malformed: it breaks the grammar of HTTP/1.1.")
 _PROBE_AFTER_S = 15
+WARN_EACH_S = 1.0
 
 
 class _UntilClose(int):
@@ -52,9 +53,26 @@ class _UntilClose(int):
         return False
 
 
+class Seldom:
+    """Says when something that happens as often as strangers like may be done again."""
+
+    __slots__ = ("_due", "_pause_s")
+
+    def __init__(self, pause_s: float) -> None:
+        self._due, self._pause_s = float("-inf"), pause_s
+
+    def is_due(self, now: float) -> bool:
+        """True at most once in a pause."""
+        if now < self._due:
+            return False
+        self._due = now + self._pause_s
+        return True
+
+
 class GrammarProtocol(HttpToolsProtocol):
     """The protocol; a request for a WebSocket ends in `open_websocket`."""
 
+    warnings: ClassVar[Seldom]
     _is_handshake = _is_passed_over = False
     _problem: HyphaError | HTTPException | None = None
     _last_words: bytes | None = None
@@ -199,7 +217,7 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def refuse(self, error: HyphaError | HTTPException) -> None:
         """Answer a request that cannot be read once those before it are answered, and close."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._drops_left is not None:
             return
         self._log(error)
         words = self._answer(error)
@@ -224,6 +242,7 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def _log(self, error: HyphaError | HTTPException) -> None:
         is_limit = isinstance(error, HTTPException) and error.status_code in (414, 431)
+        is_limit = is_limit and self.warnings.is_due(self.loop.time())
         peer = self.client[0] if self.client else "an unknown address"
         text = error.detail if isinstance(error, HTTPException) else error.message
         logger.log(
@@ -255,10 +274,10 @@ class GrammarProtocol(HttpToolsProtocol):
         """Write an answer and close once the client has had time to read it."""
         self.transport.write(words)
         self.flow.resume_reading()
-        if self.transport.can_write_eof():
+        self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
+        try:
             self.transport.write_eof()
-            self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
-        else:
+        except (OSError, RuntimeError):  # the client is gone already, or this is TLS
             self.transport.close()
 
     def _drop(self, size: int) -> None:

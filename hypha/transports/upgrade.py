@@ -15,6 +15,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 
 from hypha.transports.app_socket import AppSocket
 from hypha.transports.deadlines import BUSY, DeadlineProtocol
+from hypha.transports.grammar import WARN_EACH_S, Seldom
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.reception import Reception
 from hypha.transports.websocket import WebSocketLink
@@ -230,6 +231,7 @@ def hub_http_protocol(
         **deadlines,
         "reception": reception,
         "sockets": reception.sockets,
+        "warnings": Seldom(WARN_EACH_S),
         "hub_path": f"{base_path}/ws",
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),

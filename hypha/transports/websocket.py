@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
 from hypha.transports.fragments import Fragments
@@ -28,6 +28,7 @@ _VIEW_BYTES = 8000
 MAX_EARLY_FRAMES = 64
 MAX_EARLY_BYTES = 1024 * 1024
 ABNORMAL = 1006
+NO_STATUS = 1005
 GOODBYE = "Server is shutting down"
 RETIRE_GRACE_S = 1.0
 
@@ -76,7 +77,13 @@ class WebSocketLink(Link, WSListener):
         This is `take_frame` written out, because one call more per frame can be measured.
         """
         client = self.client
-        if client is not None and frame.msg_type is _BINARY and frame.fin:
+        if (
+            client is not None
+            and frame.msg_type is _BINARY
+            and frame.fin
+            and self.fragments is None
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        ):
             client.last_received = self.hub.time()
             if not client.is_open and client.connection is self:
                 self.hub.resume.open(client)
@@ -128,7 +135,9 @@ class WebSocketLink(Link, WSListener):
     def _on_other_frame(self, client: Client | None, frame: WSFrame) -> None:
         kind = frame.msg_type
         self.hub.stats.frames_in += 1
-        if kind is _PONG:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close(1002, "A reserved bit is set, and no extension is in use")
+        elif kind is _PONG:
             if client is not None and client.connection is self:
                 client.last_alive = self.hub.time()
                 self.hub.pulse.pong(client, frame.get_payload_as_bytes())
@@ -140,23 +149,29 @@ class WebSocketLink(Link, WSListener):
                 self.pause_if_full(client)
         elif kind is _CLOSE:
             self._on_close(frame)
-        elif kind is _CONTINUATION or not frame.fin:
+        elif kind is _CONTINUATION or not frame.fin or self.fragments is not None:
             self._on_fragment(kind, frame)
         elif kind is _BINARY or kind is _TEXT:
             self._on_message(kind, frame.get_payload_as_bytes())
 
     def _on_close(self, frame: WSFrame) -> None:
-        code = frame.get_close_code()
-        self._close_code = code.value if isinstance(code, WSCloseCode) else int(code) or 1005
+        code = int.from_bytes(frame.get_payload_as_bytes()[:2]) if frame.payload_size else None
+        if code is not None and not _is_close_code(code):
+            self.close(1002, f"{code} is no code for closing")
+            return
+        self._close_code = code or NO_STATUS
         self.farewell_s = tcp_round_trip_s(self._transport.underlying_transport.get_extra_info("socket"))
         self.flush()
-        self._transport.send_close(WSCloseCode.OK if self._close_code == 1005 else code, b"")
+        self._transport.send_close(code or 1000, b"")
         self._transport.disconnect()
 
     def _on_fragment(self, kind: Any, frame: WSFrame) -> None:
-        if kind is not _CONTINUATION:
-            self._drop_fragments()
+        if kind is not _CONTINUATION and self.fragments is None:
             self.fragments = Fragments(kind)
+        elif kind is not _CONTINUATION:
+            self._drop_fragments()
+            self.close(1002, "A message begins within another")
+            return
         fragments = self.fragments
         if fragments is None:
             self.close(1002, "Continuation without a beginning")
@@ -176,12 +191,14 @@ class WebSocketLink(Link, WSListener):
 
     def _on_message(self, kind: Any, data: bytes) -> None:
         client = self.client
-        if client is None:
+        if kind is _TEXT and not _is_text(data):
+            self.close(1007, "A text message is not UTF-8")
+        elif client is None:
             self._on_first(kind, data)
         elif kind is _BINARY:
             self.take_frame(client, data)
         else:
-            self.take_control(client, parse_control(data.decode("utf-8", "replace")))
+            self.take_control(client, parse_control(data.decode()))
 
     # -- handshake
 
@@ -316,3 +333,16 @@ class WebSocketLink(Link, WSListener):
     def buffered_bytes(self) -> int:
         """Bytes that the operating system hasn't taken yet."""
         return int(self._transport.underlying_transport.get_write_buffer_size()) + self._queued_bytes
+
+
+def _is_close_code(code: int) -> bool:
+    """True for what a close frame may hold (RFC 6455, 7.4)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

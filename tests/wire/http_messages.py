@@ -10,7 +10,9 @@ A file is a list of steps. `#` begins a comment; the first one names the rule.
     <: name: text     it has a header field of this value; `*` stands for any
     <! name           it has no such field
     <~ text           its body holds this text; `<!~` its body doesn't
-    <ws 88 03ea       a frame comes over the WebSocket whose bytes begin so
+    <ws 8a00          a frame comes over the WebSocket whose bytes begin so
+    <text word        a text frame comes over it that holds the word
+    <close 1002       a close frame comes with one of these codes (`none`: without)
     <. closed     the server ends the connection, with nothing more on it (`open`: it takes another request)
 
 `{name}` in a text stands for a value of the test, `{a*300}` for 300 times `a`. A step for one way of serving
@@ -28,7 +30,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "http"
 WAYS = ("ours", "uvicorn")
 TIMEOUT_S = 10.0
-_STEP = re.compile(r"(?:(ours|uvicorn): )?(>\||>x|>|\^|<:|<!~|<!|<~|<ws|<\.|<)(?: (.*))?$")
+_STEP = re.compile(r"(?:(ours|uvicorn): )?(>\||>x|>|\^|<:|<!~|<!|<~|<ws|<text|<close|<\.|<)(?: (.*))?$")
 _REPEATED = re.compile(r"\{(.+?)\*(\d+)\}")
 
 
@@ -132,10 +134,23 @@ class Talk:
             wanted = bytes.fromhex(text)
             got = self._take(len(wanted))
             assert got == wanted, f"{(got + self._received)!r} does not begin with {wanted!r}"
+        elif kind == "<text":
+            first, payload = self._take_frame()
+            assert first == 0x81 and text.encode() in payload, payload
+        elif kind == "<close":
+            first, payload = self._take_frame()
+            code = str(int.from_bytes(payload[:2])) if payload else "none"
+            assert first == 0x88 and code in text.split("|"), payload
         elif kind == "<.":
             self._check_end(text)
         else:
             self._check_answer(kind, text)
+
+    def _take_frame(self) -> tuple[int, bytes]:
+        first, size = self._take(2)
+        if size == 126:
+            size = int.from_bytes(self._take(2))
+        return first, self._take(size)
 
     def _check_answer(self, kind: str, text: str) -> None:
         answer = self._answer
