@@ -87,14 +87,22 @@ class InvalidArguments(InvalidRequest, TypeError):
 
 
 class MalformedFrame(InvalidRequest):
-    """A binary frame breaks the wire format; `session` and `target` are set when they could be read."""
+    """A binary frame breaks the wire format; `session`, `target`, `method` are set if they could be read."""
 
     code = "malformed_frame"
 
-    def __init__(self, message: str = "", *, session: str | None = None, target: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        session: str | None = None,
+        target: str | None = None,
+        method: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.session = session
         self.target = target
+        self.method = method
 
 
 class TooManyValues(MalformedFrame):

@@ -60,7 +60,7 @@ class Border:
             ForeignFunction: one names somebody whom the sender may not name. MalformedFrame, InvalidRequest:
                 they cannot be read.
         """
-        for item in maps_in(decode_body(data, head, MAX_QUICK_VALUES)):
+        for item in maps_in(decode_body(data, head, MAX_QUICK_VALUES, any_keys=True)):
             if is_function(item) and not self._may_name(sender, target, item):
                 raise ForeignFunction(
                     f"A function in a value that {sender.address} sent names somebody else; "

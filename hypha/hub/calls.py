@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
 if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
 
 CHUNKS_IN_FLIGHT = 16
 GET_SERVICE = "services.built-in.get_service"
@@ -235,6 +238,15 @@ class Calls:
         if waiting is not None and not waiting.future.done():
             waiting.future.set_exception(error_from_text(text))
 
+    def give_up(self, sender: Client, session: object, reason: str) -> None:
+        """End one of our calls, if it is one of this client's, whose answer cannot be read."""
+        waiting = self._waiting.get(session) if isinstance(session, str) else None
+        if waiting is None or waiting.target != sender.address or waiting.future.done():
+            return
+        logger.info("An answer of %s cannot be read: %s", sender.address, reason)
+        text = f"RuntimeError: the answer of {sender.address} cannot be read: {reason}"
+        waiting.future.set_exception(CallFailed(text))
+
     def _time_out(self, session: str) -> None:
         waiting = self._waiting.get(session)
         if waiting is not None and not waiting.future.done():
@@ -261,14 +273,14 @@ class Calls:
             try:
                 waiting.functions = absolute_targets(value, sender.workspace)
             except InvalidRequest as deep:
-                waiting.future.set_exception(CallFailed(f"ValueError: {deep.message}"))
+                self.give_up(sender, session, deep.message)
             else:
                 waiting.future.set_result(value)
             return
         if isinstance(value, dict):
-            error = error_from_text(str(value.get("_rvalue", "")), str(value.get("_rtrace") or ""))
+            error = CallFailed(str(value.get("_rvalue", "")), trace=str(value.get("_rtrace") or ""))
         else:
-            error = error_from_text(str(value))
+            error = CallFailed(str(value))
         waiting.future.set_exception(error)
 
 
@@ -281,11 +293,11 @@ def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s
     return pack_pieces({**given, **rest})
 
 
-def error_from_text(text: str, trace: str = "") -> HyphaError:
-    """Turn the text of a reject into the error it stands for."""
+def error_from_text(text: str) -> HyphaError:
+    """Turn the text with which the hub ends a call into the error it stands for."""
     name, _, rest = text.partition(": ")
     if name == "NotDelivered":
         return NotDelivered(rest)
     if name == "OutcomeUnknown":
         return OutcomeUnknown(rest)
-    return CallFailed(text, trace=trace)
+    return CallFailed(text)

@@ -103,6 +103,13 @@ class Hub:
         """The peer inside the server that answers under this address."""
         return self.server_peers.get(address) or self.inner_peers.get(client_id)
 
+    def caller(self, address: str) -> Client | LocalPeer | None:
+        """Who calls from this address: a client, or a peer inside the server."""
+        workspace, _, client_id = address.partition("/")
+        if workspace == "*":
+            return self.manager if client_id == self.manager_id else None
+        return self.clients.get(address) or self.inner_peer(address, client_id)
+
     def peers(self) -> Iterator[LocalPeer]:
         """All peers inside the server."""
         if self.manager is not None:

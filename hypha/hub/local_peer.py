@@ -33,7 +33,7 @@ from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
-from hypha.wire.frames import Buffer, decode_body, pack, read_envelope, seal
+from hypha.wire.frames import Buffer, decode_body, is_answer, pack, read_envelope, seal
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, method_value
 
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 API_VERSION = 3
 FIRST_HEARTBEAT_S = 0.1
+MIN_INTERVAL_S = 0.1
+MAX_INTERVAL_S = 3600.0
 MAX_RUNNING_PER_CLIENT = 2000
 OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _BUILT_IN = "services.built-in."
@@ -124,29 +126,27 @@ class LocalPeer(Calls):
         if len(data) > STRANGER_BYTES and sender.user.is_anonymous:
             self._check_size(main, len(data))
         try:
-            extra = decode_body(data, head, MAX_QUICK_VALUES)
+            extra = decode_body(data, head, MAX_QUICK_VALUES, any_keys=is_answer(main))
+            self._dispatch(sender, main, extra)
         except TooManyValues:
             opening = self._open_dense(sender, sender.connection, main, bytes(data), head)
             if sender.connection is not None:
                 sender.connection.pause_reading()
             self._run_task(opening)
-            return
-        except MalformedFrame as error:
-            raise self._malformed(main, error) from None
-        self._dispatch(sender, main, extra)
+        except (MalformedFrame, TypeError) as error:
+            self._refuse_unread(sender, main, error)
 
     async def _open_dense(
         self, sender: Client, connection: Connection | None, main: dict[str, Any], data: bytes, head: int
     ) -> None:
         """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
         try:
-            extra = await asyncio.to_thread(decode_body, data, head, self._max_values)
+            any_keys = is_answer(main)
+            extra = await asyncio.to_thread(decode_body, data, head, self._max_values, any_keys=any_keys)
             if not sender.ended:
                 self._dispatch(sender, main, extra)
-        except MalformedFrame as error:
-            self.hub.router.refuse_malformed(sender, self._malformed(main, error))
-        except TypeError:
-            self.hub.router.refuse_malformed(sender, MalformedFrame("Malformed frame: wrong types"))
+        except (MalformedFrame, TypeError) as error:
+            self._refuse_unread(sender, main, error)
         finally:
             if connection is not None:
                 connection.resume_reading()
@@ -167,7 +167,17 @@ class LocalPeer(Calls):
             raise self._malformed(main, TooManyBytes(text))
 
     def _malformed(self, main: dict[str, Any], error: MalformedFrame) -> MalformedFrame:
-        return type(error)(str(error), session=main.get("session"), target=self._address_in(main))
+        return type(error)(str(error), session=_text(main, "session"), target=self._address_in(main))
+
+    def _refuse_unread(self, sender: Client, main: dict[str, Any], error: Exception) -> None:
+        """End the call to which an unreadable frame belongs: one of ours, or one of the sender."""
+        if not isinstance(error, MalformedFrame):
+            error = MalformedFrame("Malformed frame: its fields have wrong types")
+        method = main.get("method")
+        if is_answer(main) and isinstance(method, str):
+            self.give_up(sender, method.rpartition(".")[0], str(error))
+        else:
+            self.hub.router.refuse_malformed(sender, self._malformed(main, error))
 
     def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
         method = main.get("method")
@@ -230,7 +240,7 @@ class LocalPeer(Calls):
             interval = promise.get("interval", interval)
         elif promise and isinstance(session, str):
             names = {name: f"{session}.{name}" for name in names}
-        if not isinstance(interval, int | float) or interval <= 0:
+        if not isinstance(interval, int | float) or not interval > 0:
             interval = 15.0
         return Request(
             sender,
@@ -238,7 +248,7 @@ class LocalPeer(Calls):
             names["resolve"],
             names["reject"],
             names["heartbeat"],
-            float(interval),
+            min(max(float(interval), MIN_INTERVAL_S), MAX_INTERVAL_S),
             session if isinstance(session, str) else None,
             self._address_in(main),
         )
@@ -391,7 +401,20 @@ class LocalPeer(Calls):
                 self._send_answer(request, request.resolve, pack({"args": [result]}))
         except HyphaError as error:
             self._fail(request, error)
+            self._give_up_chunks(request, name, args, kwargs, error)
+        except TypeError:
+            self._fail(request, InvalidRequest(f"built-in.{name}: its arguments have wrong types."))
         return True
+
+    def _give_up_chunks(
+        self, request: Request, name: str, args: list[Any], kwargs: dict[str, Any], error: HyphaError
+    ) -> None:
+        """A large answer of which a chunk was refused will never come; its sender only sees the refusal."""
+        names = _CHUNK_ARGUMENTS.get(name)
+        if names is not None:
+            given = dict(zip(names, _positional(args, kwargs, names), strict=True))
+            if given["heartbeat"]:
+                self.give_up(request.sender, given["key"], error.message)
 
     def _describe_built_in(self, address: str) -> dict[str, Any]:
         """The endpoint that every peer hosts (wire-protocol 7); callers read it before a large message."""
@@ -411,17 +434,17 @@ class LocalPeer(Calls):
         return "pong"
 
     def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        key, heartbeat, overwrite = _positional(args, kwargs, ("key", "heartbeat", "overwrite"))
+        key, heartbeat, overwrite = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.create"])
         self._touch(request, key, heartbeat)
         self.unfinished.of(request.sender).create(key, self.hub.time(), bool(overwrite))
 
     def _cache_append(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        key, data, heartbeat = _positional(args, kwargs, ("key", "data", "heartbeat"))
+        key, data, heartbeat = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.append"])
         self._touch(request, key, heartbeat)
         self.unfinished.of(request.sender).add(key, None, data)
 
     def _cache_set(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        key, index, data, heartbeat = _positional(args, kwargs, ("key", "index", "data", "heartbeat"))
+        key, index, data, heartbeat = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.set"])
         if not isinstance(index, int):
             raise InvalidRequest("The index of a chunk must be a small non-negative integer.")
         self._touch(request, key, heartbeat)
@@ -436,7 +459,7 @@ class LocalPeer(Calls):
 
         A large one, or one of many values, is opened in a thread, so that the others need not wait.
         """
-        key, heartbeat = _positional(args, kwargs, ("key", "heartbeat"))
+        key, heartbeat = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.process"])
         self._touch(request, key, heartbeat)
         pieces = self.unfinished.take(request.sender, key)
         self._check_message(request.sender, pieces)
@@ -444,7 +467,7 @@ class LocalPeer(Calls):
             with suppress(TooManyValues):
                 self._dispatch_opened(request, *open_message(pieces, MAX_QUICK_VALUES))
                 return None
-        return self._open_large(request, pieces)
+        return self._open_large(request, pieces, key if heartbeat else None)
 
     def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
         size = sum(map(len, pieces))
@@ -457,8 +480,12 @@ class LocalPeer(Calls):
             self.hub.router.refuse_malformed(sender, error)  # ends the call that was in the message
             raise
 
-    async def _open_large(self, request: Request, pieces: list[bytes]) -> None:
-        self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))
+    async def _open_large(self, request: Request, pieces: list[bytes], session: object) -> None:
+        try:
+            self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))
+        except (MalformedFrame, TypeError) as error:
+            self.give_up(request.sender, session, str(error))
+            raise MalformedFrame(str(error)) from None
 
     def _dispatch_opened(self, request: Request, main: dict[str, Any], extra: dict[str, Any]) -> None:
         if main.get("type") != "method":
@@ -489,6 +516,19 @@ class LocalPeer(Calls):
         "message_cache.remove": _cache_remove,
         "message_cache.process": _cache_process,
     }
+
+
+_CHUNK_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "message_cache.create": ("key", "heartbeat", "overwrite"),
+    "message_cache.append": ("key", "data", "heartbeat"),
+    "message_cache.set": ("key", "index", "data", "heartbeat"),
+    "message_cache.process": ("key", "heartbeat"),
+}
+
+
+def _text(main: Mapping[str, Any], key: str) -> str | None:
+    value = main.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _positional(args: list[Any], kwargs: dict[str, Any], names: tuple[str, ...]) -> list[Any]:

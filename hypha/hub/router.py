@@ -14,13 +14,14 @@ from hypha.hub.border import Border, find_target
 from hypha.hub.client import Client
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.ids import random_id
-from hypha.wire.frames import Buffer, EnvelopeParser, Sealed
+from hypha.wire.frames import ANSWERS, Buffer, EnvelopeParser, Sealed
 
 if TYPE_CHECKING:
     from hypha.hub.hub import Hub
 
 logger = logging.getLogger(__name__)
 
+MAX_LOGGED_PER_S = 5
 MAX_EVENT_BYTES = 512 * 1024
 DEFAULT_INTERVAL_S = 15.0
 RESERVED_EVENTS = frozenset(
@@ -45,6 +46,7 @@ class Router:
         self.stats = hub.stats
         self._parse = EnvelopeParser().parse
         self._border = Border(hub)
+        self._logged = (0, 0)
 
     def route(self, sender: Client, data: Buffer) -> None:
         """Route one binary frame of a client; a bad one is dropped, its caller is told."""
@@ -66,6 +68,8 @@ class Router:
             self.refuse_malformed(sender, error)
         except TypeError:
             self.refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
+        except Exception:
+            logger.exception("A frame of %s could not be handled", sender.address)
         if sender.is_choked:
             self.hub.flow.pause(sender, sender)
 
@@ -237,11 +241,33 @@ class Router:
     def refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
         """Drop a frame; its caller is told, if it could be read who that is."""
         self.stats.malformed += 1
-        logger.debug("Frame of %s dropped: %s", sender.address, error)
-        if error.session:
+        level = logging.INFO if self._may_log() else logging.DEBUG
+        logger.log(level, "Frame of %s dropped: %s", sender.address, error)
+        if error.method and error.method.endswith(ANSWERS) and error.target:
+            self._end_unanswered(sender, error.method, error.target, error)
+        elif error.session:
             target = error.target or f"*/{self.hub.manager_id}"
             source = target if "/" in target else f"{sender.workspace}/{target}"
             sender.reject(error.session, source, error.rpc_text)
+
+    def _end_unanswered(self, sender: Client, method: str, to: str, error: MalformedFrame) -> None:
+        """Tell a caller that the answer to its call could not be read."""
+        address = to if "/" in to else f"{sender.workspace}/{to}"
+        caller = self.hub.caller(address)
+        session, _, name = method.rpartition(".")
+        if caller is None or name == "heartbeat" or sender.pending.pop((caller, session), None) is None:
+            return
+        sender.doubts.pop((caller, session), None)
+        text = f"RuntimeError: the answer of {sender.address} cannot be read: {error.message}"
+        caller.reject(session, sender.address, text)
+
+    def _may_log(self) -> bool:
+        """True for a few lines a second; nobody fills the log with broken frames."""
+        second = int(self.hub.time())
+        if second != self._logged[0]:
+            self._logged = (second, 0)
+        self._logged = (second, self._logged[1] + 1)
+        return self._logged[1] <= MAX_LOGGED_PER_S
 
 
 def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> Sealed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hypha.errors import MalformedFrame
 from hypha.hub.local_peer import LocalPeer
 from hypha.wire.frames import Buffer, decode_body
 
@@ -35,9 +36,10 @@ class ServerPeer(LocalPeer):
         service_id = method.split(".", 2)[1]
         if service_id != "built-in":
             return service_id in self.services
-        return method == "services.built-in.get_service" and self._asked_for(data, head) in self.services
-
-    @staticmethod
-    def _asked_for(data: Buffer, head: int) -> str:
-        args = decode_body(data, head).get("args")
-        return str(args[0]).rpartition(":")[2] if isinstance(args, list) and args else ""
+        if method != "services.built-in.get_service":
+            return False
+        try:
+            args = decode_body(data, head).get("args")
+        except MalformedFrame:
+            return True  # and refused here
+        return isinstance(args, list) and bool(args) and str(args[0]).rpartition(":")[2] in self.services

@@ -7,7 +7,7 @@ message is given to it in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import msgpack
@@ -45,20 +45,23 @@ def unpack(
     data: bytes | memoryview,
     max_values: int = MAX_VALUES,
     ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType,
+    *,
+    any_keys: bool = False,
 ) -> Any:
-    """Unpack one msgpack value.
+    """Unpack one msgpack value; with `any_keys`, keys of maps may also be numbers, null and so on.
 
     Raises:
         ValueLimit: it holds too many values.
         ValueError: it is not one whole value.
         TypeError, msgpack.UnpackException, RecursionError: it cannot be unpacked.
     """
+    options: dict[str, Any] = {"ext_hook": ext_hook, "strict_map_key": not any_keys}
     if len(data) <= _UNCOUNTED_BYTES:
-        return msgpack.unpackb(data, ext_hook=ext_hook)
+        return msgpack.unpackb(data, **options)
     try:
         if len(data) <= 2 * _PIECE_BYTES:
-            return msgpack.unpackb(data, ext_hook=ext_hook, **limits(max_values))
-        return _unpack_pieces(data, max_values, ext_hook)
+            return msgpack.unpackb(data, **options, **limits(max_values))
+        return _unpack_pieces(data, max_values, options)
     except ValueError as error:
         text = str(error)
         if "exceeds max_map_len" in text and max_values >= 2 * MAX_ENTRIES:
@@ -68,12 +71,12 @@ def unpack(
         raise
 
 
-def _unpack_pieces(data: bytes | memoryview, max_values: int, ext_hook: Callable[[int, bytes], Any]) -> Any:
+def _unpack_pieces(data: bytes | memoryview, max_values: int, options: Mapping[str, Any]) -> Any:
     unpacker = msgpack.Unpacker(
         _Reader(data),
         read_size=_PIECE_BYTES,
         max_buffer_size=len(data) + 1,
-        ext_hook=ext_hook,
+        **options,
         **limits(max_values),
     )
     value = unpacker.unpack()

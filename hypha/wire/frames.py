@@ -8,7 +8,7 @@ here (wire-protocol 16.2): that check is what keeps a sender from forging who it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, overload
 
 import msgpack
@@ -52,6 +52,7 @@ class Bytes(Protocol):
     def __getitem__(self, at: slice) -> Buffer: ...
 
 
+ANSWERS = (".resolve", ".reject", ".heartbeat")
 METHOD_BODY_KEYS = {"args": 1, "with_kwargs": 2, "promise": 4, "t": 8, "_enc": 16, "data": 32}
 _ENVELOPE_KEYS = frozenset({"type", "from", "to", "ws", "user", "ctx", "method", "session", "parent"})
 
@@ -82,8 +83,12 @@ def decode_body(
     head: int,
     max_values: int = MAX_VALUES,
     ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType,
+    *,
+    any_keys: bool = False,
 ) -> dict[str, Any]:
     """Unpack what follows the envelope, `head` bytes long (of frames addressed to the server itself).
+
+    Keys of maps are text, or with `any_keys` what Python takes as keys.
 
     Raises:
         TooManyValues: it holds more than `max_values`. MalformedFrame: it is not one map.
@@ -91,14 +96,28 @@ def decode_body(
     if head == len(data):
         return {}
     try:
-        body = unpack(memoryview(data)[head:], max_values, ext_hook)
+        body = unpack(memoryview(data)[head:], max_values, ext_hook, any_keys=any_keys)
     except ValueLimit as error:
         raise TooManyValues(f"Malformed frame: {error}") from None
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise MalformedFrame(f"Malformed frame: {error}") from None
+        raise MalformedFrame(f"Malformed frame: {_reason(error)}") from None
     if not isinstance(body, dict):
         raise MalformedFrame("Malformed frame: a frame is one or two maps")
     return body
+
+
+def _reason(error: Exception) -> str:
+    """Why unpacking failed, in words that mean something to who sent the value."""
+    text = str(error)
+    if "map key" in text or isinstance(error, TypeError):
+        return "a map has a key that is not text"
+    return text or type(error).__name__
+
+
+def is_answer(main: Mapping[str, Any]) -> bool:
+    """True for the envelope of an answer or heartbeat."""
+    method = main.get("method")
+    return isinstance(method, str) and method.endswith(ANSWERS) and not method.startswith(SERVICES)
 
 
 def map_entries(data: Bytes) -> int:
@@ -160,14 +179,11 @@ class EnvelopeParser:
     def _malformed(main: Any, error: Exception) -> MalformedFrame:
         if main is None and isinstance(error, MalformedFrame):
             return error
-        session, target = (main.get("session"), main.get("to")) if isinstance(main, dict) else (None, None)
+        names = [main.get(key) if isinstance(main, dict) else None for key in ("session", "to", "method")]
+        session, target, method = [name if isinstance(name, str) else None for name in names]
         text = str(error) if isinstance(error, MalformedFrame) else "Malformed frame: it cannot be decoded"
         kind = TooManyValues if isinstance(error, TooManyValues) else MalformedFrame
-        return kind(
-            text,
-            session=session if isinstance(session, str) else None,
-            target=target if isinstance(target, str) else None,
-        )
+        return kind(text, session=session, target=target, method=method)
 
     @staticmethod
     def _check_body(unpacker: Any, is_method: bool) -> float | None:

@@ -21,6 +21,7 @@ from hypha.wire.frames import (
     MAX_WALKED_VALUES,
     METHOD_BODY_KEYS,
     decode_body,
+    is_answer,
     map_entries,
     pack,
     read_envelope,
@@ -107,14 +108,16 @@ def open_message(
             return lifted[int.from_bytes(content[8:])]
         return msgpack.ExtType(code, content)
 
-    return main, decode_body(b"".join(rest), 0, max_values, put_back) if head < len(data) else {}
+    if head == len(data):
+        return main, {}
+    return main, decode_body(b"".join(rest), 0, max_values, put_back, any_keys=is_answer(main))
 
 
 def _open_dense(data: Pieces, max_values: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Unpack a message of so many values that they are checked by the way."""
     main, head = read_envelope(data)
     packed = data[head:]
-    body = decode_body(packed, 0, max_values)
+    body = decode_body(packed, 0, max_values, any_keys=is_answer(main))
     if len(body) != map_entries(packed):
         raise MalformedFrame("Malformed frame: duplicate keys")
     strangers = body.keys() - METHOD_BODY_KEYS.keys()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import builtins
 from collections.abc import MutableMapping
 from typing import Any
 
 from hypha.errors import CallFailed
+from hypha.gateways.http.tracebacks import MAX_READ_CHARS, read_ends, remote_error
 from hypha.web.errors import ErrorAnswer, error_answer
 
-_TRACEBACK = "Traceback (most recent call last):"
-_EXCEPTION = re.compile(r"([A-Za-z_][\w.]{0,199})(?::[ ]?(.*))?", re.DOTALL)
-_PREFIXES = re.compile(r"(?:(?:RemoteException|RemoteError|CallFailed):\s*)*+")
+__all__ = ["MAX_DETAIL_CHARS", "MAX_READ_CHARS", "call_error_answer", "remote_error", "status_of"]
+
+MAX_DETAIL_CHARS = 4000
 _STATUS_OF_TYPE = {
     "KeyError": 404,
     "FileNotFoundError": 404,
@@ -19,52 +20,17 @@ _STATUS_OF_TYPE = {
     "TypeError": 400,
     "ValueError": 400,
     "AssertionError": 400,
+    "ValidationError": 400,
     "TimeoutError": 504,
 }
-MAX_DETAIL_CHARS = 4000
-MAX_READ_CHARS = 128 * 1024
-"""Of a longer text the two ends are read."""
-
-
-def remote_error(text: str, trace: str = "") -> tuple[str, str]:
-    """Type name and message of an error as a client reports it.
-
-    The Python client sends a whole traceback as the text, or the bare message with the traceback
-    beside it; JavaScript sends `Type: message`. The last exception of a chain is the one that was
-    raised. Nothing else of the traceback (it names the callee's files) is kept. The type is empty
-    when neither names one.
-    """
-    text, trace = _ends(text), _ends(trace)
-    if trace and _TRACEBACK not in text:
-        kind, _ = remote_error(trace)
-        if kind and not text.startswith(f"{kind}: "):
-            return kind, text.strip()
-    last = _after_traceback(text).strip()
-    if prefixes := _PREFIXES.match(last):
-        last = last[prefixes.end() :]
-    match = _EXCEPTION.fullmatch(last)
-    if match is None or not _names_a_type(match[1], match[2]):
-        return "", last
-    return match[1].rpartition(".")[2], (match[2] or "").strip()
-
-
-def _ends(text: str) -> str:
-    half = MAX_READ_CHARS // 2
-    return text if len(text) <= MAX_READ_CHARS else f"{text[:half]} … {text[-half:]}"
-
-
-def _after_traceback(text: str) -> str:
-    head, mark, rest = text.rpartition(_TRACEBACK)
-    if not mark:
-        return text.partition("\n    at ")[0]
-    lines = rest.split("\n")
-    start = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(" ")), None)
-    return "\n".join(lines[start:]) if start is not None else head
-
-
-def _names_a_type(name: str, message: str | None) -> bool:
-    short = name.rpartition(".")[2]
-    return short[:1].isupper() and (message is not None or short.endswith(("Error", "Exception")))
+_OWN_TEXTS = (
+    ("Permission denied for ", 403),
+    ("Service not found: ", 404),
+    ("Method not found: ", 404),
+    ("Method expired or not found: ", 404),
+    ("Session not found: ", 404),
+)
+"""With which the client libraries and the server refuse a call, whatever type it passes on as."""
 
 
 def call_error_answer(
@@ -81,18 +47,20 @@ def call_error_answer(
     shown = message[:MAX_DETAIL_CHARS]
     detail = f"RemoteException: {kind}: {shown}" if kind else f"RemoteException: {shown}"
     if expose:
-        detail = f"{detail}\n{_ends(error.trace or error.message)}"
+        detail = f"{detail}\n{read_ends(error.trace or error.message)}"
     status = status_of(kind, message) if type(error) is CallFailed else error.status
     return error_answer(error, scope, status=status, detail=detail)
 
 
 def status_of(kind: str, message: str) -> int:
-    """HTTP status for a callee's error type and message."""
+    """HTTP status for the type of a callee's error; its words count only where they are our own."""
+    for start, status in _OWN_TEXTS:
+        if message.startswith(start):
+            return status
     known = _STATUS_OF_TYPE.get(kind)
-    if known is not None and known != 400:
-        return known
-    if "Permission denied" in message:
-        return 403
-    if "not found" in message.lower():
-        return 404
+    if known is None and isinstance(raised := getattr(builtins, kind, None), type):
+        known = next(
+            (_STATUS_OF_TYPE[base.__name__] for base in raised.__mro__ if base.__name__ in _STATUS_OF_TYPE),
+            None,
+        )
     return known or 500
