@@ -36,6 +36,7 @@ class TurnWatch(threading.Thread):
         self._clock = time.pthread_getcpuclockid(self._loop_thread)
         self._report = folder / f"{os.getpid()}.jsonl"
         self._ended = threading.Event()
+        self._is_started = False
 
     def end(self) -> None:
         """The loop ends."""
@@ -51,9 +52,9 @@ class TurnWatch(threading.Thread):
 
     def _watch_one(self) -> None:
         arrived = threading.Event()
-        is_started = (
-            gc.get_freeze_count() > 0
-        )  # what start-up made is frozen at its end; it may take its time
+        if not self._is_started:  # what start-up made is frozen at its end; counting that takes long
+            self._is_started = gc.get_freeze_count() > 0
+        is_started = self._is_started
         begin = end = time.clock_gettime(self._clock)
 
         def mark() -> None:
