@@ -27,7 +27,7 @@ def build_manager(server: Server) -> LocalService:
         lambda: peer.describe(service),
         server.offering.describe,
     )
-    limits = LimitsInUse(server.settings, server.members, server.registry, server.rates)
+    limits = LimitsInUse(server.settings, server.members, server.registry, server.rates, server.workspaces)
     manager = WorkspaceManager(
         Parts(
             server.hub, peer, server.registry, server.selection, directory, server.tenancy, server.tokens,

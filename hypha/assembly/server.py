@@ -293,6 +293,7 @@ class Server:
         watch = StreamWatch(self.hub, WatchLimits.from_settings(settings), self._hosts_built_in)
         start(watch.run(), "looking for dead streams")
         start(self.guard.audit.run(), "writing the audit log")
+        start(self.tenancy.event_log.forget_old(settings.event_retention_s), "forgetting old events")
         if self.guard.issued is not None:
             start(self.guard.issued.note_use(), "noting the use of tokens")
         start(trim_regularly(settings.malloc_trim_interval_s), "giving back memory")

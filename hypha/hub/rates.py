@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hypha.settings import Settings
 
 MAX_TRACKED = 20_000
+_LOOKS = 4
+_SHARED = ""
+"""The name of the buckets of whoever comes while none may be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Bucket:
 
 
 class Rates:
-    """The buckets of users and workspaces; the least recently used are forgotten."""
+    """The buckets of users and workspaces; those that are full again may be forgotten."""
 
     def __init__(self, limits: RateLimits, time: Callable[[], float]) -> None:
         self.limits = limits
@@ -114,10 +117,25 @@ class Rates:
             made.append(Bucket(calls, calls * burst_s, now))
         if volume > 0:
             made.append(Bucket(volume, volume * burst_s, now, is_bytes=True))
+        if not self._has_room(now):
+            return self._buckets.setdefault((kind, _SHARED), tuple(made))
         self._buckets[key] = tuple(made)
-        if len(self._buckets) > MAX_TRACKED:
-            self._buckets.popitem(last=False)
         return self._buckets[key]
+
+    def _has_room(self, now: float) -> bool:
+        """Whether there is room for newcomers' buckets; some used longest ago are forgotten if they are full.
+
+        Who owes something keeps its buckets, however many others come; newcomers share some meanwhile.
+        """
+        if len(self._buckets) < MAX_TRACKED:
+            return True
+        for _ in range(_LOOKS):
+            oldest, buckets = next(iter(self._buckets.items()))
+            if all(bucket.level(now) >= bucket.burst for bucket in buckets):
+                del self._buckets[oldest]
+                return True
+            self._buckets.move_to_end(oldest)
+        return False
 
     def try_take(self, user_id: str, workspace: str, size: int) -> float:
         """Take one request, unless it has to wait; then return the seconds and take nothing."""

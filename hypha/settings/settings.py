@@ -14,13 +14,14 @@ from hypha.settings.checks import check_settings
 from hypha.settings.connecting import Connecting
 from hypha.settings.features import INACTIVE_ROUTES, Features, Files
 from hypha.settings.limits import Limits
+from hypha.settings.quotas import Quotas
 from hypha.settings.serving import Serving
 from hypha.settings.signing_in import SigningIn
 from hypha.settings.storing import Storing
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Settings(Features, Files, Limits, Connecting, SigningIn, Storing, Serving):
+class Settings(Features, Files, Limits, Quotas, Connecting, SigningIn, Storing, Serving):
     """All options, read once at start; never printed as a whole, since some are secrets."""
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -62,6 +62,7 @@ class EnvironmentVariable(Base):
     workspace: Mapped[str] = _of_workspace()
     key: Mapped[str] = mapped_column(String(256), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
 
 
 class BookmarkRow(Base):
@@ -76,6 +77,7 @@ class BookmarkRow(Base):
     description: Mapped[str] = mapped_column(Text)
     config: Mapped[Any] = mapped_column(Json, nullable=True)
     created_at: Mapped[float] = mapped_column(Float)
+    size: Mapped[int]
 
 
 class ServiceTypeRow(Base):
@@ -91,6 +93,7 @@ class ServiceTypeRow(Base):
     config: Mapped[Any] = mapped_column(Json, nullable=True)
     docs: Mapped[Any] = mapped_column(Json, nullable=True)
     created_at: Mapped[float] = mapped_column(Float)
+    size: Mapped[int]
 
 
 class Event(Base):
@@ -105,6 +108,18 @@ class Event(Base):
     event_type: Mapped[str] = mapped_column(String(256))
     timestamp: Mapped[float] = mapped_column(Float)
     data: Mapped[Any] = mapped_column(Json, nullable=True)
+    size: Mapped[int]
+
+
+class StoredUse(Base):
+    """How many entries of one kind a workspace keeps, and their bytes."""
+
+    __tablename__ = "stored_use"
+
+    workspace: Mapped[str] = _of_workspace()
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger)
 
 
 class RevokedToken(Base):

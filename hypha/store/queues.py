@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.models import QueueTaskRow as Task
 from hypha.store.records import WorkspaceRecord
-from hypha.store.repository import Repository
+from hypha.store.repository import Connections, Repository
+from hypha.store.usage import Allowance, Kind, Usage
 from hypha.store.workspaces import ensure
 
 
@@ -25,14 +26,30 @@ class Taken:
 class Queues(Repository):
     """Queues by workspace and name; times are Unix seconds."""
 
-    async def push(self, record: WorkspaceRecord, queue: str, data: bytes, now: float) -> None:
-        """Append a task; it is on disk when this returns."""
+    def __init__(self, connections: Connections, usage: Usage) -> None:
+        super().__init__(connections)
+        self._usage = usage
+
+    async def push(
+        self,
+        record: WorkspaceRecord,
+        queue: str,
+        data: bytes,
+        now: float,
+        allowance: Allowance | None = None,
+    ) -> None:
+        """Append a task; it is on disk when this returns.
+
+        Raises:
+            QuotaExceeded: that would be more than is allowed; nothing is changed.
+        """
         row = {
             "workspace": record.id, "queue": queue, "data": data, "size": len(data), "created_at": now,
             "attempts": 0,
         }  # fmt: skip
         async with self._connections.writing() as connection:
             await ensure(connection, record)
+            await self._usage.add(connection, record, Kind.TASKS, 1, len(data), allowance)
             await connection.execute(insert(Task), row)
 
     async def take(
@@ -54,6 +71,7 @@ class Queues(Repository):
             attempt = found.attempts + 1
             if receipt is None:
                 await connection.execute(delete(Task).where(Task.id == found.id))
+                await self._usage.remove(connection, workspace, Kind.TASKS, 1, len(found.data))
             else:
                 lease = {"receipt": receipt, "leased_until": until, "attempts": attempt}
                 await connection.execute(update(Task).where(Task.id == found.id).values(lease))
@@ -62,8 +80,13 @@ class Queues(Repository):
     async def finish(self, workspace: str, queue: str, receipt: str) -> bool:
         """Remove a leased task; False if the receipt is not valid any more."""
         async with self._connections.writing() as connection:
-            result = await connection.execute(delete(Task).where(_leased(workspace, queue, receipt)))
-            return bool(result.rowcount)
+            gone = await connection.execute(
+                delete(Task).where(_leased(workspace, queue, receipt)).returning(Task.size)
+            )
+            size = gone.scalar_one_or_none()
+            if size is not None:
+                await self._usage.remove(connection, workspace, Kind.TASKS, 1, size)
+            return size is not None
 
     async def extend(self, workspace: str, queue: str, receipt: str, until: float) -> bool:
         """Set the end of a lease, `until` 0 gives the task back; False if the receipt is not valid."""
@@ -99,15 +122,6 @@ class Queues(Repository):
         )
         async with self._connections.reading() as connection:
             return (await connection.execute(statement)).scalar()
-
-    async def usage(self, workspace: str) -> tuple[int, int]:
-        """Number and bytes of all tasks of a workspace, leased ones included."""
-        statement = select(func.count(), func.coalesce(func.sum(Task.size), 0)).where(
-            Task.workspace == workspace
-        )
-        async with self._connections.reading() as connection:
-            count, size = (await connection.execute(statement)).one()
-            return int(count), int(size)
 
 
 async def _count(connection: AsyncConnection, where: ColumnElement[bool]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import orjson
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +28,11 @@ class Repository:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+
+
+def encoded_size(value: Any) -> int:
+    """Bytes of plain data as JSON."""
+    return len(orjson.dumps(value))
 
 
 def insert(connection: AsyncConnection, model: type[Base]) -> Any:

@@ -31,6 +31,7 @@ from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
 from hypha.store.tokens import RevokedTokens
+from hypha.store.usage import Usage
 from hypha.store.workspaces import Workspaces
 
 
@@ -58,14 +59,15 @@ class Store:
         self._is_open = False
         self.condition = Condition()
         self.workspaces = Workspaces(self)
-        self.environment = Environment(self)
-        self.bookmarks = Bookmarks(self)
-        self.service_types = ServiceTypes(self)
-        self.events = Events(self)
+        self.usage = Usage(self)
+        self.environment = Environment(self, self.usage)
+        self.bookmarks = Bookmarks(self, self.usage)
+        self.service_types = ServiceTypes(self, self.usage)
+        self.events = Events(self, self.usage)
         self.revoked_tokens = RevokedTokens(self)
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
-        self.queues = Queues(self)
+        self.queues = Queues(self, self.usage)
         self.blocks = BlockRecords(self)
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)

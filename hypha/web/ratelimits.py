@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 MAX_TRACKED = 20_000
 
 
+_LOOKS = 4
+_SHARED = ""
+"""The bucket of whoever comes while none may be forgotten."""
+
+
 class TokenBuckets:
-    """One token bucket per key, of which the least recently used are forgotten.
+    """One token bucket per key, of which those that are full again are forgotten.
 
     `rate_per_s` tokens come back each second up to `burst`; a rate of 0 means no limit. At most
-    `max_keys` buckets are kept, so that memory stays bounded whoever calls.
+    `max_keys` buckets are kept, so that memory stays bounded whoever calls. Nobody gets a new bucket by
+    making the server forget an old one: while none is full, newcomers share one.
     """
 
     def __init__(
@@ -38,29 +44,43 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, key: str) -> float:
-        """Take one token; return 0.0, or the seconds after which there will be one."""
+    def take(self, key: str, tokens: float = 1.0) -> float:
+        """Take tokens, at most `burst`; return 0.0, or the seconds after which there will be so many."""
         if self.rate_per_s <= 0:
             return 0.0
         now = self._clock()
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            tokens = self.burst
-            if len(self._buckets) >= self._max_keys:
-                self._buckets.popitem(last=False)
+        if key not in self._buckets and not self._has_room(now):
+            key = _SHARED
+        level = self._level(key, now)
+        wait_s = 0.0
+        if level < tokens:
+            wait_s = (tokens - level) / self.rate_per_s
         else:
-            tokens = min(self.burst, bucket[0] + (now - bucket[1]) * self.rate_per_s)
-            self._buckets.move_to_end(key)
-        if tokens < 1.0:
-            self._buckets[key] = (tokens, now)
-            return (1.0 - tokens) / self.rate_per_s
-        self._buckets[key] = (tokens - 1.0, now)
-        return 0.0
+            level -= tokens
+        self._buckets[key] = (level, now)
+        self._buckets.move_to_end(key)
+        return wait_s
 
     def remaining(self, key: str) -> int:
         """Tokens that are left, without taking one."""
-        tokens, at = self._buckets.get(key, (self.burst, 0.0))
-        return max(0, int(min(self.burst, tokens + (self._clock() - at) * self.rate_per_s)))
+        is_shared = key not in self._buckets and _SHARED in self._buckets
+        return max(0, int(self._level(_SHARED if is_shared else key, self._clock())))
+
+    def _level(self, key: str, now: float) -> float:
+        tokens, at = self._buckets.get(key, (self.burst, now))
+        return min(self.burst, tokens + (now - at) * self.rate_per_s)
+
+    def _has_room(self, now: float) -> bool:
+        """Whether there is room for a newcomer; one of those used longest ago is forgotten if it is full."""
+        if len(self._buckets) < self._max_keys - (_SHARED not in self._buckets):
+            return True
+        for _ in range(_LOOKS):
+            oldest = next(iter(self._buckets))
+            if self._level(oldest, now) >= self.burst:
+                del self._buckets[oldest]
+                return True
+            self._buckets.move_to_end(oldest)
+        return False
 
 
 @dataclass(frozen=True, slots=True)

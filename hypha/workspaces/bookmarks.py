@@ -7,6 +7,7 @@ import time
 from hypha.auth.users import User
 from hypha.errors import PermissionDenied
 from hypha.store import Bookmark, Store
+from hypha.store.usage import Kind
 from hypha.workspaces.lifecycle import Workspaces
 
 
@@ -30,7 +31,8 @@ class Bookmarks:
                 "Permission denied: a generated token has no bookmarks, use your own login."
             )
         async with self._workspaces.changing(user.own_workspace, user) as own:
-            await self._store.bookmarks.put(own.record, bookmark, time.time())
+            allowance = self._workspaces.allowance(own.record, Kind.BOOKMARKS)
+            await self._store.bookmarks.put(own.record, bookmark, time.time(), allowance)
 
     async def remove(self, user: User, bookmark_type: str, target: str) -> bool:
         """Forget a bookmark of the user; False if there was none."""

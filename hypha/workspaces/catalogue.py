@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from hypha.auth.users import Context, User
 from hypha.errors import AlreadyExists, InvalidRequest, PermissionDenied, QuotaExceeded, WorkspaceNotFound
 from hypha.store import Bookmark, Store
 from hypha.store.records import WorkspaceRecord
+from hypha.store.usage import Kind
 from hypha.store.workspaces import MATCHABLE
 from hypha.values import check_offset, is_whole
 from hypha.workspaces import records
@@ -129,7 +131,9 @@ class Catalogue:
             return
         bookmark = Bookmark("workspace", record.id, record.name, record.description)
         async with self._workspaces.changing(user.own_workspace, user) as own:
-            await self._store.bookmarks.put(own.record, bookmark, time.time())
+            allowance = self._workspaces.allowance(own.record, Kind.BOOKMARKS)
+            with contextlib.suppress(QuotaExceeded):  # the workspace is there all the same
+                await self._store.bookmarks.put(own.record, bookmark, time.time(), allowance)
 
     async def delete(self, workspace: str, context: Context) -> dict[str, float]:
         """Delete a workspace with everything in it; its clients are told through `on_deleted`.

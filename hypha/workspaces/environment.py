@@ -9,6 +9,7 @@ import orjson
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound
 from hypha.store import Seal, Store
+from hypha.store.usage import Kind
 from hypha.workspaces.event_log import EventLog
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.values import encode_plain
@@ -31,18 +32,19 @@ class Environment:
 
         Raises:
             InvalidRequest: no text as key, or a value that is not plain data.
-            FrameTooLarge: the value is larger than 64 KiB.
+            FrameTooLarge: the value is larger than 64 KiB. QuotaExceeded: there are too many.
         """
         name = _check_key(key)
         workspace = context.workspace
         if value is None:
             await self._store.environment.remove(workspace, name)
-            await self._event_log.log(context, "env_removed", {"key": name})
+            await self._event_log.note(context, "env_removed", {"key": name})
             return
         sealed = self._seal.close(encode_plain(value, name, MAX_VARIABLE_BYTES), _place(workspace, name))
         async with self._workspaces.changing(workspace, context.user) as resident:
-            await self._store.environment.set(resident.record, name, sealed)
-        await self._event_log.log(context, "env_set", {"key": name})
+            allowance = self._workspaces.allowance(resident.record, Kind.VARIABLES)
+            await self._store.environment.set(resident.record, name, sealed, allowance)
+        await self._event_log.note(context, "env_set", {"key": name})
 
     async def get(self, context: Context, key: object = None) -> Any:
         """One variable of the current workspace, or without a key all of them.

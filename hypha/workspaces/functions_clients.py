@@ -121,7 +121,7 @@ class ClientFunctions(ManagerFunctions):
                 {key: info[key] for key in ("id", "name", "type", "description", "config")}
                 for info in (record.to_info(context) for record in services)
             ],
-            "limits": self._parts.limits_of(context),
+            "limits": await self._parts.limits_of(context),
         }
 
 

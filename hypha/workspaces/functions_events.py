@@ -73,7 +73,7 @@ class EventFunctions(ManagerFunctions):
         *,
         context: Context,
     ) -> list[dict[str, Any]]:
-        """List the caller's own logged events of this workspace, oldest first; the newest 10,000.
+        """List the caller's own logged events of this workspace, oldest first; the newest 10,000 or 16 MiB.
 
         Args:
             event_type: Only this type.

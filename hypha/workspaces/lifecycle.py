@@ -19,9 +19,11 @@ from hypha.auth.users import User
 from hypha.errors import InvalidAddress, WorkspaceNotFound
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
+from hypha.store.usage import Allowance, Kind
 from hypha.workspaces import records
 from hypha.workspaces.background import Background
 from hypha.workspaces.locks import NamedLocks
+from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.residents import CallLater, Resident, Residents
 
 Publish = Callable[[str, str, dict[str, Any]], None]
@@ -58,6 +60,7 @@ class Workspaces:
     Args:
         publish: sends an event `(workspace, type, data)` to those who subscribed.
         end_tokens: called with the fingerprints of tokens that ended with their workspace.
+        quotas: how much a workspace may keep; None: as much as it likes.
         call_later, clock: the event loop's timers and a monotonic clock, or a test's.
     """
 
@@ -68,6 +71,7 @@ class Workspaces:
         *,
         publish: Publish = lambda *_: None,
         end_tokens: EndTokens = lambda _: None,
+        quotas: Quotas | None = None,
         call_later: CallLater = _loop_call_later,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,6 +79,7 @@ class Workspaces:
         self._settings = settings
         self._publish = publish
         self._end_tokens = end_tokens
+        self._quotas = quotas
         self._call_later = call_later
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
         self._locks = NamedLocks()
@@ -172,6 +177,17 @@ class Workspaces:
             await self._store.service_types.all(record.id),
             await self._store.bookmarks.all(record.id),
         )
+
+    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance | None:
+        """How much more of a kind may be kept in a workspace; None for no bound."""
+        return None if self._quotas is None else self._quotas.of(record, kind)
+
+    async def kept(self, workspace: str) -> dict[str, Any]:
+        """How much of each kind a workspace keeps and may keep, for people to see."""
+        record = await self.load(workspace)
+        if record is None or self._quotas is None:
+            return {}
+        return self._quotas.limits(record, await self._store.usage.of(workspace))
 
     # -- rights ----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hypha.hub.rates import Rates
     from hypha.registry.index import Registry
     from hypha.settings import Settings
+    from hypha.workspaces.lifecycle import Workspaces
     from hypha.workspaces.membership import Members
 
 
@@ -21,9 +22,13 @@ class LimitsInUse:
     members: Members
     registry: Registry
     rates: Rates
+    workspaces: Workspaces
 
-    def of(self, context: Context) -> dict[str, Any]:
-        """`{connections, clients, services}` as `{used, limit}`, the longest token life, and rates."""
+    async def of(self, context: Context) -> dict[str, Any]:
+        """`{connections, clients, services}` as `{used, limit}`, the longest token life, and rates.
+
+        `kept` is what the workspace keeps on disk: `{used, limit, used_bytes, limit_bytes}` by kind.
+        """
         settings, members, workspace = self.settings, self.members, context.workspace
         used = {
             "connections": (members.connections_of(context.user.id), settings.max_connections_per_user),
@@ -34,4 +39,5 @@ class LimitsInUse:
             **{name: {"used": count, "limit": limit} for name, (count, limit) in used.items()},
             "token_life_s": settings.max_token_life_time_s,
             "rates": self.rates.usage(context.user.id, workspace),
+            "kept": await self.workspaces.kept(workspace),
         }

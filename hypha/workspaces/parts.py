@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from hypha.workspaces.tenancy import Tenancy
 
 
+async def _no_limits(context: Context) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(slots=True)
 class Parts:
     """The server's parts, as seen by the workspace manager.
@@ -43,7 +47,7 @@ class Parts:
     settings: Settings
     background: Background = field(default_factory=Background)
     guard: Guard = field(default_factory=Guard)
-    limits_of: Callable[[Context], dict[str, Any]] = lambda _: {}
+    limits_of: Callable[[Context], Awaitable[dict[str, Any]]] = _no_limits
     listing: Listing = field(init=False)
     search: Search = field(init=False)
     app_ids: AppIds = field(init=False)

@@ -11,6 +11,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound, PermissionDenied, ServiceTypeExists
 from hypha.store import ServiceType, Store
+from hypha.store.usage import Kind
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.records import PUBLIC, type_info
 from hypha.workspaces.values import check_plain
@@ -32,12 +33,14 @@ class ServiceTypes:
         `overwrite` is for the server's own types, which are registered at each start.
 
         Raises:
-            InvalidRequest, ServiceTypeExists: texts of core-api 2.2.
+            InvalidRequest, ServiceTypeExists: texts of core-api 2.2. QuotaExceeded: there are too many.
         """
         found = _parse(type_info_given, context.workspace)
         async with self._workspaces.changing(context.workspace, context.user) as resident:
+            record = resident.record
+            allowance = None if overwrite else self._workspaces.allowance(record, Kind.TYPES)
             added = await self._store.service_types.add(
-                resident.record, found, time.time(), overwrite=overwrite
+                record, found, time.time(), overwrite=overwrite, allowance=allowance
             )
         if not added:
             raise ServiceTypeExists(f"Service type already exists: {found.id}")

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from hypha.settings import Settings
 from hypha.store import Seal, Store
 from hypha.workspaces.bookmarks import Bookmarks
 from hypha.workspaces.catalogue import Catalogue
 from hypha.workspaces.environment import Environment
-from hypha.workspaces.event_log import EventLog
+from hypha.workspaces.event_log import EventLog, EventRates
 from hypha.workspaces.held import Held
-from hypha.workspaces.lifecycle import EndTokens, Publish, Workspaces, WorkspaceSettings
+from hypha.workspaces.lifecycle import EndTokens, Publish, Workspaces
+from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.service_types import ServiceTypes
 
 
@@ -32,7 +34,7 @@ class Tenancy:
     def build(
         cls,
         store: Store,
-        settings: WorkspaceSettings,
+        settings: Settings,
         seal: Seal,
         publish: Publish,
         on_deleted: Callable[[str], None] = lambda _: None,
@@ -50,8 +52,10 @@ class Tenancy:
             on_overwritten: called with the id of a workspace whose clients must go, and the address of the
                 one that may stay.
         """
-        workspaces = Workspaces(store, settings, publish=publish, end_tokens=end_tokens)
-        event_log = EventLog(workspaces, store)
+        workspaces = Workspaces(
+            store, settings, publish=publish, end_tokens=end_tokens, quotas=Quotas(settings)
+        )
+        event_log = EventLog(workspaces, store, EventRates.from_settings(settings))
         limit = settings.max_workspaces_per_user
         return cls(
             workspaces,

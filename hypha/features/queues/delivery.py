@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from hypha.auth.users import Context, User
-from hypha.errors import FrameTooLarge, NotFound, QuotaExceeded
+from hypha.errors import FrameTooLarge, NotFound
 from hypha.ids import random_id
 from hypha.store.records import WorkspaceRecord
+from hypha.store.usage import Allowance, Kind
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 MAX_TASK_BYTES = 4 * 1024 * 1024
 MAX_PEEK_BYTES = 16 * 1024 * 1024
-MAX_TASKS = 100_000
-MAX_BYTES = 512 * 1024 * 1024
-USAGE_KEPT_S = 5.0
 
 
 class Clients(Protocol):
@@ -36,6 +34,9 @@ class Workspaces(Protocol):
 
     async def open(self, workspace: str, user: User) -> WorkspaceRecord:
         """The workspace in which a caller acts."""
+
+    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance | None:
+        """How much more of a kind may be kept in a workspace."""
 
 
 class _Line:
@@ -66,7 +67,6 @@ class Delivery:
         self._clients = clients
         self._clock = clock
         self._lines: dict[tuple[str, str], _Line] = {}
-        self._usage: dict[str, tuple[float, int, int]] = {}
 
     async def push(self, context: Context, queue: str, data: bytes) -> None:
         """Append a task, flushed to disk.
@@ -77,23 +77,9 @@ class Delivery:
         if len(data) > MAX_TASK_BYTES:
             raise FrameTooLarge(f"A task may have at most {MAX_TASK_BYTES} bytes; this has {len(data)}.")
         record = await self._workspaces.open(context.workspace, context.user)
-        await self._reserve(context.workspace, len(data))
-        await self._queues.push(record, queue, data, self._clock())
+        allowance = self._workspaces.allowance(record, Kind.TASKS)
+        await self._queues.push(record, queue, data, self._clock(), allowance)
         self._wake(context.workspace, queue)
-
-    async def _reserve(self, workspace: str, size: int) -> None:
-        now = self._clock()
-        known = self._usage.get(workspace)
-        if known is None or not 0 <= now - known[0] < USAGE_KEPT_S:
-            known = self._usage[workspace] = (now, *await self._queues.usage(workspace))
-            self._usage = {key: kept for key, kept in self._usage.items() if now - kept[0] < USAGE_KEPT_S}
-        measured_at, count, total = known
-        if count >= MAX_TASKS or total + size > MAX_BYTES:
-            raise QuotaExceeded(
-                f"The queues of workspace {workspace} are full: they hold at most {MAX_TASKS} tasks and "
-                f"{MAX_BYTES} bytes."
-            )
-        self._usage[workspace] = (measured_at, count + 1, total + size)
 
     async def pop(
         self, context: Context, queue: str, timeout_s: float, lease_s: float | None

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, text
 
 from hypha.errors import ConfigurationError
 from hypha.store import Store, engines, schema
+from hypha.store.records import WorkspaceRecord
 
 
 def shape(connection: Connection) -> dict[str, Any]:
@@ -140,3 +141,27 @@ def test_a_new_database_needs_no_migration_tool() -> None:
         "assert not [name for name in sys.modules if name.startswith('alembic')]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+async def test_what_an_older_server_kept_is_counted(uri: str, store: Store) -> None:
+    lab = WorkspaceRecord("lab")
+    await store.environment.set(lab, "k", b"12345")
+    await store.events.add(lab, "alice", "e", "text", 1.0)
+    await store.queues.push(lab, "jobs", b"123", 1.0)
+    async with store.writing() as connection:
+        await connection.run_sync(_downgrade, "0010")
+        await connection.run_sync(schema._migrate, "0010")
+    found = await store.usage.of("lab")
+    assert found["workspace_environment"] == (1, 5)
+    assert found["queue_tasks"] == (1, 3)
+    assert found["event_logs"] == (1, len('"text"'))
+
+
+def _downgrade(connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)

@@ -43,3 +43,25 @@ def test_zero_means_no_limit() -> None:
     assert all(buckets.take("a") == 0.0 for _ in range(1000))
     assert len(buckets) == 0
     assert RequestLimits(buckets, buckets).is_off
+
+
+def test_nobody_gets_a_new_bucket_by_making_the_server_forget_the_old_one() -> None:
+    now = 0.0
+    buckets = TokenBuckets(1.0, 2.0, clock=lambda: now, max_keys=10)
+    for _ in range(3):
+        buckets.take("blocked")
+    assert buckets.take("blocked") > 0
+    for number in range(1000):
+        buckets.take(f"other-{number}")
+    assert buckets.take("blocked") > 0, "it was not forgotten"
+    assert buckets.take("newcomer") > 0, "newcomers share one while none is full again"
+    assert len(buckets) == 10
+    now = 100.0
+    assert buckets.take("newcomer") == 0.0
+
+
+def test_several_tokens_can_be_taken_at_once() -> None:
+    buckets = TokenBuckets(10.0, 100.0, clock=lambda: 0.0)
+    assert buckets.take("a", 60.0) == 0.0
+    assert buckets.take("a", 60.0) == 2.0
+    assert buckets.remaining("a") == 40

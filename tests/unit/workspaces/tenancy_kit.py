@@ -9,6 +9,7 @@ from typing import Any
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
+from hypha.settings.quotas import Quotas as QuotaSettings
 from hypha.store import Seal, Store
 from hypha.wire.handshake import FirstMessage
 from hypha.workspaces.admission import Admission, Identity
@@ -17,6 +18,7 @@ from hypha.workspaces.catalogue import Catalogue
 from hypha.workspaces.environment import Environment
 from hypha.workspaces.event_log import EventLog
 from hypha.workspaces.lifecycle import Workspaces
+from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.service_types import ServiceTypes
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"
@@ -69,13 +71,17 @@ class Settings:
     max_workspaces_per_user: int = 3
     enable_s3_for_anonymous_users: bool = False
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(QuotaSettings, name)
+
 
 class Tenants:
     """All parts of tenancy on one store; `queries` counts what reached the database."""
 
-    def __init__(self, store: Store, settings: Settings | None = None) -> None:
+    def __init__(self, store: Store, settings: Settings | None = None, **quotas: float) -> None:
         self.store = store
         self.settings = settings or Settings()
+        vars(self.settings).update(quotas)
         self.clock = Clock()
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.deleted: list[str] = []
@@ -84,6 +90,7 @@ class Tenants:
             store,
             self.settings,
             publish=lambda *event: self.events.append(event),
+            quotas=Quotas(self.settings),
             call_later=self.clock.call_later,
             clock=self.clock.time,
         )

@@ -16,6 +16,7 @@ from hypha.features.queues.delivery import Delivery
 from hypha.features.queues.service import QueueService
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
+from hypha.store.usage import Allowance, Kind, Quota
 
 
 class Lab:
@@ -23,12 +24,16 @@ class Lab:
 
     def __init__(self, store: Store) -> None:
         self.now = 1000.0
+        self.quota = Quota(1000, 10**9, "tasks", "")
         self.present = {"w-1/one", "w-1/two", "w-2/one"}
         self.delivery = Delivery(store.queues, self, self, lambda: self.now)
         self.service = QueueService(self.delivery)
 
     async def open(self, workspace: str, user: User) -> WorkspaceRecord:
         return WorkspaceRecord(workspace, workspace)
+
+    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance:
+        return Allowance(self.quota, 0, 0)
 
     def client(self, workspace: str, client_id: str) -> Any:
         is_here = f"{workspace}/{client_id}" in self.present
@@ -179,7 +184,7 @@ async def test_bad_numbers_are_refused(lab: Lab) -> None:
 
 async def test_sizes_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_module, "MAX_TASK_BYTES", 100)
-    monkeypatch.setattr(delivery_module, "MAX_TASKS", 3)
+    lab.quota = Quota(3, 1000, "tasks", "")
     with pytest.raises(FrameTooLarge):
         await lab.service.push("jobs", "x" * 101, context=caller())
     for _ in range(3):
@@ -188,5 +193,7 @@ async def test_sizes_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> N
         await lab.service.push("other", 1, context=caller())
     await lab.service.push("jobs", 1, context=caller("w-2"))
     await lab.service.pop("jobs", 0, context=caller())
-    lab.now += 10
+    await lab.service.push("other", 1, context=caller())
+    leased = await lab.service.pop("jobs", 0, 60, context=caller())
+    await lab.service.ack("jobs", leased["receipt"], context=caller())
     await lab.service.push("other", 1, context=caller())
