@@ -88,6 +88,37 @@ class Lab:
             return dict(answer.json())
 
 
+def in_circles(x: Any = None) -> Any:
+    return x
+
+
+in_circles.__schema__ = {  # type: ignore[attr-defined]
+    "name": "in_circles",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "x": {"$ref": "#/$defs/A"},
+            "y": {"type": "string", "pattern": "(a+)+$", "default": "a" * 50 + "!"},
+            "z": {"enum": list(range(20_000)), "examples": list(range(20_000))},
+        },
+        "required": ["x"],
+        "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"anyOf": [{"$ref": "#/$defs/A"}]}},
+    },
+}
+
+
+async def test_a_schema_that_leads_in_circles_harms_no_description(connect: Connect, alice: Person) -> None:
+    provider = await connect(alice)
+    await provider.register_service({"id": "odd", "in_circles": in_circles, "plain": plain})
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    async with httpx.AsyncClient(base_url=provider.config.public_base_url, headers=headers) as http:
+        for path in (f"/{alice.workspace}/openapi.json", f"/{alice.workspace}/services/odd/openapi.json"):
+            answer = await http.get(path)
+            assert answer.status_code == 200, answer.text
+            assert any(name.endswith("/odd/in_circles") for name in answer.json()["paths"])
+            OpenAPIV31SpecValidator(answer.json()).validate()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lab(module_connect: Connect, server: ServerProcess) -> Lab:
     owner = make_person(server, "author")

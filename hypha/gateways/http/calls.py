@@ -46,11 +46,16 @@ def schema_at(schema: Any, path: list[str]) -> Any:
     for word in path:
         if isinstance(schema, Mapping):
             schema = schema.get(word)
-        elif isinstance(schema, list) and word.isdigit() and int(word) < len(schema):
+        elif isinstance(schema, list) and _is_index(word, schema):
             schema = schema[int(word)]
         else:
             return None
     return schema
+
+
+def _is_index(word: str, items: list[Any]) -> bool:
+    """True for the plain number of an item; some digits are no decimal ones, and some numbers endless."""
+    return word.isascii() and word.isdigit() and len(word) < 10 and int(word) < len(items)
 
 
 def is_function(schema: Any) -> bool:
@@ -231,7 +236,7 @@ class FunctionCalls:
         for word in path:
             if isinstance(value, dict) and word in value and not word.startswith("_r"):
                 value = value[word]
-            elif isinstance(value, list) and word.isdigit() and int(word) < len(value):
+            elif isinstance(value, list) and _is_index(word, value):
                 value = value[int(word)]
             else:
                 raise FunctionNotFound(f"{'.'.join(path)} not found.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ from hypha.errors import WorkspaceNotFound
 from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls
 from hypha.gateways.http.openapi import DescribedService, service_document, workspace_document
 from hypha.gateways.http.parameters import split_query
+from hypha.gateways.http.results import response_made_in_thread
 from hypha.gateways.http.services import HttpServices
 
 DESCRIPTION_FILE = "openapi.json"
@@ -32,17 +35,17 @@ class Descriptions:
         services = self._services
         context = await services.credentials.context(request.scope, workspace)
         if address in MANAGER_NAMES:
-            described = self._manager(workspace)
+            described = partial(self._manager, workspace)
         else:
             pairs = split_query(request.scope["query_string"])
             record = await self._calls.find(workspace, address, context, pairs)
             local = services.find_local(record.workspace, record.client_id, record.name)
             if local is not None:
-                described = DescribedService.of_local(workspace, address, local)
+                described = partial(DescribedService.of_local, workspace, address, local)
             else:
                 info = {**record.to_info(context), "service_schema": record.service_schema}
-                described = DescribedService.of_info(workspace, address, info)
-        return _document(service_document(services, described))
+                described = partial(DescribedService.of_info, workspace, address, info)
+        return await self._document(request, lambda: service_document(services, described()))
 
     async def workspace(self, request: Request) -> Response:
         """The description of all services of a workspace that the caller may list."""
@@ -51,31 +54,38 @@ class Descriptions:
         if services.workspaces.get(workspace) is None and await services.workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace not found: {workspace}")
         found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
-        described = [self._manager(workspace), *self._listed(workspace, found)]
-        return _document(await workspace_document(services, workspace, described))
+        described: list[Callable[[], DescribedService]] = [partial(self._manager, workspace)]
+        described += self._listed(workspace, found)
+        return await self._document(request, lambda: workspace_document(services, workspace, described))
+
+    @staticmethod
+    async def _document(request: Request, make: Callable[[], dict[str, Any]]) -> Response:
+        """Schemas of strangers take their time: the document is made in a thread, in the asker's share."""
+
+        def pieces() -> list[bytes]:
+            return [orjson.dumps(make(), option=orjson.OPT_NON_STR_KEYS)]
+
+        response = await response_made_in_thread(request.scope, pieces, "application/json")
+        response.headers["cache-control"] = "no-cache"
+        return response
 
     def _manager(self, workspace: str) -> DescribedService:
         return DescribedService.of_local(workspace, MANAGER_ADDRESS, self._services.manager)
 
-    def _listed(self, workspace: str, infos: list[dict[str, Any]]) -> list[DescribedService]:
+    def _listed(self, workspace: str, infos: list[dict[str, Any]]) -> list[Callable[[], DescribedService]]:
         """Services under their names, or as `client:name` where several share a name."""
         infos = [info for info in infos if info.get("type") != "built-in"]
         ids = [info["id"].removeprefix(f"{workspace}/").partition("@")[0] for info in infos]
         holders = Counter(id.rpartition(":")[2] for id in ids)
-        described = []
+        described: list[Callable[[], DescribedService]] = []
         for id, info in zip(ids, infos, strict=True):
             client, _, name = id.rpartition(":")
             is_plain = holders[name] == 1 and name not in MANAGER_NAMES
             local = self._services.find_local(workspace, client, name)
             address = name if is_plain else id
             described.append(
-                DescribedService.of_local(workspace, address, local)
+                partial(DescribedService.of_local, workspace, address, local)
                 if local is not None
-                else DescribedService.of_info(workspace, address, info)
+                else partial(DescribedService.of_info, workspace, address, info)
             )
         return described
-
-
-def _document(document: dict[str, Any]) -> Response:
-    body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
-    return Response(body, media_type="application/json", headers={"cache-control": "no-cache"})

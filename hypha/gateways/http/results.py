@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Protocol
 
 import msgpack
 import orjson
+from starlette.responses import Response
 from starlette.types import Receive, Send
 
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
@@ -93,9 +94,7 @@ def encode_json(value: Any) -> bytes:
 def _json_pieces(value: Any, *, in_turns: bool) -> list[bytes]:
     value = presentable(value)
     option = orjson.OPT_NON_STR_KEYS
-    if (
-        "numpy" in sys.modules
-    ):  # orjson would import it, for a tenth of a second, to look at what it doesn't know
+    if "numpy" in sys.modules:  # orjson would import it, which takes a tenth of a second
         option |= orjson.OPT_SERIALIZE_NUMPY
     try:
         if in_turns:
@@ -133,9 +132,8 @@ async def send_value(
     if scope is None or not is_large(value):
         pieces = pack_pieces(presentable(value)) if as_msgpack else [encode_json(value)]
     else:
-        zipped = accepts_gzip(scope["hypha.headers"].get(b"accept-encoding"))
-        pieces = await holding_of(scope).work(partial(_large_pieces, value, as_msgpack, zipped))
-        headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
+        pieces, more = await made_in_thread(scope, partial(_large_pieces, value, as_msgpack))
+        headers += more
     headers.append((b"content-length", b"%d" % sum(map(len, pieces))))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for piece in pieces[:-1]:
@@ -143,9 +141,34 @@ async def send_value(
     await send({"type": "http.response.body", "body": pieces[-1]})
 
 
-def _large_pieces(value: Any, as_msgpack: bool, zipped: bool) -> list[bytes]:
-    pieces = pack_in_turns(presentable(value)) if as_msgpack else _json_pieces(value, in_turns=True)
-    return zip_pieces(pieces) if zipped else pieces
+async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:
+    """The same as a response of a route."""
+    kind = "application/msgpack" if as_msgpack else "application/json"
+    if not is_large(value):
+        return Response(encode_msgpack(value) if as_msgpack else encode_json(value), media_type=kind)
+    return await response_made_in_thread(scope, partial(_large_pieces, value, as_msgpack), kind)
+
+
+async def response_made_in_thread(
+    scope: Mapping[str, Any], make: Callable[[], list[bytes]], media_type: str
+) -> Response:
+    """A response whose body takes long to make; who asks for it pays."""
+    pieces, headers = await made_in_thread(scope, make)
+    more = {name.decode(): value.decode() for name, value in headers}
+    return Response(b"".join(pieces), headers=more, media_type=media_type)
+
+
+async def made_in_thread(
+    scope: Mapping[str, Any], make: Callable[[], list[bytes]]
+) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+    """Make and pack a body in the asker's share of the threads; returns it and its headers."""
+    zipped = accepts_gzip(scope["hypha.headers"].get(b"accept-encoding"))
+    pieces = await holding_of(scope).work((lambda: zip_pieces(make())) if zipped else make)
+    return pieces, [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
+
+
+def _large_pieces(value: Any, as_msgpack: bool) -> list[bytes]:
+    return pack_in_turns(presentable(value)) if as_msgpack else _json_pieces(value, in_turns=True)
 
 
 async def send_items(

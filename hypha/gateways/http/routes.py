@@ -17,7 +17,7 @@ from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls, wants_msgpac
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE, Descriptions
 from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query
-from hypha.gateways.http.results import encode_json, encode_msgpack
+from hypha.gateways.http.results import value_response
 from hypha.gateways.http.services import HttpServices
 from hypha.web.headers import headers_of
 
@@ -41,6 +41,7 @@ class CoreRoutes:
     def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
         self._services = services
         self._calls = calls
+        self._description: bytes | None = None
 
     def fixed(self) -> list[BaseRoute]:
         """Routes with literal paths."""
@@ -76,7 +77,9 @@ class CoreRoutes:
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI description of all routes."""
-        return _json(server_document(self._services))
+        if self._description is None:  # it never changes
+            self._description = orjson.dumps(server_document(self._services))
+        return Response(self._description, media_type="application/json")
 
     async def config(self, request: Request) -> Response:
         """What a page needs to know to connect."""
@@ -107,7 +110,7 @@ class CoreRoutes:
             info = await services.manager.invoke("get_workspace_info", [workspace], {}, context)
         except PermissionDenied:
             raise PermissionDenied(f"{context.user.id} has no permission to access {workspace}") from None
-        return self._value(request, info)
+        return await self._value(request, info)
 
     async def to_service_list(self, request: Request) -> Response:
         """Add the slash that relative links of the list need."""
@@ -123,7 +126,7 @@ class CoreRoutes:
         found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
         prefix = f"{workspace}/"
         listed = [{**info, "id": info["id"].removeprefix(prefix)} for info in found]
-        return self._value(request, listed)
+        return await self._value(request, listed)
 
     async def service_info(self, request: Request) -> Response:
         """Information on one service."""
@@ -131,10 +134,10 @@ class CoreRoutes:
         workspace, service = request.path_params["workspace"], request.path_params["service"]
         context = await services.credentials.context(request.scope, workspace)
         if service in MANAGER_NAMES:
-            return self._value(request, self._manager_info())
+            return await self._value(request, self._manager_info())
         pairs = split_query(request.scope["query_string"])
         record = await self._calls.find(workspace, service, context, pairs)
-        return self._value(request, record.to_info(context))
+        return await self._value(request, record.to_info(context))
 
     def _manager_info(self) -> dict[str, Any]:
         manager = self._services.manager
@@ -152,10 +155,9 @@ class CoreRoutes:
             "service_schema": schema,
         }
 
-    def _value(self, request: Request, value: Any) -> Response:
-        if wants_msgpack(request.scope):
-            return Response(encode_msgpack(value), media_type="application/msgpack")
-        return Response(encode_json(value), media_type="application/json")
+    @staticmethod
+    async def _value(request: Request, value: Any) -> Response:
+        return await value_response(request.scope, value, as_msgpack=wants_msgpack(request.scope))
 
 
 def _json(value: Any, headers: dict[str, str] | None = None) -> Response:

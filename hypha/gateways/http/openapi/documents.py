@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import orjson
 
 from hypha.gateways.http.openapi.operations import mode_parameter, path_item, path_of
 from hypha.gateways.http.openapi.schemas import SchemaPool
@@ -12,7 +13,7 @@ from hypha.gateways.http.openapi.services import DescribedService
 from hypha.gateways.http.services import HttpServices
 
 MAX_FUNCTIONS = 2000
-_PAUSE_EVERY = 20
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 _ERRORS = {
     "400": (
         "Wrong arguments, a body that cannot be read, or a value that the function refuses",
@@ -117,24 +118,25 @@ def service_document(services: HttpServices, service: DescribedService) -> dict[
     return document
 
 
-async def workspace_document(
-    services: HttpServices, workspace: str, described: Sequence[DescribedService]
+def workspace_document(
+    services: HttpServices, workspace: str, described: Sequence[Callable[[], DescribedService]]
 ) -> dict[str, Any]:
-    """OpenAPI 3.1 of all given services of a workspace, at most MAX_FUNCTIONS functions of them.
+    """OpenAPI 3.1 of all given services of a workspace, as far as they are not too many or too large.
 
-    Made in pieces, so that a large workspace does not hold up other requests.
+    It may take seconds: make it in a thread.
     """
     document = _document(services, f"Workspace {workspace}", (_HOW_TO_CALL,))
     pool = SchemaPool()
     pool.components = document["components"]["schemas"]
-    left_out = 0
-    for number, service in enumerate(described, 1):
-        room = MAX_FUNCTIONS - len(document["paths"])
+    left_out, size = 0, 0
+    for describe in described:
+        service, known = describe(), len(document["paths"])
+        room = MAX_FUNCTIONS - known if size < MAX_DOCUMENT_BYTES else 0
         left_out += max(0, len(service.functions) - room)
         if room > 0:
             _add(document, service, pool, room)
-        if number % _PAUSE_EVERY == 0:
-            await asyncio.sleep(0)
+            added = list(document["paths"].values())[known:]
+            size += len(orjson.dumps(added, option=orjson.OPT_NON_STR_KEYS))
     if left_out:
         text = f"{left_out} more functions are described at their services only: `…/openapi.json` of each."
         document["info"]["description"] += f"\n\n{text}"

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hypha.gateways.http.openapi.samples import sample
-from hypha.gateways.http.openapi.schemas import SchemaPool
+from hypha.gateways.http.openapi.schemas import MAX_OPTIONS, MAX_TEXT_CHARS, SchemaPool
 from hypha.gateways.http.openapi.services import DescribedFunction, DescribedService
 from hypha.gateways.http.parameters import AUTOMATIC_KEYS, MODE_KEY
 
@@ -56,7 +56,7 @@ def _arguments_schema(function: DescribedFunction, pool: SchemaPool) -> Schema:
 
 
 def _shared(service: DescribedService, function: DescribedFunction, pool: SchemaPool) -> dict[str, Any]:
-    text = inspect.cleandoc(function.description)
+    text = inspect.cleandoc(function.description[:MAX_TEXT_CHARS])
     summary = text.partition("\n")[0][:MAX_SUMMARY_CHARS] or function.path
     operation: dict[str, Any] = {
         "summary": summary,
@@ -116,17 +116,22 @@ def _query_parameter(
 
 
 def _kinds(schema: Schema, pool: SchemaPool) -> set[str]:
-    """Types that a schema allows besides null; none if it does not say."""
-    if "$ref" in schema:
-        return _kinds(pool.components.get(schema["$ref"].rpartition("/")[2], {}), pool)
+    """Types that a schema allows besides null, as far as few alternatives say; none if it does not say."""
     found: set[str] = set()
-    kinds = schema.get("type", [])
-    found.update([kinds] if isinstance(kinds, str) else kinds)
-    for word in ("anyOf", "oneOf", "allOf"):
-        for option in schema.get(word, ()):
-            found |= _kinds(option, pool)
-    if not found:
-        found.update(type_name for value in schema.get("enum", ()) if (type_name := _type_name(value)))
+    waiting, seen = [schema], 0
+    while waiting and seen < MAX_OPTIONS:
+        seen += 1
+        option = waiting.pop()
+        if "$ref" in option:
+            waiting.append(pool.components.get(option["$ref"].rpartition("/")[2], {}))
+            continue
+        kinds = option.get("type", [])
+        said = {kinds} if isinstance(kinds, str) else set(kinds)
+        inner = [part for word in ("anyOf", "oneOf", "allOf") for part in option.get(word, ())]
+        waiting += inner
+        if not said and not inner:
+            said.update(filter(None, map(_type_name, option.get("enum", ()))))
+        found |= said
     return found - {"null"}
 
 
@@ -172,17 +177,17 @@ def _body(arguments: Schema, pool: SchemaPool) -> dict[str, Any]:
     properties = arguments["properties"]
     required = arguments.get("required", [])
     by_name = sample(arguments, pool.components)
-    schema: Schema = {"oneOf": [arguments, _positional(properties, required)]}
+    schema: Schema = {"oneOf": [arguments, _positional(properties, set(required))]}
     examples = {"by name": {"summary": "Arguments by name", "value": by_name}}
     if required:
-        names = list(properties)[: _last_required(properties, required)]
+        names = list(properties)[: _last_required(properties, set(required))]
         values = [by_name.get(name, sample(properties[name], pool.components)) for name in names]
         examples["by position"] = {"summary": "Arguments by position", "value": values}
     content = {"application/json": {"schema": schema, "examples": examples}, "application/msgpack": {}}
     return {"required": bool(required), "content": content}
 
 
-def _positional(properties: Mapping[str, Schema], required: list[str]) -> Schema:
+def _positional(properties: Mapping[str, Schema], required: set[str]) -> Schema:
     schema: Schema = {"type": "array", "description": "Arguments by position", "maxItems": len(properties)}
     if properties:
         schema["prefixItems"] = list(properties.values())
@@ -190,5 +195,5 @@ def _positional(properties: Mapping[str, Schema], required: list[str]) -> Schema
     return schema
 
 
-def _last_required(properties: Mapping[str, Schema], required: list[str]) -> int:
+def _last_required(properties: Mapping[str, Schema], required: set[str]) -> int:
     return max((index for index, name in enumerate(properties, 1) if name in required), default=0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from hypha.gateways.http.openapi import DescribedService, service_document
+from hypha.gateways.http.openapi import DescribedService, service_document, workspace_document
 from hypha.gateways.http.openapi.samples import sample
 from hypha.gateways.http.openapi.schemas import SchemaPool, fits
 from hypha.gateways.http.openapi.services import functions_in
@@ -195,3 +196,76 @@ async def test_the_manager_is_described_with_its_results() -> None:
         whole = (await http.get("/openapi.json")).json()
     assert errors_in(document) == errors_in(whole) == []
     assert "/ws-user-anna/services/ws/echo" in document["paths"]
+
+
+CIRCLES: dict[str, Any] = {
+    "itself": {"A": {"$ref": "#/$defs/A"}},
+    "two": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
+    "through choices": {"A": {"allOf": [{"anyOf": [{"$ref": "#/$defs/A"}, {"type": "string"}]}]}},
+    "through each other's choices": {
+        "A": {"anyOf": [{"$ref": "#/$defs/B"}, {"type": "integer"}]},
+        "B": {"oneOf": [{"$ref": "#/$defs/A"}], "title": "b"},
+    },
+}
+
+
+@pytest.mark.parametrize("definitions", CIRCLES.values(), ids=CIRCLES.keys())
+def test_definitions_that_lead_in_circles_are_cut(definitions: dict[str, Any]) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/A"}, "more": {"type": "array", "items": {"$ref": "#/$defs/A"}}},
+        "required": ["a"],
+        "$defs": definitions,
+    }
+    document = described({"f": function(parameters), "g": function({"type": "object"})})
+    assert errors_in(document) == []
+    assert len(document["paths"]) == 2
+
+    def leads_back(name: str, seen: tuple[str, ...]) -> bool:
+        schema = document["components"]["schemas"][name]
+        waiting, places = [schema], []
+        while waiting:
+            item = waiting.pop()
+            places += [item["$ref"].rpartition("/")[2]] if "$ref" in item else []
+            waiting += [part for word in ("anyOf", "oneOf", "allOf") for part in item.get(word, ())]
+        return any(place in seen or leads_back(place, (*seen, place)) for place in places)
+
+    assert not any(leads_back(name, (name,)) for name in document["components"]["schemas"])
+
+
+def test_a_definition_may_hold_itself_as_a_part() -> None:
+    tree = {
+        "type": "object",
+        "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+    }
+    parameters = {"properties": {"a": {"$ref": "#/$defs/Tree"}}, "$defs": {"Tree": tree}}
+    document = described({"f": function(parameters)})
+    assert errors_in(document) == []
+    inner = document["components"]["schemas"]["Tree"]["properties"]["children"]["items"]
+    assert inner == {"$ref": "#/components/schemas/Tree"}
+
+
+def test_the_pattern_of_a_stranger_is_not_run() -> None:
+    evil = {"type": "string", "pattern": "(a+)+$", "default": "a" * 60 + "!"}
+    kept = SchemaPool().cleaned(evil)
+    assert kept == {"type": "string", "pattern": "(a+)+$"}
+    plain = {"type": "string", "pattern": "^[a-z]{0,9}$", "default": "abc"}
+    assert SchemaPool().cleaned(plain) == plain
+    assert "default" not in SchemaPool().cleaned({**plain, "default": "ABC"})
+
+
+def test_names_of_definitions_that_many_functions_share_are_numbered() -> None:
+    pool = SchemaPool()
+    for _ in range(5):
+        pool.cleaned({"$ref": "#/$defs/M", "$defs": {"M": {"type": "string"}}})
+    assert list(pool.components) == ["M", "M_2", "M_3", "M_4", "M_5"]
+
+
+def test_a_document_of_a_workspace_ends_at_a_size() -> None:
+    text = {"properties": {f"p{n}": {"type": "string", "description": "x" * 9000} for n in range(30)}}
+    info = {"id": "w/c:s", "service_schema": {"f": function(text)}}
+    services = services_of(FakeServer())
+    made = [partial(DescribedService.of_info, "w", f"c:s{number}", info) for number in range(40)]
+    document = workspace_document(services, "w", made)
+    assert 5 < len(document["paths"]) < 40
+    assert "more functions are described at their services only" in document["info"]["description"]
