@@ -48,6 +48,7 @@ from hypha.transports.reception import Limits, Reception
 from hypha.transports.sockets import Sockets
 from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.transports.websocket import GOODBYE
+from hypha.web.apps_origin import AppsOrigin
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials
 from hypha.web.lasting import LastingAnswers
@@ -93,6 +94,9 @@ class Server:
         self.registry = Registry()
         self.proxies = TrustedProxies(
             word.strip() for word in settings.trusted_proxies.split(",") if word.strip()
+        )
+        self.apps_origin = (
+            AppsOrigin(settings.apps_origin, settings.announced_base_url) if settings.apps_origin else None
         )
         self.health = Health(version=__version__, connections=lambda: connections_of(self.hub))
         self.inner_clients = InnerClients(self)
@@ -149,7 +153,13 @@ class Server:
             self.proxies.address_in,
             head_timeout_s=settings.head_timeout_s,
             stall_timeout_s=settings.answer_stall_timeout_s,
+            is_elsewhere=self._is_elsewhere if self.apps_origin is not None else None,
         )
+
+    def _is_elsewhere(self, scope: Any) -> bool:
+        """Whether an upgrade was sent to the origin of applications, where the hub is not."""
+        self.proxies.enter(scope)
+        return self.apps_origin is not None and self.apps_origin.is_asked(scope)
 
     async def start(self) -> None:
         """Open the stores, build the parts, run the startup functions, become ready.

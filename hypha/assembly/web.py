@@ -37,7 +37,8 @@ def build_http(server: Server) -> HttpApplication:
     """Make the web application of a server whose other parts are all there."""
     services = http_services(server)
     console = Console(services)
-    return HttpApplication(services, first=_first_routes(server, services, console), last=console.last())
+    first, apps = _first_routes(server, console), AppRoutes(services).routes()
+    return HttpApplication(services, first=first, apps=apps, last=console.last())
 
 
 def http_services(server: Server) -> HttpServices:
@@ -62,6 +63,7 @@ def http_services(server: Server) -> HttpServices:
         audit=server.guard.audit,
         rates=server.rates,
         cors=CorsPolicy(settings.allow_origins.split(",")),
+        apps_origin=server.apps_origin,
         base_path=settings.url_path,
         public_base_url=settings.announced_base_url,
         version=__version__,
@@ -74,8 +76,8 @@ def http_services(server: Server) -> HttpServices:
     )
 
 
-def _first_routes(server: Server, services: HttpServices, console: Console) -> list[BaseRoute]:
-    """Routes that are tried before the gateway's own: transports, features, applications, files."""
+def _first_routes(server: Server, console: Console) -> list[BaseRoute]:
+    """Routes that are tried before the gateway's own: transports, features, files."""
     rpc = RpcEndpoint(
         server.reception,
         server.tokens.authenticate,
@@ -88,7 +90,6 @@ def _first_routes(server: Server, services: HttpServices, console: Console) -> l
         Route("/rpc", rpc),
         WebSocketRoute("/ws", AsgiHub(server)),
         *server.context.routes,
-        *AppRoutes(services).routes(),
         *console.first(),
         *mount_routes(server.settings.static_mounts),
     ]

@@ -26,6 +26,11 @@ class Serving:
     trust_apps: bool = flag(
         False, "Let pages that clients serve act with the session of whoever opens them; see docs/security.md"
     )
+    apps_origin: str | None = flag(
+        None,
+        "Origin, such as https://apps.example, on which alone applications of clients are served; "
+        "see docs/security.md",
+    )
     trusted_proxies: str = flag(
         "",
         "Addresses or networks of proxies whose X-Forwarded-… are believed, separated by commas",

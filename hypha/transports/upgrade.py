@@ -171,6 +171,7 @@ class HubHttpProtocol(DeadlineProtocol):
     hub_path: ClassVar[str]
     stream_path: ClassVar[str]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
+    is_elsewhere: ClassVar[Callable[[Any], bool] | None] = None
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The peer will send nothing more: let it hear what it asked for, or close in turn.
@@ -183,7 +184,8 @@ class HubHttpProtocol(DeadlineProtocol):
 
     def open_websocket(self, path: str, query: bytes, rest: bytes) -> None:
         """Give the socket to picows, or refuse with 503 while too many handshakes run."""
-        if path != self.hub_path:
+        elsewhere = type(self).is_elsewhere
+        if path != self.hub_path or (elsewhere is not None and elsewhere(self.scope)):
             super().open_websocket(path, query, rest)
             taken_over = self.transport.get_protocol()
             if isinstance(taken_over, AppSocket):
@@ -217,10 +219,13 @@ def hub_http_protocol(
     base_path: str,
     new_rate: Callable[[], FrameRate | None],
     address_of: Callable[[Any], str] = lambda scope: scope["client"][0] if scope["client"] else "",
+    *,
+    is_elsewhere: Callable[[Any], bool] | None = None,
     **deadlines: float,
 ) -> type[HubHttpProtocol]:
     """Make the HTTP protocol class for uvicorn that hands upgrades of `/ws` below a path to the hub.
 
+    `is_elsewhere` tells requests to a host on which the hub is not.
     `deadlines` are `head_timeout_s` and `stall_timeout_s`.
     """
 
@@ -235,6 +240,7 @@ def hub_http_protocol(
         "hub_path": f"{base_path}/ws",
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),
+        "is_elsewhere": None if is_elsewhere is None else staticmethod(is_elsewhere),
     }
     return type("ServerHttpProtocol", (HubHttpProtocol,), facts)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError, NotAuthenticated, PermissionDenied
+from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival, arrival_of, is_browser
 from hypha.web.cookies import credential_cookie
 from hypha.web.headers import headers_of
@@ -94,8 +95,8 @@ class Credentials:
     PermissionDenied for users who are kept out. `headers` and `cookies` are further places of a token.
 
     What a browser adds to requests by itself counts only as `hypha.web.arrival` says: cookies, and the
-    password of Basic authentication. Otherwise it is as if it weren't there, for a provider's
-    `token_source` too.
+    password of Basic authentication; on an origin that applications have for themselves no cookie does.
+    Otherwise it is as if it weren't there, for a provider's `token_source` too.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ class Credentials:
         """
         headers = headers_of(scope)
         hidden = set()
-        if b"cookie" in headers and self.arrival(scope) is Arrival.OTHER:
+        if b"cookie" in headers and (ON_APPS_ORIGIN in scope or self.arrival(scope) is Arrival.OTHER):
             hidden.add(b"cookie")
         if _is_basic(headers) and is_browser(headers) and self.arrival(scope) is Arrival.OTHER:
             hidden.add(b"authorization")
@@ -224,7 +225,8 @@ class Credentials:
         """
         try:
             user = await self.user(scope)
-            if user is self.anonymous and self.arrival(scope) is Arrival.OTHER:
+            is_hidden = self.arrival(scope) is Arrival.OTHER and ON_APPS_ORIGIN not in scope
+            if user is self.anonymous and is_hidden:
                 token = scope["hypha.token"] = await self._token_in(scope, headers_of(scope), self.cookies)
                 user = user if token is None else await self._authenticate(token)
                 self._check_user(user)

@@ -25,6 +25,7 @@ from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import FoundService, HttpServices
+from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival
 from hypha.web.client_address import PREFIX
 from hypha.web.headers import headers_of
@@ -78,6 +79,8 @@ class AppRoutes:
                 await send_text(send, 500, f"Invalid service type: {kind[:80]}")
         except ClientLeft:
             return
+        except Elsewhere as elsewhere:
+            await send_text(send, 307, "The application is there.", [(b"location", elsewhere.location)])
         except HyphaError as error:
             if mount is not None and mount.send.has_started:
                 return  # the missing end tells the client that the answer broke off
@@ -125,6 +128,7 @@ class AppRoutes:
         context = await self._services.credentials.context(scope, workspace)
         pairs = split_query(scope["query_string"])
         record = await self._calls.find(workspace, service, context, pairs)
+        self._check_origin(scope, record)
         raw_root, raw_path = places_of(scope, f"{self._base}/{workspace}/apps/{service}", path)
         prefix: str = scope.get(PREFIX, "")
         cookies = self._cookies(record, prefix.encode() + raw_root, raw_path)
@@ -142,6 +146,19 @@ class AppRoutes:
         root = f"{prefix}{self._base}/{workspace}/apps/{service}"
         return Mount(record, context, scope, receive, outgoing, root, path, raw_path, visit)
 
+    def _check_origin(self, scope: Scope, record: FoundService) -> None:
+        """Clients' applications have an origin for themselves, where one is set.
+
+        Raises:
+            Elsewhere: the application is there. NotFound: it is one of the server's own, which are not.
+        """
+        apps = self._services.apps_origin
+        if apps is None or record.is_inner is not (ON_APPS_ORIGIN in scope):
+            return
+        if record.is_inner:
+            raise NotFound("Not found: only applications of clients are served on this host.")
+        raise Elsewhere(apps.address_of(scope))
+
     def _cookies(self, record: FoundService, root: bytes, raw_path: bytes) -> AppCookies:
         """The cookies of a service mounted at `root`, for a request below it."""
         folder = root + raw_path.rpartition(b"/")[0]
@@ -150,6 +167,16 @@ class AppRoutes:
     def _may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether who opens a WebSocket may read what the application tells the cookies' owner."""
         return not is_cross_origin(headers) or self._services.cors.names(headers[b"origin"])
+
+
+class Elsewhere(HyphaError):
+    """An application is served at another address."""
+
+    code, status = "elsewhere", 307
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"This application is served at {address[:200]}")
+        self.location = address.encode("latin-1")
 
 
 class _Endpoint:

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Router
 from starlette.types import Lifespan, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from starlette_compress import CompressMiddleware, remove_compress_type
@@ -30,6 +30,7 @@ from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.workbench import HOLDING, Holding
+from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
 from hypha.web.credentials import PERSONAL
@@ -54,9 +55,10 @@ _CODINGS = (b"gzip", b"zstd", b"br", b"*")
 class HttpApplication(Starlette):
     """Answers HTTP from `services`.
 
-    Routes are tried in this order: probes, function calls, `first` (mounts, features, transports),
-    the core's own, `last` (pages). A `first` route with a literal first path word keeps that word:
-    function calls are not looked for below it. WebSocket scopes go to the router.
+    Routes are tried in this order: probes, function calls, `first` (features, transports, files), `apps`,
+    the core's own, `last` (pages); on an origin that applications have for themselves `apps` alone. A
+    `first` route with a literal first path word keeps that word: function calls are not looked for below
+    it. WebSocket scopes go to the router.
     """
 
     def __init__(
@@ -65,15 +67,17 @@ class HttpApplication(Starlette):
         *,
         first: Sequence[BaseRoute] = (),
         last: Sequence[BaseRoute] = (),
+        apps: Sequence[BaseRoute] = (),
         lifespan: Lifespan[Any] | None = None,
     ) -> None:
         self._services = services
         self._calls = FunctionCalls(services)
         core = CoreRoutes(services, self._calls)
         own = [*core.fixed(), *core.of_workspaces()]
-        super().__init__(routes=[*first, *own, *last], lifespan=lifespan)
+        super().__init__(routes=[*first, *apps, *own, *last], lifespan=lifespan)
         self.router.redirect_slashes = False
         self.router.default = self._unknown
+        self._apps = Router(apps, redirect_slashes=False, default=self._unknown)
         self._probes = Probes(services).by_path
         self._reserved = _literal_words(first) | {"static", "assets", "health"}
         self._base = services.base_path.rstrip("/")
@@ -89,6 +93,8 @@ class HttpApplication(Starlette):
         scope["app"] = self
         if scope["type"] != "lifespan":
             self._services.proxies.enter(scope)
+            if self._services.apps_origin is not None:
+                self._services.apps_origin.enter(scope)
         if scope["type"] == "http":
             await self._handle(scope, receive, send)
             return
@@ -98,7 +104,11 @@ class HttpApplication(Starlette):
             if not has_valid_host(scope):
                 await _deny(scope, receive, send)
                 return
-        await self.router(scope, receive, send)
+        await self._router_of(scope)(scope, receive, send)
+
+    def _router_of(self, scope: Scope) -> Router:
+        """All routes, but only those of applications on the origin that they have for themselves."""
+        return self._apps if ON_APPS_ORIGIN in scope else self.router
 
     def _enter_base(self, scope: Scope) -> str | None:
         """Path below the base path, or None when the request is outside of it."""
@@ -138,7 +148,7 @@ class HttpApplication(Starlette):
         if path == "*":
             await _send(send, 204, [(b"allow", ", ".join(sorted(METHODS)).encode())], b"")
             return
-        if path is not None:
+        if path is not None and ON_APPS_ORIGIN not in scope:
             probe = self._probes.get(path)
             if probe is not None and scope["method"] in ("GET", "HEAD"):
                 await probe(scope, send)
@@ -161,11 +171,11 @@ class HttpApplication(Starlette):
             if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
-            address = self._function_address(path)
+            address = None if ON_APPS_ORIGIN in scope else self._function_address(path)
             if address is not None:
                 await self._calls.handle(scope, receive, started, address)
             else:
-                await self.router(scope, receive, started)
+                await self._router_of(scope)(scope, receive, started)
         except ClientLeft:
             return
         except Exception as error:
@@ -273,6 +283,8 @@ class HttpApplication(Starlette):
 
     def _absence(self, scope: Scope) -> NotFound:
         """Nothing is at this path; if a feature that is not there owns it, say so."""
+        if ON_APPS_ORIGIN in scope:
+            return NotFound("Not found: only applications of clients are served on this host.")
         words = (scope.get("hypha.path") or "/").split("/")
         inactive = self._services.inactive
         sentence = inactive.get(f"/{words[1]}")

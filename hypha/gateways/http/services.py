@@ -18,6 +18,7 @@ from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
 from hypha.registry.balance import Peer as Caller
+from hypha.web.apps_origin import AppsOrigin
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
 from hypha.web.headers import headers_of
@@ -109,7 +110,8 @@ class HttpServices:
     client id and name, which is then called without a frame. `inactive` maps the patterns of
     routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
     `is_token` recognises credentials for this server by their text. `call_timeout_s` bounds the
-    silence of a callee. With `trust_apps`, pages of everybody's applications count as the server's own.
+    silence of a callee. `apps_origin`, where there is one, is the only place of clients' applications.
+    With `trust_apps`, pages of everybody's applications count as the server's own.
     """
 
     peer: Peer
@@ -130,6 +132,7 @@ class HttpServices:
     rates: Rates | None = None
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     cors: CorsPolicy = field(default_factory=CorsPolicy)
+    apps_origin: AppsOrigin | None = None
     base_path: str = ""
     public_base_url: str = ""
     version: str = ""
