@@ -244,7 +244,7 @@ class Server:
         self.manager_service = build_manager(self)
         self.reception = Reception(
             hub,
-            Admission(self.tokens, self.workspaces),
+            Admission(self.tokens, self.workspaces, serves_anonymous=settings.allow_anonymous),
             self.tokens,
             self.members,
             connection_facts(settings, hub.manager_id),
@@ -261,6 +261,7 @@ class Server:
             self.tokens.authenticate,
             self.workspaces,
             check_user=partial(check_http_user, self.guard.blocklist, self.hub),
+            serves_anonymous=settings.allow_anonymous,
             origins=Origins(settings.announced_base_url, self.proxies),
         )
         self.lasting = LastingAnswers(

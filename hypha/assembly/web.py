@@ -14,7 +14,7 @@ from hypha.gateways.asgi_apps.routes import AppRoutes
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
-from hypha.gateways.http.static import mount_routes
+from hypha.gateways.http.static import mount_routes, parse_mount
 from hypha.observe.metrics import Metrics
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.transports.ratelimit import FrameRate
@@ -73,6 +73,7 @@ def http_services(server: Server) -> HttpServices:
         max_body_bytes=settings.max_body_bytes,
         expose_errors=settings.expose_detailed_errors,
         trust_apps=settings.trust_apps,
+        mounts=[parse_mount(mount)[0] for mount in settings.static_mounts],
     )
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypha.auth.scopes import Level, Scope
-from hypha.errors import PermissionDenied
+from hypha.errors import NotAuthenticated, PermissionDenied
 from hypha.ids import readable_id
 from hypha.values import whole
 
 ANONYMOUS_LIFE_S = 600.0
+OUTSIDER_TEXT = "This server serves nobody without a credential: sign in, and give your token."
 ADMIN_ROLE = "admin"
 EVERYWHERE = "*"
 
@@ -73,6 +74,11 @@ class User:
     def own_workspace(self) -> str:
         """Id of the workspace that belongs to this user alone."""
         return f"ws-user-{self.id}"
+
+    @property
+    def is_outsider(self) -> bool:
+        """True for anonymous users of a server that serves none: they may sign in, and nothing else."""
+        return self.is_anonymous and not any(self.scope.workspaces.values())
 
     @property
     def is_admin(self) -> bool:
@@ -175,12 +181,15 @@ class User:
         return frozenset({self.own_workspace, self.scope.current_workspace, "*"})
 
 
-def anonymous_user(clock: float | None = None) -> User:
-    """A new anonymous user: admin of its own workspace and nothing else, for 600 s."""
+def anonymous_user(clock: float | None = None, level: Level = Level.ADMIN) -> User:
+    """A new anonymous user with rights in its own workspace and nowhere else, for 600 s.
+
+    With the level NONE it is an outsider.
+    """
     name = f"anonymouz-{readable_id()}"
     now = time.time() if clock is None else clock
     workspace = f"ws-user-{name}"
-    scope = Scope({workspace: Level.ADMIN}, workspace)
+    scope = Scope({workspace: level}, workspace)
     return User(name, ("anonymous",), True, expires_at=now + ANONYMOUS_LIFE_S, scope=scope)
 
 
@@ -207,6 +216,11 @@ class Context:
     def level(self, workspace: str | None = None) -> Level:
         """The caller's level in a workspace (default: its current one)."""
         return self.user.level(self.workspace if workspace is None else workspace)
+
+    def require_insider(self) -> None:
+        """Raise NotAuthenticated for an outsider."""
+        if self.user.is_outsider:
+            raise NotAuthenticated(OUTSIDER_TEXT)
 
     def require_valid(self) -> None:
         """Raise PermissionDenied if the token with which the caller connected has expired."""

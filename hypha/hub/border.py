@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import ForeignFunction, HyphaError
+from hypha.auth.users import OUTSIDER_TEXT
+from hypha.errors import ForeignFunction, HyphaError, NotAuthenticated
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body
 from hypha.wire.values import SERVICES, is_function, maps_in
@@ -37,6 +38,9 @@ class Border:
     def admits(self, sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> bool:
         """Whether the frame may pass; if not, the call to which it belongs is ended with the reason."""
         method = str(main.get("method"))
+        if sender.is_outsider:
+            self._refuse(sender, target, main, method, NotAuthenticated(OUTSIDER_TEXT))
+            return False
         if method.startswith(_UNSEEN) or self._names_sender_alone(sender, data, head):
             return True
         try:
@@ -83,7 +87,8 @@ class Border:
     def _refuse(
         self, sender: Client, target: Client, main: dict[str, Any], method: str, error: HyphaError
     ) -> None:
-        self._hub.on_refused(sender, target.workspace, "a function of somebody else in a frame")
+        what = "a frame" if sender.is_outsider else "a function of somebody else in a frame"
+        self._hub.on_refused(sender, target.workspace, what)
         session, _, name = method.partition(".")
         if name == "resolve" or name == "reject":
             sender.pending.pop((target, session), None)

@@ -55,6 +55,7 @@ class Client:
         "hub",
         "is_choked",
         "is_open",
+        "is_outsider",
         "last_alive",
         "last_received",
         "left",
@@ -112,6 +113,7 @@ class Client:
         One whose token has expired appears to others as a stranger, from no workspace.
         """
         self.user = user
+        self.is_outsider = user.is_outsider
         self.realm = NOWHERE if user.is_lapsed else self.workspace
         self.rights = _rights(self.realm, user)
         facts_for = user.facts_for if user.names_others else None

@@ -67,7 +67,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """A named set of functions of the server itself; `on_refused` hears of callers without the right."""
+    """A named set of functions of the server itself; `on_refused` hears of callers without the right.
+
+    Outsiders may call what `for_outsiders` names; all of it if it is an entrance.
+    """
 
     id: str
     functions: Mapping[str, LocalFunction]
@@ -77,6 +80,8 @@ class LocalService:
     docs: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     on_refused: RefusalNote | None = None
+    is_entrance: bool = False
+    for_outsiders: frozenset[str] = frozenset()
 
     async def invoke(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
@@ -85,12 +90,15 @@ class LocalService:
 
         Raises:
             FunctionNotFound: no function of that name.
+            NotAuthenticated: the caller is an outsider, and the function not for them.
             PermissionDenied: the caller lacks the declared level in its current workspace.
             InvalidArguments: the arguments do not fit.
         """
         function = self.functions.get(name)
         if function is None:
             raise FunctionNotFound(f"Method expired or not found: {self.id}.{name[:200]}")
+        if not (self.is_entrance or name in self.for_outsiders):
+            context.require_insider()
         try:
             if function.by_root and not context.user.is_admin:
                 raise PermissionDenied(f"Permission denied: {self.id}.{name} is for the role admin alone.")

@@ -87,7 +87,10 @@ class Router:
         if type(method) is not str:
             raise MalformedFrame("Malformed frame: no method", session=_session(main))
         if sender.rights is not target.rights and (
-            (data.find(b"_rtarget", head) >= 0 if type(data) is bytes else find_target(data, head))
+            (
+                sender.is_outsider
+                or (data.find(b"_rtarget", head) >= 0 if type(data) is bytes else find_target(data, head))
+            )
             and not self._border.admits(sender, target, main, data, head)
         ):
             return

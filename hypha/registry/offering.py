@@ -61,6 +61,7 @@ class Offering:
                 visibility=visibility,
                 user_id="root",
                 is_inner=True,
+                is_entrance=service.is_entrance,
             )
         )
 

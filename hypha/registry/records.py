@@ -36,7 +36,8 @@ class ServiceRecord:
     `name` is the last part of the id, `title` what people read. `order` is given by the registry and
     grows with registration; `generation` is that of the connection which registered the record.
     `user_id` is the user who registered it, by which it is decided whose code answers; `is_inner` is
-    true for code of the server process: built-in services and startup functions.
+    true for code of the server process: built-in services and startup functions. `is_entrance` is true for
+    what outsiders may use too.
     """
 
     workspace: str
@@ -54,6 +55,7 @@ class ServiceRecord:
     is_singleton: bool = False
     user_id: str = ""
     is_inner: bool = False
+    is_entrance: bool = False
     order: int = field(default=0, compare=False)
     generation: int = field(default=0, compare=False)
 
@@ -78,6 +80,8 @@ class ServiceRecord:
 
     def is_usable(self, user: User, workspace: str) -> bool:
         """`is_usable_by` for a user who acts in a workspace."""
+        if user.is_outsider:
+            return self.is_entrance
         return (
             self.visibility != "protected"
             or user.level(self.workspace) >= Level.READ
@@ -86,6 +90,8 @@ class ServiceRecord:
 
     def is_listed_for(self, context: Context, include_unlisted: bool = False) -> bool:
         """True if a listing may show the service to the caller."""
+        if context.user.is_outsider:
+            return self.is_entrance
         is_member = context.level(self.workspace) >= Level.READ
         return self.is_listed(is_member, context.workspace, include_unlisted)
 

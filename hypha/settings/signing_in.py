@@ -71,6 +71,11 @@ class SigningIn:
         "HYPHA_LOGIN_GUARD_INTERVAL",
         unit="s",
     )
+    allow_anonymous: bool = variable(
+        True,
+        "Whether users and calls without a credential are served; if not, they can sign in and nothing else",
+        "HYPHA_ALLOW_ANONYMOUS",
+    )
     enable_local_auth: bool = flag(
         False, "Accounts with e-mail and password; on by themselves when no other way to sign in is set up"
     )

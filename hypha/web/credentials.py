@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from hypha.auth.scopes import Level, Scope
-from hypha.auth.users import Context, User
+from hypha.auth.users import OUTSIDER_TEXT, Context, User
 from hypha.errors import HyphaError, NotAuthenticated, PermissionDenied
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival, arrival_of, is_browser
@@ -46,9 +46,12 @@ class WorkspaceRights(Protocol):
         """The same for a workspace that may have to be loaded, or isn't there yet."""
 
 
-def http_anonymous_user() -> User:
-    """The one user that all requests without a credential share: it may read `ws-anonymous`."""
-    scope = Scope({ANONYMOUS_WORKSPACE: Level.READ}, ANONYMOUS_WORKSPACE)
+def http_anonymous_user(level: Level = Level.READ) -> User:
+    """The one user that all requests without a credential share: it may read `ws-anonymous`.
+
+    With the level NONE it is an outsider.
+    """
+    scope = Scope({ANONYMOUS_WORKSPACE: level}, ANONYMOUS_WORKSPACE)
     return User("anonymouz-http", ("anonymous",), True, scope=scope)
 
 
@@ -96,7 +99,8 @@ class Credentials:
 
     What a browser adds to requests by itself counts only as `hypha.web.arrival` says: cookies, and the
     password of Basic authentication; on an origin that applications have for themselves no cookie does.
-    Otherwise it is as if it weren't there, for a provider's `token_source` too.
+    Otherwise it is as if it weren't there, for a provider's `token_source` too. Without `serves_anonymous`
+    anonymous users are outsiders, see `check_insider`.
     """
 
     def __init__(
@@ -107,7 +111,9 @@ class Credentials:
         token_source: TokenSource | None = None,
         check_user: Callable[[User], None] = lambda _: None,
         origins: Origins | None = None,
+        serves_anonymous: bool = True,
     ) -> None:
+        self.serves_anonymous = serves_anonymous
         self._authenticate = authenticate
         self.origins = origins or Origins()
         self.headers: list[bytes] = []
@@ -115,7 +121,7 @@ class Credentials:
         self._workspaces = workspaces
         self.token_source = token_source
         self._check_user = check_user
-        self.anonymous = http_anonymous_user()
+        self.anonymous = http_anonymous_user(Level.READ if serves_anonymous else Level.NONE)
         self._anonymous_context = Context(self.anonymous, ANONYMOUS_WORKSPACE, connection_type="http")
         self._contexts: OrderedDict[tuple[int, str, Level], tuple[User, Context]] = OrderedDict()
 
@@ -140,6 +146,23 @@ class Credentials:
                 "general workspace access; permission is limited to the endpoint it was made for"
             )
         return user
+
+    async def check_insider(self, scope: MutableMapping[str, Any], *, as_visitor: bool = False) -> None:
+        """Keep out who has no credential, where the server serves nobody without.
+
+        With `as_visitor` the browser's session is enough, whoever caused the request: it is still for
+        the route to let it do nothing more than any outsider could.
+
+        Raises:
+            NotAuthenticated: there is none, or it is not valid.
+        """
+        if self.serves_anonymous:
+            return
+        user = await self.user(scope, allow_specialized=True)
+        if user.is_anonymous and as_visitor:
+            user = await self._session(scope)
+        if user.is_anonymous:
+            raise NotAuthenticated(OUTSIDER_TEXT)
 
     async def verified_id(self, scope: MutableMapping[str, Any]) -> str | None:
         """Id of the user if a valid credential was given; None for strangers and forged tokens."""
@@ -227,13 +250,20 @@ class Credentials:
             user = await self.user(scope)
             is_hidden = self.arrival(scope) is Arrival.OTHER and ON_APPS_ORIGIN not in scope
             if user is self.anonymous and is_hidden:
-                token = scope["hypha.token"] = await self._token_in(scope, headers_of(scope), self.cookies)
-                user = user if token is None else await self._authenticate(token)
-                self._check_user(user)
+                user = await self._session(scope, keep=True)
         except HyphaError:
             return self.anonymous
         if user is not self.anonymous:
             scope[PERSONAL] = True
+        return user
+
+    async def _session(self, scope: MutableMapping[str, Any], *, keep: bool = False) -> User:
+        """Whose session the cookie is, although the request may not act with it."""
+        token = await self._token_in(scope, headers_of(scope), self.cookies)
+        if keep:
+            scope["hypha.token"] = token
+        user = self.anonymous if token is None else await self._authenticate(token)
+        self._check_user(user)
         return user
 
     async def context(self, scope: MutableMapping[str, Any], workspace: str) -> Context:

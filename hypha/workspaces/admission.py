@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hypha.addresses import check_client_id
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import REVOKED_TEXT, TokenAuthority
-from hypha.auth.users import User, anonymous_user
+from hypha.auth.users import OUTSIDER_TEXT, User, anonymous_user
 from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
 from hypha.store.records import WorkspaceRecord
 from hypha.wire.handshake import FirstMessage, Refused
@@ -42,12 +42,19 @@ class Identity:
 class Admission:
     """Turns a first message into an identity, or refuses it.
 
-    A place in the workspace is kept for the newcomer until it joins. `clock` gives Unix seconds.
+    A place in the workspace is kept for the newcomer until it joins. `clock` gives Unix seconds. Without
+    `serves_anonymous` anonymous users are outsiders, who may sign in and nothing else.
     """
 
     def __init__(
-        self, tokens: TokenAuthority, workspaces: Workspaces, clock: Callable[[], float] = time.time
+        self,
+        tokens: TokenAuthority,
+        workspaces: Workspaces,
+        clock: Callable[[], float] = time.time,
+        *,
+        serves_anonymous: bool = True,
     ) -> None:
+        self._serves_anonymous = serves_anonymous
         self._tokens = tokens
         self._workspaces = workspaces
         self._clock = clock
@@ -70,11 +77,14 @@ class Admission:
         return await self._anonymous(first)
 
     async def _anonymous(self, first: FirstMessage) -> Identity:
-        user = anonymous_user()
+        level = Level.ADMIN if self._serves_anonymous else Level.NONE
+        user = anonymous_user(level=level)
         if first.workspace is not None:
+            if user.is_outsider:
+                raise _refused(OUTSIDER_TEXT, user)
             return await self._enter(first, user, first.workspace)
         own = self._workspaces.open_new(user).id
-        return Identity(user.within(own, first.client_id, Level.ADMIN), own, first.client_id)
+        return Identity(user.within(own, first.client_id, level), own, first.client_id)
 
     async def _with_token(self, first: FirstMessage, token: str) -> Identity:
         user = await self._authenticate(token)
@@ -113,6 +123,8 @@ class Admission:
             if error.message == REVOKED_TEXT:
                 raise _refused(AUTHENTICATION_PREFIX + REVOKED_TEXT) from None
             raise Refused(error.message, POLICY_VIOLATION) from None
+        if user.is_anonymous and not self._serves_anonymous:
+            raise _refused(OUTSIDER_TEXT, user)
         if user.scope.is_specialized:
             raise _refused(
                 f"Specialized token with scopes {list(user.scope.extra_scopes)} cannot be used for general "

@@ -92,6 +92,7 @@ class EventFunctions(ManagerFunctions):
         names = parse_event_names(event_type, context.workspace)
         if not OWN_SUBSCRIPTIONS.issuperset(names):
             context.require_valid()
+            context.require_insider()
         client = self._own_client(context)
         self._parts.hub.subscribe(client, names)
         await self._parts.hub.membership.keep_subscriptions(client)

@@ -27,6 +27,11 @@ FUNCTIONS = (
     "set_env", "get_env", "subscribe", "unsubscribe",
 )  # fmt: skip
 
+FOR_OUTSIDERS = frozenset(
+    ("get_service", "get_service_info", "register_service", "unregister_service", "subscribe", "unsubscribe")
+)
+"""What client libraries call when they connect and sign somebody in; each looks at what for."""
+
 
 class WorkspaceManager(
     ServiceFunctions, EventFunctions, ClientFunctions, WorkspaceFunctions, TokenFunctions, SettingFunctions
@@ -44,4 +49,4 @@ class WorkspaceManager(
             config=config,
             only=FUNCTIONS,
         )
-        return replace(made, on_refused=self._parts.guard.note_refused)
+        return replace(made, on_refused=self._parts.guard.note_refused, for_outsiders=FOR_OUTSIDERS)

@@ -62,7 +62,7 @@ class LoginFeature(Feature):
             context.guard,
         )
         self._local = local_service(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
-        self._local = replace(self._local, name="Hypha Login")
+        self._local = replace(self._local, name="Hypha Login", is_entrance=True)
         self.events: dict[str, Handler] = {}
         self._offer()
         context.routes += [

@@ -24,6 +24,7 @@ from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
+from hypha.gateways.http.entrances import is_for_all
 from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.incoming import check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
@@ -201,6 +202,8 @@ class HttpApplication(Starlette):
         services = self._services
         if services.blocklist.is_active:
             await self._check_blocked(scope)
+        if not services.credentials.serves_anonymous and not is_for_all(path, services.mounts):
+            await services.credentials.check_insider(scope, as_visitor=mount_of(path) is not None)
         party = await services.party(scope)
         if path not in UNLIMITED_PATHS:
             if self._limits is not None:

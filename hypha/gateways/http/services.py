@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -111,7 +111,8 @@ class HttpServices:
     routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
     `is_token` recognises credentials for this server by their text. `call_timeout_s` bounds the
     silence of a callee. `apps_origin`, where there is one, is the only place of clients' applications.
-    With `trust_apps`, pages of everybody's applications count as the server's own.
+    `mounts` are the paths of the operator's own files. With `trust_apps`, pages of everybody's
+    applications count as the server's own.
     """
 
     peer: Peer
@@ -143,6 +144,7 @@ class HttpServices:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     expose_errors: bool = False
     trust_apps: bool = False
+    mounts: Sequence[str] = ()
 
     async def party(self, scope: MutableMapping[str, Any]) -> Party:
         """Who pays for a request; tokens that somebody generated count as that person."""
