@@ -1,0 +1,108 @@
+"""What code, tests and pages cite is in this repository, down to the section."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, SPEC, anchors, prose
+
+FOLDERS = ("hypha", "tests", "docs", "tools")
+CITATION = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
+PAGE = re.compile(r"(?<![\w./-])[\w./-]*\w\.md\b")
+ELSEWHERE = re.compile(
+    r"core-api|wire-protocol(?!\.md)|\bDESIGN\b|style-anchors|\bfaults F\d|spec: resuming|"
+    r"(?:resume|stack|house|apps-and-workers|artifacts)\.md"
+)
+"""Papers that those who wrote the server had beside it, and nobody else has."""
+
+STILL_CITING = {"hypha": 126, "tests": 52, "tools": 4}
+"""Lines that cite such papers, by folder. Lower these numbers, never raise them; one that is 0 goes."""
+
+
+def files(*folders: str) -> Iterator[Path]:
+    """Source and pages of some folders."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".md", ".js", ".mjs") and "node_modules" not in path.parts:
+                yield path
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *(path for path in files(*FOLDERS) if path.suffix == ".md")]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def problem(page: Path, anchor: str | None) -> str | None:
+    """Why a page or section cannot be found."""
+    if not page.exists():
+        return f"there is no {page.relative_to(ROOT)}"
+    if anchor and page.suffix == ".md" and anchor not in anchors(page.read_text()):
+        return f"{page.relative_to(ROOT)} has no section #{anchor}"
+    return None
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_cited_sections_are_there(folder: str) -> None:
+    wrong = []
+    for path in files(folder):
+        for cited in CITATION.findall(path.read_text()):
+            page, _, anchor = cited.partition("#")
+            if why := problem(ROOT / page, anchor):
+                wrong.append(f"{name_of(path)} cites {cited}: {why}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_of_pages_lead_somewhere(page: Path) -> None:
+    wrong = []
+    for target, anchor in LINK.findall(prose(page.read_text())):
+        if "://" not in target and (why := problem((page.parent / target) if target else page, anchor)):
+            wrong.append(why)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", sorted(SPEC.glob("*.md")), ids=name_of)
+def test_sections_have_short_names_of_their_own(page: Path) -> None:
+    found = anchors(page.read_text())
+    assert len(set(found)) == len(found)
+    assert not [anchor for anchor in found if len(anchor) > 24 or not re.fullmatch(r"[a-z][a-z-]*", anchor)]
+
+
+def lines_citing_elsewhere() -> Counter[str]:
+    """Lines that cite what is not here, by folder."""
+    found: Counter[str] = Counter()
+    for folder in FOLDERS:
+        for path in files(folder):
+            if path == Path(__file__).resolve():
+                continue
+            found[folder] += sum(bool(ELSEWHERE.search(line)) for line in path.read_text().splitlines())
+    return found
+
+
+def test_nothing_cites_papers_that_readers_do_not_have() -> None:
+    """For `hypha` and `tests` not in force yet: their citations may only become fewer."""
+    more = {
+        folder: f"{count} lines, at most {STILL_CITING.get(folder, 0)}"
+        for folder, count in lines_citing_elsewhere().items()
+        if count > STILL_CITING.get(folder, 0)
+    }
+    assert not more, f"cite docs/spec/….md#section, or say it in a sentence: {more}"
+
+
+def test_pages_that_are_named_are_there() -> None:
+    known = {path.name for path in ROOT.glob("*.md")} | {path.name for path in files("docs", "hypha")}
+    named = {
+        (name_of(path), page)
+        for path in files("docs", "hypha")
+        for page in PAGE.findall(path.read_text())
+        if not ELSEWHERE.search(page)
+    }
+    assert not [f"{where}: {page}" for where, page in sorted(named) if Path(page).name not in known]
