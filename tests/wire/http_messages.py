@@ -167,7 +167,7 @@ class Talk:
 
     def _check_end(self, how: str) -> None:
         if how == "closed":
-            rest = self._received + b"".join(self._until_end())
+            rest = self._rest()
             assert rest == b"", rest
             return
         host = self._values["host"]
@@ -190,7 +190,12 @@ class Talk:
         if answer.fields.get("transfer-encoding") == ["chunked"]:
             return b"".join(self._chunks())
         length = answer.fields.get("content-length")
-        return self._take(int(length[0])) if length else self._received + b"".join(self._until_end())
+        return self._take(int(length[0])) if length else self._rest()
+
+    def _rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        rest, self._received = self._received + b"".join(self._until_end()), b""
+        return rest
 
     def _chunks(self) -> Iterator[bytes]:
         while size := int(self._take_to(b"\r\n"), 16):

@@ -26,7 +26,7 @@ from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.entrances import is_for_all
 from hypha.gateways.http.errors import call_error_answer
-from hypha.gateways.http.incoming import check_request, has_valid_host, receiving, without_host
+from hypha.gateways.http.incoming import answering, check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.services import HttpServices
@@ -50,6 +50,7 @@ MAX_SHOWN_PATH = 200
 # the HTTP stream transport has back-pressure of its own, as the WebSocket has
 UNLIMITED_PATHS = frozenset({"/rpc"})
 APPS = "/apps/"
+_READING = {"Allow": "GET, HEAD"}
 _CODINGS = (b"gzip", b"zstd", b"br", b"*")
 
 
@@ -92,6 +93,8 @@ class HttpApplication(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, WebSocket or lifespan."""
         scope["app"] = self
+        if scope["type"] == "websocket":
+            scope["path"] = without_host(scope["path"])
         if scope["type"] != "lifespan":
             self._services.proxies.enter(scope)
             if self._services.apps_origin is not None:
@@ -100,7 +103,6 @@ class HttpApplication(Starlette):
             await self._handle(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            scope["path"] = without_host(scope["path"])
             scope["hypha.path"] = self._enter_base(scope)
             if not has_valid_host(scope):
                 await _deny(scope, receive, send)
@@ -133,7 +135,7 @@ class HttpApplication(Starlette):
         except (InvalidRequest, HTTPException) as error:
             await _send_error(send, error_answer(error, scope))
             return
-        receive = receiving(scope, headers, receive)
+        receive, send = answering(headers, receiving(scope, headers, receive), send)
         origin = headers.get(b"origin")
         if origin is not None:
             cors = self._services.cors
@@ -146,14 +148,8 @@ class HttpApplication(Starlette):
                 status, answer, body = cors.preflight(headers, in_app=in_app)
                 await _send(send, status, answer, body)
                 return
-        if path == "*":
-            await _send(send, 204, [(b"allow", ", ".join(sorted(METHODS)).encode())], b"")
+        if await self._has_answered(path, scope, send):
             return
-        if path is not None and ON_APPS_ORIGIN not in scope:
-            probe = self._probes.get(path)
-            if probe is not None and scope["method"] in ("GET", "HEAD"):
-                await probe(scope, send)
-                return
         scope["hypha.path"] = path
         accepted = headers.get(b"accept-encoding")
         if in_app:  # applications compress by themselves, and may stream
@@ -162,6 +158,20 @@ class HttpApplication(Starlette):
             await self._compressing(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
+
+    async def _has_answered(self, path: str | None, scope: Scope, send: Send) -> bool:
+        """Answer `OPTIONS *` and the probes, which need nothing else of the server."""
+        if scope["path"] == "*":
+            await _send(send, 204, [(b"allow", ", ".join(sorted(METHODS)).encode())], b"")
+            return True
+        probe = None if path is None or ON_APPS_ORIGIN in scope else self._probes.get(path)
+        if probe is None:
+            return False
+        if scope["method"] in ("GET", "HEAD"):
+            await probe(scope, send)
+        else:
+            await _send_error(send, error_answer(HTTPException(405, headers=_READING), scope))
+        return True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = _StartedSend(scope, send)

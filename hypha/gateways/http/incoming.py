@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import InvalidRequest
 from hypha.web.heads import METHODS, check_head, check_host, check_size, offers_upgrade
@@ -67,3 +67,26 @@ def receiving(scope: Scope, fields: Mapping[bytes, bytes], receive: Receive) -> 
         return message
 
     return checked
+
+
+def answering(fields: Mapping[bytes, bytes], receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """`receive` and `send` of a request whose client waits to be told before it sends the body.
+
+    Refused without having been told, it may send the body or not: nobody knows what comes next on the
+    connection, which therefore ends (RFC 9110, 10.1.1).
+    """
+    if b"expect" not in fields:
+        return receive, send
+    is_told = False
+
+    async def telling() -> Message:
+        nonlocal is_told
+        is_told = True
+        return await receive()
+
+    async def ending(message: Message) -> None:
+        if message["type"] == "http.response.start" and not is_told:
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return telling, ending
