@@ -1,0 +1,55 @@
+"""docs/http.md: its addresses answer as the page says."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hypha.testing import ServerProcess
+from tests.docs.pages import ROOT, code_in, section, tables
+
+TEXT = (ROOT / "docs" / "http.md").read_text()
+EXAMPLE = {"<workspace>": "public", "<service>": "hypha-login", "/ws/<function>": "/ws/list_services"}
+ADDRESSES = [
+    (address, int(status))
+    for cells, _, status in next(tables(section(TEXT, "addresses"))).rows
+    for address in code_in(cells)
+]
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Shows where an address leads instead of going there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    running = ServerProcess()
+    try:
+        yield running.start().url
+    finally:
+        running.close()
+
+
+def status_of(url: str) -> int:
+    """The status of a GET without a credential."""
+    try:
+        with urllib.request.build_opener(NoRedirect).open(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+@pytest.mark.parametrize(("address", "status"), ADDRESSES)
+def test_addresses_answer_as_the_page_says(address: str, status: int, url: str) -> None:
+    for word, example in EXAMPLE.items():
+        address = address.replace(word, example)
+    address = address.replace("<function>", "start").replace("…", "" if "apps" in address else "x")
+    assert status_of(url + address) == status
