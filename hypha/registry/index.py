@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -41,6 +42,16 @@ class ServiceFilter:
         )
 
 
+_ALL = ("", "", "all")
+_STRANGERS = ("", "", "strangers")
+
+
+def _holders_of(record: ServiceRecord) -> tuple[tuple[str, ...], ...]:
+    """For whom the bytes of a record count."""
+    own = (record.workspace, record.client_id), (record.workspace,), _ALL
+    return (*own, _STRANGERS) if record.is_of_stranger else own
+
+
 class Registry:
     """The live registry: adding, removing and exact lookup are O(1), finding is O(smallest index hit).
 
@@ -52,6 +63,7 @@ class Registry:
         self._records: Bucket = {}
         self._buckets: dict[tuple[str, ...], Bucket] = {}
         self._order = itertools.count(1)
+        self._bytes: Counter[tuple[str, ...]] = Counter()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -72,6 +84,8 @@ class Registry:
         order = next(self._order) if replaced is None else replaced.order
         record = replace(record, order=order)
         self._records[key] = record
+        for holder in _holders_of(record):
+            self._bytes[holder] += record.size_bytes
         for index in _index_keys(record):
             bucket = self._buckets.get(index)
             if bucket is None:
@@ -96,6 +110,10 @@ class Registry:
 
     def _drop(self, key: Key, record: ServiceRecord) -> None:
         del self._records[key]
+        for holder in _holders_of(record):
+            self._bytes[holder] -= record.size_bytes
+            if not self._bytes[holder]:
+                del self._bytes[holder]
         for index in _index_keys(record):
             bucket = self._buckets[index]
             del bucket[key]
@@ -117,6 +135,18 @@ class Registry:
     def count_of_workspace(self, workspace: str) -> int:
         """Number of services in a workspace, `built-in` ones included."""
         return len(self._bucket("workspace", workspace))
+
+    def bytes_of_client(self, workspace: str, client_id: str) -> int:
+        """What the infos of a client's services take."""
+        return self._bytes[(workspace, client_id)]
+
+    def bytes_of_workspace(self, workspace: str) -> int:
+        """What the infos of a workspace's services take."""
+        return self._bytes[(workspace,)]
+
+    def bytes_of_all(self, *, strangers: bool) -> int:
+        """What the infos of all services take, or those of anonymous users."""
+        return self._bytes[_STRANGERS if strangers else _ALL]
 
     def holders(self, workspace: str, name: str) -> Iterable[ServiceRecord]:
         """All records of a name in a workspace, as they lie; stop early where one suffices."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.records import ServiceRecord
+from hypha.registry.shown import MAX_LISTED, shown
 
 QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id", "docs"})
 MAX_PART_CHARS = 512
@@ -113,10 +114,20 @@ class Listing:
     def infos(
         self, context: Context, query: object = None, include_unlisted: bool = False
     ) -> list[dict[str, Any]]:
-        """The info maps of all matching services that the caller may see, in registration order."""
-        membership = Membership(context)
-        found = self.records(context, query, include_unlisted)
-        return [record.info(membership.of(record.workspace)) for record in found]
+        """The info maps of the matching services that the caller may see, in registration order."""
+        return self.page(context, self.records(context, query, include_unlisted))
+
+    def page(
+        self, context: Context, found: Sequence[ServiceRecord], offset: int = 0, limit: int = MAX_LISTED
+    ) -> list[dict[str, Any]]:
+        """The info maps of a part of what was found, bounded in size; see `shown`.
+
+        Where not all can be shown, the services of the caller's own workspace come first.
+        """
+        if len(found) > limit:
+            own = [record for record in found if record.workspace == context.workspace]
+            found = [*own, *(record for record in found if record.workspace != context.workspace)]
+        return shown(found[offset : offset + limit], Membership(context).of)
 
     def records(
         self, context: Context, query: object = None, include_unlisted: bool = False

@@ -35,6 +35,7 @@ class ServiceRecord:
 
     `name` is the last part of the id, `title` what people read. `order` is given by the registry and
     grows with registration; `generation` is that of the connection which registered the record.
+    `size_bytes` is what the whole info took when it came.
     `user_id` is the user who registered it, by which it is decided whose code answers; `is_inner` is
     true for code of the server process: built-in services and startup functions. `is_entrance` is true for
     what outsiders may use too.
@@ -56,6 +57,7 @@ class ServiceRecord:
     user_id: str = ""
     is_inner: bool = False
     is_entrance: bool = False
+    size_bytes: int = field(default=0, compare=False)
     order: int = field(default=0, compare=False)
     generation: int = field(default=0, compare=False)
 
@@ -68,6 +70,11 @@ class ServiceRecord:
     def id(self) -> str:
         """Full id without the app: `workspace/client:name`."""
         return f"{self.workspace}/{self.client_id}:{self.name}"
+
+    @property
+    def is_of_stranger(self) -> bool:
+        """True if an anonymous user registered it."""
+        return self.user_id.startswith("anonymouz-")
 
     @property
     def is_built_in(self) -> bool:
@@ -168,7 +175,7 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
     """
     if not isinstance(info, Mapping):
         raise InvalidRequest("Service info must be a map with 'id', 'name', 'config', 'service_schema'.")
-    _check_size(info)
+    size_bytes = _check_size(info)
     name, app_id = _parse_id(info, who)
     config = _optional_map(info, "config")
     visibility = _parse_visibility(config)
@@ -189,6 +196,7 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
         is_singleton=bool(config.get("singleton")),
         user_id=who.user_id,
         is_inner=who.is_inner,
+        size_bytes=size_bytes,
         generation=who.generation,
     )
 
@@ -286,10 +294,11 @@ def _text(info: Mapping[str, Any], key: str, max_chars: int) -> str | None:
     raise InvalidRequest(f"Service {key} is too long: it has {len(value)} characters, at most {max_chars}.")
 
 
-def _check_size(info: Mapping[str, Any]) -> None:
+def _check_size(info: Mapping[str, Any]) -> int:
     try:
         size_bytes = len(msgpack.packb(info))
     except (TypeError, ValueError, OverflowError):
         raise InvalidRequest("Service info must hold plain values only.") from None
     if size_bytes > MAX_INFO_BYTES:
         raise FrameTooLarge(f"Service info is too large: {size_bytes} bytes, at most {MAX_INFO_BYTES}.")
+    return size_bytes

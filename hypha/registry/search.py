@@ -174,7 +174,8 @@ class Search:
                     hits.append((fit, record))
         self._sort(hits, request)
         page = hits[request.offset : request.offset + request.limit]
-        return [_item(record, fit, context, request) for fit, record in page], len(hits)
+        infos = self._listing.page(context, [record for _, record in page])
+        return [_item(info, fit, request) for info, (fit, _) in zip(infos, page, strict=False)], len(hits)
 
     def _visible(self, context: Context, include_unlisted: bool) -> list[ServiceRecord]:
         found = self._listing.records(context, "*")
@@ -193,8 +194,7 @@ class Search:
         hits.sort(key=lambda hit: (_field(hit[1], order_by), hit[1].order), reverse=request.is_descending)
 
 
-def _item(record: ServiceRecord, fit: float, context: Context, request: SearchRequest) -> dict[str, Any]:
-    info = record.to_info(context)
+def _item(info: dict[str, Any], fit: float, request: SearchRequest) -> dict[str, Any]:
     if request.return_fields is not None:
         info = {name: info[name] for name in request.return_fields if name in info}
     info["score"] = round(fit, 4)

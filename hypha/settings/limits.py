@@ -40,6 +40,24 @@ class Limits:
     max_services_per_workspace: int = variable(
         100_000, "Services in one workspace; 0: no limit", "HYPHA_MAX_SERVICES_PER_WORKSPACE"
     )
+    max_service_bytes_per_client: int = variable(
+        16 * MIB,
+        "Descriptions of all services of one client; 0: no limit",
+        "HYPHA_MAX_SERVICE_BYTES_PER_CLIENT",
+        unit="bytes",
+    )
+    max_service_bytes_per_workspace: int = variable(
+        128 * MIB,
+        "The same of one workspace; 0: no limit",
+        "HYPHA_MAX_SERVICE_BYTES_PER_WORKSPACE",
+        unit="bytes",
+    )
+    max_service_bytes: int = variable(
+        1024 * MIB,
+        "The same of all; a quarter of it for anonymous users; 0: no limit",
+        "HYPHA_MAX_SERVICE_BYTES",
+        unit="bytes",
+    )
     user_call_rate_limit: float = variable(
         0.0, "Frames and HTTP calls of one user; 0: no limit", "HYPHA_USER_CALL_RATE_LIMIT", unit="/s"
     )

@@ -119,7 +119,7 @@ class ClientFunctions(ManagerFunctions):
             "service_count": len(services),
             "services": [
                 {key: info[key] for key in ("id", "name", "type", "description", "config")}
-                for info in (record.to_info(context) for record in services)
+                for info in self._parts.listing.page(context, services)
             ],
             "limits": await self._parts.limits_of(context),
         }

@@ -8,7 +8,14 @@ from typing import Any
 from hypha.auth.permissions import STRANGER_BYTES, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import Conflict, InvalidAddress, PermissionDenied, QuotaExceeded, ServiceNotFound
+from hypha.errors import (
+    Conflict,
+    InvalidAddress,
+    InvalidRequest,
+    PermissionDenied,
+    QuotaExceeded,
+    ServiceNotFound,
+)
 from hypha.registry.directory import LookupOptions
 from hypha.registry.records import (
     BUILT_IN,
@@ -19,9 +26,13 @@ from hypha.registry.records import (
     parse_registration,
 )
 from hypha.registry.search import SearchRequest
+from hypha.registry.shown import MAX_LISTED
+from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
 
 SETUP_TIMEOUT_S = 60.0
+STRANGERS_SHARE = 4
+"""Services of anonymous users have that part of what the infos of all services may take."""
 
 
 class ServiceFunctions(ManagerFunctions):
@@ -56,6 +67,7 @@ class ServiceFunctions(ManagerFunctions):
             context.require(Level.READ_WRITE)
         if client is None:
             return  # it left meanwhile
+        self._check_bytes(record, known)
         if known is None:
             self._check_quota(record)
         elif record.app_id == "*" and is_repeated:
@@ -79,6 +91,32 @@ class ServiceFunctions(ManagerFunctions):
                 f"Service quota exceeded: workspace {record.workspace} already has {most} services "
                 "(the most that this server allows). Unregister some first."
             )
+
+    def _check_bytes(self, record: ServiceRecord, known: ServiceRecord | None) -> None:
+        """Refuse what would make the infos of a client, a workspace or all of them too large."""
+        registry, settings = self._parts.registry, self._parts.settings
+        more = record.size_bytes - (known.size_bytes if known is not None else 0)
+        if more <= 0:
+            return
+        of_all = settings.max_service_bytes // (STRANGERS_SHARE if record.is_of_stranger else 1)
+        for used, most, whose in (
+            (
+                registry.bytes_of_client(record.workspace, record.client_id),
+                settings.max_service_bytes_per_client,
+                f"client {record.client_id}",
+            ),
+            (
+                registry.bytes_of_workspace(record.workspace),
+                settings.max_service_bytes_per_workspace,
+                f"workspace {record.workspace}",
+            ),
+            (registry.bytes_of_all(strangers=record.is_of_stranger), of_all, "this server"),
+        ):
+            if 0 < most < used + more:
+                raise QuotaExceeded(
+                    f"Service quota exceeded: the descriptions of the services of {whose} would take more "
+                    f"than {most} bytes. Shorten docs and schemas, or unregister some first."
+                )
 
     def _check_singleton(self, record: ServiceRecord) -> None:
         """Refuse a second live holder of a singleton's name; one of a held client gives way."""
@@ -209,10 +247,16 @@ class ServiceFunctions(ManagerFunctions):
         include_unlisted: bool = False,
         include_app_services: bool = False,
         prioritize_running_services: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+        pagination: bool = False,
         *,
         context: Context,
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, Any]] | dict[str, Any]:
         """List the services that the caller may see, in registration order.
+
+        An answer has at most 10,000 of them and 4 MiB: large ones are given in brief, with `truncated`;
+        get_service_info tells all of one.
 
         Args:
             query: Text (`workspace`, `workspace/name`, `client:name`, `*` for public ones everywhere)
@@ -221,11 +265,22 @@ class ServiceFunctions(ManagerFunctions):
             include_unlisted: Also unlisted ones of a workspace that the caller may read.
             include_app_services: Also services of installed apps that are not running.
             prioritize_running_services: Running ones before those of apps.
+            offset: Services to skip.
+            limit: Most services (1 to 10000).
+            pagination: Return `{items, total, offset, limit}`; items may be fewer than the limit.
         """
         options: Any = include_unlisted
         if isinstance(options, Mapping):  # an options map from JavaScript
             options = options.get("include_unlisted")
-        return self._parts.listing.infos(context, query, bool(options))
+        found = self._parts.listing.records(context, query, bool(options))
+        check_offset(offset)
+        if limit is not None and (not is_whole(limit) or not 1 <= limit <= MAX_LISTED):
+            raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_LISTED}.")
+        most = MAX_LISTED if limit is None else limit
+        items = self._parts.listing.page(context, found, offset, most)
+        if not pagination:
+            return items
+        return {"items": items, "total": len(found), "offset": offset, "limit": most}
 
     @permission(Level.NONE, on="service", note="none; shows what the caller may see")
     async def search_services(

@@ -34,6 +34,10 @@ class LimitsInUse:
             "connections": (members.connections_of(context.user.id), settings.max_connections_per_user),
             "clients": (members.clients_in(workspace), settings.max_clients_per_workspace),
             "services": (self.registry.count_of_workspace(workspace), settings.max_services_per_workspace),
+            "service_bytes": (
+                self.registry.bytes_of_workspace(workspace),
+                settings.max_service_bytes_per_workspace,
+            ),
         }
         return {
             **{name: {"used": count, "limit": limit} for name, (count, limit) in used.items()},

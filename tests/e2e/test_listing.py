@@ -7,10 +7,11 @@ import json
 import urllib.request
 from typing import Any
 
+import httpx
 import pytest
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.conftest import Connect, ConnectRaw, Person, StartServer
 from tests.e2e.lab import ids, service
 
 
@@ -166,3 +167,34 @@ async def test_probes_answer_over_http(connect: Connect, server: ServerProcess, 
             return json.load(answer)
 
     assert await asyncio.to_thread(get) == {"status": "ok", "service": "mine"}
+
+
+@pytest.mark.spec("core-R14")
+async def test_large_descriptions_make_no_listing_large(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    own = await start_server(env={"HYPHA_MAX_SERVICE_BYTES_PER_CLIENT": str(2**30)})
+    provider = await connect_raw(url=own.ws_url)
+    schema = {"run": {"type": "function", "function": {"name": "run", "description": "x" * 370_000}}}
+    for number in range(60):
+        info = {
+            "id": f"{provider.address}:large-{number}",
+            "config": {"visibility": "public", "workspace": provider.workspace},
+            "service_schema": schema,
+        }
+        await provider.call_manager("register_service", info)
+    stranger = await connect_raw(url=own.ws_url)
+    infos = await stranger.call_manager("list_services", "*/")
+    assert len(infos) >= 60
+    async with httpx.AsyncClient(base_url=own.url) as http:
+        for path in ("services/", "openapi.json"):
+            answer = await http.get(f"/{provider.workspace}/{path}")
+            assert answer.status_code == 200 and len(answer.content) < 2_000_000
+        page = await http.get(f"/{provider.workspace}/services/?offset=10&limit=5")
+        assert [info["id"].rpartition(":")[2] for info in page.json()] == [
+            f"large-{n}" for n in range(10, 15)
+        ]
+        whole = (await http.get(f"/{provider.workspace}/services/large-7")).json()
+        assert whole["service_schema"] == schema and "truncated" not in whole
+    found = await stranger.call_manager("search_services", "large", kwargs={"limit": 50})
+    assert len(found) == 50 and all(info["truncated"] for info in found)

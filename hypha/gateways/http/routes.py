@@ -118,12 +118,20 @@ class CoreRoutes:
         return RedirectResponse(f"{self._services.base_path}/{workspace}/services/", 307)
 
     async def service_list(self, request: Request) -> Response:
-        """The services of a workspace that the caller may see; ids without the workspace."""
+        """The services of a workspace that the caller may see; ids without the workspace.
+
+        `offset` and `limit` in the query choose a part of them.
+        """
         services, workspace = self._services, request.path_params["workspace"]
         context = await services.credentials.context(request.scope, workspace)
         if services.workspaces.get(workspace) is None and await services.workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace not found: {workspace}")
-        found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
+        pages = {
+            name: int(text)
+            for name, text in split_query(request.scope["query_string"])
+            if name in ("offset", "limit") and text.isascii() and text.isdigit() and len(text) < 10
+        }
+        found = await services.manager.invoke("list_services", [{"workspace": workspace}], pages, context)
         prefix = f"{workspace}/"
         listed = [{**info, "id": info["id"].removeprefix(prefix)} for info in found]
         return await self._value(request, listed)

@@ -168,7 +168,13 @@ def hub() -> FakeHub:
 
 @pytest.fixture
 def settings() -> Any:
-    return SimpleNamespace(max_services_per_client=5, max_services_per_workspace=50)
+    return SimpleNamespace(
+        max_services_per_client=5,
+        max_services_per_workspace=50,
+        max_service_bytes_per_client=20_000,
+        max_service_bytes_per_workspace=0,
+        max_service_bytes=0,
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from hypha.auth.scopes import Level
-from hypha.errors import Conflict, HyphaError, PermissionDenied, QuotaExceeded, ServiceNotFound
+from hypha.errors import (
+    Conflict,
+    HyphaError,
+    InvalidRequest,
+    PermissionDenied,
+    QuotaExceeded,
+    ServiceNotFound,
+)
 from hypha.workspaces.functions_services import ServiceFunctions
 from hypha.workspaces.parts import Parts
 from tests.unit.workspaces.conftest import FakeClient, FakeHub, info, refused
@@ -279,3 +286,35 @@ async def test_options_from_javascript_fill_a_position(services: ServiceFunction
     await register(services, alice, "s", config={"visibility": "unlisted"})
     options: Any = {"include_unlisted": True}
     assert len(await services.list_services(None, options, context=alice.context)) == 1
+
+
+async def test_the_infos_of_a_client_are_bounded_in_bytes(
+    services: ServiceFunctions, hub: FakeHub, alice: FakeClient
+) -> None:
+    for number in range(2):
+        await register(services, alice, f"s{number}", docs="x" * 9000)
+    with pytest.raises(QuotaExceeded, match=r"client alice would take more than 20000 bytes"):
+        await register(services, alice, "s2", docs="x" * 9000)
+    await register(services, hub.join("w/bob"), "s", docs="x" * 9000)
+    await register(services, alice, "s1")
+    await register(services, alice, "s2", docs="x" * 9000)
+    with pytest.raises(QuotaExceeded):
+        await register(services, alice, "s1", docs="x" * 9000)
+
+
+async def test_a_listing_is_read_in_pages(services: ServiceFunctions, alice: FakeClient) -> None:
+    for number in range(5):
+        await register(services, alice, f"s{number}")
+
+    async def page(**options: Any) -> Any:
+        return await services.list_services(**options, context=alice.context)
+
+    assert [info["id"] for info in await page(offset=3)] == ["w/alice:s3", "w/alice:s4"]
+    found = await page(offset=1, limit=2, pagination=True)
+    assert [info["id"] for info in found.pop("items")] == ["w/alice:s1", "w/alice:s2"]
+    assert found == {"total": 5, "offset": 1, "limit": 2}
+    for limit in (0, 10_001, 1.5, "x"):
+        with pytest.raises(InvalidRequest, match="limit must be"):
+            await page(limit=limit)
+    with pytest.raises(InvalidRequest):
+        await page(offset=-1)
