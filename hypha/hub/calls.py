@@ -23,13 +23,14 @@ from hypha.hub.router import absent_text
 from hypha.ids import random_id
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, pack, seal
-from hypha.wire.packed import PackedList, pack_call
+from hypha.wire.packed import PackedList, is_large, pack_call
 from hypha.wire.pieces import Pieces, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
+    from hypha.hub.opening import Opened
 
 logger = logging.getLogger(__name__)
 
@@ -258,8 +259,14 @@ class Calls:
         waiting = self._waiting.get(session) if isinstance(session, str) else None
         return waiting is not None and waiting.target == sender.address
 
-    def take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
-        """Handle `resolve`, `reject` or `heartbeat` for one of our calls; others are ignored."""
+    def take_answer(
+        self, sender: Client, session: str, name: str, args: list[Any], opened: Opened | None = None
+    ) -> None:
+        """Handle `resolve`, `reject` or `heartbeat` for one of our calls; others are ignored.
+
+        Args:
+            opened: what is known of a large answer, which was opened in a thread.
+        """
         waiting = self._waiting.get(session)
         if waiting is None or waiting.target != sender.address or waiting.future.done():
             return
@@ -271,17 +278,25 @@ class Calls:
         value = args[0] if args else None
         if name == "resolve":
             try:
-                waiting.functions = absolute_targets(value, sender.workspace)
+                found = absolute_targets(value, sender.workspace) if opened is None else opened.found()
+                waiting.functions = found
             except InvalidRequest as deep:
                 self.give_up(sender, session, deep.message)
             else:
                 waiting.future.set_result(value)
             return
         if isinstance(value, dict):
-            error = CallFailed(str(value.get("_rvalue", "")), trace=str(value.get("_rtrace") or ""))
+            error = CallFailed(_text(value.get("_rvalue", "")), trace=_text(value.get("_rtrace") or ""))
         else:
-            error = CallFailed(str(value))
+            error = CallFailed(_text(value))
         waiting.future.set_exception(error)
+
+
+def _text(value: Any) -> str:
+    """What a callee raised, as text; a large value is not written out."""
+    if isinstance(value, str):
+        return value
+    return type(value).__name__ if is_large(value) else str(value)
 
 
 def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s: float) -> list[bytes]:

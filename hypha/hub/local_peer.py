@@ -28,6 +28,7 @@ from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.calls import Calls
 from hypha.hub.client import reject_frame
 from hypha.hub.local_service import LocalService
+from hypha.hub.opening import Opened, Opener
 from hypha.hub.outbox import Kind
 from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
@@ -66,6 +67,7 @@ class Request:
     interval_s: float
     session: str | None
     address: str
+    opened: Opened | None = None
 
 
 _Handler = Callable[["LocalPeer", Request, list[Any], dict[str, Any]], Any]
@@ -84,6 +86,7 @@ class LocalPeer(Calls):
         self.services: dict[str, LocalService] = {}
         self._described: dict[str, bytes] = {}
         self.unfinished = UnfinishedMessages(hub)
+        self._opener = Opener()
         self._max_values = MAX_VALUES if workspace else MAX_PASSED_VALUES  # those of all pass on for HTTP
         self._running: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,10 +144,11 @@ class LocalPeer(Calls):
     ) -> None:
         """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
         try:
-            any_keys = is_answer(main)
-            extra = await asyncio.to_thread(decode_body, data, head, self._max_values, any_keys=any_keys)
+            opened = await self._opener.frame(
+                main, data, head, self._max_values, sender.workspace, any_keys=is_answer(main)
+            )
             if not sender.ended:
-                self._dispatch(sender, main, extra)
+                self._dispatch(sender, main, opened.extra, opened)
         except (MalformedFrame, TypeError) as error:
             self._refuse_unread(sender, main, error)
         finally:
@@ -179,7 +183,9 @@ class LocalPeer(Calls):
         else:
             self.hub.router.refuse_malformed(sender, self._malformed(main, error))
 
-    def _dispatch(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> None:
+    def _dispatch(
+        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+    ) -> None:
         method = main.get("method")
         args = extra.get("args") or []
         if not isinstance(method, str) or not isinstance(args, list):
@@ -187,9 +193,9 @@ class LocalPeer(Calls):
         is_service = method.startswith("services.")
         session, _, name = method.partition(".")
         if not is_service and name in _ANSWERS:
-            self._take_answer(sender, session, name, args)
+            self._take_answer(sender, session, name, args, opened)
             return
-        request = self._request(sender, main, extra)
+        request = self._request(sender, main, extra, opened)
         kwargs: dict[str, Any] = {}
         if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
             kwargs = args.pop()
@@ -216,7 +222,9 @@ class LocalPeer(Calls):
         )
         self._fail(request, ForeignFunction(text))
 
-    def _take_answer(self, sender: Client, session: str, name: str, args: list[Any]) -> None:
+    def _take_answer(
+        self, sender: Client, session: str, name: str, args: list[Any], opened: Opened | None
+    ) -> None:
         if name != "heartbeat":
             call = sender.pending.pop((self, session), None)
         else:
@@ -224,9 +232,11 @@ class LocalPeer(Calls):
         if call is not None:
             sender.outbox.acknowledge(call[0])
             sender.doubts.pop((self, session), None)
-        self.take_answer(sender, session, name, args)
+        self.take_answer(sender, session, name, args, opened)
 
-    def _request(self, sender: Client, main: dict[str, Any], extra: dict[str, Any]) -> Request:
+    def _request(
+        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+    ) -> Request:
         session = main.get("session")
         promise = extra.get("promise")
         interval = extra.get("t")
@@ -251,6 +261,7 @@ class LocalPeer(Calls):
             min(max(float(interval), MIN_INTERVAL_S), MAX_INTERVAL_S),
             session if isinstance(session, str) else None,
             self._address_in(main),
+            opened,
         )
 
     def _address_in(self, main: dict[str, Any]) -> str:
@@ -302,7 +313,9 @@ class LocalPeer(Calls):
         """Make targets absolute; nothing is kept or run that names somebody else than its sender."""
         sender = request.sender
         try:
-            check_owner(absolute_targets(arguments, sender.workspace), sender.address)
+            opened = request.opened
+            found = absolute_targets(arguments, sender.workspace) if opened is None else opened.found()
+            check_owner(found, sender.address)
         except ForeignFunction:
             self.hub.on_refused(sender, sender.workspace, "a function of somebody else in an argument")
             raise
@@ -467,7 +480,19 @@ class LocalPeer(Calls):
             with suppress(TooManyValues):
                 self._dispatch_opened(request, *open_message(pieces, MAX_QUICK_VALUES))
                 return None
+        self._check_expected(request.sender, read_envelope(Pieces(pieces))[0])
         return self._open_large(request, pieces, key if heartbeat else None)
+
+    def _check_expected(self, sender: Client, main: dict[str, Any]) -> None:
+        """Refuse a large message that nobody waits for, before it is opened."""
+        method = str(main.get("method"))
+        session = method.partition(".")[0]
+        is_awaited = self.awaits(sender, session) if is_answer(main) else self._has_session(sender, session)
+        if not method.startswith(SERVICES) and not is_awaited:
+            raise NotFound(f"session does not exist anymore: {session[:80]}")
+
+    def _has_session(self, sender: Client, session: str) -> bool:
+        return self._sessions.find(session, sender.address) is not None
 
     def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
         size = sum(map(len, pieces))
@@ -482,16 +507,19 @@ class LocalPeer(Calls):
 
     async def _open_large(self, request: Request, pieces: list[bytes], session: object) -> None:
         try:
-            self._dispatch_opened(request, *await asyncio.to_thread(open_message, pieces, self._max_values))
+            opened = await self._opener.message(pieces, self._max_values, request.sender.workspace)
+            self._dispatch_opened(request, opened.main, opened.extra, opened)
         except (MalformedFrame, TypeError) as error:
             self.give_up(request.sender, session, str(error))
             raise MalformedFrame(str(error)) from None
 
-    def _dispatch_opened(self, request: Request, main: dict[str, Any], extra: dict[str, Any]) -> None:
+    def _dispatch_opened(
+        self, request: Request, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+    ) -> None:
         if main.get("type") != "method":
             raise MalformedFrame("Malformed frame: only calls may be sent in chunks")
         if not request.sender.ended:
-            self._dispatch(request.sender, main, extra)
+            self._dispatch(request.sender, main, extra, opened)
 
     def _touch(self, request: Request, key: Any, heartbeat: Any) -> None:
         """With `heartbeat` the key is a session of ours, which waits for its full time again."""
@@ -504,6 +532,7 @@ class LocalPeer(Calls):
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""
         self.unfinished.clear()
+        self._opener.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

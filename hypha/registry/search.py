@@ -21,7 +21,11 @@ FILTER_KEYS = frozenset(
     {"id", "name", "service_id", "type", "app_id", "workspace", "client_id", "visibility", "description"}
 )
 ORDER_KEYS = frozenset({"score", "id", "name", "type", "description", "app_id"})
-_SLICE = 500  # records scored between two pauses: about 2 ms
+MAX_DETAIL_CHARS = 20_000
+"""So much of the texts of one service is searched: its docs, then names and descriptions of its functions."""
+_SLICE_CHARS = 500_000
+"""Searched between two pauses: about 2 ms."""
+_RECORD_CHARS = 1000
 _WORD = re.compile(r"\w+")
 
 
@@ -138,20 +142,38 @@ def score(record: ServiceRecord, words: Sequence[str]) -> float:
         elif word in description:
             total += 0.6
         else:
-            rest = rest or " ".join(_details(record)).lower()
+            rest = rest or _details(record).lower()
             total += 0.3 if word in rest else 0.0
     return total / len(words)
 
 
-def _details(record: ServiceRecord) -> Iterator[str]:
-    """Names and descriptions of the functions, and the docs."""
+def _details(record: ServiceRecord) -> str:
+    """The docs, and names and descriptions of the functions, as far as they are searched."""
+    parts, left = [], MAX_DETAIL_CHARS
+    for text in _texts(record):
+        parts.append(text[:left])
+        left -= len(parts[-1]) + 1
+        if left <= 0:
+            break
+    return " ".join(parts)
+
+
+def _texts(record: ServiceRecord) -> Iterator[str]:
     if isinstance(record.docs, str):
-        yield record.docs[:20_000]
+        yield record.docs
     for name, entry in record.service_schema.items():
-        yield str(name)
+        yield name if isinstance(name, str) else ""
         function = entry.get("function") if isinstance(entry, Mapping) else None
-        if isinstance(function, Mapping):
-            yield str(function.get("description") or "")[:2000]
+        text = function.get("description") if isinstance(function, Mapping) else None
+        if isinstance(text, str):
+            yield text[:2000]
+
+
+def _chars(record: ServiceRecord) -> int:
+    """About how many characters of a service are searched."""
+    docs = len(record.docs) if isinstance(record.docs, str) else 0
+    texts = min(MAX_DETAIL_CHARS, docs + 100 * len(record.service_schema))
+    return _RECORD_CHARS + len(record.description or "") + texts
 
 
 class Search:
@@ -165,9 +187,12 @@ class Search:
     ) -> tuple[list[dict[str, Any]], int]:
         """One page of results, best first unless ordered otherwise, and the number of all matches."""
         hits: list[tuple[float, ServiceRecord]] = []
-        for count, record in enumerate(self._visible(context, include_unlisted)):
-            if count % _SLICE == _SLICE - 1:
+        searched = 0
+        for record in self._visible(context, include_unlisted):
+            searched += _chars(record)
+            if searched > _SLICE_CHARS:
                 await asyncio.sleep(0)
+                searched = 0
             if not record.is_built_in and request.accepts(record):
                 fit = score(record, request.words)
                 if fit > 0:

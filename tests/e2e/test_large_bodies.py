@@ -28,8 +28,8 @@ def size(value: Any = None, other: Any = None, **more: Any) -> int:
     return len(value)
 
 
-def kind(value: Any = None) -> str:
-    return type(value).__name__
+def count(n: int) -> list[Any]:
+    return [[number] for number in range(100_000)] + list(range(n))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -42,7 +42,7 @@ async def http(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
 async def base(connect: Connect, alice: Person) -> str:
     """Address of a public service that takes anything."""
     provider = await connect(alice)
-    await provider.register_service({**PUBLIC, "size": size, "kind": kind, "same": lambda value: value})
+    await provider.register_service({**PUBLIC, "size": size, "count": count, "same": lambda value: value})
     return f"/{alice.workspace}/services/big"
 
 
@@ -198,6 +198,18 @@ async def test_public_services_take_large_bodies_from_anybody(
     named = orjson.dumps({"value": value})
     answer = await http.post(f"{base}/same", content=gzip.compress(named, 1), headers=GZIP)
     assert (answer.status_code, answer.json()) == (200, value)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/msgpack"])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_a_result_of_very_many_values_arrives_whole(
+    http: httpx.AsyncClient, base: str, accept: str, coding: str
+) -> None:
+    headers = {"accept": accept, "accept-encoding": coding}
+    answer = await http.get(f"{base}/count?n=600000", headers=headers)
+    assert answer.headers.get("content-encoding", "identity") == coding
+    found = answer.json() if accept.endswith("json") else msgpack.unpackb(answer.content)
+    assert found == [[number] for number in range(100_000)] + list(range(600_000))
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
-from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
+from hypha.errors import CallFailed, CallTimedOut, ForeignFunction, NotDelivered, OutcomeUnknown
+from hypha.hub import opening
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.local_service import LocalFunction, LocalService
 from hypha.hub.server_peer import ServerPeer
@@ -385,3 +386,49 @@ async def test_a_chunked_call_is_answered_however_many_values_it_holds(
     await eventually(lambda: "inner.resolve" in link.methods(), within_s=5)
     await eventually(lambda: link.methods()[-1] == "S.resolve", within_s=5)
     assert next(frame for frame in link.frames if frame["method"] == "inner.resolve")["args"] == ["pong"]
+
+
+async def test_a_large_answer_that_nobody_waits_for_is_not_even_opened(
+    world: Any, manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, link = world.join("a")
+    main = {"type": "method", "from": a.address, "to": "*/manager-x", "method": "over.resolve"}
+    message = pack(main) + pack({"args": [[1] * (MAX_QUICK_VALUES + 1)]})
+    cache_call(world, a, "create", "k")
+    cache_call(world, a, "set", "k", 0, message)
+    opened: list[Any] = []
+    monkeypatch.setattr(opening, "open_message", lambda *given: opened.append(given))
+    cache_call(world, a, "process", "k")
+    await eventually(lambda: link.methods()[-1] == "S.reject", within_s=5)
+    assert "session does not exist anymore: over" in str(link.frames[-1]["args"])
+    assert not opened
+
+
+async def test_functions_in_a_large_answer_are_found_too(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    task = asyncio.ensure_future(manager.call("w/a", "services.built-in.get_service", ["s"]))
+    call = await answer_on(la)
+    main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.resolve"}
+    value = {
+        "f": {"_rtype": "method", "_rtarget": "a", "_rmethod": "m"},
+        "many": [1] * (MAX_QUICK_VALUES + 1),
+    }
+    world.send(a, main, {"args": [value]})
+    assert (await task)["f"]["_rtarget"] == "w/a"
+    task = asyncio.ensure_future(manager.call("w/a", "services.built-in.get_service", ["s"]))
+    call = await answer_on(la)
+    value["f"]["_rtarget"] = "other/victim"
+    world.send(a, {**main, "method": f"{call['session']}.resolve"}, {"args": [value]})
+    with pytest.raises(ForeignFunction):
+        await task
+
+
+async def test_an_error_that_is_a_large_value_is_not_written_out(world: Any, manager: Any) -> None:
+    a, la = world.join("a")
+    for value in ({"_rtype": "error", "_rvalue": [[1]] * 6000}, [[1]] * 6000):
+        task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+        call = await answer_on(la)
+        main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.reject"}
+        world.send(a, main, {"args": [value]})
+        with pytest.raises(CallFailed, match=r"^list$"):
+            await task
