@@ -79,7 +79,20 @@ class SigningIn:
     enable_local_auth: bool = flag(
         False, "Accounts with e-mail and password; on by themselves when no other way to sign in is set up"
     )
-    allow_sign_up: bool = variable(True, "Whether people may make accounts themselves", "HYPHA_ALLOW_SIGN_UP")
+    sign_up: str = variable(
+        "open",
+        "Who may make an account: open, invitation (with one of an administrator) or closed",
+        "HYPHA_SIGN_UP",
+    )
+    sign_up_domains: str = variable(
+        "",
+        "Domains of the addresses that may sign up without an invitation, separated by commas; `*.` before "
+        "one stands for those below it. Needs e-mail",
+        "HYPHA_SIGN_UP_DOMAINS",
+    )
+    allow_sign_up: bool = variable(
+        True, "False is an older way to say HYPHA_SIGN_UP=closed", "HYPHA_ALLOW_SIGN_UP"
+    )
     smtp_host: str | None = variable(None, "Mail server that sends codes to people", "HYPHA_SMTP_HOST")
     smtp_port: int = variable(587, "Its port", "HYPHA_SMTP_PORT")
     smtp_security: str = variable(

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.held_workspaces import Taken, hold_workspaces
+from hypha.store.invitations import use_invitation
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
 from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
 from hypha.store.repository import Repository, insert_if_absent, upsert
@@ -111,10 +112,13 @@ class Accounts(Repository):
             )
             return await _code(connection, kind, subject) if result.rowcount == 1 else None
 
-    async def redeem_for_account(self, code: AccountCode, account: Account, *, first_admin: bool) -> bool:
+    async def redeem_for_account(
+        self, code: AccountCode, account: Account, *, first_admin: bool, invitation: str = ""
+    ) -> bool:
         """Use a code up and make the account it stood for; False if one of the two is not possible.
 
-        With `first_admin` nothing happens when there is an administrator already.
+        With `first_admin` nothing happens when there is an administrator already. With the hash of an
+        invitation that one is used too, and must be good still.
         """
         async with self._connections.writing() as connection:
             if first_admin and await _has_admin(connection):
@@ -122,7 +126,12 @@ class Accounts(Repository):
             if not await _use_up(connection, code):
                 return False
             row = {name: getattr(account, name) for name in Account.__slots__}
-            return await insert_if_absent(connection, AccountRow, row)
+            if not await insert_if_absent(connection, AccountRow, row):
+                return False
+            if not invitation or await use_invitation(connection, invitation, account.created_at):
+                return True
+            await connection.execute(delete(AccountRow).where(AccountRow.id == account.id))
+            return False
 
     async def redeem_for_password(
         self, code: AccountCode, account_id: str, password: str, until: float, *, generated_too: bool

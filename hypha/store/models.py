@@ -253,6 +253,22 @@ class KnownPlace(Base):
     seen_at: Mapped[float] = mapped_column(Float)
 
 
+class InvitationRow(Base):
+    """An invitation to make an account; only a keyed hash of it is kept."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), index=True, unique=True)
+    email: Mapped[str] = mapped_column(String(320))
+    note: Mapped[str] = mapped_column(Text)
+    uses: Mapped[int]
+    used: Mapped[int]
+    created_by: Mapped[str] = mapped_column(String(320))
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float)
+
+
 class AccountCodeRow(Base):
     """A code given out to somebody, kept as a keyed hash until it is used or over."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from hypha.errors import ConfigurationError
 from hypha.store.models import Base
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 _VERSION_TABLE = "alembic_version"

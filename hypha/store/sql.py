@@ -23,6 +23,7 @@ from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
 from hypha.store.held_workspaces import HeldWorkspaces
+from hypha.store.invitations import Invitations
 from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
 from hypha.store.models import Fact
@@ -73,6 +74,7 @@ class Store:
         self.audit = AuditRecords(self)
         self.pending_logins = PendingLogins(self)
         self.accounts = Accounts(self)
+        self.invitations = Invitations(self)
         self.held_workspaces = HeldWorkspaces(self)
 
     async def open(self) -> Self:

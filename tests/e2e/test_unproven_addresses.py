@@ -16,6 +16,8 @@ from hypha.testing import RawClient, RawRefused, ServerProcess
 from hypha.testing.server import free_port
 from tests.conftest import ConnectRaw, StartServer
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
+from tests.e2e.chromium import Page
+from tests.e2e.test_login_page import SEEN, SUBMIT, until
 
 OWN = "the owner's own password"
 
@@ -237,6 +239,38 @@ async def test_who_knows_the_password_and_owns_the_mailbox_keeps_what_is_theirs(
     assert "proven already" in again["error"]
     token = await s.sign_in(PASSWORD)
     assert (await s.api.call("profile", token))["email"] == s.email
+
+
+@pytest.mark.browser
+async def test_the_profile_page_proves_an_address_and_gives_workspaces_back(squatted: Squatted) -> None:
+    s = squatted
+    await s.begin_mail()
+    async with Page() as page:
+        await page.open(f"{s.server.url}/public/apps/hypha-login/")
+        await until(page, SEEN, "sign-in")
+        await page.run(SUBMIT, form="sign-in", fields={"email": s.email, "password": PASSWORD})
+        await until(page, SEEN, "done")
+        await page.run("location.hash = '#profile';")
+        await until(page, SEEN, "profile")
+        await until(page, "return document.querySelector('.unproven').hidden;", False)
+        await page.run("document.querySelector('.unproven').open = true;")
+        await page.run(SUBMIT, form="proof", fields={"current": PASSWORD})
+        await until(page, "return document.querySelector('.proof-code').hidden;", False)
+        _, letter = await s.box.letter(0)
+        await page.run(SUBMIT, form="proof", fields={"current": PASSWORD, "code": code_in(letter)})
+        await until(page, SEEN, "done")
+        await page.run("location.hash = '#profile';")
+        await until(page, SEEN, "profile")
+        await until(page, "return document.querySelector('.unproven').hidden;", True)
+        keep = f"[aria-label='Keep {s.lab}']"
+        await until(page, f'return document.querySelectorAll("{keep}").length;', 1)
+        await page.run(
+            f'document.querySelector(".held").open = true; document.querySelector("{keep}").click();'
+        )
+        await until(page, "return document.querySelector('.held').hidden;", True)
+    token = await s.sign_in(PASSWORD)
+    info = await s.manager(token, s.own, "get_workspace_info", workspace=s.lab)
+    assert info["owners"] == [s.user_id]
 
 
 async def test_a_workspace_of_others_is_left_and_not_disturbed(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.functions import AccountFunctions
+from hypha.features.accounts.functions_invitations import InvitationFunctions
 from hypha.features.accounts.mail import mail_of
 from hypha.features.accounts.page import LoginPage
 from hypha.features.base import Feature, FeatureContext
@@ -52,16 +53,19 @@ class AccountsFeature(Feature):
                 mail=mail_of(settings),
                 base_url=context.base_url,
                 held=context.tenancy.held,
+                invitations=context.store.invitations,
                 start=context.start,
                 admit=context.guard.blocklist.check_user,
             )
             functions = AccountFunctions(
                 accounts, context.tenancy.held, login, context.hub, context.guard.audit
             )
-            login.add_functions(functions.handlers())
+            page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
+            invitations = InvitationFunctions(accounts.admittance, page_url, context.hub, audit)
+            login.add_functions({**functions.handlers(), **invitations.handlers()})
             context.credentials.headers.append(HEADER)
             context.credentials.cookies.append(COOKIE)
-            link = await accounts.new_admin_link(context.base_url + PAGE_PATH)
+            link = await accounts.new_admin_link(page_url)
             if link:
                 notes = context.shared.setdefault(WELCOME, [])
                 notes.append("admin  become the administrator, once and within an hour:")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING
 
 from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import HyphaError, InvalidRequest, LimitReached, NotAuthenticated, RateLimited, ServerFault
+from hypha.errors import InvalidRequest, NotAuthenticated, RateLimited
 from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, SignedIn
-from hypha.features.accounts.attempts import Origin
+from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Handler, Login
@@ -33,69 +31,34 @@ NAMES = (
     "drop_workspace",
     "create_administrator",
 )
-Answer = dict[str, Any]
-_P = ParamSpec("_P")
 
 
-def _answered(function: Callable[_P, Awaitable[Answer]]) -> Callable[_P, Awaitable[Answer]]:
-    """Every refusal is an answer with `success` false; faults of the server stay errors."""
-
-    @wraps(function)
-    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> Answer:
-        try:
-            context = kwargs.get("context")
-            if isinstance(context, Context) and context.details.get("http_method") == "GET":
-                raise InvalidRequest("Use POST: an address with a password in it ends in logs and histories")
-            return {"success": True, **await function(*args, **kwargs)}
-        except ServerFault:
-            raise
-        except HyphaError as error:
-            refusal: Answer = {"success": False, "error": error.message, "code": error.code}
-            if isinstance(error, LimitReached) and error.retry_after_s is not None:
-                refusal["retry_after_s"] = error.retry_after_s
-            return refusal
-
-    return answer
-
-
-class AccountFunctions:
+class AccountFunctions(FunctionGroup):
     """Accounts with e-mail and password.
 
     Every answer has `success`; where it is false, `error` says why and `code` names the kind.
     """
 
     def __init__(self, accounts: LocalAccounts, held: Held, login: Login, hub: Hub, audit: AuditLog) -> None:
+        super().__init__(hub, audit)
         self._accounts = accounts
         self._held = held
         self._login = login
-        self._hub = hub
-        self._audit = audit
 
     def handlers(self) -> dict[str, Handler]:
         """All functions by name."""
         return {name: getattr(self, name) for name in NAMES}
 
-    def _origin(self, context: Context) -> Origin:
-        """Where a caller is: for limits, and as a device that signed in before."""
-        return Origin(self._address(context), str(context.details.get("cookies", "")))
-
-    def _address(self, context: Context) -> str:
-        """The network address of a caller, whichever way the call came."""
-        address = context.details.get("address")
-        if not address:
-            client = self._hub.clients.get(context.address)
-            address = getattr(client.connection, "peer_address", "") if client else ""
-        return str(address or "")
-
-    def _note(self, action: str, user_id: str, context: Context, **more: object) -> None:
-        detail = {"provider": "local accounts", **more}
-        address, is_stranger = self._address(context), context.user.is_anonymous
-        self._audit.note(action, user_id, address=address, detail=detail, is_stranger=is_stranger)
-
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def signup(
-        self, name: str = "", email: str = "", password: str = "", *, context: Context
+        self,
+        name: str = "",
+        email: str = "",
+        password: str = "",
+        invitation: str | None = None,
+        *,
+        context: Context,
     ) -> Answer:
         """Begin a new account; it exists once `verify_email` was called with the code.
 
@@ -105,18 +68,19 @@ class AccountFunctions:
             name: what others call you, such as Ann Lee; every script is fine.
             email: your address; upper and lower case are the same.
             password: 8 characters to 1024 bytes.
+            invitation: the part of an invitation's link behind `invitation=`, where one is needed.
 
         Returns:
             `verification_required`, `email`, and `dev_code` where no e-mail is sent.
         """
-        given, code = await self._accounts.sign_up(name, email, password, self._origin(context))
+        given, code = await self._accounts.sign_up(name, email, password, self._origin(context), invitation)
         return {"verification_required": True, "email": given, **self._shown(code)}
 
     def _shown(self, code: str | None) -> Answer:
         return {"dev_code": code} if code is not None and self._accounts.mail is None else {}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def verify_email(
         self, email: str = "", code: str = "", password: str | None = None, *, context: Context
     ) -> Answer:
@@ -135,7 +99,7 @@ class AccountFunctions:
         return {"user_id": account.id, "email_verified": True}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def resend_code(self, email: str = "", *, context: Context) -> Answer:
         """Send the code of a sign-up once more; the old one no longer counts.
 
@@ -146,7 +110,7 @@ class AccountFunctions:
         return {"email": given, **self._shown(code)}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def login(
         self,
         email: str = "",
@@ -200,7 +164,7 @@ class AccountFunctions:
             raise InvalidRequest("Invalid login key") from None
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def update_profile(
         self,
         user_email: str = "",
@@ -240,7 +204,7 @@ class AccountFunctions:
         return {"message": "Profile updated successfully", "tokens_ended": changed.ended}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def request_password_reset(self, email: str = "", *, context: Context) -> Answer:
         """Send a code by which a new password can be set; the answer never tells if there is an account.
 
@@ -251,7 +215,7 @@ class AccountFunctions:
         return {"message": "If there is an account with this address, a code is on its way."}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def reset_password(
         self,
         email: str = "",
@@ -279,7 +243,7 @@ class AccountFunctions:
         return {"message": "The new password is set.", "tokens_ended": changed.ended}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def prove_email(
         self, current_password: str = "", code: str | None = None, *, context: Context
     ) -> Answer:
@@ -311,7 +275,7 @@ class AccountFunctions:
         return account.id
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def held_workspaces(self, *, context: Context) -> Answer:
         """List workspaces that your account made before its address was proven.
 
@@ -324,7 +288,7 @@ class AccountFunctions:
         return {"workspaces": await self._held.list(await self._person(context))}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def keep_workspace(self, workspace: str = "", *, context: Context) -> Answer:
         """Become the only owner of a workspace of `held_workspaces`.
 
@@ -336,7 +300,7 @@ class AccountFunctions:
         return await self._settle(workspace, context, keep=True)
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def drop_workspace(self, workspace: str = "", *, context: Context) -> Answer:
         """Delete a workspace of `held_workspaces` with everything in it.
 
@@ -352,7 +316,7 @@ class AccountFunctions:
         return {"workspace": workspace}
 
     @permission(Level.NONE, on=NOTHING)
-    @_answered
+    @answered
     async def create_administrator(
         self, link: str = "", name: str = "", email: str = "", password: str = "", *, context: Context
     ) -> Answer:

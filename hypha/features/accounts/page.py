@@ -59,7 +59,7 @@ class LoginPage:
         self._shared = context.shared
         self._login = login
         self._accounts = accounts
-        self._sign_up = accounts is not None and settings.allow_sign_up
+        self._sign_up = accounts is not None and accounts.admittance.is_open
         parts = urlsplit(context.base_url)
         self._base_path = parts.path.rstrip("/")
         self._is_secure = parts.scheme == "https"
@@ -134,6 +134,8 @@ class LoginPage:
         body: dict[str, Any] = {
             "local": self._accounts is not None,
             "sign_up": self._sign_up,
+            "domains": list(self._accounts.admittance.domains) if self._accounts else [],
+            "invites": self._accounts is not None and self._accounts.admittance.mode != "closed",
             "mail": self._accounts is not None and self._accounts.mail is not None,
             "providers": list(self._shared.get("login_buttons", [])),
             "user": None if user is None else await self._person(user),

@@ -13,6 +13,7 @@ from hypha.errors import BackendUnavailable, InvalidArguments, NotAuthenticated
 from hypha.features.accounts.attempts import Attempts, Origin
 from hypha.features.accounts.devices import Devices
 from hypha.features.accounts.fresh_start import FreshStart
+from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.passwords import Passwords, check_password
 from hypha.ids import readable_id
 from hypha.store.accounts import Account
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hypha.features.accounts.throttle import Throttle
     from hypha.settings import Settings
     from hypha.store.accounts import Accounts
+    from hypha.store.invitations import Invitations
     from hypha.workspaces.held import Held
     from hypha.workspaces.lifecycle import Workspaces
 
@@ -44,6 +46,7 @@ class AccountRules:
 
     Args:
         held: takes workspaces from accounts whose address is proven later; None where there are none.
+        invitations: where they are kept; None where there are none.
         start: runs work that nobody waits for.
         admit: raises for a user who is blocked.
 
@@ -61,6 +64,7 @@ class AccountRules:
         mail: Mail | None,
         base_url: str,
         held: Held | None = None,
+        invitations: Invitations | None = None,
         start: Callable[[Coroutine[Any, Any, Any], str], bool],
         admit: Callable[[User], object] = lambda _: None,
         passwords: Passwords | None = None,
@@ -80,6 +84,7 @@ class AccountRules:
         self.devices = Devices(records, codes.secret, clock)
         self._attempts = Attempts(settings, self.devices, throttle)
         self._clock = clock
+        self.admittance = Admittance(invitations, settings, codes, clock)
         self._fresh_start = FreshStart(records, tokens, held, clock)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from hypha.errors import (
 )
 from hypha.features.accounts.attempts import Origin
 from hypha.features.accounts.codes import FIRST_ADMIN, SIGN_UP
+from hypha.features.accounts.invitations import BAD_INVITATION, CLOSED_TEXT
 from hypha.features.accounts.letters import sign_up_letter, taken_letter
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import check_new_password, check_password
@@ -32,7 +33,12 @@ class SigningUp(AccountRules):
     """How accounts come into being."""
 
     async def sign_up(
-        self, name: object, email: object, password: object, origin: Origin | str
+        self,
+        name: object,
+        email: object,
+        password: object,
+        origin: Origin | str,
+        invitation: object = None,
     ) -> tuple[str, str]:
         """Begin an account; it exists once the code comes back. Returns (e-mail, code).
 
@@ -43,15 +49,17 @@ class SigningUp(AccountRules):
         Raises:
             InvalidArguments: something is missing or not acceptable.
             AlreadyExists: the address has an account, on a server that sends no e-mail.
-            PermissionDenied: people may not sign up here by themselves.
+            PermissionDenied: people may not sign up here by themselves, or not with this address or
+                invitation.
             LimitReached: too many sign-ups, or letters.
         """
-        if not self._settings.allow_sign_up:
-            raise PermissionDenied("People cannot sign up here by themselves. Please ask the administrator.")
+        if self.admittance.mode == "closed":
+            raise PermissionDenied(CLOSED_TEXT)
         required(name, email, password)
         person, given, secret = check_name(name), check_email(email), check_new_password(password)
         folded, origin = fold_email(given), Origin.of(origin)
         guess = await self._attempts.guess("sign-up", folded, origin)
+        invited = await self.admittance.check(given, invitation)
         account = await self._records.find(folded)
         if account is not None and self.mail is None:
             raise AlreadyExists("Email already registered")
@@ -65,6 +73,7 @@ class SigningUp(AccountRules):
             "name": person,
             "email": given,
             "password": hashed,
+            "invitation": invited,
             "taken": account is not None and account.is_proven,
             "contested": await self._is_contested(folded, secret, guess.place),
         }
@@ -134,6 +143,7 @@ class SigningUp(AccountRules):
             text = f"Incorrect code. {left} attempt(s) remaining." if left > 0 else TOO_MANY_TRIES
             raise InvalidArguments(text)
         await self._check_whose(tried, password, throttled(origin.address))
+        await self.admittance.recheck(str(tried.data["email"]), str(tried.data.get("invitation", "")))
         account = await self._redeem_sign_up(tried)
         if account is None:
             raise InvalidArguments(NO_PENDING)
@@ -162,7 +172,12 @@ class SigningUp(AccountRules):
         account = await self._new_account(
             data["name"], data["email"], code.subject, data["password"], is_proven=is_proven
         )
-        is_made = await self._records.redeem_for_account(code, account, first_admin=False)
+        invitation = str(data.get("invitation", ""))
+        is_made = await self._records.redeem_for_account(
+            code, account, first_admin=False, invitation=invitation
+        )
+        if not is_made and invitation and await self._records.find(code.subject) is None:
+            raise PermissionDenied(BAD_INVITATION)
         return account if is_made else None
 
     # -- the first administrator -----------------------------------------------------------------

@@ -13,6 +13,7 @@ let token = "";        // of a sign-in on this page, for frames in which cookies
 let session = { user: null, providers: [] };
 let pending = {};      // what was typed at sign-up or for a reset, until the code is there
 let administrator = "";
+let invitation = "";
 
 // -- talking to the server ---------------------------------------------------------------------
 
@@ -71,6 +72,9 @@ function dress() {
   for (const part of $$("a.sign-up")) part.hidden = !session.sign_up;
   for (const part of $$("a.mail")) part.hidden = !session.mail;
   for (const part of $$(".waiting")) part.hidden = !key;
+  for (const part of $$(".invited")) part.hidden = !invitation;
+  for (const part of $$(".domains")) part.hidden = invitation || !(session.domains || []).length;
+  fill("domains", (session.domains || []).join(", "));
   const place = $(".providers");
   place.replaceChildren(...(session.providers || []).map(providerLink));
   place.hidden = !place.childElementCount;
@@ -91,8 +95,33 @@ function dress() {
   link.textContent = user.workspace;
   link.href = `${facts.home}${encodeURIComponent(user.workspace)}/`;
   for (const part of $$("details.own")) part.hidden = !user.is_local;
+  $(".unproven").hidden = !(user.is_local && session.mail && !user.email_verified);
+  $(".inviting").hidden = !(user.is_admin && session.invites);
+  if (user.is_local) showHeld().catch(() => {});
   $('[data-form="name"] [name="name"]').value = user.name;
   $('[data-form="password"] [name="username"]').value = user.email || "";
+}
+
+async function showHeld() {
+  const { workspaces } = await call("held_workspaces", {});
+  $(".held").hidden = !workspaces.length;
+  $("[data-held]").replaceChildren(...workspaces.map((workspace) => {
+    const item = document.createElement("li");
+    const others = workspace.owners_before.length ? `, shared with ${workspace.owners_before.join(", ")}` : "";
+    item.append(`${workspace.name || workspace.id} (${workspace.id}${others}) `);
+    for (const [word, name] of [["Keep", "keep_workspace"], ["Delete", "drop_workspace"]]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = word;
+      button.setAttribute("aria-label", `${word} ${workspace.id}`);
+      button.addEventListener("click", () => busy(button, async () => {
+        await call(name, { workspace: workspace.id });
+        await showHeld();
+      }));
+      item.append(button);
+    }
+    return item;
+  }));
 }
 
 function providerLink(provider) {
@@ -156,7 +185,7 @@ const forms = {
   "sign-in": (field) => signIn(field.email, field.password),
 
   async "sign-up"(field) {
-    const answer = await call("signup", field);
+    const answer = await call("signup", invitation ? { ...field, invitation } : field);
     pending = { ...field, email: answer.email };
     await afterCode(answer);
   },
@@ -203,6 +232,32 @@ const forms = {
     tell("Your new password is saved. Everywhere else you are signed out.");
   },
 
+  async proof(field, form) {
+    const place = $(".proof-code");
+    const code = place.hidden ? null : field.code;
+    const answer = await call("prove_email", { current_password: field.current, code });
+    if (answer.code_sent) {
+      place.hidden = false;
+      $("input", place).required = true;
+      $("button:not(.peek)", form).textContent = "Prove";
+      tell("A code is on its way to your address.");
+      return;
+    }
+    await signIn(session.user.email, field.current);
+    form.closest("details").open = false;
+    tell("Your e-mail address is proven.");
+  },
+
+  async invite(field) {
+    const made = await call("create_invitation", {
+      expires_in: Number(field.life), uses: Number(field.uses), email: field.email || null,
+    });
+    $("[data-invitation]").value = made.link;
+    $(".invitation").hidden = false;
+    $("[data-invitation]").focus();
+    tell("Send this link to the person.");
+  },
+
   async token(field) {
     const config = { permission: field.permission, expires_in: Number(field.life) };
     const workspace = encodeURIComponent(session.user.workspace);
@@ -246,6 +301,10 @@ const acts = {
     await leave();
     show("sign-in");
     tell("You are signed out.");
+  },
+  async copyInvitation() {
+    await navigator.clipboard.writeText($("[data-invitation]").value);
+    tell("Copied.");
   },
   async copy() {
     await navigator.clipboard.writeText($("[data-token]").value);
@@ -319,7 +378,7 @@ for (const input of $$('input[type="password"]')) {
 function byAddress() {
   const name = location.hash.slice(1);
   if (name === "profile" && !session.user) return show("sign-in");
-  if (name === "sign-up" && session.sign_up) return show("sign-up");
+  if (name === "sign-up" && (session.sign_up || invitation)) return show("sign-up");
   if (name === "forgot" && session.mail) return show("forgot");
   if (name === "profile") return show("profile");
   if (name === "sign-in" || !session.user) return show("sign-in");
@@ -342,8 +401,13 @@ async function begin() {
     show("administrator");
     return;
   }
+  if (location.hash.startsWith("#invitation=")) {
+    invitation = decodeURIComponent(location.hash.slice("#invitation=".length));
+    history.replaceState(null, "", location.pathname + location.search);
+  }
   await loadSession();
   dress();
+  if (invitation) return show("sign-up");
   if (query.get("logout") && session.user) return show("leave");
   byAddress();
 }
