@@ -78,7 +78,7 @@ def _cells(row: str) -> tuple[str, ...]:
 
 def code_in(text: str) -> list[str]:
     """What stands in backticks."""
-    return [double or single for double, single in _CODE.findall(text)]
+    return [double or single for double, single in _CODE.findall(without_blocks(text))]
 
 
 def blocks(text: str, kind: str) -> Iterator[tuple[str, str]]:

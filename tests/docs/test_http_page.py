@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hypha.gateways.http.errors import status_of
 from hypha.testing import ServerProcess
 from tests.docs.pages import ROOT, code_in, section, tables
 
@@ -37,7 +38,7 @@ def url() -> Iterator[str]:
         running.close()
 
 
-def status_of(url: str) -> int:
+def answered(url: str) -> int:
     """The status of a GET without a credential."""
     try:
         with urllib.request.build_opener(NoRedirect).open(url, timeout=10) as answer:
@@ -52,4 +53,10 @@ def test_addresses_answer_as_the_page_says(address: str, status: int, url: str) 
     for word, example in EXAMPLE.items():
         address = address.replace(word, example)
     address = address.replace("<function>", "start").replace("…", "" if "apps" in address else "x")
-    assert status_of(url + address) == status
+    assert answered(url + address) == status
+
+
+def test_refusals_of_the_libraries_are_known_by_their_words() -> None:
+    said = [text for text in code_in(section(TEXT, "errors")) if text.endswith("…") and text[0].isupper()]
+    assert [status_of("", text) for text in said] == [403, 404, 404, 404, 404]
+    assert status_of("", "I found: Permission denied for you") == 500
