@@ -95,8 +95,7 @@ class Catalogue:
                 f"Workspace quota exceeded: user {record.created_by} already owns {owned} workspaces "
                 f"(max {quota}). Delete one first."
             )
-        residents = self._workspaces.residents
-        residents.look_at(residents.add(record, is_stored=True))
+        self._workspaces.begin(record)
 
     async def _overwrite(
         self, existing: Resident, record: WorkspaceRecord, context: Context, overwrite: bool
@@ -121,7 +120,7 @@ class Catalogue:
         await self._store.workspaces.update(record.id, fields, record.owners)
         old = existing.record
         anew = replace(record, created_by=old.created_by, created_at=old.created_at)
-        self._workspaces.residents.renew(existing, anew)
+        self._workspaces.begin(anew, existing)
         self._publish(record.id, "workspace_changed", records.to_info(anew))
         self.on_changed(record.id)
         self.on_overwritten(record.id, context.address)

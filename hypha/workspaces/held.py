@@ -42,6 +42,7 @@ class Held:
             resident, record = residents.get(workspace), await self.store.workspaces.get(workspace)
             if resident is not None and record is not None:
                 resident.record = record
+                residents.look_at(resident)
                 self.on_changed(workspace)
 
     def _forget(self, workspaces: list[str]) -> None:

@@ -282,6 +282,18 @@ class Workspaces:
         """Hold the lock under which a workspace comes into being and ends."""
         return self._locks.held(workspace)
 
+    def begin(self, record: WorkspaceRecord, existing: Resident | None = None) -> None:
+        """Take in a workspace that was created, or put in place of an existing one.
+
+        Whatever was to end of the one before, it waits for its first client. The caller holds its lock.
+        """
+        self._left_over.discard(record.id)
+        if existing is None:
+            existing = self.residents.add(record, is_stored=True)
+        else:
+            self.residents.renew(existing, record)
+        self.residents.look_at(existing)
+
     # -- coming and going ------------------------------------------------------------------------
 
     def client_joined(self, workspace: str) -> None:
@@ -302,13 +314,16 @@ class Workspaces:
         record = resident.record
         had_its_time = record.id not in self._left_over and record.id.startswith(records.PERSONAL_PREFIX)
         if resident.is_stored and not record.persistent and (resident.was_visited or had_its_time):
-            self._background.start(self._remove_temporary(record.id), f"removal of {record.id}")
+            self._background.start(self._remove_temporary(record.id, record), f"removal of {record.id}")
             return
         self.residents.remove(resident)
         self._publish(record.id, "workspace_unloaded", records.to_info(record))
 
-    async def _remove_temporary(self, workspace: str) -> bool:
+    async def _remove_temporary(self, workspace: str, left: WorkspaceRecord | None = None) -> bool:
         """Delete a workspace that isn't persistent, unless somebody has come.
+
+        `left` is the record of the workspace that is to end: one that was overwritten, or made anew under
+        its id, before its turn came is another workspace and stays. None: nothing of it was in memory.
 
         The tokens for it end, or they would be good for somebody else's workspace of the same id;
         those for a personal one stay, which nobody but its person can make again.
@@ -316,7 +331,8 @@ class Workspaces:
         async with self.locked(workspace):
             resident = self.residents.get(workspace)
             if resident is not None:
-                if resident.record.persistent or not self.residents.is_deserted(resident):
+                is_another = left is not None and resident.record is not left
+                if is_another or resident.record.persistent or not self.residents.is_deserted(resident):
                     return False
                 self.residents.remove(resident)
             if workspace.startswith(records.PERSONAL_PREFIX):
@@ -335,14 +351,16 @@ class Workspaces:
         if not self.residents.is_deserted(resident):
             return False
         if not resident.record.persistent and resident.is_stored:
-            return await self._remove_temporary(workspace)
+            return await self._remove_temporary(workspace, resident.record)
         self._leave(resident)
         return True
 
     async def remove_if_empty(self, workspace: str) -> bool:
         """Delete a workspace that isn't persistent if nobody is in it; True if it was."""
         record = await self.load(workspace)
-        return record is not None and not record.persistent and await self._remove_temporary(workspace)
+        return (
+            record is not None and not record.persistent and await self._remove_temporary(workspace, record)
+        )
 
 
 def _not_accessible(workspace: str) -> WorkspaceNotFound:

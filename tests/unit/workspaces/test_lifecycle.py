@@ -10,6 +10,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import anonymous_user
 from hypha.errors import WorkspaceNotFound
 from hypha.store import Store
+from hypha.testing.waiting import eventually
 from hypha.workspaces.residents import ARRIVAL_S, IDLE_S
 from tests.unit.workspaces.tenancy_kit import Settings, Tenants, acting, person
 
@@ -156,6 +157,69 @@ async def test_setting_something_while_the_last_client_leaves_leaves_no_orphan(t
     await tenants.settle()
     assert await tenants.store.workspaces.temporary() == []
     assert tenants.workspaces.get(identity.workspace) is None
+
+
+async def test_overwriting_a_workspace_that_is_about_to_end_keeps_the_new_one(tenants: Tenants) -> None:
+    await tenants.catalogue.create({"id": "tmp-lab"}, acting(ALICE))
+    identity = await tenants.connect(token=tenants.token(ALICE), workspace="tmp-lab")
+    async with tenants.workspaces.locked("tmp-lab"):
+        overwriting = asyncio.create_task(
+            tenants.catalogue.create({"id": "tmp-lab", "description": "new"}, acting(ALICE), overwrite=True)
+        )
+        await _queued(tenants, "tmp-lab", 1)
+        tenants.workspaces.client_left(identity.workspace)  # its removal waits behind the overwriting
+        await _queued(tenants, "tmp-lab", 2)
+    await overwriting
+    await tenants.settle()
+    stored = await tenants.store.workspaces.get("tmp-lab")
+    assert stored is not None and stored.description == "new"
+    tenants.clock.advance(IDLE_S + 1)
+    await tenants.settle()
+    assert tenants.workspaces.get("tmp-lab") is None  # from memory only
+    identity = await tenants.connect(token=tenants.token(ALICE), workspace="tmp-lab")
+    await tenants.leave(identity)
+    assert await tenants.workspaces.load("tmp-lab") is None
+
+
+async def test_a_workspace_made_anew_while_the_one_before_ends_stays(tenants: Tenants) -> None:
+    await tenants.catalogue.create({"id": "tmp-lab"}, acting(ALICE))
+    identity = await tenants.connect(token=tenants.token(ALICE), workspace="tmp-lab")
+    async with tenants.workspaces.locked("tmp-lab"):
+        deleting = asyncio.create_task(tenants.catalogue.delete("tmp-lab", acting(ALICE)))
+        await _queued(tenants, "tmp-lab", 1)
+        making = asyncio.create_task(
+            tenants.catalogue.create({"id": "tmp-lab", "description": "new"}, acting(ALICE))
+        )
+        await _queued(tenants, "tmp-lab", 2)
+        removing = asyncio.create_task(tenants.workspaces.remove_if_empty("tmp-lab"))
+        tenants.workspaces.client_left(identity.workspace)
+        await _queued(tenants, "tmp-lab", 4)
+    await asyncio.gather(deleting, making)
+    assert not await removing
+    await tenants.settle()
+    stored = await tenants.store.workspaces.get("tmp-lab")
+    assert stored is not None and stored.description == "new"
+
+
+@pytest.mark.parametrize("how", ["overwritten", "made anew"])
+async def test_a_workspace_of_the_last_run_that_was_replaced_waits_for_its_first_client(
+    tenants: Tenants, how: str
+) -> None:
+    await tenants.catalogue.create({"id": "tmp-lab"}, acting(ALICE))
+    await tenants.workspaces.stop()
+    again = tenants.restarted()
+    await again.workspaces.start()
+    if how == "made anew":
+        await again.catalogue.delete("tmp-lab", acting(ALICE))
+    await again.catalogue.create({"id": "tmp-lab"}, acting(ALICE), overwrite=how == "overwritten")
+    again.clock.advance(10 * again.settings.resume_window_s)
+    await again.settle()
+    assert await again.store.workspaces.get("tmp-lab") is not None
+
+
+async def _queued(tenants: Tenants, workspace: str, number: int) -> None:
+    """Wait until so many wait for the lock of a workspace, beside who holds it."""
+    await eventually(lambda: tenants.workspaces._locks._locks[workspace][1] - 1 == number)
 
 
 async def test_looking_at_a_workspace_of_the_last_run_does_not_end_it_early(tenants: Tenants) -> None:
