@@ -19,6 +19,7 @@ from hypha.errors import (
     LimitReached,
     MalformedFrame,
     NotFound,
+    PermissionDenied,
     ServerFault,
     ServiceNotFound,
     TooManyBytes,
@@ -77,7 +78,7 @@ class LocalPeer(Calls):
     """Hosts `built-in` and other services of the server under `<workspace>/<peer_id>`.
 
     `workspace` `*` is the manager's; `server_url` is the public base URL that goes into every
-    function value.
+    function value. `is_usable` says who may have the description of a service.
     """
 
     def __init__(self, hub: Hub, workspace: str, peer_id: str, server_url: str) -> None:
@@ -85,6 +86,7 @@ class LocalPeer(Calls):
         self.server_url = server_url
         self.services: dict[str, LocalService] = {}
         self._described: dict[str, bytes] = {}
+        self.is_usable: Callable[[str, Context], bool] = lambda name, context: True
         self.unfinished = UnfinishedMessages(hub)
         self._opener = Opener()
         self._max_values = MAX_VALUES if workspace else MAX_PASSED_VALUES  # those of all pass on for HTTP
@@ -401,6 +403,8 @@ class LocalPeer(Calls):
                     body = pack({"args": [self._describe_built_in(request.address)]})
                 if body is None:
                     raise ServiceNotFound(f"Service not found: {str(service_id)[:200]}")
+                if not self.is_usable(name, request.context):
+                    raise PermissionDenied(f"Permission denied for getting protected service: {name}")
                 if request.resolve is not None:
                     self._send_answer(request, request.resolve, body)
                 return True

@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 
 MAX_LOGGED_PER_S = 5
 MAX_EVENT_BYTES = 512 * 1024
+MAX_PASSED_BYTES = 1024 * 1024 - 4096
+"""A larger frame breaks the link of a Python client. The libraries send what is larger than 257 KiB in
+chunks, so no honest frame is near it; the rest is for the sender's identity."""
+MAX_SESSION_CHARS = 256
+"""Names of calls are kept until their answers pass; those of the libraries have some 20 characters."""
 DEFAULT_INTERVAL_S = 15.0
 RESERVED_EVENTS = frozenset(
     {
@@ -83,9 +88,13 @@ class Router:
         interval_s: float | None = None,
     ) -> None:
         """Pass a call or an answer on to a client, with the sender's true identity."""
-        method = main.get("method")
-        if type(method) is not str:
-            raise MalformedFrame("Malformed frame: no method", session=_session(main))
+        method, session = main.get("method"), main.get("session")
+        if (
+            type(method) is not str
+            or len(data) > MAX_PASSED_BYTES
+            or (session is not None and (type(session) is not str or len(session) > MAX_SESSION_CHARS))
+        ):
+            raise _unfit(main, len(data))
         if sender.rights is not target.rights and (
             (
                 sender.is_outsider
@@ -98,7 +107,6 @@ class Router:
             if sender.realm != target.workspace and not self._may_call(sender, target, method, main):
                 return
             frame = sender.stamp.apply(main, data, head, target.address, True)
-            session = main.get("session")
             if session is None:
                 if sender.rights is not target.rights:
                     frame = _traceable(sender, target, main, data, head)
@@ -190,9 +198,10 @@ class Router:
         elif (peer := self.hub.inner_peer(address, client_id)) is not None:
             peer.receive(sender, main, data, head)
             return
-        if main.get("session") is not None:
+        session = _session(main)
+        if session is not None:
             self.stats.rejects_not_delivered += 1
-            sender.reject(str(main["session"]), address, absent_text(address))
+            sender.reject(session, address, absent_text(address))
         elif target is not None and str(main.get("method")).endswith((".resolve", ".reject")):
             self.forward(sender, target, main, data, head, None)  # kept until its client is back
 
@@ -280,8 +289,26 @@ def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffe
 
 
 def _session(main: dict[str, Any]) -> str | None:
+    """The name of a call, if it is one that can be answered."""
     session = main.get("session")
-    return session if isinstance(session, str) else None
+    return session if isinstance(session, str) and len(session) <= MAX_SESSION_CHARS else None
+
+
+def _unfit(main: dict[str, Any], size: int) -> MalformedFrame:
+    """Why a call or an answer cannot be passed on."""
+    method, target = main.get("method"), main.get("to")
+    if type(method) is not str:
+        text = "no method"
+    elif size > MAX_PASSED_BYTES:
+        text = f"{size} bytes; clients take {MAX_PASSED_BYTES} at most, send more in chunks"
+    else:
+        text = f"the session must be text of at most {MAX_SESSION_CHARS} characters"
+    return MalformedFrame(
+        f"Malformed frame: {text}",
+        session=_session(main),
+        target=target if isinstance(target, str) else None,
+        method=method if isinstance(method, str) else None,
+    )
 
 
 def absent_text(address: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.errors import MalformedFrame
 from hypha.hub.local_peer import LocalPeer
+from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ServerPeer(LocalPeer):
         if method != "services.built-in.get_service":
             return False
         try:
-            args = decode_body(data, head).get("args")
+            args = decode_body(data, head, MAX_QUICK_VALUES).get("args")
         except MalformedFrame:
             return True  # and refused here
         return isinstance(args, list) and bool(args) and str(args[0]).rpartition(":")[2] in self.services

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypha.hub.server_peer import ServerPeer
@@ -11,6 +12,7 @@ from hypha.registry.records import ServiceRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hypha.auth.users import Context
     from hypha.hub.hub import Hub
     from hypha.hub.local_service import LocalService, RefusalNote
     from hypha.registry.index import Registry
@@ -32,8 +34,13 @@ class Offering:
         peer = self._peers.get(workspace)
         if peer is None:
             peer = self._peers[workspace] = ServerPeer(self._hub, workspace, self._server_id, self._base_url)
+            peer.is_usable = partial(self._is_usable, workspace)
             self._hub.server_peers[peer.address] = peer
         return peer
+
+    def _is_usable(self, workspace: str, name: str, context: Context) -> bool:
+        record = self._registry.get(workspace, self._server_id, name)
+        return record is None or record.is_usable_by(context)
 
     def offer(self, service: LocalService, *, workspace: str = "public", visibility: str = "public") -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""

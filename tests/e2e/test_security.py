@@ -557,3 +557,21 @@ async def test_tokens_in_addresses_are_ignored_and_no_log_shows_the_root_token(
         assert (await http.get(url, params={"token": root.token})).status_code == 403
     await connect_raw(root)
     assert root.token[:8] not in server.log
+
+
+@pytest.mark.spec("core-11.1.9")
+async def test_strangers_do_not_get_the_description_of_a_protected_service_of_the_server(
+    connect_raw: ConnectRaw, alice: Person, root: Person
+) -> None:
+    admin = await connect_raw(root)
+    found = await admin.call_manager("get_service", "ws-user-root/admin-utils")
+    address = found["block_user"]["_rtarget"]
+    for person in (None, alice):
+        stranger = await connect_raw(person)
+        for name in ("admin-utils", found["id"]):
+            with pytest.raises(RawCallError, match="Permission denied for getting protected service"):
+                await stranger.call(address, "services.built-in.get_service", name)
+        assert await stranger.call(
+            address.replace("ws-user-root", "public"), "services.built-in.get_service", "queue"
+        )
+    assert (await admin.call(address, "services.built-in.get_service", "admin-utils"))["block_user"]

@@ -158,3 +158,54 @@ async def test_load_of_measured_clients_counts_calls_of_the_last_minute_and_fade
         world.call(a, measured.address, f"U{number}")
     world.now += 6000
     assert 0.5 < measured.load_per_min < 1.5, "calls of an unwatched time are averaged over it"
+
+
+ODD_SESSIONS = [["x"], {"a": 1}, 7, 1.5, True, b"raw", "s" * 257, "", None]
+
+
+@pytest.mark.parametrize("method", ["services.s.f", "services.built-in.ping", "S1.callback"])
+@pytest.mark.parametrize("session", ODD_SESSIONS[:7])
+async def test_a_call_whose_name_is_no_short_text_hurts_nobody_else(
+    world: Any, session: Any, method: str
+) -> None:
+    """It was kept for its receiver, whose next link broke on it."""
+    a, _ = world.join("a", "other")
+    b, lb = world.join("b")
+    world.send(a, {"type": "method", "from": "other/a", "to": "w/b", "method": method, "session": session})
+    assert lb.frames == [] and not b.pending and not b.outbox.entries
+    world.lose(b)
+    world.send(a, {"type": "method", "from": "other/a", "to": "w/b", "method": method, "session": session})
+    world.tick(0.1)
+    link = world.rejoin(b)
+    world.hub.resume.open(b)
+    world.call(a, "w/b", "S2", "services.s.f")
+    assert link.methods() == ["services.s.f"]
+    world.hub.end(b, "test")
+    assert world.log == ["services end b", "ended b"]
+
+
+@pytest.mark.parametrize("session", ODD_SESSIONS)
+async def test_a_call_of_any_name_to_nobody_or_to_the_server_is_survived(world: Any, session: Any) -> None:
+    a, la = world.join("a")
+    for to in ("w/nobody", f"*/{world.hub.manager_id}", "*/nobody", "nobody"):
+        main = {"type": "method", "from": "w/a", "to": to, "method": "services.s.f", "session": session}
+        world.send(a, main, {"args": []})
+        world.send(a, {**main, "type": "e"}, {})
+    world.call(a, "w/nobody")
+    assert la.frames[-1]["method"] == "S.reject"
+
+
+async def test_a_single_frame_that_would_break_a_clients_link_is_refused(world: Any) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    main = {"type": "method", "from": "w/a", "to": "w/b", "method": "services.s.f", "session": "S"}
+    world.send(a, main, {"args": [b"x" * 1_200_000]})
+    assert lb.frames == [] and not b.pending
+    assert "in chunks" in la.frames[0]["args"][0]["_rvalue"]
+    world.call(a, "w/b", "T")
+    answer = {"type": "method", "from": "w/b", "to": "w/a", "method": "T.resolve", "parent": "T"}
+    world.send(b, answer, {"args": [b"x" * 1_200_000]})
+    assert (la.frames[1]["method"], la.frames[1]["from"]) == ("T.reject", "w/b")
+    assert "in chunks" in la.frames[1]["args"][0]["_rvalue"]
+    world.send(a, {**main, "session": "U"}, {"args": [b"x" * 1_000_000]})
+    assert (b, "U") not in a.pending and (a, "U") in b.pending
