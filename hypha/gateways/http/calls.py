@@ -20,13 +20,13 @@ from hypha.errors import (
     ServiceNotFound,
     WorkspaceNotFound,
 )
+from hypha.gateways.http.accept import wants_msgpack
 from hypha.gateways.http.arguments import request_arguments
 from hypha.gateways.http.bodies import Allowance, ClientLeft
 from hypha.gateways.http.errors import call_error_answer
+from hypha.gateways.http.json_form import JsonForm
 from hypha.gateways.http.parameters import (
     MODE_KEY,
-    is_msgpack,
-    media_type,
     split_query,
 )
 from hypha.gateways.http.results import ItemStream, is_generator, send_items, send_value
@@ -132,11 +132,11 @@ class FunctionCalls:
         path = function.split(".")
         schema = schema_at(record.service_schema, path) if record.service_schema else _UNKNOWN
         target = f"{record.workspace}/{record.client_id}"
-        answer_msgpack = wants_msgpack(scope)
+        form = JsonForm.asked_for(pairs)
         if not is_function(schema):
             value = await self._look_up(target, record.name, path, context)
             if not _is_method(value):
-                await send_value(send, value, as_msgpack=answer_msgpack, scope=scope)
+                await send_value(send, value, as_msgpack=wants_msgpack(scope), scope=scope, form=form)
                 return
         args, kwargs = await request_arguments(
             scope, receive, pairs, _function_part(schema), Allowance(services.max_body_bytes), passed_on=True
@@ -145,9 +145,15 @@ class FunctionCalls:
         if is_generator(result):
             items = services.peer.iterate(result, timeout_s=services.call_timeout_s, context=context)
             async with services.lasting.watching(context):
-                await self._stream(send, receive, cast(ItemStream, items), answer_msgpack)
+                await self._stream(scope, receive, send, cast(ItemStream, items), form)
             return
-        await send_value(send, result, as_msgpack=answer_msgpack, scope=scope)
+        await send_value(send, result, as_msgpack=wants_msgpack(scope), scope=scope, form=form)
+
+    async def _stream(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, items: ItemStream, form: JsonForm
+    ) -> None:
+        as_msgpack, expose = wants_msgpack(scope, stream=True), self._services.expose_errors
+        await send_items(send, receive, items, as_msgpack=as_msgpack, expose=expose, form=form)
 
     def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
         """The context with what only the request knows: address, HTTP method, cookies of known devices."""
@@ -178,10 +184,6 @@ class FunctionCalls:
                 raise ProbeFailed(error.message, trace=error.trace) from None
             raise
 
-    async def _stream(self, send: Send, receive: Receive, items: ItemStream, as_msgpack: bool) -> None:
-        expose = self._services.expose_errors
-        await send_items(send, receive, items, as_msgpack=as_msgpack, expose=expose)
-
     async def _call_local(
         self,
         scope: MutableMapping[str, Any],
@@ -196,6 +198,7 @@ class FunctionCalls:
         if known is None:
             raise FunctionNotFound(f"{function} not found.")
         pairs = split_query(scope["query_string"])
+        form = JsonForm.asked_for(pairs)
         allowance = Allowance(self._services.max_body_bytes, MAX_VALUES)
         if context.user.is_anonymous:
             allowance = allowance.at_most(known.takes_bytes)
@@ -203,7 +206,7 @@ class FunctionCalls:
             scope, receive, pairs, known.schema, allowance, passed_on=False
         )
         result = await service.invoke(function, args, kwargs, context)
-        await send_value(send, result, as_msgpack=wants_msgpack(scope), scope=scope)
+        await send_value(send, result, as_msgpack=wants_msgpack(scope), scope=scope, form=form)
 
     async def find(
         self, workspace: str, service: str, context: Context, pairs: list[tuple[str, str]]
@@ -253,16 +256,6 @@ def _function_part(schema: Any) -> Mapping[str, Any] | None:
 
 def _is_method(value: Any) -> bool:
     return isinstance(value, dict) and value.get("_rtype") == "method"
-
-
-def wants_msgpack(scope: Mapping[str, Any]) -> bool:
-    """True when the answer goes out as msgpack: the body came so, or `Accept` names nothing else."""
-    headers = scope["hypha.headers"]
-    accept = headers.get(b"accept")
-    if accept and is_msgpack(media_type(accept)):
-        return True
-    kind = headers.get(b"content-type")
-    return bool(kind) and is_msgpack(media_type(kind))
 
 
 def _not_allowed(scope: MutableMapping[str, Any]) -> ErrorAnswer:

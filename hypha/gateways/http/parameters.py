@@ -23,6 +23,8 @@ from hypha.wire.json_text import Inexact, NotJson, loads
 JSON_TYPE = "application/json"
 MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
 MODE_KEY = "_mode"
+ARRAYS_KEY, BYTES_KEY = "_arrays", "_bytes"
+"""What they shall be in a JSON answer; arguments only for a function that has such parameters."""
 PATH_NAMES = frozenset({"workspace", "service_id", "function_key"})
 MAX_FIELDS = 1000
 MAX_JSON_CONTAINERS = MAX_PASSED_VALUES // CONTAINER_VALUES
@@ -66,6 +68,9 @@ def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> 
     for name, text in pairs:
         texts.setdefault(name, []).append(text)
     texts.pop(MODE_KEY, None)
+    for option in (ARRAYS_KEY, BYTES_KEY):
+        if not properties or option not in properties:
+            texts.pop(option, None)
     arguments: dict[str, Any] = {}
     for name, values in texts.items():
         known = properties.get(name) if properties is not None else None

@@ -10,7 +10,6 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Protocol
 
-import msgpack
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Send
@@ -18,6 +17,7 @@ from starlette.types import Receive, Send
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
+from hypha.gateways.http.json_form import JsonForm, JsonWriter, holds_bytes
 from hypha.gateways.http.workbench import holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
@@ -29,6 +29,9 @@ JSON_HEADER = (b"content-type", b"application/json")
 MSGPACK_HEADER = (b"content-type", b"application/msgpack")
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _CONTAINERS = (dict, list)
+LARGE_BYTES = 64 * 1024
+"""Of bytes in a value: turning more into text is work for a thread."""
+PLAIN = JsonForm()
 
 
 class ItemStream(Protocol):
@@ -56,20 +59,27 @@ def function_schema(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": value.get("_rdoc") or ""}}
 
 
-def presentable(value: Any) -> Any:
-    """The value with every function replaced by its schema; the same object if it holds none."""
+def presentable(value: Any, writer: JsonWriter | None = None) -> Any:
+    """The value with every function replaced by its schema; the same object if nothing changes.
+
+    With a `writer` other tagged maps become plain values, too.
+    """
     if type(value) is dict:
         tag = value.get("_rtype")
         if tag == "method":
             return function_schema(value)
         if tag == "generator":
             return {"type": "generator"}
+        if writer is not None and isinstance(tag, str):
+            turned = writer.turn(tag, value)
+            if turned is not value:
+                return presentable(turned, writer)
         if tag is None and value.get("_rintf"):
             value = {key: item for key, item in value.items() if key != "_rintf"}
         changed = None
         for key, item in value.items():
             if type(item) in _CONTAINERS:
-                new = presentable(item)
+                new = presentable(item, writer)
                 if new is not item:
                     changed = changed if changed is not None else dict(value)
                     changed[key] = new
@@ -77,42 +87,53 @@ def presentable(value: Any) -> Any:
     if type(value) is list:
         if not any(type(item) in _CONTAINERS for item in value):
             return value
-        items = [presentable(item) if type(item) in _CONTAINERS else item for item in value]
+        items = [presentable(item, writer) if type(item) in _CONTAINERS else item for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     return value
 
 
-def encode_json(value: Any) -> bytes:
+def encode_json(value: Any, form: JsonForm = PLAIN) -> bytes:
     """JSON of a result.
 
     Raises:
-        ResultNotJson: the result holds bytes or another thing that JSON cannot carry.
+        ResultNotJson: the result holds a thing that JSON cannot carry, or too much of it.
     """
-    return b"".join(_json_pieces(value, in_turns=False))
+    return b"".join(_json_pieces(value, JsonWriter(form), in_turns=False))
 
 
-def _json_pieces(value: Any, *, in_turns: bool) -> list[bytes]:
-    value = presentable(value)
-    option = orjson.OPT_NON_STR_KEYS
-    if "numpy" in sys.modules:  # orjson would import it, which takes a tenth of a second
-        option |= orjson.OPT_SERIALIZE_NUMPY
+def _json_pieces(value: Any, writer: JsonWriter, *, in_turns: bool) -> list[bytes]:
+    value = presentable(value, writer)
     try:
-        if in_turns:
-            return dumps_in_turns(value, _refuse, option)
-        return [orjson.dumps(value, default=_refuse, option=option)]
+        return _dumps(value, writer, in_turns=in_turns)
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, ResultNotJson):
             raise error.__cause__ from None
-        raise ResultNotJson(f"TypeError: the result cannot be written as JSON: {error}") from None
+        with_keys = _with_text_keys(value, writer)
+        if with_keys is value:
+            raise ResultNotJson(f"TypeError: the result cannot be written as JSON: {error}") from None
+    return _json_pieces(with_keys, writer, in_turns=in_turns)
 
 
-def _refuse(value: Any) -> Any:
-    if isinstance(value, msgpack.Timestamp):
-        return value.to_datetime()
-    raise ResultNotJson(
-        f"TypeError: Object of type {type(value).__name__} is not JSON serializable",
-        hint="Send 'Accept: application/msgpack' (or a msgpack body) to receive bytes and arrays.",
-    )
+def _with_text_keys(value: Any, writer: JsonWriter) -> Any:
+    """The value with text for bytes and times as keys; the same object if it has none."""
+    if type(value) is dict:
+        changed = {writer.text_key(key): _with_text_keys(item, writer) for key, item in value.items()}
+        is_same = all(old is new for old, new in zip(value, changed, strict=False))
+        is_same = is_same and all(value[key] is item for key, item in changed.items() if key in value)
+        return value if is_same and len(changed) == len(value) else changed
+    if type(value) is list:
+        items = [_with_text_keys(item, writer) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def _dumps(value: Any, writer: JsonWriter, *, in_turns: bool) -> list[bytes]:
+    option = orjson.OPT_NON_STR_KEYS
+    if "numpy" in sys.modules:  # orjson would import it, which takes a tenth of a second
+        option |= orjson.OPT_SERIALIZE_NUMPY
+    if in_turns:
+        return dumps_in_turns(value, writer.default, option)
+    return [orjson.dumps(value, default=writer.default, option=option)]
 
 
 def encode_msgpack(value: Any) -> bytes:
@@ -121,7 +142,12 @@ def encode_msgpack(value: Any) -> bytes:
 
 
 async def send_value(
-    send: Send, value: Any, *, as_msgpack: bool, scope: Mapping[str, Any] | None = None
+    send: Send,
+    value: Any,
+    *,
+    as_msgpack: bool,
+    scope: Mapping[str, Any] | None = None,
+    form: JsonForm = PLAIN,
 ) -> None:
     """Answer 200 with one value.
 
@@ -129,11 +155,16 @@ async def send_value(
         scope: of the request, which pays for work on a large value in a thread.
     """
     headers = [MSGPACK_HEADER if as_msgpack else JSON_HEADER]
-    if scope is None or not is_large(value):
-        pieces = pack_pieces(presentable(value)) if as_msgpack else [encode_json(value)]
+    writer = JsonWriter(form)
+    if scope is None or not _is_heavy(value, as_msgpack):
+        pieces = (
+            pack_pieces(presentable(value)) if as_msgpack else _json_pieces(value, writer, in_turns=False)
+        )
     else:
-        pieces, more = await made_in_thread(scope, partial(_large_pieces, value, as_msgpack))
+        pieces, more = await made_in_thread(scope, partial(_large_pieces, value, as_msgpack, writer))
         headers += more
+    if writer.note:
+        headers.append((b"x-json-values", writer.note.encode()))
     headers.append((b"content-length", b"%d" % sum(map(len, pieces))))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for piece in pieces[:-1]:
@@ -141,12 +172,18 @@ async def send_value(
     await send({"type": "http.response.body", "body": pieces[-1]})
 
 
+def _is_heavy(value: Any, as_msgpack: bool) -> bool:
+    return is_large(value) or (not as_msgpack and holds_bytes(value, LARGE_BYTES))
+
+
 async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:
     """The same as a response of a route."""
     kind = "application/msgpack" if as_msgpack else "application/json"
-    if not is_large(value):
+    if not _is_heavy(value, as_msgpack):
         return Response(encode_msgpack(value) if as_msgpack else encode_json(value), media_type=kind)
-    return await response_made_in_thread(scope, partial(_large_pieces, value, as_msgpack), kind)
+    return await response_made_in_thread(
+        scope, partial(_large_pieces, value, as_msgpack, JsonWriter(PLAIN)), kind
+    )
 
 
 async def response_made_in_thread(
@@ -167,12 +204,18 @@ async def made_in_thread(
     return pieces, [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
 
 
-def _large_pieces(value: Any, as_msgpack: bool) -> list[bytes]:
-    return pack_in_turns(presentable(value)) if as_msgpack else _json_pieces(value, in_turns=True)
+def _large_pieces(value: Any, as_msgpack: bool, writer: JsonWriter) -> list[bytes]:
+    return pack_in_turns(presentable(value)) if as_msgpack else _json_pieces(value, writer, in_turns=True)
 
 
 async def send_items(
-    send: Send, receive: Receive, items: ItemStream, *, as_msgpack: bool, expose: bool = False
+    send: Send,
+    receive: Receive,
+    items: ItemStream,
+    *,
+    as_msgpack: bool,
+    expose: bool = False,
+    form: JsonForm = PLAIN,
 ) -> None:
     """Answer 200 with the items of a generator, each sent when it is made.
 
@@ -185,7 +228,7 @@ async def send_items(
     gone = asyncio.ensure_future(_until_disconnect(receive))
     try:
         async with aclosing(items):
-            async for part in _parts(items, gone, as_msgpack, expose):
+            async for part in _parts(items, gone, as_msgpack, expose, form):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
     finally:
         gone.cancel()
@@ -196,7 +239,7 @@ async def send_items(
 
 
 async def _parts(
-    items: ItemStream, gone: asyncio.Future[None], as_msgpack: bool, expose: bool
+    items: ItemStream, gone: asyncio.Future[None], as_msgpack: bool, expose: bool, form: JsonForm
 ) -> AsyncIterator[bytes]:
     iterator = aiter(items)
     while not gone.done():
@@ -205,7 +248,7 @@ async def _parts(
             await asyncio.wait((step, gone), return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
                 return
-            part = _encode_item(step.result(), as_msgpack)
+            part = _encode_item(step.result(), as_msgpack, form)
         except StopAsyncIteration:
             return
         except HyphaError as error:
@@ -218,8 +261,8 @@ async def _parts(
         yield part
 
 
-def _encode_item(item: Any, as_msgpack: bool) -> bytes:
-    return encode_msgpack(item) if as_msgpack else b"data: " + encode_json(item) + b"\n\n"
+def _encode_item(item: Any, as_msgpack: bool, form: JsonForm = PLAIN) -> bytes:
+    return encode_msgpack(item) if as_msgpack else b"data: " + encode_json(item, form) + b"\n\n"
 
 
 def _stream_error(error: HyphaError, expose: bool) -> str:

@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from hypha.auth.users import User
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
-from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls, wants_msgpack
+from hypha.gateways.http.accept import wants_msgpack
+from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE, Descriptions
 from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query

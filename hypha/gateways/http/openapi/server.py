@@ -21,7 +21,9 @@ _CALL_TEXT = (
     "GET takes arguments from the query, POST from a JSON or msgpack body: an object gives keyword "
     "arguments, an array positional ones, a single value the only one. The answer has the type of the "
     "body. Generators answer as a stream: server-sent events ending with `data: [DONE]`, or one msgpack "
-    "value after another. `_mode` in the query chooses among several providers."
+    "value after another. `_mode` in the query chooses among several providers. "
+    "In JSON arrays are nested lists and bytes base64 text; `_arrays` and `_bytes` (`list` or `base64`) "
+    "in the query choose otherwise."
 )
 
 

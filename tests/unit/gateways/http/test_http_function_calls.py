@@ -135,15 +135,18 @@ async def test_a_body_sent_in_pieces_is_bounded_too(server: FakeServer) -> None:
     assert answer.status_code == 413
 
 
-async def test_bytes_in_json_are_refused_with_the_way_out(server: FakeServer) -> None:
+async def test_bytes_in_json_are_text_or_numbers_as_the_caller_asks(server: FakeServer) -> None:
     server.add("raw", data=lambda: {"x": b"\x00"}, fn=lambda: {"_rtype": "method", "_rname": "cb"})
     async with client_of(server) as http:
         answer = await http.get("/ws-user-anna/services/raw/data")
+        numbers = await http.get("/ws-user-anna/services/raw/data?_bytes=list")
+        refused = await http.get("/ws-user-anna/services/raw/data?_bytes=hex")
         packed = await http.post("/ws-user-anna/services/raw/data", headers=PACKED)
         function = await http.get("/ws-user-anna/services/raw/fn")
-    assert answer.status_code == 500
-    assert "bytes is not JSON serializable" in answer.json()["detail"]
-    assert "msgpack" in answer.json()["hint"]
+    assert (answer.json(), answer.headers["x-json-values"]) == ({"x": "AA=="}, "bytes=base64")
+    assert (numbers.json(), numbers.headers["x-json-values"]) == ({"x": [0]}, "bytes=list")
+    assert (refused.status_code, "list" in refused.json()["detail"]) == (400, True)
+    assert "x-json-values" not in packed.headers
     assert msgpack.unpackb(packed.content) == {"x": b"\x00"}
     assert function.json() == {"type": "function", "function": {"name": "cb", "description": ""}}
 
