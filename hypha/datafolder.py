@@ -14,9 +14,11 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from sqlalchemy.engine import URL
 
 from hypha.errors import ConfigurationError
 from hypha.ids import readable_id
@@ -24,6 +26,11 @@ from hypha.ids import readable_id
 MEMORY = ":memory:"
 _FORMAT_VERSION = 1
 _SECRET_BYTES = 48
+_DRIVER = "sqlite+aiosqlite"
+_DATABASE = "hypha.sqlite"
+_DEPLOYMENT = "deployment.json"
+_FILES = ("lock", _DEPLOYMENT, _DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm")
+_OF_OTHERS = 0o077
 
 
 class DataFolder:
@@ -46,16 +53,14 @@ class DataFolder:
         """
         if where == MEMORY:
             return cls(None, None)
-        path = Path(where).expanduser().absolute()
-        try:
+        with _usable(where):
+            path = Path(where).expanduser().absolute()
+        with _usable(path):
             _make_private_folder(path)
             _make_private_folder(path / "secrets")
-            return cls(path, _take_lock(path, url))
-        except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise ConfigurationError(
-                f"The data folder {path} cannot be used ({reason}): choose another with --data-dir"
-            ) from error
+            lock = _take_lock(path, url)
+            _close_to_others(path)
+            return cls(path, lock)
 
     @property
     def keeps_nothing(self) -> bool:
@@ -68,36 +73,47 @@ class DataFolder:
         return str(self.path) if self.path else "in memory: nothing is kept"
 
     @property
-    def database_uri(self) -> str:
-        """URI of the default database; its file is made here so that only its owner reads it."""
+    def database_url(self) -> URL:
+        """URL of the default database; its file is made here so that only its owner reads it.
+
+        A name in it stands for itself, whatever marks of URLs it holds.
+        """
         if self.path is None:
-            return f"sqlite+aiosqlite:///{MEMORY}"
-        file = self.path / "hypha.sqlite"
-        file.touch(mode=0o600)
-        return f"sqlite+aiosqlite:///{file}"
+            return URL.create(_DRIVER, database=MEMORY)
+        file = self.path / _DATABASE
+        with _usable(self.path):
+            file.touch(mode=0o600)
+        return URL.create(_DRIVER, database=str(file))
+
+    @property
+    def database_uri(self) -> str:
+        """The same as text."""
+        return self.database_url.render_as_string(hide_password=False)
 
     def secret(self, name: str) -> str:
         """The secret of this name, made at first use."""
         if self.path is None:
             return self._made.setdefault(name, secrets.token_urlsafe(_SECRET_BYTES))
         file = self.path / "secrets" / name
-        with contextlib.suppress(FileNotFoundError):
-            kept = file.read_text().strip()
-            if kept:
-                return kept
-        made = secrets.token_urlsafe(_SECRET_BYTES)
-        _write_file(file, made + "\n")
+        with _usable(self.path):
+            with contextlib.suppress(FileNotFoundError):
+                kept = file.read_bytes().decode("utf-8", "replace").strip()
+                if kept:
+                    return kept
+            made = secrets.token_urlsafe(_SECRET_BYTES)
+            _write_file(file, made + "\n")
         return made
 
     def manager_id(self) -> str:
         """Client id of the workspace manager: the same over restarts, or clients drop their calls."""
         if self.path is None:
             return self._made.setdefault("manager_id", _new_manager_id())
-        file = self.path / "deployment.json"
-        with contextlib.suppress(FileNotFoundError):
-            return str(_read_record(file)["manager_id"])
-        made = _new_manager_id()
-        _write_file(file, json.dumps({"version": _FORMAT_VERSION, "manager_id": made}) + "\n")
+        file = self.path / _DEPLOYMENT
+        with _usable(self.path):
+            with contextlib.suppress(FileNotFoundError):
+                return str(_read_record(file)["manager_id"])
+            made = _new_manager_id()
+            _write_file(file, json.dumps({"version": _FORMAT_VERSION, "manager_id": made}) + "\n")
         return made
 
     def close(self) -> None:
@@ -105,6 +121,30 @@ class DataFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+@contextlib.contextmanager
+def _usable(path: object) -> Iterator[None]:
+    """Say in one sentence why the folder cannot be used."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:  # no such home, a NUL in the name
+        if isinstance(error, ConfigurationError):
+            raise
+        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        raise ConfigurationError(
+            f"The data folder {path} cannot be used ({reason}): choose another with --data-dir"
+        ) from error
+
+
+def _close_to_others(path: Path) -> None:
+    """Take away what others may do with files of ours: an older version or a copy may have left it."""
+    secret_files = (path / "secrets").iterdir()
+    for file in (path / "secrets", *secret_files, *(path / name for name in _FILES)):
+        with contextlib.suppress(OSError):  # not there, or of another owner
+            mode = file.stat().st_mode
+            if mode & _OF_OTHERS:
+                file.chmod(mode & 0o700)
 
 
 def _new_manager_id() -> str:
@@ -129,6 +169,9 @@ def _make_private_folder(path: Path) -> None:
     if path.exists():
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if not any(path.iterdir()):  # made for the server a moment ago
+            with contextlib.suppress(OSError):
+                path.chmod(0o700)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700)

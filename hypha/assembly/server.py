@@ -191,7 +191,7 @@ class Server:
     async def _open_stores(self) -> tuple[DataFolder, Store]:
         settings = self.settings
         self.folder = folder = DataFolder.open(settings.data_dir, settings.announced_base_url)
-        self.store = store = Store(settings.database_uri or folder.database_uri)
+        self.store = store = Store(settings.database_uri or folder.database_url)
         await store.open()
         self.health.add_check("store", store.condition.state)
         return folder, store

@@ -41,10 +41,14 @@ _JSON: Mapping[str, Any] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
     "json_deserializer": _from_json,
 }
+_SQLITE_OPTIONS = frozenset(
+    "cached_statements check_same_thread detect_types isolation_level timeout uri".split()
+)
+_SQLITE_URI_OPTIONS = _SQLITE_OPTIONS | frozenset("cache immutable mode nolock psow vfs".split())
 MEMORY_URI = "sqlite+aiosqlite:///:memory:"
 
 
-def parse_uri(uri: str) -> URL:
+def parse_uri(uri: str | URL) -> URL:
     """Read a database URI and choose its driver.
 
     Raises:
@@ -64,7 +68,20 @@ def parse_uri(uri: str) -> URL:
             f"The database '{url.drivername}' is not supported: use sqlite+aiosqlite:///<path> or "
             "postgresql+asyncpg://<user>:<password>@<host>/<name>."
         )
+    if driver.startswith("sqlite") and isinstance(uri, str):
+        _check_sqlite_options(uri, "uri" in url.query)
     return url.set(drivername=driver)
+
+
+def _check_sqlite_options(uri: str, is_sqlite_uri: bool) -> None:
+    """Refuse a path with a question mark, which would lose its end; SQLAlchemy drops what has no `=`."""
+    query = uri.partition("?")[2]
+    names = {piece.partition("=")[0] for piece in query.split("&") if query}
+    if not names <= (_SQLITE_URI_OPTIONS if is_sqlite_uri else _SQLITE_OPTIONS):
+        raise ConfigurationError(
+            "The database URI has options that SQLite does not know. If its path holds a question mark, "
+            "write %3F for it, and %25 for a percent sign."
+        )
 
 
 def is_memory(url: URL) -> bool:
@@ -105,13 +122,31 @@ def _sqlite(url: URL) -> AsyncEngine:
         options["poolclass"] = StaticPool
     else:
         options |= {"pool_size": 4, "max_overflow": 0, "pool_timeout": 30}
-        folder = Path(url.database or "").parent
-        if not folder.is_dir():
-            raise ConfigurationError(f"The folder of the database does not exist: {folder}")
+        _make_private_file(Path(url.database or ""))
     engine = create_async_engine(url, **options)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file of a new database, which only its owner may read, as SQLite's other files then.
+
+    Raises:
+        ConfigurationError: its folder doesn't exist, or the file cannot be made there.
+    """
+    if str(path).startswith("file:"):
+        return
+    try:
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"The folder of the database does not exist: {path.parent}")
+        if not path.exists():
+            path.touch(mode=0o600)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"The database {path} cannot be made ({reason.lower()})") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Self
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -44,17 +44,18 @@ class Store:
     `condition` says whether the database can be used now.
 
     Args:
-        uri: `sqlite+aiosqlite:///<path>`, `postgresql+asyncpg://…`, or `:memory:`.
+        uri: `sqlite+aiosqlite:///<path>`, `postgresql+asyncpg://…`, or `:memory:`; or the URL itself.
 
     Raises:
         ConfigurationError: from the constructor, for a URI or driver that cannot be used.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str | URL) -> None:
         self._url = engines.parse_uri(engines.MEMORY_URI if uri == ":memory:" else uri)
         self.is_memory = engines.is_memory(self._url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine: AsyncEngine = engines.make_engine(self._url)
+        with self._options_told():
+            self._engine: AsyncEngine = engines.make_engine(self._url)
         self._writer = self._engine.execution_options(**{engines.WRITES: True})
         self._writing = asyncio.Lock()
         self._is_open = False
@@ -84,6 +85,9 @@ class Store:
             ConfigurationError: it cannot be reached or written, or was written by a newer version.
         """
         try:
+            with self._options_told():
+                async with self.reading():
+                    pass  # what the driver refuses is told from what the database refuses
             async with self.writing() as connection:
                 await connection.run_sync(schema.prepare)
         except BaseException as error:
@@ -94,10 +98,22 @@ class Store:
         self._is_open = True
         return self
 
+    @contextlib.contextmanager
+    def _options_told(self) -> Iterator[None]:
+        """Say in one sentence that an option of the URI is wrong."""
+        try:
+            yield
+        except ConfigurationError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The database {self.shown} cannot be opened: an option of its URI is wrong ({error})"
+            ) from error
+
     @property
     def shown(self) -> str:
         """Where the records are, without a password."""
-        return self._url.render_as_string(hide_password=True)
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     def _why_closed(self, error: BackendUnavailable) -> str:
         cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error

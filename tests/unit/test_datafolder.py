@@ -13,6 +13,7 @@ import pytest
 
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
+from hypha.store import Store
 
 
 def mode(path: Path) -> int:
@@ -61,6 +62,50 @@ def test_in_memory_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert folder.secret("jwt") == folder.secret("jwt") != DataFolder.open(":memory:").secret("jwt")
     assert folder.manager_id() == folder.manager_id()
     assert list(tmp_path.iterdir()) == []
+
+
+ODD_NAMES = ["lab?1", "lab?mode=memory", "a%20b", "%41", "100%", "a#b", "数据", "a&b=c;d", "file:x", "a@b:c"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+async def test_a_name_with_marks_of_urls_is_that_name(tmp_path: Path, name: str) -> None:
+    folder = DataFolder.open(str(tmp_path / name))
+    assert folder.path == tmp_path / name
+    for url in (folder.database_url, folder.database_uri):
+        store = await Store(url).open()
+        files = {path.name for path in folder.path.iterdir()}
+        assert {"hypha.sqlite", "hypha.sqlite-wal", "hypha.sqlite-shm"} < files
+        assert {mode(path) for path in folder.path.iterdir() if path.is_file()} == {0o600}
+        await store.close()
+    assert os.listdir(tmp_path) == [name]
+    folder.close()
+
+
+def test_files_that_others_could_read_are_closed_to_them(tmp_path: Path) -> None:
+    folder = DataFolder.open(str(tmp_path / "data"))
+    assert folder.path is not None
+    folder.secret("jwt")
+    folder.manager_id()
+    folder.close()
+    files = [folder.path / name for name in ("lock", "deployment.json", "hypha.sqlite", "secrets/jwt")]
+    for file in files:
+        file.touch()
+        file.chmod(0o644)
+    (folder.path / "secrets").chmod(0o755)
+    DataFolder.open(str(folder.path)).close()
+    assert {mode(file) for file in files} == {0o600} and mode(folder.path / "secrets") == 0o700
+
+
+def test_an_empty_folder_that_was_made_for_the_server_becomes_private(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    DataFolder.open(str(tmp_path / "data")).close()
+    assert mode(tmp_path / "data") == 0o700
+
+
+@pytest.mark.parametrize("name", ["a\0b", "~nobody-of-this-name/data"])
+def test_what_is_no_name_of_a_folder_gives_one_sentence(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        DataFolder.open(name)
 
 
 def test_an_unusable_place_gives_one_sentence(tmp_path: Path) -> None:

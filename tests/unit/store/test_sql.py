@@ -26,6 +26,9 @@ LAB = WorkspaceRecord("lab", owners=("o",))
         ("no uri", "cannot be read"),
         ("", "cannot be read"),
         ("sqlite:////no/such/folder/x.db", "folder of the database does not exist"),
+        ("sqlite:////tmp/lab?1/x.db", "write %3F for it"),
+        ("sqlite:////tmp/lab?1=2/x.db", "write %3F for it"),
+        ("postgresql://u:hidden@h:port/d", "cannot be read"),
     ],
 )
 def test_unusable_uris_are_refused_in_one_sentence(uri: str, words: str) -> None:
@@ -47,6 +50,24 @@ async def test_sqlite_keeps_the_promised_settings(tmp_path: Path) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
     assert found == ["wal", 2, 1, 5000]
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite:///{}/x.db?timeout=soon", "postgresql://u:hidden@127.0.0.1:9/d?strength=11"]
+)
+async def test_wrong_options_of_a_uri_are_told_in_one_sentence(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="an option of its URI is wrong") as caught:
+        await Store(uri.format(tmp_path)).open()
+    assert "hidden" not in str(caught.value)
+
+
+async def test_escapes_in_a_uri_stand_for_their_letters(tmp_path: Path) -> None:
+    (tmp_path / "lab?1").mkdir()
+    async with Store(f"sqlite:///{tmp_path}/lab%3F1/%2520.db?timeout=3") as store:
+        assert "3F1/%2520.db" in store.shown and "timeout" not in store.shown
+        file = tmp_path / "lab?1" / "%20.db"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert os.listdir(tmp_path) == ["lab?1"]
 
 
 async def test_what_was_acknowledged_is_there_after_reopening(tmp_path: Path) -> None:
