@@ -73,6 +73,10 @@ async def test_life_of_a_workspace_is_told_to_its_maker_and_its_members(
     await member.call_manager("subscribe", ["workspace_changed", "workspace_deleted"])
     await maker.call_manager("create_workspace", {"id": name, "description": "second"}, True)
     assert (await member.wait_event("workspace_changed")).main["data"]["description"] == "second"
+    with pytest.raises(ConnectionError, match="Workspace unloaded"):  # it was in the workspace of before
+        await member.wait_event("workspace_deleted")
+    member = await connect_raw(alice, workspace=name)
+    await member.call_manager("subscribe", ["workspace_deleted"])
     await maker.call_manager("delete_workspace", name)
     for client in (maker, member):
         assert (await client.wait_event("workspace_deleted")).main["data"]["id"] == name

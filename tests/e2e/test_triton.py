@@ -176,6 +176,8 @@ async def test_answers_of_the_server_are_bounded(triton: ServerProcess, connect:
         assert (answer.status_code, answer.json()["code"]) == (413, "frame_too_large")
     many = np.ones(490_000, dtype="float32")
     assert (await service.execute("double", {"X": many}))["Y"].shape == (490_000,)
+    with pytest.raises(Exception, match=r"execute takes at most 16,777,216 bytes"):
+        await service.execute("double", {"X": np.ones(4_200_000, dtype="float32")})
 
 
 async def test_the_proxy_passes_requests_on(triton: ServerProcess) -> None:

@@ -18,6 +18,8 @@ from hypha.features.triton.tensors import answer_values, request_body
 HEAD_LENGTH = "Inference-Header-Content-Length"
 ON = "Triton workspace"
 NOTE = "read_write on the workspace of `--triton-workspace`; none with `--triton-public`"
+MAX_INPUT_BYTES = 16 * 1024 * 1024
+"""What somebody without a credential may send to a public model: a large image, not a volume."""
 
 
 class TritonService:
@@ -27,7 +29,7 @@ class TritonService:
         self._servers = servers
         self._access = access
 
-    @permission(Level.READ_WRITE, on=ON, note=NOTE)
+    @permission(Level.READ_WRITE, on=ON, note=NOTE, takes_bytes=MAX_INPUT_BYTES)
     async def execute(
         self,
         model_name: str,
