@@ -50,6 +50,8 @@ UNREADABLE_TEXT = "Authentication error: Error decoding token headers."
 _ALGORITHM = "HS256"
 _MAX_TOKEN_CHARS = 16 * 1024
 _MAX_CACHED = 20_000
+_MAX_CACHED_CHARS = 4096
+"""A longer token is read anew each time: so many of them would take too much memory."""
 _CLOCK_SKEW_S = 60.0
 _OWN_CLAIMS = (
     "roles", "email", "parent", "credential", "incarnation", "minted_at", "grant", "until",
@@ -198,7 +200,8 @@ class TokenAuthority:
         known = self._known(key)
         if known is None:
             known = self._verify(token), fingerprint(token), math.inf
-            self._keep(key, known)
+            if len(token) <= _MAX_CACHED_CHARS:
+                self._keep(key, known)
         user, own, _ = known
         now = self._clock()
         if user.has_expired(now):

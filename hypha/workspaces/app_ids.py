@@ -7,7 +7,6 @@ carries in their own map of the service. Reading it back never delays a registra
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +35,8 @@ class AppIds:
         self._background = background
         self._deadline_s = deadline_s
         self._gate = asyncio.Semaphore(MAX_ASKED_AT_ONCE)
-        self._queues: dict[str, deque[ServiceRecord]] = {}
+        self._queues: dict[str, dict[str, None]] = {}
+        """The names of the services of a client that are to be asked for: as many as it has services."""
 
     def ask(self, record: ServiceRecord) -> None:
         """Ask for the app id of a record that was just stored, some time soon."""
@@ -45,24 +45,30 @@ class AppIds:
         client = f"{record.workspace}/{record.client_id}"
         queue = self._queues.get(client)
         if queue is not None:
-            queue.append(record)
+            queue[record.name] = None
             return
-        queue = self._queues[client] = deque([record])
-        if not self._background.start(self._work(client, queue), f"reading app ids of {client}"):
+        self._queues[client] = {record.name: None}
+        work = self._work(client, record.workspace, record.client_id)
+        what, is_stranger = f"reading app ids of {client}", record.is_of_stranger
+        if not self._background.start(work, what, party=record.workspace, is_stranger=is_stranger):
             del self._queues[client]
 
-    async def _work(self, client: str, queue: deque[ServiceRecord]) -> None:
+    async def _work(self, client: str, workspace: str, client_id: str) -> None:
+        queue = self._queues[client]
         try:
             async with self._gate:
                 while queue:
-                    if not await self._complete(client, queue.popleft()):
+                    name = next(iter(queue))
+                    del queue[name]
+                    record = self._registry.get(workspace, client_id, name)
+                    if record is not None and not await self._complete(client, record):
                         return
         finally:
             self._queues.pop(client, None)
 
     async def _complete(self, client: str, record: ServiceRecord) -> bool:
         """Store what the client answers; False if it does not."""
-        if self._registry.get(*record.key) is not record:
+        if record.app_id != "*":
             return True
         try:
             async with asyncio.timeout(self._deadline_s):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from hypha.errors import HyphaError
@@ -12,27 +14,61 @@ from hypha.errors import HyphaError
 logger = logging.getLogger(__name__)
 
 
-class Background:
-    """A bounded set of tasks that end with their owner."""
+MAX_TASKS = 10_000
+MAX_TASKS_PER_PARTY = 500
 
-    def __init__(self, limit: int = 10_000) -> None:
+
+class Background:
+    """A bounded set of tasks that end with their owner.
+
+    Args:
+        limit: tasks in all, of strangers half of it. per_party: tasks of one workspace.
+    """
+
+    def __init__(self, limit: int = MAX_TASKS, per_party: int = MAX_TASKS_PER_PARTY) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit = limit
+        self._per_party = per_party
+        self._of_party: Counter[str] = Counter()
+        self._of_strangers = 0
         self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, Any], what: str) -> bool:
-        """Run a coroutine; its failure is logged. False, and nothing is run, above the limit."""
-        if len(self._tasks) >= self._limit:
+    def start(
+        self, work: Coroutine[Any, Any, Any], what: str, *, party: str = "", is_stranger: bool = False
+    ) -> bool:
+        """Run a coroutine; its failure is logged. False, and nothing is run, above the limits.
+
+        Args:
+            party: the workspace on whose account it runs; empty for the server itself.
+            is_stranger: it is that of an anonymous user.
+        """
+        if not self._has_room(party, is_stranger):
             work.close()
             self.dropped += 1
             return False
         task = asyncio.get_running_loop().create_task(self._run(work, what))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._of_party[party] += 1
+        self._of_strangers += is_stranger
+        task.add_done_callback(partial(self._ended, party, is_stranger))
         return True
+
+    def _has_room(self, party: str, is_stranger: bool) -> bool:
+        if party and self._of_party[party] >= self._per_party:
+            return False
+        if is_stranger and self._of_strangers >= self._limit // 2:
+            return False
+        return len(self._tasks) < self._limit
+
+    def _ended(self, party: str, is_stranger: bool, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._of_strangers -= is_stranger
+        self._of_party[party] -= 1
+        if not self._of_party[party]:
+            del self._of_party[party]
 
     async def _run(self, work: Coroutine[Any, Any, Any], what: str) -> None:
         try:

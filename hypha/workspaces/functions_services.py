@@ -155,7 +155,8 @@ class ServiceFunctions(ManagerFunctions):
         self._parts.app_ids.ask(stored)
         if record.name == "default" and "setup" in record.service_schema:
             setup = self._parts.peer.call(client.address, "services.default.setup", timeout_s=SETUP_TIMEOUT_S)
-            self._parts.background.start(setup, f"setup of {record.id}")
+            what, is_stranger = f"setup of {record.id}", record.is_of_stranger
+            self._parts.background.start(setup, what, party=workspace, is_stranger=is_stranger)
 
     @permission(
         Level.READ_WRITE,

@@ -314,7 +314,9 @@ class Workspaces:
         record = resident.record
         had_its_time = record.id not in self._left_over and record.id.startswith(records.PERSONAL_PREFIX)
         if resident.is_stored and not record.persistent and (resident.was_visited or had_its_time):
-            self._background.start(self._remove_temporary(record.id, record), f"removal of {record.id}")
+            removal = self._remove_temporary(record.id, record)
+            if not self._background.start(removal, f"removal of {record.id}"):
+                self.residents.look_at(resident)  # later, when less is to be removed
             return
         self.residents.remove(resident)
         self._publish(record.id, "workspace_unloaded", records.to_info(record))

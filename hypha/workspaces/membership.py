@@ -22,8 +22,38 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_LEFT_NAMES = 20_000
-"""So many subscriptions of ended clients are kept for those that come back with their token."""
+STRANGERS_LEFT_NAMES = 5_000
+"""So many subscriptions of ended clients are kept for those that come back with their token, and of
+anonymous users, who displace nobody else's."""
 MAX_NAME_CHARS = 256
+
+
+class LeftNames:
+    """What ended clients listened to, by their address; the oldest give way."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._left: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {}
+        self._count = 0
+
+    def put(self, address: str, whose: tuple[str, str], names: tuple[str, ...]) -> None:
+        """Keep the names of a client of this user and incarnation, in place of what was kept before."""
+        self._pop(address)
+        if names:
+            self._left[address] = whose, names
+            self._count += len(names)
+        while self._count > self._limit:
+            self._pop(next(iter(self._left)))
+
+    def take(self, address: str, whose: tuple[str, str]) -> tuple[str, ...]:
+        """What was kept under an address, which is forgotten; nothing if it was somebody else's."""
+        known, names = self._pop(address)
+        return names if known == whose else ()
+
+    def _pop(self, address: str) -> tuple[tuple[str, str], tuple[str, ...]]:
+        known, names = self._left.pop(address, (("", ""), ()))
+        self._count -= len(names)
+        return known, names
 
 
 class Members:
@@ -46,9 +76,10 @@ class Members:
         self._per_user: dict[str, set[Client]] = {}
         self._per_workspace: Counter[str] = Counter()
         self._stored: set[str] = set()
+        self._unwanted: set[tuple[str, str]] = set()
+        self._is_removing = False
         self._before: dict[tuple[str, str], frozenset[str]] = {}
-        self._left: dict[str, tuple[str, str, tuple[str, ...]]] = {}
-        self._left_names = 0
+        self._left = {True: LeftNames(STRANGERS_LEFT_NAMES), False: LeftNames(MAX_LEFT_NAMES)}
 
     def connections_of(self, user_id: str) -> int:
         """Number of clients of one user, held ones included."""
@@ -93,17 +124,19 @@ class Members:
             self._stored.add(client.address)
             if restore:
                 self.hub.subscribe(client, names)
-        user_id, incarnation, left = self._take_left(client.address)
-        is_same = (user_id, incarnation) == (client.user.id, client.user.incarnation)
-        if restore and left and is_same:
+        user = client.user
+        left = self._left[user.is_anonymous].take(client.address, (user.id, user.incarnation))
+        if restore and left:
             self.hub.subscribe(client, left)
-            self.background.start(self.keep_subscriptions(client), f"subscriptions of {client.address}")
+            work, what = self.keep_subscriptions(client), f"subscriptions of {client.address}"
+            self.background.start(work, what, party=client.workspace, is_stranger=user.is_anonymous)
 
     async def keep_subscriptions(self, client: Client) -> None:
         """Store what the client subscribed to, so that a restart keeps it; flushed on return."""
         wanted = client.subscriptions - OWN_SUBSCRIPTIONS
         if wanted or client.address in self._stored:
             self._stored.add(client.address)
+            self._unwanted.discard((client.workspace, client.client_id))
             await self.subscriptions.put(client.workspace, client.client_id, sorted(wanted))
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
@@ -142,10 +175,9 @@ class Members:
         self._uncount(client)
         if client.address in self._stored:
             self._stored.discard(client.address)
-            self.background.start(
-                self.subscriptions.remove([(client.workspace, client.client_id)]),
-                f"subscriptions of {client.address}",
-            )
+            self._unwanted.add((client.workspace, client.client_id))
+            if not self._is_removing:
+                self._is_removing = self.background.start(self._remove_unwanted(), "forgetting subscriptions")
         self.hub.publish(
             client.workspace,
             "client_disconnected",
@@ -153,20 +185,20 @@ class Members:
         )
         self.workspaces.client_left(client.workspace)
 
-    def _leave(self, client: Client) -> None:
-        """Remember what an ended client listened to, the oldest of all giving way."""
-        names = tuple(client.subscriptions - OWN_SUBSCRIPTIONS)
-        self._take_left(client.address)
-        if names:
-            self._left[client.address] = client.user.id, client.user.incarnation, names
-            self._left_names += len(names)
-        while self._left_names > MAX_LEFT_NAMES:
-            self._take_left(next(iter(self._left)))
+    async def _remove_unwanted(self) -> None:
+        """Delete the rows of clients that have ended; one task for all, however many end at once."""
+        try:
+            while self._unwanted:
+                batch = list(self._unwanted)
+                await self.subscriptions.remove(batch)
+                self._unwanted.difference_update(batch)
+        finally:
+            self._is_removing = False
 
-    def _take_left(self, address: str) -> tuple[str, str, tuple[str, ...]]:
-        left = self._left.pop(address, ("", "", ()))
-        self._left_names -= len(left[2])
-        return left
+    def _leave(self, client: Client) -> None:
+        """Remember what an ended client listened to, for when it comes back."""
+        user, names = client.user, tuple(client.subscriptions - OWN_SUBSCRIPTIONS)
+        self._left[user.is_anonymous].put(client.address, (user.id, user.incarnation), names)
 
     def _uncount(self, client: Client) -> None:
         of_user = self._per_user.get(client.user.id)

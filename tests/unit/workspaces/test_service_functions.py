@@ -221,6 +221,21 @@ async def test_a_silent_client_is_asked_once_and_delays_nobody(parts: Parts, hub
     assert (await services.list_services("other:s", context=other.context))[0]["app_id"] == "app-1"
 
 
+async def test_a_service_that_is_registered_again_and_again_waits_once_for_the_question(
+    parts: Parts, hub: FakeHub, alice: FakeClient
+) -> None:
+    services = ServiceFunctions(parts)
+    hub.answers["w/alice"] = app_answer
+    for number in range(50):
+        await register(services, alice, "s", docs=f"version {number}")
+    kept = [record for queue in parts.app_ids._queues.values() for record in queue]
+    assert kept == ["s"], "names only, not fifty descriptions"
+    await settle()
+    assert len(hub.calls) == 1
+    found = await services.list_services(context=alice.context)
+    assert [(entry["app_id"], entry["docs"]) for entry in found] == [("app-1", "version 49")]
+
+
 @pytest.mark.spec("wire-30", "core-M11")
 @pytest.mark.parametrize("service_id", ["s", "alice:s", "w/alice:s", "w/alice:s@*"])
 async def test_unregister_by_every_form(

@@ -1,0 +1,34 @@
+"""Work in the background is bounded, for each workspace and for strangers, so that others find room."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypha.workspaces.background import Background
+
+
+async def test_no_workspace_takes_all_room_for_work_in_the_background() -> None:
+    background, never = Background(limit=10, per_party=3), asyncio.Event()
+    assert [background.start(never.wait(), "waiting", party="greedy") for _ in range(5)] == [True] * 3 + [
+        False
+    ] * 2
+    assert background.start(never.wait(), "waiting", party="other")
+    assert background.dropped == 2
+    await background.close()
+
+
+async def test_strangers_leave_half_of_the_room_to_others() -> None:
+    background, never = Background(limit=10, per_party=3), asyncio.Event()
+    for number in range(20):
+        background.start(never.wait(), "waiting", party=f"ws-{number}", is_stranger=True)
+    assert len(background) == 5
+    assert all(background.start(never.wait(), "waiting", party=f"own-{number}") for number in range(5))
+    assert not background.start(never.wait(), "waiting", party="late")
+    await background.close()
+
+
+async def test_what_has_ended_makes_room() -> None:
+    background = Background(limit=2, per_party=1)
+    for _ in range(5):
+        assert background.start(asyncio.sleep(0), "nothing", party="ws", is_stranger=True)
+        await background.settled()
