@@ -10,13 +10,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
+MOST = 1e15
+"""The largest number that an option takes: what is said to be without end goes on long enough."""
 TRUE_WORDS = frozenset({"true", "1", "yes", "y", "on"})
+_SHOWN_CHARS = 60
 _OPTION = "option"
 _GIVEN = "_given"
 
@@ -33,6 +38,7 @@ class Option:
     is_secret: bool = False
     choices: tuple[str, ...] = ()
     feature: str = ""
+    least: float = 0
     name: str = ""
     kind: type = str
     is_optional: bool = False
@@ -77,11 +83,21 @@ def flag(
 
 
 def variable(
-    default: T, help_text: str, *names: str, unit: str = "", feature: str = "", secret: bool = False
+    default: T,
+    help_text: str,
+    *names: str,
+    unit: str = "",
+    feature: str = "",
+    secret: bool = False,
+    least: float = 0,
 ) -> T:
-    """Declare an option that is read from the first of the named environment variables that is set."""
+    """Declare an option that is read from the first of the named environment variables that is set.
+
+    `least` is the smallest number that it may be.
+    """
     is_secret = secret or any(word in name for name in names for word in ("SECRET", "KEY", "PASSWORD"))
-    return _field(default, Option(help_text, unit, variables=names, is_secret=is_secret, feature=feature))
+    option = Option(help_text, unit, variables=names, is_secret=is_secret, feature=feature, least=least)
+    return _field(default, option)
 
 
 def _field(default: T, option: Option) -> T:
@@ -191,7 +207,7 @@ def _add_flag(group: Any, option: Option) -> None:
         dest=option.name,
         action=_Given,
         nargs="*" if is_list else None,
-        type=str if is_list else option.kind,
+        type=str if is_list else functools.partial(_value_of_flag, option),
         choices=option.choices or None,
         default=list(option.default) if is_list else option.default,
         metavar=None if option.choices else option.unit.upper() or option.name.rsplit("_", 1)[-1].upper(),
@@ -242,7 +258,35 @@ def convert(option: Option, text: str) -> Any:
         return tuple(text.split())
     if option.choices and text not in option.choices:
         raise ValueError(f"must be one of {', '.join(option.choices)}")
-    return option.kind(text)
+    if option.kind is str:
+        return text.strip("\r\n") if option.is_secret else text
+    return _number(option, text)
+
+
+def _number(option: Option, text: str) -> Any:
+    """A finite number within the bounds of the option.
+
+    Raises:
+        ValueError: it is none; the text says why.
+    """
+    shown = repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…")
+    try:
+        value = option.kind(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{shown} is not {_article(option.kind)}") from None
+    if not math.isfinite(value) or value > MOST:
+        raise ValueError(f"{shown} is not {_article(option.kind)} up to {MOST:g}")
+    if value < option.least:
+        raise ValueError(f"{shown} is below {option.least:g}")
+    return value
+
+
+def _value_of_flag(option: Option, text: str) -> Any:
+    """The same for the command line, where choices are looked at later."""
+    try:
+        return text if option.kind is str else _number(option, text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def read_options(
@@ -277,9 +321,7 @@ def _take(option: Option, name: str, text: str, values: dict[str, Any], warnings
     try:
         values[option.name] = convert(option, text)
     except ValueError as error:
-        shown = "its value" if option.is_secret else repr(text)
-        reason = str(error) if option.choices else f"{shown} is not {_article(option.kind)}"
-        warnings.append(f"{name} is skipped: {reason}")
+        warnings.append(f"{name} is skipped: {error}")
 
 
 def _warn_ignored(option: Option, text: str, value: Any, warnings: list[str]) -> None:

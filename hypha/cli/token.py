@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hypha.options import OptionParser
+from hypha.cli.environment import load_env_file
+from hypha.errors import ConfigurationError
+from hypha.options import MOST, OptionParser
 from hypha.settings import Settings, load_settings
 
 LEVELS = ("read", "read_write", "admin")
@@ -39,7 +41,12 @@ def token_parser() -> argparse.ArgumentParser:
 def generate_token(argv: Sequence[str]) -> int:
     """Run the command; prints the token and returns the exit code."""
     arguments = token_parser().parse_args(argv)
-    settings, _ = load_settings()
+    try:
+        load_env_file()
+        settings, _ = load_settings()
+    except ConfigurationError as error:
+        print(f"hypha: {error}", file=sys.stderr)
+        return 1
     secret = _signing_secret(settings, arguments.data_dir or os.environ.get("HYPHA_DATA_DIR"))
     if secret is None:
         print(
@@ -70,10 +77,10 @@ def generate_token(argv: Sequence[str]) -> int:
 def _signing_secret(settings: Settings, data_dir: str | None) -> str | None:
     if settings.jwt_secret:
         return settings.jwt_secret
-    file = Path(data_dir or settings.data_dir).expanduser() / "secrets" / "jwt"
     try:
+        file = Path(data_dir or settings.data_dir).expanduser() / "secrets" / "jwt"
         return file.read_text().strip() or None
-    except OSError:
+    except (OSError, RuntimeError, ValueError):  # no such home, or no text
         return None
 
 
@@ -90,8 +97,8 @@ def _rights(arguments: argparse.Namespace) -> tuple[str, str, Mapping[str, str]]
                 f"--scope must be WORKSPACE#LEVEL with a level of {', '.join(LEVELS)}: {scope!r}"
             )
         scopes[name] = level
-    if not arguments.expires_in > 0:
-        raise ValueError("--expires-in must be above 0")
+    if not 0 < arguments.expires_in <= MOST:
+        raise ValueError(f"--expires-in must be above 0 and at most {MOST:g}")
     return user_id, workspace, scopes
 
 

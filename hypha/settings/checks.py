@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from hypha.errors import ConfigurationError
 
@@ -13,6 +15,8 @@ MIN_ROOT_TOKEN_CHARS = 32
 STRONG_ROOT_TOKEN_CHARS = 64
 GUESSABLE_WORDS = "test root admin password token secret 123 abc hypha default".split()
 SIGN_UP_MODES = ("open", "invitation", "closed")
+_BASE_PATH = re.compile(r"/?(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?/?")
+_PLAIN_URL = re.compile(r"[!-~]+")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -36,9 +40,27 @@ def check_settings(settings: Settings) -> None:
         raise ConfigurationError("--workers above 1 needs Redis, which is not active in this version: use 1")
     if not 0 <= settings.port <= 65535:
         raise ConfigurationError(f"--port must be from 0 to 65535, not {settings.port}")
-    if any(char in settings.base_path for char in "?#{}% ") or ".." in settings.base_path:
+    if not _BASE_PATH.fullmatch(settings.base_path) or ".." in settings.base_path.split("/"):
         raise ConfigurationError(
             f"--base-path must be a plain path such as /my/engine: {settings.base_path!r}"
+        )
+    if settings.public_base_url:
+        _check_base_url(settings.public_base_url)
+    if not settings.data_dir.strip():
+        raise ConfigurationError("--data-dir is empty: name a folder, or :memory: to keep nothing")
+
+
+def _check_base_url(url: str) -> None:
+    """Refuse what clients could not put a path behind."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        is_usable = False
+    if not is_usable or "@" in parts.netloc or parts.query or parts.fragment or not _PLAIN_URL.fullmatch(url):
+        raise ConfigurationError(
+            "--public-base-url must be a URL such as https://hub.example.org, with its scheme and without "
+            f"a user, a query or spaces: {url!r}"
         )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hypha.options import flag, variable
 
 MIB = 1024 * 1024
+A_MOMENT_S = 0.001
+"""The least pause of what is done again and again."""
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
@@ -20,7 +22,11 @@ class Connecting:
         90.0, "How long such a client keeps its identity and services", "HYPHA_RESUME_WINDOW", unit="s"
     )
     ack_interval_s: float = variable(
-        2.0, "Pause between two acknowledging PINGs of a connection", "HYPHA_ACK_INTERVAL", unit="s"
+        2.0,
+        "Pause between two acknowledging PINGs of a connection",
+        "HYPHA_ACK_INTERVAL",
+        unit="s",
+        least=A_MOMENT_S,
     )
     held_limit_bytes: int = variable(
         32 * MIB, "Frames kept for one client whose link dropped", "HYPHA_HELD_LIMIT", unit="bytes"
@@ -74,7 +80,11 @@ class Connecting:
         150, "Handshakes in progress of one address (IPv6: /64 network)", "HYPHA_MAX_HANDSHAKES_PER_ADDRESS"
     )
     activity_check_interval_s: float = variable(
-        10.0, "Pause between checks for inactivity", "ACTIVITY_CHECK_INTERVAL", unit="s"
+        10.0,
+        "Pause between checks for inactivity",
+        "ACTIVITY_CHECK_INTERVAL",
+        unit="s",
+        least=A_MOMENT_S,
     )
     streams_by_address: str = flag(
         "auto",
@@ -82,7 +92,11 @@ class Connecting:
         choices=("auto", "on", "off"),
     )
     stream_ping_interval_s: float = variable(
-        10.0, "Pause between pings on an HTTP stream", "HYPHA_STREAM_PING_INTERVAL", unit="s"
+        10.0,
+        "Pause between pings on an HTTP stream",
+        "HYPHA_STREAM_PING_INTERVAL",
+        unit="s",
+        least=A_MOMENT_S,
     )
     stream_idle_threshold_s: float = variable(
         60.0,
@@ -91,7 +105,11 @@ class Connecting:
         unit="s",
     )
     stream_sweep_interval_s: float = variable(
-        30.0, "Pause between two looks for idle HTTP streams", "HYPHA_STREAM_SWEEP_INTERVAL", unit="s"
+        30.0,
+        "Pause between two looks for idle HTTP streams",
+        "HYPHA_STREAM_SWEEP_INTERVAL",
+        unit="s",
+        least=A_MOMENT_S,
     )
     stream_ping_timeout_s: float = variable(
         5.0, "Wait for the answer of an idle HTTP stream's client", "HYPHA_STREAM_PING_TIMEOUT", unit="s"

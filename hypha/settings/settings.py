@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def load_settings(
     settings, warnings = read_options(
         Settings, arguments, environment, use_twins=bool(getattr(arguments, "from_env", False))
     )
+    if settings.root_token is not None:  # a file or variable often ends with a line end
+        settings = dataclasses.replace(settings, root_token=settings.root_token.strip())
     check_settings(settings)
     if settings.enable_admin_terminal and not settings.root_token:
         warnings.append("--enable-admin-terminal is switched off: it needs --root-token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypha.options import flag, variable
+from hypha.options import MOST, flag, variable
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
@@ -70,6 +70,7 @@ class SigningIn:
         "Pause between checks that a login service is there; 0 or less: none",
         "HYPHA_LOGIN_GUARD_INTERVAL",
         unit="s",
+        least=-MOST,
     )
     allow_anonymous: bool = variable(
         True,

@@ -80,7 +80,7 @@ def _basic_token(text: str) -> str:
         plain = base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
         raise NotAuthenticated("Authentication error: the Basic credential is not valid base64") from None
-    token = plain.partition(":")[2]
+    token = plain.partition(":")[2].strip()
     if not token:
         raise NotAuthenticated("Authentication error: the Basic credential must be base64 of 'user:<token>'")
     return token

@@ -75,8 +75,17 @@ def parse_first_message(text: str | bytes) -> FirstMessage:
             "Failed to establish connection: Failed to authenticate user to workspace: client_id is required"
         )
     return FirstMessage(
-        client_id, _text(message, "workspace"), _text(message, "token"), _text(message, "reconnection_token")
+        client_id,
+        _text(message, "workspace"),
+        _token(message, "token"),
+        _token(message, "reconnection_token"),
     )
+
+
+def _token(message: dict[str, Any], key: str) -> str | None:
+    """A token; what was read from a file often ends with a line end."""
+    value = _text(message, key)
+    return value and (value.strip() or value)
 
 
 def parse_control(text: str) -> str | None:

@@ -192,3 +192,83 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--static-mounts" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e400", "1e16", "-0.1", "9" * 5000, "ten"])
+def test_what_is_no_usable_number_is_skipped_with_a_sentence(text: str) -> None:
+    settings, warnings = load(HYPHA_HOLD_TIME=text, HYPHA_MAX_BODY=text)
+    assert (settings.hold_time_s, settings.max_body_bytes) == (
+        Settings().hold_time_s,
+        Settings().max_body_bytes,
+    )
+    assert all(" is skipped: " in warning and len(warning) < 150 for warning in warnings)
+    assert len(warnings) == 2
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "-1", "70000", "9" * 5000, "ten", "1.5", "８０８０x"])
+def test_a_flag_that_is_no_usable_number_is_refused_in_one_sentence(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((SystemExit, ConfigurationError)) as refused:
+        load(f"--port={text}")
+    said = capsys.readouterr().err + str(refused.value)
+    assert "--port" in said and "Traceback" not in said and len(said) < 300
+
+
+def test_pauses_are_never_nothing_unless_that_switches_something_off() -> None:
+    for name in ("HYPHA_ACK_INTERVAL", "ACTIVITY_CHECK_INTERVAL", "HYPHA_STREAM_PING_INTERVAL"):
+        assert "is below 0.001" in load(**{name: "0"})[1][0]
+    assert load(HYPHA_LOGIN_GUARD_INTERVAL="-1")[1] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hub.example.org",
+        "hub.example.org:9527",
+        "//hub.example.org",
+        "https:",
+        "https://",
+        "https:///path",
+        "ftp://hub.example.org",
+        "https://hub.example.org:port",
+        "https://hub.example.org:99999",
+        "https://[::1",
+        "https://anna@hub.example.org",
+        "https://hub.example.org/?x=1",
+        "https://hub.example.org/#x",
+        "https://hub example.org",
+        "https://hub.example.org\r\nX: y",
+        " ",
+    ],
+)
+def test_a_base_url_behind_which_no_path_can_stand_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="--public-base-url must be a URL such as https://"):
+        load("--public-base-url", url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hub", "https://[::1]:9527/hypha/", "https://xn--caf-dma.example", "http://a_b.example:80"]
+)
+def test_a_base_url_with_scheme_and_host_passes(url: str) -> None:
+    assert load("--public-base-url", url)[0].announced_base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "path", ["/a?b", "/a#b", "/{a}", "/%41", "/a b", "/a\nb", "/../a", "/日本", "/a//b", "/a\\b"]
+)
+def test_a_base_path_that_is_no_plain_path_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="--base-path must be a plain path"):
+        load("--base-path", path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+def test_a_root_token_or_secret_with_a_line_end_is_meant_without_it(end: str) -> None:
+    assert load("--root-token", STRONG + end)[0].root_token == STRONG
+    assert load("--from-env", HYPHA_ROOT_TOKEN=STRONG + end)[0].root_token == STRONG
+    assert load(HYPHA_JWT_SECRET="secret\r\n")[0].jwt_secret == "secret"
+
+
+def test_a_data_folder_without_a_name_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--data-dir is empty"):
+        load("--data-dir", " ")

@@ -63,7 +63,25 @@ def test_without_a_secret_it_says_what_to_do(
     assert "HYPHA_JWT_SECRET" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [["--scope", "w"], ["--scope", "w#root"], ["--expires-in", "0"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--scope", "w"],
+        ["--scope", "w#root"],
+        ["--expires-in", "0"],
+        ["--expires-in", "inf"],
+        ["--expires-in", "nan"],
+        ["--expires-in", "1e300"],
+    ],
+)
 def test_wrong_arguments_are_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert generate_token(flags) == 2
     assert "hypha: --" in capsys.readouterr().err
+
+
+def test_settings_that_are_refused_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HYPHA_SIGN_UP", "sometimes")
+    assert generate_token([]) == 1
+    assert capsys.readouterr().err.startswith("hypha: HYPHA_SIGN_UP must be one of")

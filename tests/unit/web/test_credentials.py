@@ -52,6 +52,7 @@ async def token_of(headers: dict[bytes, bytes], *, path: str = "/ws-a-b/info") -
         ({b"authorization": b"abc"}, "abc"),
         ({b"authorization": b"Basic " + base64.b64encode(b"u:abc")}, "abc"),
         ({b"authorization": b"Basic " + base64.b64encode(b"u:a:b")}, "a:b"),
+        ({b"authorization": b"Basic " + base64.b64encode(b"u:abc\n")}, "abc"),
         ({b"authorization": b"Bearer "}, "Bearer"),
         ({b"cookie": b"access_token=abc"}, "abc"),
         ({b"cookie": b'x=1; access_token="abc"'}, "abc"),
