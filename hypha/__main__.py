@@ -12,12 +12,13 @@ COMMANDS = ("server", "generate-token")
 
 def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
     """Run `[server] [flags]` or `generate-token …`; without any argument, flags come from HYPHA_…."""
+    from hypha.cli.streams import secure_streams
+
+    secure_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["generate-token"]:
-        from hypha.cli.environment import load_env_file
         from hypha.cli.token import generate_token
 
-        load_env_file()
         return generate_token(words[1:])
     from hypha import server
 

@@ -37,12 +37,12 @@ def create_application(arguments: argparse.Namespace | None = None) -> Applicati
 
 def main(argv: Sequence[str] | None = None, *, from_env: bool = False, interactive: bool = False) -> int:
     """Parse the arguments and serve; returns the exit code."""
-    from hypha.cli.environment import load_env_file
+    from hypha.cli.streams import secure_streams
 
+    secure_streams()
     arguments = get_argparser().parse_args(argv)
     arguments.from_env = arguments.from_env or from_env
     arguments.interactive = arguments.interactive or interactive
-    load_env_file()
     from hypha.cli.serve import run
 
     return run(arguments)

@@ -94,6 +94,8 @@ async def run_startup_functions(
     for uri, function in functions:
         try:
             await function(server)
+        except SystemExit as error:
+            raise ConfigurationError(f"Startup function {uri} ended the program: {error}") from error
         except Exception as error:
             logger.exception("Startup function %s failed", uri)
             raise ConfigurationError(
@@ -107,6 +109,14 @@ def _load_logged(uri: str) -> StartupFunction:
         return load_startup_function(uri)
     except ConfigurationError:
         raise
+    except SyntaxError as error:
+        raise ConfigurationError(
+            f"Startup function {uri} cannot be imported: {error.msg} in {error.filename}, line {error.lineno}"
+        ) from error
+    except (OSError, UnicodeError, SystemExit) as error:
+        raise ConfigurationError(
+            f"Startup function {uri} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     except Exception as error:
         logger.exception("Startup function %s cannot be imported", uri)
         raise ConfigurationError(

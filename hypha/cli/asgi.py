@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
+from hypha.cli.streams import secure_streams
 from hypha.errors import ConfigurationError
 from hypha.observe.logs import setup_logging
 
@@ -23,7 +24,12 @@ class EnvironmentApplication:
     """
 
     def __init__(self) -> None:
-        load_env_file()
+        secure_streams()
+        self._refusal: ConfigurationError | None = None
+        try:
+            load_env_file()
+        except ConfigurationError as error:
+            self._refusal = error
         adopt_uvicorn_flags()
         self._application: Application | None = None
 
@@ -46,6 +52,8 @@ class EnvironmentApplication:
         return self._built().state
 
     def _built(self) -> Application:
+        if self._refusal is not None:
+            raise self._refusal
         if self._application is None:
             from hypha.server import create_application, get_argparser
 

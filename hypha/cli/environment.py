@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -9,21 +11,50 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hypha.errors import ConfigurationError
+
 logger = logging.getLogger(__name__)
 
 UVICORN_PORT = "8000"
 
 
 def load_env_file() -> None:
-    """Load the nearest `.env` file from the working directory upwards; set variables win."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        file = folder / ".env"
-        if file.is_file():
-            from dotenv import load_dotenv
+    """Load the nearest `.env` file from the working directory upwards; set variables win.
 
-            load_dotenv(file, override=False)
-            return
+    A directory of that name is none, and folders that may not be looked into are passed over.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is no UTF-8 text.
+    """
+    file = _nearest_env_file()
+    if file is None:
+        return
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ConfigurationError(
+            f"The file {file} cannot be read ({reason}): let this user read it"
+        ) from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The file {file} is not UTF-8 text: save it as UTF-8") from None
+    if "\0" in text:
+        raise ConfigurationError(f"The file {file} holds a NUL character: save it as UTF-8 text")
+    from dotenv import load_dotenv
+
+    load_dotenv(stream=io.StringIO(text), override=False)
+
+
+def _nearest_env_file() -> Path | None:
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return None
+    for folder in (here, *here.parents):
+        with contextlib.suppress(OSError):
+            if (folder / ".env").is_file():
+                return folder / ".env"
+    return None
 
 
 def adopt_uvicorn_flags(

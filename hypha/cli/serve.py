@@ -8,10 +8,14 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 
+from hypha.cli.environment import load_env_file
 from hypha.cli.supervisor import Supervisor, inherited_listener
 from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.settings import Settings, load_settings
@@ -19,6 +23,8 @@ from hypha.settings import Settings, load_settings
 logger = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
 BACKLOG = 4096
 
 
@@ -26,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve with parsed arguments; returns the exit code of the process."""
     from hypha.observe.logs import setup_logging
 
-    with _one_sentence() as outcome:
+    with _one_sentence() as outcome, _stopped_by_signals():
+        load_env_file()
         settings, warnings = load_settings(arguments)
         setup_logging(settings.loglevel, access_log=settings.access_log)
         for warning in warnings:
@@ -49,6 +56,10 @@ class _Outcome:
     code = 0
 
 
+class StoppedEarly(KeyboardInterrupt):
+    """SIGTERM came while the server was starting."""
+
+
 @contextlib.contextmanager
 def _one_sentence() -> Iterator[_Outcome]:
     """Turn a refusal to start into one sentence and an exit code; a fault of ours into a traceback."""
@@ -58,8 +69,9 @@ def _one_sentence() -> Iterator[_Outcome]:
     except (ConfigurationError, BackendUnavailable, FileNotFoundError) as error:
         print(f"hypha: {error}", file=sys.stderr, flush=True)
         outcome.code = EXIT_FAILED
-    except KeyboardInterrupt:
-        outcome.code = 130
+    except KeyboardInterrupt as error:
+        print("hypha: stopped by a signal before the server was ready", file=sys.stderr, flush=True)
+        outcome.code = EXIT_TERMINATED if isinstance(error, StoppedEarly) else EXIT_INTERRUPTED
     except Exception:
         logger.exception("The server ended by a fault of its own")
         outcome.code = EXIT_FAILED
@@ -76,8 +88,9 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigurationError(f"Cannot listen on {host}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: no name of a host at all
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"Cannot listen on {host}: {reason}") from error
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,6 +108,54 @@ def _bind_sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"Port {port} may not be used by this user: choose one above 1023 with --port"
     return f"Cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Make SIGTERM end the start in order, until the event loop and uvicorn listen to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise StoppedEarly
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _cancelled_by_sigterm() -> Iterator[None]:
+    """Cancel what the current task does when SIGTERM comes.
+
+    Raises:
+        StoppedEarly: it came.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    has_come = False
+
+    def stop() -> None:
+        nonlocal has_come
+        has_come = True
+        task.cancel()
+
+    try:
+        loop.add_signal_handler(signal.SIGTERM, stop)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        yield
+        return
+    try:
+        yield
+    except asyncio.CancelledError:
+        if has_come:
+            raise StoppedEarly from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -121,7 +182,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     server = Server(settings)
     try:
-        await server.start()
+        with _cancelled_by_sigterm():
+            await server.start()
         await http_server(server, settings).serve([listener])
     finally:
         await server.stop()

@@ -17,6 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
+from hypha.errors import ConfigurationError
+
 logger = logging.getLogger(__name__)
 
 FIRST_ACTIVATED_FD = 3
@@ -28,14 +30,25 @@ LOOK_EVERY_S = 0.05
 
 
 def inherited_listener(environment: Mapping[str, str] | None = None) -> socket.socket | None:
-    """The listening socket that a parent or service manager handed over, or None."""
+    """The listening socket that a parent or service manager handed over, or None.
+
+    Raises:
+        ConfigurationError: what was handed over is no socket.
+    """
     environment = os.environ if environment is None else environment
     given = environment.get(LISTENER_VARIABLE)
-    if given is not None and given.isdigit():
-        return socket.socket(fileno=int(given))
+    if given is not None and given.isdecimal():
+        return _socket_of(given)
     if environment.get("LISTEN_PID") == str(os.getpid()) and environment.get("LISTEN_FDS", "0") != "0":
-        return socket.socket(fileno=FIRST_ACTIVATED_FD)
+        return _socket_of(str(FIRST_ACTIVATED_FD))
     return None
+
+
+def _socket_of(descriptor: str) -> socket.socket:
+    try:
+        return socket.socket(fileno=int(descriptor))
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"The descriptor {descriptor} that was handed over is no socket") from error
 
 
 class Supervisor:

@@ -70,7 +70,10 @@ def generate_token(argv: Sequence[str]) -> int:
     if arguments.email:
         print(f"  E-mail: {arguments.email}")
     print("\nToken:")
-    print(token)
+    print(token, flush=True)
+    if getattr(sys.stdout, "has_lost", False):
+        print("hypha: the token could not be written to the standard output", file=sys.stderr)
+        return 1
     return 0
 
 

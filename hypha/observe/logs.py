@@ -12,6 +12,15 @@ OUR_LOGGERS = ("hypha", "uvicorn")
 _MARK = "_hypha_handler"
 
 
+class _PatientHandler(logging.StreamHandler[TextIO]):
+    """Drops a line that cannot be written: a full disk or a reader that left is no fault to report there."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The stream takes no more, or the line cannot be formatted, which tests are to see."""
+        if not isinstance(sys.exception(), OSError | UnicodeError | ValueError):
+            super().handleError(record)
+
+
 def setup_logging(
     level_name: str = "WARNING", *, access_log: bool = False, stream: TextIO | None = None
 ) -> None:
@@ -23,9 +32,10 @@ def setup_logging(
     root = logging.getLogger()
     for handler in [h for h in root.handlers if getattr(h, _MARK, False)]:
         root.removeHandler(handler)
-    handler = logging.StreamHandler(stream or sys.stdout)
+    stream = stream or sys.stdout
+    handler = _PatientHandler(stream)
     setattr(handler, _MARK, True)
-    handler.setFormatter(_formatter(is_terminal=(stream or sys.stdout).isatty()))
+    handler.setFormatter(_formatter(is_terminal=stream is not None and stream.isatty()))
     root.addHandler(handler)
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if level is None else level)

@@ -84,3 +84,21 @@ async def test_a_faulty_file_is_logged_with_its_traceback(
     with caplog.at_level(logging.ERROR), pytest.raises(ConfigurationError, match="no_such_module_either"):
         await run_startup_functions([f"{tmp_path / 'faulty.py'}:f"], new_list)
     assert caplog.records[0].exc_info
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("async def f(:", "line 1"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("async def f(server): raise SystemExit(3)", "ended the program: 3"),
+        ("x = '\0'", "cannot be imported"),
+    ],
+)
+async def test_a_file_that_is_no_program_is_told_in_one_sentence(
+    tmp_path: Path, source: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "odd.py").write_text(source)
+    with pytest.raises(ConfigurationError, match=words):
+        await run_startup_functions([f"{tmp_path / 'odd.py'}:f"], new_list)
+    assert all("Traceback" not in record.getMessage() for record in caplog.records)

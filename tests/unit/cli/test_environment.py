@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
+from hypha.errors import ConfigurationError
 
 
 def test_flags_of_uvicorn_become_variables() -> None:
@@ -70,3 +71,47 @@ def test_the_nearest_env_file_is_loaded_and_set_variables_win(
     load_env_file()
     assert (os.environ["HYPHA_TEST_ONE"], os.environ["HYPHA_TEST_TWO"]) == ("set", "file")
     monkeypatch.delenv("HYPHA_TEST_TWO")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("HYPHA_TEST_ONE=größe\n".encode("utf-16"), "is not UTF-8 text: save it as UTF-8"),
+        ("HYPHA_TEST_ONE=größe\n".encode("latin-1"), "is not UTF-8 text: save it as UTF-8"),
+        ("HYPHA_TEST_ONE=x\n".encode("utf-16-le"), "holds a NUL character"),
+        (b"HYPHA_TEST_ONE=a\0b\n", "holds a NUL character"),
+    ],
+)
+def test_an_env_file_that_is_no_text_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=words) as refused:
+        load_env_file()
+    assert str(tmp_path / ".env") in str(refused.value)
+    assert "HYPHA_TEST_ONE" not in os.environ
+
+
+def test_a_byte_order_mark_of_an_env_file_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("HYPHA_TEST_ONE=größe\n", encoding="utf-8-sig")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYPHA_TEST_ONE", "")
+    monkeypatch.delenv("HYPHA_TEST_ONE")
+    load_env_file()
+    assert os.environ["HYPHA_TEST_ONE"] == "größe"
+
+
+def test_a_folder_named_env_is_no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").mkdir()
+    monkeypatch.chdir(tmp_path)
+    load_env_file()
+
+
+def test_a_working_folder_that_is_gone_has_no_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    load_env_file()

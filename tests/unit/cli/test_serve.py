@@ -25,6 +25,12 @@ def test_a_foreign_address_is_told_in_one_sentence() -> None:
         bind("192.0.2.1", 0)
 
 
+@pytest.mark.parametrize("host", ["a\0b", "no such host", "x" * 300, "café..", "127.0.0.1:80"])
+def test_what_is_no_host_is_told_in_one_sentence(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="Cannot listen on"):
+        bind(host, 0)
+
+
 def test_the_welcome_says_where_to_go_and_where_data_lies() -> None:
     settings = dataclasses.replace(Settings(), host="0.0.0.0", port=9000, base_path="/my/engine")
     text = welcome(settings, "/data/here")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from hypha.cli.supervisor import inherited_listener
+from hypha.errors import ConfigurationError
 
 
 def test_a_socket_handed_over_by_number_is_taken() -> None:
@@ -20,6 +21,12 @@ def test_a_socket_handed_over_by_number_is_taken() -> None:
     assert taken is not None
     with taken:
         assert taken.getsockname()[1] == port
+
+
+@pytest.mark.parametrize("number", ["999", "9" * 40])
+def test_what_was_handed_over_and_is_no_socket_is_told_in_one_sentence(number: str) -> None:
+    with pytest.raises(ConfigurationError, match="that was handed over is no socket"):
+        inherited_listener({"HYPHA_LISTENER_FD": number})
 
 
 def test_without_a_handed_over_socket_there_is_none() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
+from hypha.cli.streams import PatientStream
 from hypha.cli.token import generate_token
 from hypha.datafolder import DataFolder
 
@@ -85,3 +88,13 @@ def test_settings_that_are_refused_are_one_sentence(
     monkeypatch.setenv("HYPHA_SIGN_UP", "sometimes")
     assert generate_token([]) == 1
     assert capsys.readouterr().err.startswith("hypha: HYPHA_SIGN_UP must be one of")
+
+
+def test_a_token_that_cannot_be_written_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", PatientStream(inner))
+    inner.close()
+    assert generate_token([]) == 1
+    assert "the token could not be written" in capsys.readouterr().err
