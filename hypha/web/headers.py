@@ -115,14 +115,13 @@ def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    found = {}
+    lines: dict[bytes, list[bytes]] = {}
     for name, value in pairs:
-        known = found.get(name)
-        if known is None:
-            found[name] = value
-        elif name not in _SINGLE:
-            found[name] = known + (b"; " if name == b"cookie" else b", ") + value
-        elif value != known:
+        lines.setdefault(name, []).append(value)
+    for name, values in lines.items():
+        if name not in _SINGLE:
+            found[name] = (b"; " if name == b"cookie" else b", ").join(values)
+        elif any(value != values[0] for value in values):
             raise InvalidRequest(
                 f"The header field {name.decode('latin-1')} came twice with different values."
             )
