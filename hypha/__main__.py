@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("server", "generate-token")
+COMMANDS = ("server", "doctor", "generate-token")
 
 
 def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
-    """Run `[server] [flags]` or `generate-token …`; without any argument, flags come from HYPHA_…."""
+    """Run a command, or serve with flags; without any argument, flags come from HYPHA_…."""
     from hypha.cli.streams import secure_streams
 
     secure_streams()

@@ -147,6 +147,26 @@ def _close_to_others(path: Path) -> None:
                 file.chmod(mode & 0o700)
 
 
+def check_folder(path: Path) -> str | None:
+    """Look at an existing data folder without changing it; says which server runs with it, if one does.
+
+    Raises:
+        ConfigurationError: its record is damaged or of a newer version.
+    """
+    file = path / _DEPLOYMENT
+    if file.exists():
+        _read_record(file)
+    try:
+        with open(path / "lock", "r+") as stream:
+            try:
+                _lock_file(stream)
+            except OSError:
+                return _holder(stream.read())
+    except OSError:  # nobody has ever used it, or we may not look
+        pass
+    return None
+
+
 def _new_manager_id() -> str:
     return f"manager-{readable_id()}"
 

@@ -36,11 +36,16 @@ def create_application(arguments: argparse.Namespace | None = None) -> Applicati
 
 
 def main(argv: Sequence[str] | None = None, *, from_env: bool = False, interactive: bool = False) -> int:
-    """Parse the arguments and serve; returns the exit code."""
+    """Parse the arguments and serve, or look at them (`doctor`); returns the exit code."""
     from hypha.cli.streams import secure_streams
 
     secure_streams()
-    arguments = get_argparser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["doctor"]:
+        from hypha.cli.doctor import doctor
+
+        return doctor(words[1:])
+    arguments = get_argparser().parse_args(words)
     arguments.from_env = arguments.from_env or from_env
     arguments.interactive = arguments.interactive or interactive
     from hypha.cli.serve import run

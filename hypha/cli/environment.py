@@ -21,14 +21,29 @@ UVICORN_PORT = "8000"
 def load_env_file() -> None:
     """Load the nearest `.env` file from the working directory upwards; set variables win.
 
-    A directory of that name is none, and folders that may not be looked into are passed over.
-
     Raises:
         ConfigurationError: the file cannot be read, or is no UTF-8 text.
     """
-    file = _nearest_env_file()
-    if file is None:
-        return
+    file = nearest_env_file()
+    if file is not None:
+        from dotenv import load_dotenv
+
+        load_dotenv(stream=io.StringIO(_text_of(file)), override=False)
+
+
+def values_in(file: Path) -> dict[str, str]:
+    """The variables that a `.env` file sets.
+
+    Raises:
+        ConfigurationError: as for `load_env_file`.
+    """
+    from dotenv import dotenv_values
+
+    found = dotenv_values(stream=io.StringIO(_text_of(file)))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _text_of(file: Path) -> str:
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -40,12 +55,14 @@ def load_env_file() -> None:
         raise ConfigurationError(f"The file {file} is not UTF-8 text: save it as UTF-8") from None
     if "\0" in text:
         raise ConfigurationError(f"The file {file} holds a NUL character: save it as UTF-8 text")
-    from dotenv import load_dotenv
-
-    load_dotenv(stream=io.StringIO(text), override=False)
+    return text
 
 
-def _nearest_env_file() -> Path | None:
+def nearest_env_file() -> Path | None:
+    """The `.env` file in the working directory or the nearest folder above it.
+
+    A directory of that name is none, and folders that may not be looked into are passed over.
+    """
     try:
         here = Path.cwd()
     except OSError:  # it was removed

@@ -53,7 +53,10 @@ class Settings(Features, Files, Limits, Quotas, Connecting, SigningIn, Storing, 
 def get_argparser() -> argparse.ArgumentParser:
     """Make the argument parser of the server."""
     parser = build_parser(Settings, "python -m hypha.server", "Start a Hypha server.")
-    parser.epilog = "Make a token without a server: python -m hypha generate-token --help"
+    parser.epilog = (
+        "Make a token without a server: python -m hypha generate-token --help. "
+        "Say what is risky on the internet with some flags: python -m hypha.server doctor [flags]"
+    )
     parser.add_argument("--version", action="version", version=f"Hypha {__version__}")
     return parser
 

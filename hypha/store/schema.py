@@ -49,6 +49,25 @@ def revision(connection: Connection) -> str | None:
     return str(found) if found is not None else None
 
 
+def is_known(connection: Connection) -> bool:
+    """Whether the database has tables of this version or an older one; False if it has none.
+
+    Raises:
+        ConfigurationError: the database was written by a newer version of the server.
+    """
+    current = revision(connection)
+    if current is not None and current.isdigit() and int(current) > int(HEAD):
+        raise _too_new(current)
+    return current is not None
+
+
+def _too_new(current: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The database has revision {current}, which this version of the server does not know: "
+        "it was written by a newer version. Start that version, or use another database."
+    )
+
+
 def _migrate(connection: Connection, current: str | None) -> None:
     from alembic import command
     from alembic.config import Config
@@ -60,8 +79,5 @@ def _migrate(connection: Connection, current: str | None) -> None:
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
-        raise ConfigurationError(
-            f"The database has revision {current}, which this version of the server does not know: "
-            "it was written by a newer version. Start that version, or use another database."
-        )
+        raise _too_new(current)
     command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""Local accounts: signing in and changing what is one's own (core-api 4.8, 11.1 #2 and #11)."""
+"""Local accounts: signing in and changing what is one's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What local accounts add to the service `hypha-login` (core-api 4.8)."""
+"""What local accounts add to the service `hypha-login`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making accounts: sign-up, its code, and the first administrator's link (core-api 4.8)."""
+"""Making accounts: sign-up, its code, and the first administrator's link."""
 
 from __future__ import annotations
 
