@@ -36,6 +36,7 @@ from hypha.ids import random_id
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
 from hypha.wire.frames import Buffer, decode_body, is_answer, pack, read_envelope, seal
+from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, method_value
 
@@ -326,7 +327,7 @@ class LocalPeer(Calls):
         timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            await self._resolve(request, pack_pieces({"args": [await work]}))
+            await self._resolve(request, await _packed({"args": [await work]}))
         except HyphaError as error:
             self._fail(request, error)
         except Exception:
@@ -567,3 +568,8 @@ def _text(main: Mapping[str, Any], key: str) -> str | None:
 def _positional(args: list[Any], kwargs: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
     values = [*args, *[None] * (len(names) - len(args))][: len(names)]
     return [kwargs.get(name, value) for name, value in zip(names, values, strict=True)]
+
+
+async def _packed(answer: dict[str, Any]) -> list[bytes]:
+    """The body of an answer; one of many values is packed beside the event loop."""
+    return await asyncio.to_thread(pack_in_turns, answer) if is_large(answer) else pack_pieces(answer)

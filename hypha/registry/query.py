@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "i
 MAX_PART_CHARS = 512
 _PART = re.compile(r"[A-Za-z0-9\-_./|*]*")
 EVERYWHERE = "*"
+MANY = 500
+"""More info maps than that are not made in one turn of the event loop."""
 
 
 def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
@@ -124,10 +127,19 @@ class Listing:
 
         Where not all can be shown, the services of the caller's own workspace come first.
         """
-        if len(found) > limit:
-            own = [record for record in found if record.workspace == context.workspace]
-            found = [*own, *(record for record in found if record.workspace != context.workspace)]
-        return shown(found[offset : offset + limit], Membership(context).of)
+        return shown(_part_of(found, context, offset, limit), Membership(context).of)
+
+    async def large_page(
+        self, context: Context, found: Sequence[ServiceRecord], offset: int = 0, limit: int = MAX_LISTED
+    ) -> list[dict[str, Any]]:
+        """The same as `page`; the maps of many services are made in a thread, beside the event loop."""
+        if len(found) <= MANY:
+            return self.page(context, found, offset, limit)
+        part = _part_of(found, context, offset, limit)
+        membership = Membership(context)
+        for record in part:  # asked for here: a thread must not look at what the loop changes
+            membership.of(record.workspace)
+        return await asyncio.to_thread(shown, part, membership.of)
 
     def records(
         self, context: Context, query: object = None, include_unlisted: bool = False
@@ -170,6 +182,15 @@ class Listing:
         found += [record for record in own if record.is_listed_for(context)]
         found.sort(key=lambda record: record.order)
         return found
+
+
+def _part_of(
+    found: Sequence[ServiceRecord], context: Context, offset: int, limit: int
+) -> Sequence[ServiceRecord]:
+    if len(found) > limit:
+        own = [record for record in found if record.workspace == context.workspace]
+        found = [*own, *(record for record in found if record.workspace != context.workspace)]
+    return found[offset : offset + limit]
 
 
 def _within(wanted: ServiceFilter, workspace: str | None) -> ServiceFilter:

@@ -278,7 +278,7 @@ class ServiceFunctions(ManagerFunctions):
         if limit is not None and (not is_whole(limit) or not 1 <= limit <= MAX_LISTED):
             raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_LISTED}.")
         most = MAX_LISTED if limit is None else limit
-        items = self._parts.listing.page(context, found, offset, most)
+        items = await self._parts.listing.large_page(context, found, offset, most)
         if not pagination:
             return items
         return {"items": items, "total": len(found), "offset": offset, "limit": most}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
 from hypha.registry.index import Registry
-from hypha.registry.query import Listing
+from hypha.registry.query import MANY, Listing, Membership
 from hypha.registry.search import Search, SearchRequest
+from hypha.registry.shown import shown
 from tests.unit.registry.conftest import Register, make_context
 
 
@@ -136,6 +138,38 @@ def test_strangers_may_not_include_unlisted(listing: Listing, stranger: Context,
 async def found_by(listing: Listing, context: Context, unlisted: bool = False, **request: Any) -> list[str]:
     items, _ = await Search(listing).search(context, SearchRequest.parse(**request), unlisted)
     return ids(items)
+
+
+async def test_many_services_are_described_beside_the_event_loop(
+    register: Register, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(MANY + 1):
+        register(f"w/a:s{number}")
+    threads: list[int] = []
+
+    class SeenMembership(Membership):
+        def of(self, workspace: str) -> bool:
+            if workspace not in self._known:
+                threads.append(threading.get_ident())
+            return super().of(workspace)
+
+    made: list[int] = []
+
+    def seen_shown(*args: Any) -> list[dict[str, Any]]:
+        made.append(threading.get_ident())
+        return shown(*args)
+
+    monkeypatch.setattr("hypha.registry.query.Membership", SeenMembership)
+    monkeypatch.setattr("hypha.registry.query.shown", seen_shown)
+    listing, context = Listing(registry), make_context("w", Level.READ)
+    found = listing.records(context)
+    large = await listing.large_page(context, found, 1, 10_000)
+    assert large == listing.page(context, found, 1, 10_000) and len(large) == MANY
+    loop = threading.get_ident()
+    assert set(threads) == {loop}, "what the loop changes is not looked at from elsewhere"
+    assert made[0] != loop and made[1] == loop
+    assert await listing.large_page(context, found[:3]) == listing.page(context, found[:3])
+    assert made[2] == loop
 
 
 async def test_search_finds_by_words_best_first(
