@@ -176,6 +176,7 @@ class Server:
             await self._build_tenancy(folder, store)
             await self._start_features(folder, store)
             self.http = build_http(self)
+            self.tenancy.catalogue.keep_free(self.http.words)
             await self.inner_clients.run_startup_functions()
         except BaseException:
             await self.stop()

@@ -11,7 +11,7 @@ from hypha import __version__
 from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
 from hypha.gateways.asgi_apps.routes import AppRoutes
-from hypha.gateways.http.application import HttpApplication
+from hypha.gateways.http.application import HttpApplication, literal_words, path_of
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.static import mount_routes, parse_mount
@@ -87,13 +87,14 @@ def _first_routes(server: Server, console: Console) -> list[BaseRoute]:
         StreamSecrets.from_settings(server.settings, server.credentials.origins),
         server.settings.stream_ping_interval_s,
     )
-    return [
+    routes = [
         Route("/rpc", rpc),
         WebSocketRoute("/ws", AsgiHub(server)),
         *server.context.routes,
         *console.first(),
-        *mount_routes(server.settings.static_mounts),
     ]
+    taken = literal_words(map(path_of, [*routes, *console.last()]))
+    return [*routes, *mount_routes(server.settings.static_mounts, taken)]
 
 
 class AsgiHub:

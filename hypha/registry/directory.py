@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level
@@ -151,9 +152,8 @@ class Directory:
         if context.level(record.workspace) < Level.READ:
             config.pop("authorized_workspaces", None)
         config["workspace"] = record.workspace
-        config["url"] = (
-            f"{self._public_base_url}/{record.workspace}/services/{record.client_id}:{record.name}"
-        )
+        words = (quote(word, safe="|@") for word in (record.workspace, record.client_id, record.name))
+        config["url"] = "{}/{}/services/{}:{}".format(self._public_base_url, *words)
         return {**answer, "id": record.id, "config": config}
 
     def _manager_info(self) -> dict[str, Any]:

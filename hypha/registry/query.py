@@ -17,7 +17,9 @@ from hypha.registry.shown import MAX_LISTED, shown
 
 QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id", "docs"})
 MAX_PART_CHARS = 512
-_PART = re.compile(r"[A-Za-z0-9\-_./|*]*")
+_WORKSPACE = re.compile(r"[A-Za-z0-9\-_./|*]*")
+_MARKS = re.compile(r"[\s\x00-\x1f\x7f!\"$'();<>?\[\\\]^`{}]")
+"""Marks that are rare in names: who asks by them most likely means a pattern, of which there are none."""
 EVERYWHERE = "*"
 MANY = 500
 """More info maps than that are not made in one turn of the event loop."""
@@ -27,7 +29,7 @@ def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
     """Read the text or map form of a query; a missing workspace means the caller's own.
 
     In the result, workspace `*` stands for all workspaces, every other open part is None.
-    A `*` inside a word is just a letter: nothing is ever matched by pattern.
+    A `*` inside a word is just a letter: nothing is ever matched by pattern. Names may be of any script.
 
     Raises:
         InvalidRequest: unknown keys, wrong types; InvalidAddress: both id keys, odd characters.
@@ -81,9 +83,21 @@ def _part(query: Mapping[str, Any], key: str, allowed: str | None = None) -> str
         return None
     if not isinstance(value, str):
         raise InvalidRequest(f"Service query '{key}' must be text.")
-    if value != allowed and (len(value) > MAX_PART_CHARS or not _PART.fullmatch(value)):
-        raise InvalidAddress(f"Invalid characters in query part: {value[:200]}")
+    is_workspace = key == "workspace" and value != allowed
+    if len(value) > MAX_PART_CHARS or (is_workspace and not _WORKSPACE.fullmatch(value)):
+        raise _odd(value)
     return value
+
+
+def _odd(value: str) -> InvalidAddress:
+    return InvalidAddress(f"Invalid characters in query part: {value[:200]}")
+
+
+def _check_marks(wanted: ServiceFilter) -> None:
+    """Refuse a query that found nothing and looks like a pattern."""
+    for value in (wanted.name, wanted.client_id, wanted.type, wanted.app_id):
+        if value is not None and _MARKS.search(value):
+            raise _odd(value)
 
 
 def _visibility(query: Mapping[str, Any]) -> str | None:
@@ -147,10 +161,17 @@ class Listing:
         """The records behind `infos`.
 
         Raises:
-            InvalidAddress: protected or unlisted services of all workspaces are asked for.
+            InvalidAddress: protected or unlisted services of all workspaces are asked for; nothing was
+                found by a part with marks of patterns.
             PermissionDenied: unlisted services of a foreign workspace are asked for.
         """
         wanted = parse_list_query(query, context.workspace)
+        found = self._found(context, wanted, include_unlisted)
+        if not found:
+            _check_marks(wanted)
+        return found
+
+    def _found(self, context: Context, wanted: ServiceFilter, include_unlisted: bool) -> list[ServiceRecord]:
         if wanted.workspace == EVERYWHERE:
             return self._everywhere(context, wanted, include_unlisted)
         include_unlisted = include_unlisted or wanted.visibility == "unlisted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,11 @@ class Catalogue:
         self._store = store
         self._max_per_user = max_per_user
         self._publish = publish
+        self._words: frozenset[str] = frozenset()
+
+    def keep_free(self, words: Iterable[str]) -> None:
+        """Let nobody make a workspace of one of these names: something else is at their addresses."""
+        self._words = frozenset(words)
 
     async def create(self, config: object, context: Context, *, overwrite: bool = False) -> dict[str, Any]:
         """Create a workspace and bookmark it for its creator; return its info.
@@ -87,7 +92,7 @@ class Catalogue:
         return records.to_info(record, {"ready": False, "status": "loading"})
 
     async def _add(self, record: WorkspaceRecord, user: User) -> None:
-        _check_not_reserved(record.id, user)
+        self._check_not_reserved(record.id, user)
         quota = None if user.is_admin else self._max_per_user
         owned = await self._store.workspaces.create(record, quota=quota)
         if owned is not None:
@@ -96,6 +101,20 @@ class Catalogue:
                 f"(max {quota}). Delete one first."
             )
         self._workspaces.begin(record)
+
+    def _check_not_reserved(self, workspace: str, user: User) -> None:
+        if workspace in records.RESERVED_IDS:
+            raise PermissionDenied(f"Permission denied: workspace {workspace} belongs to the server.")
+        if workspace in self._words:
+            raise PermissionDenied(
+                f"Permission denied: {workspace} is reserved, for the server itself answers at /{workspace}; "
+                "choose another id."
+            )
+        if workspace.startswith(records.PERSONAL_PREFIX) and workspace != user.own_workspace:
+            raise PermissionDenied(
+                f"Permission denied: {workspace} is reserved for the user of that name; choose an id that "
+                f"does not begin with '{records.PERSONAL_PREFIX}'."
+            )
 
     async def _overwrite(
         self, existing: Resident, record: WorkspaceRecord, context: Context, overwrite: bool
@@ -192,16 +211,6 @@ class Catalogue:
         found = residents if names is None else [residents.get(name) for name in dict.fromkeys(names)]
         unwritten = [resident.record for resident in found if resident and not resident.is_stored]
         return sorted((record for record in unwritten if _fits(record, fields)), key=lambda record: record.id)
-
-
-def _check_not_reserved(workspace: str, user: User) -> None:
-    if workspace in records.RESERVED_IDS:
-        raise PermissionDenied(f"Permission denied: workspace {workspace} belongs to the server.")
-    if workspace.startswith(records.PERSONAL_PREFIX) and workspace != user.own_workspace:
-        raise PermissionDenied(
-            f"Permission denied: {workspace} is reserved for the user of that name; choose an id that "
-            f"does not begin with '{records.PERSONAL_PREFIX}'."
-        )
 
 
 def _range(offset: object, limit: object) -> tuple[int, int]:

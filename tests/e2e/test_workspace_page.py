@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -289,3 +290,19 @@ async def test_axe_finds_nothing_to_mend(visit: Visit, owner: Person, scheme: st
             assert found == [], area
     finally:
         await visit.page.command("Emulation.setEmulatedMedia", features=[])
+
+
+async def test_services_of_any_name_can_be_opened_and_called(
+    visit: Visit, owner: Person, connect: Connect
+) -> None:
+    client = await connect(owner, client_id="namer")
+    for name in ("café", "a+b", "日本", "100%"):
+        await client.register_service({"id": name, "name": f"Named {name}", "say": lambda name=name: name})
+        await visit.open(owner.workspace, f"#services/{quote(f'namer:{name}', safe='')}/say", owner.token)
+        await visit.shows("say", ".function[open]")
+        await visit.submit()
+        await visit.shows(json.dumps(name, ensure_ascii=False), ".output")
+        await visit.page.run('document.querySelector(`[role=tab][id$="-curl"]`).click();')
+        code = await visit.text(".panel code")
+        assert f"/services/namer:{quote(name)}/say" in code
+        assert await visit.complaints() == []

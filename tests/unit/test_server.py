@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from hypha.auth.users import Context, root_user
+from hypha.errors import ConfigurationError, HyphaError
+from hypha.gateways.http.application import literal_words
+from hypha.gateways.http.static import mount_routes
 from hypha.server import create_application, get_argparser
 
 
@@ -48,3 +53,27 @@ def test_refused_settings_are_an_error_of_the_call(
 ) -> None:
     with pytest.raises(error, match=text):
         application(*flags)
+
+
+async def test_no_first_word_of_a_route_can_become_a_workspace(tmp_path: Path) -> None:
+    mount = ["--static-mounts", f"/web-tools:{tmp_path}", "--triton-servers", "http://127.0.0.1:9"]
+    server = application(*mount).server
+    await server.start()
+    try:
+        paths = [getattr(route, "path", "") for route in server.http.router.routes]
+        paths += ["/health", "/metrics", *server.settings.inactive_features]
+        words = {path.split("/")[1] for path in paths if path.strip("/")} - {"public", "{workspace}"}
+        assert {"web-tools", "triton", "openapi.json", "favicon.ico", "api-docs", "static", "s3"} < words
+        context = Context(root_user(), "ws-user-root", "me")
+        for word in words:
+            with pytest.raises(HyphaError, match=r"reserved|belongs to the server|Invalid workspace name"):
+                await server.tenancy.catalogue.create({"id": word}, context)
+    finally:
+        await server.stop()
+
+
+def test_a_mount_cannot_take_the_word_of_a_feature(tmp_path: Path) -> None:
+    taken = literal_words(["/oidc/{provider}/start", "/{workspace}/info", "/public/apps/x", "/"])
+    assert taken == {"oidc"}
+    with pytest.raises(ConfigurationError, match="/oidc collides with a route"):
+        mount_routes([f"/oidc:{tmp_path}"], taken)

@@ -7,7 +7,7 @@ dispatch of function calls (the hot path) ahead of the router's regular expressi
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -59,8 +59,8 @@ class HttpApplication(Starlette):
 
     Routes are tried in this order: probes, function calls, `first` (features, transports, files), `apps`,
     the core's own, `last` (pages); on an origin that applications have for themselves `apps` alone. A
-    `first` route with a literal first path word keeps that word: function calls are not looked for below
-    it. WebSocket scopes go to the router.
+    route with a literal first path word keeps that word: function calls are not looked for below it, and
+    no workspace may have one of these `words` as its id. WebSocket scopes go to the router.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class HttpApplication(Starlette):
         self.router.default = self._unknown
         self._apps = Router(apps, redirect_slashes=False, default=self._unknown)
         self._probes = Probes(services).by_path
-        self._reserved = _literal_words(first) | {"static", "assets", "health"}
+        paths = [*map(path_of, self.routes), *self._probes, *services.inactive]
+        self.words = literal_words(paths)
         self._base = services.base_path.rstrip("/")
         self._rates = None if services.rates is None or services.rates.limits.is_off else services.rates
         self._limits = None if services.limits is None or services.limits.is_off else services.limits
@@ -232,7 +233,7 @@ class HttpApplication(Starlette):
         if "/services/" not in path:
             return None
         words = path.split("/")
-        if len(words) != 5 or words[2] != "services" or words[1] in self._reserved:
+        if len(words) != 5 or words[2] != "services" or words[1] in self.words:
             return None
         workspace, service, function = words[1], words[3], words[4]
         if function == DESCRIPTION_FILE:
@@ -268,7 +269,7 @@ class HttpApplication(Starlette):
         Returns `receive`, which counts the bytes of a body that has not told its size.
         """
         word = path.split("/", 2)[1]
-        workspace = "" if word in self._reserved else word
+        workspace = "" if word in self.words else word
         payer, rates = await self._services.credentials.payer(scope, workspace), self._rates
         if rates is None or payer is None:
             return receive
@@ -342,10 +343,15 @@ def _has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:
     return method not in ("GET", "HEAD") or b"content-length" in headers or b"transfer-encoding" in headers
 
 
-def _literal_words(routes: Sequence[BaseRoute]) -> set[str]:
-    """First path words that these routes own, where they are literal; `public` is a workspace."""
-    words = {getattr(route, "path", "").strip("/").partition("/")[0] for route in routes}
-    return {word for word in words if word not in ("", "public") and "{" not in word}
+def path_of(route: BaseRoute) -> str:
+    """The pattern of a route's path."""
+    return str(getattr(route, "path", ""))
+
+
+def literal_words(paths: Iterable[str]) -> frozenset[str]:
+    """First words of these paths, where they are literal; `public` is a workspace."""
+    words = {path.strip("/").partition("/")[0] for path in paths}
+    return frozenset(word for word in words if word not in ("", "public") and "{" not in word)
 
 
 def _is_odd(path: str) -> bool:
