@@ -1,6 +1,6 @@
 """Names of workspaces, clients and services, parsed once at the edge.
 
-The forms are those of core-api 3.1 and wire-protocol 1.5 and 9.3.
+The forms are those of docs/spec/manager.md#service-ids and docs/spec/wire-protocol.md#client-ids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SERVICE_NAME = re.compile(r"[^/:@*\s\x00-\x1f\x7f]{1,256}")
 
 
 def check_client_id(client_id: object) -> str:
-    """Return the id if a client may have it (wire-protocol 1.5), else raise InvalidAddress."""
+    """Return the id if a client may have it, else raise InvalidAddress."""
     if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id) or not client_id.isprintable():
         raise InvalidAddress(
             "Invalid client id: it must be 1 to 256 characters without '/', ':', '@', '*', spaces "
@@ -57,7 +57,7 @@ class ServiceQuery:
 
     @classmethod
     def parse(cls, text: object, current_workspace: str) -> ServiceQuery:
-        """Parse every short form of core-api 3.1, completing it from the caller's workspace."""
+        """Parse each short form, completed by the caller's workspace (docs/spec/manager.md#service-ids)."""
         if not isinstance(text, str) or not text:
             raise InvalidAddress("Service id must be a non-empty string.")
         for mark in "/:@":

@@ -205,7 +205,7 @@ class AlreadyExists(Conflict):
 
 
 class ServiceTypeExists(AlreadyExists):
-    """A service type of that id exists; callers over RPC know it as a KeyError (core-api 2.2)."""
+    """A service type of that id exists; callers over RPC know it as a KeyError."""
 
     rpc_name = "KeyError"
 

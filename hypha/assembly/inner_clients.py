@@ -68,7 +68,7 @@ class InnerClients:
         return await self._client(workspace, client_id or random_id(), acting)
 
     async def _client(self, workspace: str, client_id: str, user: User) -> Any:
-        """A client with the keys of core-api 1.4."""
+        """A client with the keys that startup functions get (docs/running.md#startup-functions)."""
         server = self._server
         acting = user.within(workspace, client_id, user.level(workspace))
         facts = connection_facts(server.settings, server.hub.manager_id)

@@ -1,4 +1,6 @@
-"""What a custom provider puts in front of our own reading and signing of tokens (core-api 4.7).
+"""What a custom provider puts in front of our own reading and signing of tokens.
+
+See docs/authentication.md#custom-providers.
 
 What a hook says about a person is taken as it is, with two exceptions: only who has the role
 `admin` gets rights in all workspaces or is root.

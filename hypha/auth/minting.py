@@ -1,4 +1,4 @@
-"""Child tokens: what `generate_token` may give, and what it never gives (DESIGN 4, core-api 4.5).
+"""Child tokens: what `generate_token` may give, and what it never gives (docs/spec/manager.md#minting).
 
 A child is a new user with exactly one workspace. It never holds a right that its maker doesn't: the
 role `admin` is dropped, `anonymous` always stays, and nothing is gained through `parent`.

@@ -1,4 +1,4 @@
-"""The permission table: every built-in function declares its own row (DESIGN 4).
+"""The permission table: every built-in function declares its own row (docs/permissions.md).
 
 The check before a call, the documentation and the refusal tests are all made from these rows, so a
 function without a row is found by a test and not by an attacker.

@@ -1,4 +1,4 @@
-"""What a token allows: levels per workspace, packed into one claim (core-api 4.3, 4.4)."""
+"""What a token allows: levels per workspace, packed into one claim (docs/spec/manager.md#scopes)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Scope:
         return any(":" in word for word in self.extra_scopes)
 
     def to_claim(self) -> str:
-        """The space-separated claim `ws:<workspace>#<level> … cid:… wid:… …` of core-api 4.4."""
+        """The claim `ws:<workspace>#<level> … cid:… wid:… …` (docs/spec/manager.md#scopes)."""
         words = [f"ws:{name}#{level.code}" for name, level in self.workspaces.items() if level]
         if self.client_id:
             words.append(f"cid:{self.client_id}")
@@ -92,7 +92,7 @@ class Scope:
         return cls(MappingProxyType(workspaces), current or None, client_id or None, tuple(extra))
 
     def to_wire(self) -> dict[str, Any]:
-        """The `scope` map of the user object that clients see (core-api 4.1)."""
+        """The `scope` map of the user object that clients see (docs/spec/wire-protocol.md#identity)."""
         return {
             "current_workspace": self.current_workspace,
             "workspaces": {name: level.code for name, level in self.workspaces.items() if level},

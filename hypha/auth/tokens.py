@@ -1,4 +1,4 @@
-"""Tokens: signed sentences about who somebody is and what the holder may do (core-api 4.4).
+"""Tokens: signed sentences about who somebody is and what the holder may do (docs/spec/manager.md#tokens).
 
 Signing and reading happen here and nowhere else. Tokens made by other tools with the same secret
 are as good as ours, as long as algorithm, issuer, audience and expiry are right.
@@ -309,7 +309,7 @@ class TokenAuthority:
         return await self.hooks.make(user, expires_in_s) or self.mint(user, expires_in_s)
 
     def mint(self, user: User, expires_in_s: float) -> str:
-        """A token of `user` with all rights that the record holds (claims of core-api 4.4).
+        """A token of `user` with all rights that the record holds (docs/spec/manager.md#claims).
 
         A person's own tokens are told apart by `jti`, or two of one second would be the same one and
         be revoked together; those of generated users are by their user.
@@ -320,7 +320,7 @@ class TokenAuthority:
         return self._sign(claims)
 
     def mint_reconnection(self, user: User, workspace: str, client_id: str) -> str:
-        """The token with which one client comes back to one workspace (wire-protocol 3.1).
+        """The token with which one client comes back to one workspace (docs/spec/manager.md#reconnection).
 
         It names the credential with which the client first came: who revokes that one ends this too. It
         gives what that credential gives; what else the user had a right to is looked up again.

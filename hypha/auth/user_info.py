@@ -1,4 +1,4 @@
-"""The user record as operators' own code reads and writes it (core-api 4.7)."""
+"""The user record as operators' own code reads and writes it (docs/authentication.md#custom-providers)."""
 
 from __future__ import annotations
 

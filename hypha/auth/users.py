@@ -1,4 +1,4 @@
-"""Who somebody is: the user record fixed at the edge (core-api 4.1, 4.2)."""
+"""Who somebody is: the user record fixed at the edge (docs/spec/manager.md#users)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class User:
 
     @property
     def is_root(self) -> bool:
-        """True for the server's operator: the root token, or one that we signed for `*` (core-api 4.2)."""
+        """True for the server's operator: the root token, or one that we signed for `*`."""
         return self.scope.workspaces.get(EVERYWHERE) is Level.ADMIN or (
             self.id == "root" and ADMIN_ROLE in self.roles
         )
@@ -153,7 +153,7 @@ class User:
             )
 
     def to_wire(self) -> dict[str, Any]:
-        """The user object of core-api 4.1."""
+        """The user object (docs/spec/wire-protocol.md#identity)."""
         return {
             "id": self.id,
             "roles": list(self.roles),

@@ -1,8 +1,8 @@
 """A small parent that holds the listening socket while the server restarts.
 
 Clients that connect meanwhile wait in the kernel's queue instead of being refused, so they are
-back as soon as the server is, without their own growing pauses (resume.md 6). A socket handed over
-by a service manager (`LISTEN_FDS`) is taken just the same.
+back as soon as the server is, without their own growing pauses (docs/spec/reconnecting.md#restarts).
+A socket handed over by a service manager (`LISTEN_FDS`) is taken just the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Routes of the pages and their files (core-api 5.1, 5.2)."""
+"""Routes of the pages and their files (docs/http.md#addresses)."""
 
 from __future__ import annotations
 

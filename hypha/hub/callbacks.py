@@ -1,7 +1,7 @@
 """Functions of the server that the callee of one call may call back while that call runs.
 
-The same as a client's session functions (wire-protocol 5.2): they live under a random session name,
-only the callee may call them, and they end with the call.
+The same as a client's session functions (docs/spec/wire-protocol.md#sessions): they live under a random
+session name, only the callee may call them, and they end with the call.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ MAX_PENDING_CALLS = 50_000
 NOWHERE = ""
 STRANGERS = "ws-anonymous"
 MEASURED_SUFFIX = "__rlb"
-"""Client ids that end so ask for their load to be measured (wire-protocol 1.5)."""
+"""Client ids that end so ask for their load to be measured (docs/spec/manager.md#modes)."""
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 
 
@@ -211,7 +211,7 @@ def _rights(workspace: str, user: User) -> str:
 
 
 def reject_frame(session: str, source: str, to: str, text: str) -> Sealed:
-    """An error answer in the form that unmodified clients accept (wire-protocol 6.4, form 1)."""
+    """An error answer in the form that unmodified clients accept (docs/spec/wire-protocol.md#errors)."""
     return encode(
         {"type": "method", "from": source, "to": to, "method": f"{session}.reject", "parent": session},
         {"args": [{"_rtype": "error", "_rvalue": text, "_rtrace": text}]},

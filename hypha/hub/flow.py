@@ -1,4 +1,4 @@
-"""Back-pressure: a full receiver stops the reading of those who fill it (DESIGN 3.4).
+"""Back-pressure: a full receiver stops the reading of those who fill it (docs/spec/reconnecting.md#flow).
 
 Nothing is dropped. A receiver that takes nothing for a while, or that makes senders of other
 workspaces wait, is closed with 1013; its callers are told when its state ends.

@@ -51,7 +51,7 @@ class Hub:
     """Clients of one server process and the routing between them.
 
     Args:
-        manager_id: id of the server's own endpoint, the same over restarts (DESIGN 5).
+        manager_id: id of the server's own endpoint, the same over restarts.
         hold_time_s, window_s: see `Resume`.
         slow_reader_deadline_s, foreign_pause_limit_s, held_limit_bytes: see `Flow`.
         ack_interval_s: least time between two acknowledging PINGs to one client.
@@ -219,7 +219,7 @@ class Hub:
                 self.flow.pause(sender, client)
 
     def publish(self, workspace: str, kind: str, data: Any) -> None:
-        """Send an event of the server to a workspace (wire-protocol 10.2)."""
+        """Send an event of the server to a workspace (docs/spec/wire-protocol.md#events)."""
         listeners = self._listeners.get(workspace)
         if listeners and kind in listeners:
             self.broadcast(workspace, kind, encode({"type": kind, "to": "*", "data": data}))

@@ -435,7 +435,10 @@ class LocalPeer(Calls):
                 self.give_up(request.sender, given["key"], error.message)
 
     def _describe_built_in(self, address: str) -> dict[str, Any]:
-        """The endpoint that every peer hosts (wire-protocol 7); callers read it before a large message."""
+        """The endpoint that every peer hosts; callers read it before a large message.
+
+        See docs/spec/wire-protocol.md#built-in.
+        """
         described: dict[str, Any] = {
             "id": "built-in",
             "name": f"Builtin services for {address}",
@@ -473,7 +476,9 @@ class LocalPeer(Calls):
         self.unfinished.of(request.sender).remove(key)
 
     def _cache_process(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """Assemble a message and handle it as a frame of its sender (wire-protocol 16.4).
+        """Assemble a message and handle it as a frame of its sender.
+
+        See docs/spec/wire-protocol.md#large-messages.
 
         A large one, or one of many values, is opened in a thread, so that the others need not wait.
         """

@@ -1,6 +1,6 @@
 """Frames on their way to one client, kept until they are known to have arrived.
 
-DESIGN 5 and resume.md rule 1: entries are numbered; a PONG or an answer acknowledges a number
+docs/spec/reconnecting.md#acknowledgement: entries are numbered; a PONG or an answer acknowledges a number
 and everything before it. What was written but not acknowledged when a link dies is in doubt.
 """
 
@@ -15,7 +15,7 @@ from hypha.wire.frames import Sealed
 
 
 class Kind(IntEnum):
-    """What a frame is, which decides whether it may be sent again (DESIGN 5, table)."""
+    """What a frame is, which decides whether it may be sent again (docs/spec/reconnecting.md#classes)."""
 
     CALL = 0
     """Runs something: never sent twice."""

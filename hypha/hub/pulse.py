@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 QUICK_S = 0.1
 UNPROVEN_LIFE_S = 2.0
-"""How long a frame counts as unacknowledged where no PONG can be seen (DESIGN 5)."""
+"""How long a frame counts as unacknowledged where no PONG can be seen.
+
+See docs/spec/reconnecting.md#acknowledgement.
+"""
 SILENT_AFTER_S = 40.0
 DEAD_AFTER_S = 60.0
 UNPROVEN_LIMIT_BYTES = 32 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What happens between two connections of a client (DESIGN 5, resume.md).
+"""What happens between two connections of a client (docs/spec/reconnecting.md#hold).
 
 A lost link leaves the client held: identity, services and subscriptions stay, frames wait in
 its outbox. It resumes on a new connection, or its state ends and everybody is told.
@@ -37,8 +37,8 @@ MAX_REPEATED_BYTES = 1024 * 1024
 """Python clients break a link that brings more at once, and would break each next one, too."""
 FLAP_LIFE_S = 5.0
 LONGEST_PAUSE_S = 60.0
-"""What the Python client does (resume.md 5.1): after the second link in a row that lived under 5 s it
-pauses 1 s before it comes back, then 2, 4, … 60 s, each 10 % more or less."""
+"""What the Python client does (docs/spec/reconnecting.md#facts): after the second link in a row that lived
+under 5 s it pauses 1 s before it comes back, then 2, 4, … 60 s, each 10 % more or less."""
 
 
 def pause_after(flaps: int) -> float:
@@ -49,7 +49,9 @@ def pause_after(flaps: int) -> float:
 
 
 def patience_until(call: PendingCall) -> float:
-    """Loop time at which a call that waits must be ended by us, before its caller ends it (resume.md 7.4).
+    """Loop time at which a call that waits must be ended by us, before its caller ends it.
+
+    See docs/spec/reconnecting.md#patience.
 
     It is 1 s before the caller's timeout, but never less than half of it.
     """
@@ -172,7 +174,10 @@ class Resume:
             self.open(client)
 
     def open(self, client: Client) -> None:
-        """Send what waited, in order: the client's first binary frame has come (resume.md 3)."""
+        """Send what waited, in order: the client's first binary frame has come.
+
+        See docs/spec/reconnecting.md#opening.
+        """
         connection = client.connection
         if connection is None or client.ended:
             return
@@ -284,7 +289,9 @@ class Resume:
         key[0].reject(key[1], client.address, outcome_text(client.address))
 
     def _tell_elsewhere(self, client: Client, calls: Iterable[CallKey]) -> None:
-        """Let callers in other workspaces drop all they keep for an ended client (wire-protocol 6.4).
+        """Let callers in other workspaces drop all they keep for an ended client.
+
+        See docs/spec/wire-protocol.md#absent-peers.
 
         Those of its own workspace learn it from `client_disconnected`.
         """

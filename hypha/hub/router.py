@@ -1,4 +1,4 @@
-"""The hot path: one frame in, one frame out (DESIGN 3, wire-protocol 4 and 11).
+"""The hot path: one frame in, one frame out (docs/spec/wire-protocol.md#frames).
 
 No task, no await, no log call and no registry access per routed frame.
 """
@@ -37,7 +37,7 @@ RESERVED_EVENTS = frozenset(
         "connection_info", "reconnection_token", "ping", "pong",
     }
 )  # fmt: skip
-"""Event names that only the server may send (wire-protocol 10.2, 10.4, 16.6)."""
+"""Event names that only the server may send (docs/spec/wire-protocol.md#reserved-names)."""
 
 _CALL, _ANSWER, _REPEATABLE, _EVENT = int(Kind.CALL), int(Kind.ANSWER), int(Kind.REPEATABLE), int(Kind.EVENT)
 
@@ -237,7 +237,7 @@ class Router:
 
     @staticmethod
     def _check_event(sender: Client, kind: str, workspace: str, client_id: str, size: int) -> None:
-        """Events stay where their sender may write (wire-protocol 11, 16.6, 16.7)."""
+        """Events stay where their sender may write (docs/spec/wire-protocol.md#events)."""
         if kind in RESERVED_EVENTS:
             raise PermissionDenied(f"Event name {kind!r} is reserved for the server.")
         if size > MAX_EVENT_BYTES:
@@ -312,7 +312,10 @@ def _unfit(main: dict[str, Any], size: int) -> MalformedFrame:
 
 
 def absent_text(address: str) -> str:
-    """What a caller of an absent client reads (wire-protocol 6.4; the first words are matched)."""
+    """What a caller of an absent client reads; programs look for the first words.
+
+    See docs/spec/wire-protocol.md#absent-peers.
+    """
     error = NotDelivered(
         f"Target peer {address} is not connected. The call was not delivered; it is safe to repeat it."
     )

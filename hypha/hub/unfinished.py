@@ -1,4 +1,7 @@
-"""Messages that clients are sending to a peer inside the server in chunks (wire-protocol 8)."""
+"""Messages that clients are sending to a peer inside the server in chunks.
+
+See docs/spec/wire-protocol.md#large-messages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the server is well: what strangers, probes and operators are told (core-api 5.1)."""
+"""Whether the server is well: what strangers, probes and operators are told (docs/http.md#for-operators)."""
 
 from __future__ import annotations
 

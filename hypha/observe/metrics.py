@@ -1,8 +1,8 @@
 """Prometheus metrics, read from plain integers at scrape time.
 
 Nothing on the hot path touches a metric object: the server counts in plain integers, and this
-module turns them into the names of core-api 7 and into ours. Labels never hold names of
-workspaces, clients or services of users.
+module turns them into the names that dashboards of this kind of server know, and into ours. Labels never
+hold names of workspaces, clients or services of users.
 """
 
 from __future__ import annotations

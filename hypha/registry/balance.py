@@ -1,4 +1,4 @@
-"""Choosing one service among several of the same name (core-api 3.4)."""
+"""Choosing one service among several of the same name (docs/spec/manager.md#modes)."""
 
 from __future__ import annotations
 

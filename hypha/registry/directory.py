@@ -1,4 +1,4 @@
-"""Looking services up: `get_service_info` and `get_service` (wire-protocol 9.5, core-api 3.2)."""
+"""Looking services up: `get_service_info` and `get_service` (docs/spec/manager.md#getting)."""
 
 from __future__ import annotations
 

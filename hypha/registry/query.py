@@ -1,4 +1,4 @@
-"""`list_services`: what may be asked, and who sees what (core-api 3.5)."""
+"""`list_services`: what may be asked, and who sees what (docs/spec/manager.md#listing)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One registered service: parsed once from what its client says (core-api 3.2, wire-protocol 9.4)."""
+"""One registered service: parsed once from what its client says (docs/spec/manager.md#registering)."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ class ServiceRecord:
 
     @property
     def is_built_in(self) -> bool:
-        """True for the endpoint that every client hosts (wire-protocol 7)."""
+        """True for the endpoint that every client hosts (docs/spec/wire-protocol.md#built-in)."""
         return self.name == BUILT_IN
 
     def is_usable_by(self, context: Context) -> bool:
-        """True if the caller may look the service up and call it (core-api 3.3)."""
+        """True if the caller may look the service up and call it (docs/spec/manager.md#visibility)."""
         return self.is_usable(context.user, "" if context.user.is_lapsed else context.workspace)
 
     def is_usable(self, user: User, workspace: str) -> bool:
@@ -115,7 +115,9 @@ class ServiceRecord:
         return replace(self, app_id=app_id)
 
     def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
-        """The info map of core-api 3.2; strangers get neither the creator nor the authorized workspaces.
+        """The info map; strangers get neither the creator nor the authorized workspaces.
+
+        See docs/spec/manager.md#services.
 
         `viewer` None is the server itself: events inside the service's own workspace.
         """
@@ -157,7 +159,10 @@ class Registrant:
 
 
 def is_local_only(info: object) -> bool:
-    """True for callback interfaces, which clients keep to themselves (wire-protocol 5.2)."""
+    """True for callback interfaces, which clients keep to themselves.
+
+    See docs/spec/wire-protocol.md#functions.
+    """
     if not isinstance(info, Mapping):
         return False
     name = str(info.get("id", "")).rpartition(":")[2]
@@ -166,7 +171,7 @@ def is_local_only(info: object) -> bool:
 
 
 def parse_registration(info: object, who: Registrant) -> ServiceRecord:
-    """Read the map of `register_service` (wire-protocol 9.4), with every refusal of core-api 2.2.
+    """Read the map of `register_service`, with every refusal (docs/spec/manager.md#registering).
 
     Raises:
         InvalidRequest: not a map, wrong types, too long; InvalidAddress: malformed id or app id.

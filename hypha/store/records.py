@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRecord:
-    """A tenant: who owns it, how it is called, whether it lasts (core-api 2.3).
+    """A tenant: who owns it, how it is called, whether it lasts (docs/spec/manager.md#workspaces).
 
     `owners` holds user ids or e-mail addresses; `created_by` is the person behind the creator (the
     first ancestor of a child token), against whose quota it counts; `created_at` is Unix time.

@@ -1,4 +1,4 @@
-"""Mint tokens with the shared secret, without asking the server (core-api 4.4).
+"""Mint tokens with the shared secret, without asking the server (docs/spec/manager.md#claims).
 
 Written apart from the server's own code on purpose: existing tools mint tokens like this.
 """

@@ -1,4 +1,4 @@
-"""Frames for one receiver that come out of one read callback are written together (stack.md, write batching).
+"""Frames for one receiver that come out of one read callback are written together.
 
 A system call and the waking of the receiver cost more than the routing of a small frame.
 """

@@ -1,4 +1,4 @@
-"""How the handshake of a WebSocket ends, whatever carries it (wire-protocol 1.3 to 1.6)."""
+"""How the handshake of a WebSocket ends, whatever carries it (docs/spec/wire-protocol.md#refusals)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP streaming transport: one endless answer down, POSTs up (wire-protocol 12)."""
+"""HTTP streaming transport: one endless answer down, POSTs up (docs/spec/wire-protocol.md#http-streams)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StreamLink(QueuedLink[Sealed]):
 
     @property
     def key(self) -> StreamKey:
-        """The credential to which POSTs are bound (wire-protocol 12.3)."""
+        """The credential to which POSTs are bound (docs/security.md#http-streams)."""
         assert self.client is not None
         user = self.client.user
         return StreamKey(user.id, user.is_anonymous, self.secret, self.known_address)

@@ -1,4 +1,7 @@
-"""From a first message to a client of the hub; the same for every transport (wire-protocol 1.3)."""
+"""From a first message to a client of the hub; the same for every transport.
+
+See docs/spec/wire-protocol.md#first-message.
+"""
 
 from __future__ import annotations
 
@@ -228,7 +231,7 @@ class Reception:
         """A new client wants an id that is taken: only a dead or held one gives way.
 
         Somebody who comes back too late, after a successor took its id, ends nobody's held state: it
-        may try again, and is refused for good once the successor is seen alive (faults F2).
+        may try again, and is refused for good once the successor is seen alive.
         """
         if identity.resumes and present.is_held:
             raise Busy(f"{present.address} belongs to a newer client, which is reconnecting")
@@ -284,7 +287,7 @@ class Reception:
         return (own or FrameRate((), self.hub.loop)).with_shared(shared)
 
     def connection_info(self, client: Client) -> dict[str, Any]:
-        """The first message to an admitted client (wire-protocol 1.4)."""
+        """The first message to an admitted client (docs/spec/wire-protocol.md#connection-info)."""
         return {
             "type": "connection_info",
             **self.facts,
@@ -306,7 +309,10 @@ def _turn_away(connection: Connection) -> None:
 
 
 def _is_second_stream(identity: Identity, connection: Connection, present: Client) -> bool:
-    """The second HTTP stream of a user who may manage the workspace ends the first (wire-protocol 12.1)."""
+    """The second HTTP stream of a user who may manage the workspace ends the first.
+
+    See docs/spec/wire-protocol.md#http-streams.
+    """
     return (
         not identity.resumes
         and connection.kind == present.connection_type == "http_streaming"

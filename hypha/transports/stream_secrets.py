@@ -1,4 +1,4 @@
-"""Who may speak for an HTTP stream: its POSTs are requests of their own (wire-protocol 12.3).
+"""Who may speak for an HTTP stream: its POSTs are requests of their own (docs/security.md#http-streams).
 
 A stream that was opened with a token takes POSTs with a token of the same user. An anonymous one has a
 secret, which its first answer brings as a cookie and as a header. Clients that keep no cookies, such as

@@ -1,4 +1,7 @@
-"""Finds HTTP streams whose client is gone although its network says nothing (wire-protocol 12.4)."""
+"""Finds HTTP streams whose client is gone although its network says nothing.
+
+See docs/spec/wire-protocol.md#http-streams.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Hands the upgrade of `/ws` from uvicorn's HTTP protocol to picows, on the same socket.
 
 picows' protocol class is not part of its public names, so its version is pinned and this module
-is tested against it (stack.md, "How one port serves both").
+is tested against it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A WebSocket link on picows: plain callbacks, no task per message (DESIGN 3.1)."""
+"""A WebSocket link on picows: plain callbacks, no task per message."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ class WebSocketLink(Link, WSListener):
     def retire(self) -> None:
         """The server stops: close with 1001, but never between the upgrade and `connection_info`.
 
-        The JavaScript client would give up for good (resume.md 5.6).
+        The JavaScript client would give up for good (docs/spec/wire-protocol.md#libraries).
         """
         if self.client is None and self._counted:
             self._retiring = True

@@ -1,4 +1,4 @@
-"""Who sent an HTTP request, and in which workspace it acts (core-api 4.4, 5.3)."""
+"""Who sent an HTTP request, and in which workspace it acts (docs/http.md#who-you-are)."""
 
 from __future__ import annotations
 

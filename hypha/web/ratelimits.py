@@ -85,7 +85,7 @@ class TokenBuckets:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """The two limits of core-api 5.4: strangers by address, users by their id."""
+    """The two limits of HTTP requests: strangers by address, users by their id."""
 
     by_address: TokenBuckets
     by_user: TokenBuckets

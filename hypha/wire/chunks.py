@@ -1,4 +1,4 @@
-"""Messages too large for one frame travel in pieces (wire-protocol 8)."""
+"""Messages too large for one frame travel in pieces (docs/spec/wire-protocol.md#large-messages)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Binary frames: read the envelope, check what follows, put the sender's identity in.
 
-A frame is one or two msgpack maps back to back (wire-protocol 4.1): the envelope (main) and
-the body (extra). The router needs only the envelope; the body is skipped, never decoded, and
+A frame is one or two msgpack maps back to back (docs/spec/wire-protocol.md#frames): the envelope
+(main) and the body (extra). The router needs only the envelope; the body is skipped, never decoded, and
 forwarded byte for byte. Receivers merge the body over the envelope, so its keys are checked
-here (wire-protocol 16.2): that check is what keeps a sender from forging who it is.
+here: that check is what keeps a sender from forging who it is.
 """
 
 from __future__ import annotations
@@ -424,7 +424,7 @@ class Stamp:
         """Return the frame as its receiver gets it: true `from`, `ws`, `user` and absolute `to`.
 
         `user` is left out of session methods (answers and callbacks): no client reads it there
-        (wire-protocol 18.4). An honest envelope is kept byte for byte and only extended.
+        (docs/spec/wire-protocol.md#identity). An honest envelope is kept byte for byte and only extended.
         """
         user, suffix, added = self.user, self.ws_only, 1
         if with_user:

@@ -1,4 +1,4 @@
-"""The first messages of a connection (wire-protocol 1.2 to 1.6)."""
+"""The first messages of a connection (docs/spec/wire-protocol.md#connecting)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tagged values (`_rtype`, wire-protocol 5) as the server sees them.
+"""Tagged values (`_rtype`, docs/spec/wire-protocol.md#values) as the server sees them.
 
 The server decodes values only as far as it must: tags stay as they are, functions get an
 absolute target so that they can be passed on. A function value names a method of some client; whoever
@@ -89,7 +89,7 @@ def is_tagged(value: Any, tag: str) -> bool:
 def method_value(
     target: str, method: str, server_url: str, name: str, schema: dict[str, Any] | None, doc: str | None
 ) -> dict[str, Any]:
-    """Encode a function of the server as its clients expect it (wire-protocol 5.2, 9.2)."""
+    """Encode a function of the server as its clients expect it (docs/spec/wire-protocol.md#functions)."""
     value = {
         "_rtype": "method",
         "_rserver": server_url,

@@ -1,7 +1,8 @@
-"""Who a newcomer is and in which workspace it acts (wire-protocol 1.3, steps 2 to 4).
+"""Who a newcomer is and in which workspace it acts (docs/spec/wire-protocol.md#first-message).
 
 An anonymous newcomer and one that comes back with its reconnection token are admitted without
-touching the database, unless the server restarted meanwhile (spec: resuming, rule 8).
+touching the database, unless the server restarted meanwhile: a JavaScript client
+gives up when its socket dies before it has its answer.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Admission:
         """Find out who a newcomer is.
 
         Raises:
-            Refused: with the close code and text of wire-protocol 1.6.
+            Refused: with the close code and text of docs/spec/wire-protocol.md#refusals.
             BackendUnavailable: the database is needed and does not answer; the client may try again.
         """
         try:

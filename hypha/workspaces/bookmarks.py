@@ -1,4 +1,4 @@
-"""Bookmarks that users keep in their own workspaces (core-api 2.2)."""
+"""Bookmarks that users keep in their own workspaces (docs/spec/manager.md#settings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating, listing and deleting workspaces on a user's behalf (core-api 2.2, 2.3)."""
+"""Creating, listing and deleting workspaces on a user's behalf (docs/spec/manager.md#workspaces)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Catalogue:
         """Create a workspace and bookmark it for its creator; return its info.
 
         Raises:
-            PermissionDenied, InvalidRequest, AlreadyExists, QuotaExceeded: texts of core-api 2.2.
+            PermissionDenied, InvalidRequest, AlreadyExists, QuotaExceeded: docs/spec/manager.md#error-texts.
         """
         user = context.user
         if user.is_anonymous:
@@ -159,7 +159,7 @@ class Catalogue:
         Returns the fingerprints of the tokens that ended with it, for `Revocations.apply`.
 
         Raises:
-            WorkspaceNotFound, PermissionDenied: texts of core-api 2.2.
+            WorkspaceNotFound, PermissionDenied: docs/spec/manager.md#error-texts.
         """
         record = await self._workspaces.load(workspace)
         if record is None:

@@ -1,4 +1,4 @@
-"""What users did in a workspace, as they or the server logged it (core-api 2.2)."""
+"""What users did in a workspace, as they or the server logged it (docs/spec/manager.md#settings)."""
 
 from __future__ import annotations
 

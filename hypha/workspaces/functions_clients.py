@@ -1,4 +1,4 @@
-"""Manager functions on clients: who is here, who still answers (core-api 2.2)."""
+"""Manager functions on clients: who is here, who still answers (docs/spec/manager.md#functions)."""
 
 from __future__ import annotations
 

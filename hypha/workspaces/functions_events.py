@@ -1,4 +1,7 @@
-"""Manager functions on events: subscriptions, and the log of what users did (core-api 2.2, 2.4)."""
+"""Manager functions on events: subscriptions, and the log of what users did.
+
+See docs/spec/wire-protocol.md#events.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,7 @@ class EventFunctions(ManagerFunctions):
 
 
 def parse_event_names(event_type: object, workspace: str) -> list[str]:
-    """Check the names of a subscription; none may point at another workspace (core-api 2.2)."""
+    """Check the names of a subscription; none may point at another workspace."""
     names = event_type if isinstance(event_type, list | tuple) else [event_type]
     if not names or len(names) > MAX_NAMES_AT_ONCE:
         raise InvalidRequest(f"Name 1 to {MAX_NAMES_AT_ONCE} event types.")

@@ -1,4 +1,4 @@
-"""Manager functions on services: register, find, get (core-api 2.2, wire-protocol 9.4 to 9.6)."""
+"""Manager functions on services: register, find, get (docs/spec/manager.md#services)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Manager functions on what is set in a workspace: variables and service types (core-api 2.2)."""
+"""Manager functions on what is set in a workspace: variables and service types.
+
+See docs/spec/manager.md#settings.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manager functions on tokens (core-api 2.2, 4.5)."""
+"""Manager functions on tokens (docs/spec/manager.md#tokens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Manager functions on workspaces: create, list, describe, delete, bookmark (core-api 2.2, 2.3)."""
+"""Manager functions on workspaces: create, list, describe, delete, bookmark.
+
+See docs/spec/manager.md#workspaces.
+"""
 
 from __future__ import annotations
 

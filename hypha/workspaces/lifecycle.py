@@ -1,7 +1,7 @@
-"""The life of workspaces: opened on demand, visited, left, unloaded (core-api 2.3, 8).
+"""The life of workspaces: opened on demand, visited, left, unloaded (docs/spec/manager.md#life).
 
 A workspace that isn't persistent is written only when something is set in it, so an anonymous
-user's coming and going never touches the database (DESIGN 7).
+user's coming and going never touches the database.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Workspaces:
         return resident
 
     async def describe(self, record: WorkspaceRecord) -> dict[str, Any]:
-        """Workspace info with service types and bookmarks (core-api 2.3); never the environment."""
+        """Workspace info with service types and bookmarks; never the environment."""
         resident = self.residents.get(record.id)
         if resident is not None and not resident.is_stored:
             return records.to_info(record)

@@ -26,7 +26,7 @@ _HIDDEN_CONFIG = frozenset({"environs", "bookmarks"})
 
 
 def system_records() -> list[WorkspaceRecord]:
-    """The workspaces that always exist (core-api 4.2)."""
+    """The workspaces that always exist."""
     return [
         WorkspaceRecord(PUBLIC, PUBLIC, "Services for everybody", ("root",), persistent=True, read_only=True),
         WorkspaceRecord(ROOT, ROOT, "Workspace of the server's operator", ("root",), persistent=True),
@@ -73,7 +73,7 @@ def is_owner(user: User, record: WorkspaceRecord) -> bool:
 
 
 def level_for(user: User, record: WorkspaceRecord) -> Level:
-    """What a user may do in a workspace now: role, then token, then ownership (core-api 4.3).
+    """What a user may do in a workspace now: role, then token, then ownership (docs/spec/manager.md#levels).
 
     An entry of the token for this very workspace is final (or the stronger one for `*`); an owner
     whose token has none is admin, unless the token is limited to another workspace. A token that an
@@ -99,10 +99,10 @@ def _owner_behind(user: User, owner: str) -> User:
 
 
 def new_record(config: object, user: User) -> WorkspaceRecord:
-    """Read what `create_workspace` was given (core-api 2.3); the caller becomes an owner.
+    """Read what `create_workspace` was given (docs/spec/manager.md#workspaces); the caller becomes an owner.
 
     Raises:
-        InvalidRequest: with the texts of core-api 2.2.
+        InvalidRequest: with the texts of docs/spec/manager.md#error-texts.
     """
     if not isinstance(config, Mapping):
         raise InvalidRequest("Workspace config must be an object such as {'id': 'my-workspace'}.")
@@ -168,7 +168,10 @@ def _flag(config: Mapping[str, Any], key: str) -> bool:
 
 
 def to_info(record: WorkspaceRecord, status: str | Mapping[str, Any] = "ready") -> dict[str, Any]:
-    """Workspace info of core-api 2.3, without what lies in other tables; never any environment."""
+    """Workspace info without what lies in other tables; never any environment.
+
+    See docs/spec/manager.md#workspaces.
+    """
     state = {"ready": status == "ready", "status": status} if isinstance(status, str) else dict(status)
     return {
         "type": "workspace",

@@ -1,4 +1,4 @@
-"""The workspace manager: the service `default` at `*/<manager_id>` (wire-protocol 9.2, core-api 2.2)."""
+"""The workspace manager: the service `default` at `*/<manager_id>` (docs/spec/manager.md#functions)."""
 
 from __future__ import annotations
 

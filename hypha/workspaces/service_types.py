@@ -1,4 +1,7 @@
-"""Service types: shapes that services of a workspace can be checked against (core-api 2.2)."""
+"""Service types: shapes that services of a workspace can be checked against.
+
+See docs/spec/manager.md#settings.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ class ServiceTypes:
         `overwrite` is for the server's own types, which are registered at each start.
 
         Raises:
-            InvalidRequest, ServiceTypeExists: texts of core-api 2.2. QuotaExceeded: there are too many.
+            InvalidRequest, ServiceTypeExists: docs/spec/manager.md#error-texts.
+            QuotaExceeded: there are too many.
         """
         found = _parse(type_info_given, context.workspace)
         async with self._workspaces.changing(context.workspace, context.user) as resident:

@@ -1,4 +1,4 @@
-"""Local accounts over HTTP and RPC, e-mail included (core-api 4.8, 11.1)."""
+"""Local accounts over HTTP and RPC, e-mail included (docs/accounts.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Administration: kick, block, unload, usage, audit log, terminal (core-api 1.7, 8, 10 A12)."""
+"""Administration: kick, block, unload, usage, audit log, terminal (docs/permissions.md#admin-utils)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ASGI application and a `functions` service that a page in a browser serves (core-api 5.5)."""
+"""An ASGI application and a `functions` service that a page in a browser serves (docs/applications.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unmodified JavaScript client in a real browser, loaded from the server (core-api 5.1, list H12)."""
+"""The unmodified JavaScript client in a real browser, loaded from the server."""
 
 from __future__ import annotations
 

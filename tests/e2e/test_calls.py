@@ -1,4 +1,4 @@
-"""Calls between real Python clients (wire-protocol 6 and 17.14 to 17.29)."""
+"""Calls between real Python clients (docs/spec/wire-protocol.md#calls)."""
 
 from __future__ import annotations
 

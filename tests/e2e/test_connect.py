@@ -1,4 +1,4 @@
-"""Handshake: who gets in, as whom, and how refusals read (wire-protocol 1, 2 and 17.1 to 17.13)."""
+"""Handshake: who gets in, as whom, and how refusals read (docs/spec/wire-protocol.md#connecting)."""
 
 from __future__ import annotations
 

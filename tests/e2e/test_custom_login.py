@@ -1,4 +1,4 @@
-"""Providers written by operators (core-api 4.7, 10 A6)."""
+"""Providers written by operators (docs/authentication.md#custom-providers)."""
 
 from __future__ import annotations
 

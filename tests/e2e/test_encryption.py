@@ -1,4 +1,4 @@
-"""End-to-end encrypted calls pass through untouched (wire-protocol 13 and 17.53)."""
+"""End-to-end encrypted calls pass through untouched (docs/spec/wire-protocol.md#encryption)."""
 
 from __future__ import annotations
 

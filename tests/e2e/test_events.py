@@ -1,4 +1,4 @@
-"""Events and subscriptions (wire-protocol 10, 11 and 17.39 to 17.41)."""
+"""Events and subscriptions (docs/spec/wire-protocol.md#events)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling services by HTTP, with a real Python provider (core-api 5; lists H and O).
+"""Calling services by HTTP, with a real Python provider (docs/http.md).
 
 No postponed annotations here: the client library derives schemas from the real types.
 """

@@ -1,4 +1,4 @@
-"""The HTTP streaming transport (wire-protocol 12 and 17.47 to 17.49, 16.5)."""
+"""The HTTP streaming transport (docs/spec/wire-protocol.md#http-streams)."""
 
 from __future__ import annotations
 

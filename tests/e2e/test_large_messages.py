@@ -1,4 +1,4 @@
-"""Messages above one frame (wire-protocol 8 and 17.24, 17.26)."""
+"""Messages above one frame (docs/spec/wire-protocol.md#large-messages)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listings, search and the shapes of the manager's answers (core-api 3.5, wire-protocol 17.37)."""
+"""Listings, search and the shapes of the manager's answers (docs/spec/manager.md#listing)."""
 
 from __future__ import annotations
 

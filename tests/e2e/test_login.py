@@ -1,4 +1,4 @@
-"""Signing in with the clients' `login` and over plain HTTP (core-api 4.6, 10 A5, 11.1 #17)."""
+"""Signing in with the clients' `login` and over plain HTTP (docs/authentication.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`functions` and ASGI services over HTTP, with real Python providers (core-api 5.5, H6)."""
+"""`functions` and ASGI services over HTTP, with real Python providers (docs/applications.md)."""
 
 from __future__ import annotations
 

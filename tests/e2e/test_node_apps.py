@@ -1,4 +1,4 @@
-"""`functions` and ASGI services of a JavaScript client in Node (core-api 5.5)."""
+"""`functions` and ASGI services of a JavaScript client in Node (docs/applications.md)."""
 
 from __future__ import annotations
 

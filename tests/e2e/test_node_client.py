@@ -1,4 +1,4 @@
-"""The unmodified JavaScript client in Node, with Python peers (wire-protocol 17.2, 17.15 to 17.24)."""
+"""The unmodified JavaScript client in Node, with Python peers."""
 
 from __future__ import annotations
 

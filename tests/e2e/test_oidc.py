@@ -514,7 +514,7 @@ async def test_without_a_tenant_its_tokens_are_worth_nothing(server: ServerProce
         assert (await client.post(f"{server.url}/oauth/token", data={"a": "b"})).status_code == 404
 
 
-# -- the doors of core-api 5.1 -------------------------------------------------------------------
+# -- the doors of a configured Auth0 tenant --------------------------------------------------------
 
 
 async def test_the_authorize_door_leads_to_the_tenant(ours: ServerProcess, oidc: OidcServer) -> None:

@@ -1,4 +1,4 @@
-"""Every built-in function × caller × target, over RPC and HTTP, against the permission table (DESIGN 4).
+"""Every built-in function × caller × target, over RPC and HTTP, against the permission table.
 
 The rows come from the declarations beside the functions, as docs/permissions.md does. What a caller
 may do is worked out here a second time, from who it is; the server has to come to the same answer.
@@ -63,7 +63,7 @@ class Caller:
         return Level.ADMIN if self.name == "root" else self.rights.get(workspace, Level.NONE)
 
     def http_level(self, workspace: str) -> Level:
-        """Level in the workspace in which a request to an address of `workspace` acts (core-api 5.3)."""
+        """Level in the workspace in which a request to an address of `workspace` acts."""
         if self.name == "anonymous":
             return Level.READ
         if self.is_bound or self.level(workspace) < Level.READ:
@@ -316,7 +316,7 @@ async def test_every_function_allows_whom_the_table_allows(world: World) -> None
     assert world.refused > 300
 
 
-# what the declarations beside the functions have to say, so that a slip there is seen (core-api 4.3)
+# what the declarations beside the functions have to say, so that a slip there is seen
 OPEN = {
     "default": {
         "get_service", "get_service_info", "list_services", "search_services", "subscribe", "unsubscribe",

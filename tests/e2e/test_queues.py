@@ -1,4 +1,4 @@
-"""The service `queue` with real clients: order, waiting, rights, and a server that is killed (core-api 8)."""
+"""The service `queue` with real clients: order, waiting, rights, and a server that is killed."""
 
 from __future__ import annotations
 

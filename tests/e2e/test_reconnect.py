@@ -1,4 +1,4 @@
-"""Lost links, restarts and kicks as clients see them (wire-protocol 3, 17.42 to 17.46, resume.md)."""
+"""Lost links, restarts and kicks as clients see them (docs/spec/reconnecting.md)."""
 
 from __future__ import annotations
 

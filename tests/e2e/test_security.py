@@ -1,4 +1,4 @@
-"""Forged, damaged and cross-tenant frames (wire-protocol 16 and 17.50 to 17.52, core-api 11.1)."""
+"""Forged, damaged and cross-tenant frames (docs/spec/wire-protocol.md#identity)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registering, finding and choosing services (wire-protocol 9, 17.30 to 17.37; core-api 3, list R)."""
+"""Registering, finding and choosing services (docs/spec/manager.md#services)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python prompt of `--interactive` (core-api 1.1)."""
+"""The Python prompt of `--interactive`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting and stopping a server (core-api 1, list L; DESIGN 1)."""
+"""Starting and stopping a server (docs/running.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: format, minting that only narrows, revocation (core-api 4.3 to 4.5, list A)."""
+"""Tokens: format, minting that only narrows, revocation (docs/spec/manager.md#tokens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of client with every other, over both transports (wire-protocol 17.14 to 17.24 and 17.47)."""
+"""Every kind of client with every other, over both transports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Triton proxy and client against a small server that speaks the inference protocol (core-api 1.6)."""
+"""The Triton proxy and client against a small server that speaks the inference protocol."""
 
 from __future__ import annotations
 

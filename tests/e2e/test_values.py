@@ -1,4 +1,4 @@
-"""Every kind of value survives the round trip (wire-protocol 5 and 17.21, 17.22)."""
+"""Every kind of value survives the round trip (docs/spec/wire-protocol.md#values)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""WebRTC between two real Python clients, which find each other through the server (wire-protocol 14)."""
+"""WebRTC between two real Python clients, which find each other through the server.
+
+See docs/spec/wire-protocol.md#encryption.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspaces, environment, events and members (core-api 2.2, 2.3, list M)."""
+"""Workspaces, environment, events and members (docs/spec/manager.md#workspaces)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise: a browser page is a client like any other when its links break (faults F4)."""
+"""Promise: a browser page is a client like any other when its links break."""
 
 from __future__ import annotations
 

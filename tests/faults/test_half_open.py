@@ -1,4 +1,4 @@
-"""Promise: half-open and frozen peers are found out and never own an id twice (faults F2, F3)."""
+"""Promise: half-open and frozen peers are found out and never own an id twice."""
 
 from __future__ import annotations
 

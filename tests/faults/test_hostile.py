@@ -1,4 +1,4 @@
-"""Promise: what a hostile client does hurts itself; other tenants hardly notice (faults F14).
+"""Promise: what a hostile client does hurts itself; other tenants hardly notice.
 
 Each attack runs in a process of its own, as fast as it can, while a pair in another workspace calls at
 a steady pace. On a small machine any busy process makes others wait, whomever it attacks, so the pair's

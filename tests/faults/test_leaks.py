@@ -1,4 +1,4 @@
-"""Promise: clients that come, work and die leave nothing behind, on any transport (faults F15)."""
+"""Promise: clients that come, work and die leave nothing behind, on any transport."""
 
 from __future__ import annotations
 

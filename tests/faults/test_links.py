@@ -1,4 +1,4 @@
-"""Promise: a call runs at most once and always ends, whatever the links do (DESIGN 2, faults F4).
+"""Promise: a call runs at most once and always ends, whatever the links do.
 
 Real clients, one proxy per link, random cuts by a printed seed, every call with an id of its own.
 """
@@ -66,9 +66,10 @@ async def test_long_run_over_links_that_break_every_three_seconds(
 async def test_calls_are_answered_while_a_link_is_cut_every_second(
     server: ServerProcess, pair: tuple[str, str]
 ) -> None:
-    """Runs of 40 s, as in the experiments of resume.md, and the clients' own timeout of 30 s; all pairs
-    together make 10,000 calls and 200 cuts. In longer runs the Python client pauses up to 66 s by itself:
-    longer than its own calls and those to it last, and no server can help that.
+    """Runs of 40 s, as in the experiments of docs/spec/reconnecting.md#facts, and the clients' own timeout
+    of 30 s; all pairs together make 10,000 calls and 200 cuts. In longer runs the Python
+    client pauses up to 66 s by itself: longer than its own calls and those to it last, and no server can
+    help that.
     """
     together, cuts, seed = Report(), 0, 0
     while together.calls < 2_500 or cuts < 50:

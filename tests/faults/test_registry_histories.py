@@ -1,4 +1,4 @@
-"""Registry, subscriptions and promises of a real server against random histories (faults F16).
+"""Registry, subscriptions and promises of a real server against random histories.
 
 Sockets connect, register, subscribe, call, emit, freeze, are cut, resume, are replaced, leave and run
 out in any order. The oracle is three small maps: who is here, what each offers, what each listens to.

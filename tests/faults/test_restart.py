@@ -1,4 +1,4 @@
-"""Promise: a restart of the server is a pause for its clients (DESIGN 2 and 5, faults F1)."""
+"""Promise: a restart of the server is a pause for its clients."""
 
 from __future__ import annotations
 

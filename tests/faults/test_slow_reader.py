@@ -1,4 +1,4 @@
-"""Promise: a slow reader slows its senders, not the server nor others (DESIGN 3.4, faults F6)."""
+"""Promise: a slow reader slows its senders, not the server nor others (docs/spec/reconnecting.md#flow)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise: a storm of reconnects is over soon and hurts nobody who stayed (faults F5)."""
+"""Promise: a storm of reconnects is over soon and hurts nobody who stayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs import from `hypha.server` (core-api 1.1)."""
+"""What programs import from `hypha.server`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The login page and what it asks for: session cookie, approval of a waiting program (core-api 4.6).
+"""The login page and what it asks for: session cookie, approval of a waiting program.
+
+See docs/accounts.md#the-page-in-your-own-site.
 
 A token never stands in an address, and scripts never see the cookie. Every change is a POST with a
 JSON body that comes from a page of this server.

@@ -1,4 +1,4 @@
-"""The functions of `admin-utils`, for the role `admin` alone (core-api 8)."""
+"""The functions of `admin-utils`, for the role `admin` alone (docs/permissions.md#admin-utils)."""
 
 from __future__ import annotations
 

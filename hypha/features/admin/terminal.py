@@ -1,4 +1,7 @@
-"""A Python prompt inside the server, for root, and only where the operator asked for it (core-api 1.7)."""
+"""A Python prompt inside the server, for root, and only where the operator asked for it.
+
+See docs/security.md#the-prompt-inside-the-server.
+"""
 
 from __future__ import annotations
 

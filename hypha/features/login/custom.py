@@ -1,4 +1,6 @@
-"""Providers written by operators: startup functions hand their callables over (core-api 4.7).
+"""Providers written by operators: startup functions hand their callables over.
+
+See docs/authentication.md#custom-providers.
 
 Every callable may be an ordinary function or a coroutine.
 """

@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 async def event_of(request: Request, user: User) -> dict[str, Any]:
-    """The request as a handler of a provider sees it (core-api 5.5)."""
+    """The request as a handler of a provider sees it (docs/applications.md#functions-services)."""
     body = await _body_of(request) if request.method not in ("GET", "HEAD") else b""
     scope = request.scope
     return {

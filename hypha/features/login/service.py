@@ -1,4 +1,4 @@
-"""The functions of `hypha-login` (core-api 4.6)."""
+"""The functions of `hypha-login` (docs/authentication.md#from-anywhere-by-http)."""
 
 from __future__ import annotations
 

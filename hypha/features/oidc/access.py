@@ -1,4 +1,4 @@
-"""Access tokens of providers as credentials of this server: Auth0's (core-api 4.4), and those of
+"""Access tokens of providers as credentials of this server: Auth0's, and those of
 providers with an `api_audience`.
 """
 

@@ -1,4 +1,7 @@
-"""`/oauth/authorize` and `/oauth/token`: the doors of the configured Auth0 tenant (core-api 5.1)."""
+"""`/oauth/authorize` and `/oauth/token`: the doors of the configured Auth0 tenant.
+
+See docs/http.md#addresses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference on Triton servers (core-api 1.6)."""
+"""Inference on Triton servers (docs/applications.md#triton)."""
 
 from hypha.features.triton.feature import TritonFeature
 

@@ -1,1 +1,4 @@
-"""Web applications that clients serve, mounted below `/{workspace}/apps/{service}/` (core-api 5.5)."""
+"""Web applications that clients serve, mounted below `/{workspace}/apps/{service}/`.
+
+See docs/applications.md.
+"""

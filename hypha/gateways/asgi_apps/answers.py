@@ -37,7 +37,7 @@ async def send_text(send: Send, status: int, text: str, extra: Iterable[tuple[by
 async def send_error(
     send: Send, error: BaseException, scope: MutableMapping[str, Any], *, expose: bool = False
 ) -> None:
-    """Answer with the sentence of an error; what an application raised is a 500 (core-api 5.5)."""
+    """Answer with the sentence of an error; what an application raised is a 500."""
     if isinstance(error, CallFailed):
         text = f"Internal Server Error: {failure_text(error, expose)}"
         await send_text(send, 500, text)

@@ -82,7 +82,7 @@ class FunctionsApp:
         await self._answer(result)
 
     async def _event(self, allowance: Allowance) -> dict[str, Any]:
-        """The request as one value (core-api 5.5)."""
+        """The request as one value (docs/applications.md#functions-services)."""
         mount = self._mount
         headers = by_name(mount.visit.headers)
         scope = mount.scope

@@ -1,4 +1,4 @@
-"""HTTP to services: routes, arguments, results, errors (core-api 5)."""
+"""HTTP to services: routes, arguments, results, errors (docs/http.md)."""
 
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.services import HttpServices

@@ -1,4 +1,4 @@
-"""Calling one function of a service by HTTP: the gateway's hot path (core-api 5.3)."""
+"""Calling one function of a service by HTTP: the gateway's hot path (docs/http.md#arguments)."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class FunctionCalls:
     async def _ask(
         self, record: FoundService, function: str, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> Any:
-        """Call the provider; what a probe raises is a failed probe (core-api 10, M15)."""
+        """Call the provider; what a probe raises is a failed probe (docs/http.md#errors)."""
         services = self._services
         try:
             return await services.peer.call(
@@ -222,7 +222,7 @@ class FunctionCalls:
             raise
 
     async def _check_is_there(self, workspace: str) -> None:
-        """Raise WorkspaceNotFound if there is no workspace of that id (core-api 5.3)."""
+        """Raise WorkspaceNotFound if there is no workspace of that id."""
         workspaces = self._services.workspaces
         if workspaces.get(workspace) is None and await workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace '{workspace[:200]}' not found") from None

@@ -1,4 +1,4 @@
-"""Which other web sites' pages may read our answers (core-api 5.4)."""
+"""Which other web sites' pages may read our answers (docs/http.md#for-operators)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP status and text of errors that a callee raised (core-api 5.4)."""
+"""HTTP status and text of errors that a callee raised (docs/http.md#errors)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Values of clients in the form in which JSON can carry them.
 
-Clients send arrays, sets, maps with an order and the like as tagged maps (wire-protocol 5.1), and bytes and
-times as such. In JSON arrays are nested lists and bytes base64 text, unless the caller asks otherwise.
+Clients send arrays, sets, maps with an order and the like as tagged maps
+(docs/spec/wire-protocol.md#values), and bytes and times as such. In JSON arrays are nested lists and bytes
+base64 text, unless the caller asks otherwise.
 """
 
 from __future__ import annotations

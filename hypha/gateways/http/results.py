@@ -45,7 +45,7 @@ class ItemStream(Protocol):
 
 
 def is_generator(value: Any) -> bool:
-    """True for the encoded form of a generator (wire-protocol 5.3)."""
+    """True for the encoded form of a generator (docs/spec/wire-protocol.md#generators)."""
     return type(value) is dict and value.get("_rtype") == "generator"
 
 

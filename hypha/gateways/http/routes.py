@@ -1,4 +1,4 @@
-"""Routes of the core besides function calls (core-api 5.1, 5.2)."""
+"""Routes of the core besides function calls (docs/http.md#addresses)."""
 
 from __future__ import annotations
 

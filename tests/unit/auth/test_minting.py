@@ -1,4 +1,4 @@
-"""What `generate_token` may give: DESIGN 4, core-api 2.2, 4.5, 11.1 #3 and #4."""
+"""What `generate_token` may give (docs/spec/manager.md#minting)."""
 
 from __future__ import annotations
 

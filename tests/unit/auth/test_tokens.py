@@ -1,4 +1,4 @@
-"""Reading and making tokens: core-api 4.4, wire-protocol 3.1, refusal texts of core-api 2.1."""
+"""Reading and making tokens (docs/spec/manager.md#tokens), and the texts of refusals."""
 
 from __future__ import annotations
 

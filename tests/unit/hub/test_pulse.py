@@ -1,4 +1,4 @@
-"""Which silent links are taken for dead (DESIGN 3: no honest busy client is ever cut off)."""
+"""Which silent links are taken for dead; no honest busy client is ever cut off."""
 
 from __future__ import annotations
 

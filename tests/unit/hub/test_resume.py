@@ -1,4 +1,4 @@
-"""Held clients, resumed clients, ended clients (DESIGN 5)."""
+"""Held clients, resumed clients, ended clients (docs/spec/reconnecting.md#hold)."""
 
 from __future__ import annotations
 

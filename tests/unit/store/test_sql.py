@@ -1,4 +1,4 @@
-"""Opening, durability, faults: DESIGN 7."""
+"""Opening, durability, faults."""
 
 from __future__ import annotations
 

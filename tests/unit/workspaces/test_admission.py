@@ -1,4 +1,4 @@
-"""Who is admitted where: wire-protocol 1.3 to 1.6, core-api 2.1."""
+"""Who is admitted where (docs/spec/wire-protocol.md#first-message)."""
 
 from __future__ import annotations
 

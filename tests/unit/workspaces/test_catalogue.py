@@ -1,4 +1,4 @@
-"""Creating, listing and deleting workspaces: core-api 2.2 and 2.3."""
+"""Creating, listing and deleting workspaces (docs/spec/manager.md#workspaces)."""
 
 from __future__ import annotations
 

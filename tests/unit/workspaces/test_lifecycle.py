@@ -1,4 +1,4 @@
-"""How workspaces come, stay and go: core-api 8, DESIGN 7."""
+"""How workspaces come, stay and go (docs/spec/manager.md#life)."""
 
 from __future__ import annotations
 
