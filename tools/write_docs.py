@@ -15,6 +15,7 @@ from hypha.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from credentials_table import table as credentials_table
+from limits_table import limits_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -131,7 +132,12 @@ def security_page() -> str:
     return f"{before}{BEGIN}\n{credentials_table()}\n{END}{after}"
 
 
-PAGES = {"options.md": options_page, "permissions.md": permissions_page, "security.md": security_page}
+PAGES = {
+    "limits.md": limits_page,
+    "options.md": options_page,
+    "permissions.md": permissions_page,
+    "security.md": security_page,
+}
 
 
 def main() -> None:

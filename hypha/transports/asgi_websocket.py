@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.reception import BUSY
-from hypha.wire.frames import MAX_FRAME_BYTES, Sealed, payload
+from hypha.wire.frames import Sealed, payload
 from hypha.wire.handshake import close_reason, control, parse_control
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class AsgiLink(QueuedLink[Message]):
             return
         if data is None:
             self.take_control(client, parse_control(message.get("text") or ""))
-        elif len(data) > MAX_FRAME_BYTES:
+        elif len(data) > self.reception.limits.frame_bytes:
             self.close(1009, "Message too large")
         else:
             self.take_frame(client, data)

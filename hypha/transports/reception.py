@@ -24,6 +24,7 @@ from hypha.transports.descriptors import UNLIMITED
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.sockets import Sockets
+from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Limits:
 
     `handshakes` are those of newcomers whose credential, if they have one, wasn't looked at yet; as many may
     go on beside them with a valid one, `handshakes_per_address` of one user. `ping_timeout_s` is how long
-    a live client has to prove it when a newcomer wants its id.
+    a live client has to prove it when a newcomer wants its id. `frame_bytes` is the size of one frame.
     """
 
     handshakes: int = 200
@@ -57,6 +58,7 @@ class Limits:
     clients_per_workspace: int = 10_000
     handshake_timeout_s: float = 5.0
     ping_timeout_s: float = 5.0
+    frame_bytes: int = MAX_FRAME_BYTES
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -67,6 +69,7 @@ class Limits:
             settings.max_connections_per_user,
             settings.max_clients_per_workspace,
             settings.handshake_timeout_s,
+            frame_bytes=settings.max_frame_bytes,
         )
 
 

@@ -26,7 +26,6 @@ from hypha.errors import (
 from hypha.transports.http_stream import StreamLink, cookie_name
 from hypha.transports.reception import BUSY
 from hypha.web.uploads import keep
-from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -135,9 +134,10 @@ class RpcEndpoint:
         address = self.peer_address(scope)
         if not self.secrets.may_speak(link.key, user, scope, cookie_name(client.address), address):
             raise PermissionDenied(NOT_ITS_USER) if user is not None else NotAuthenticated(NOT_ITS_USER)
-        body = await _read_body(receive)
+        most = self.reception.limits.frame_bytes
+        body = await _read_body(receive, most)
         if body is None:
-            raise FrameTooLarge(f"A frame may have at most {MAX_FRAME_BYTES} bytes.")
+            raise FrameTooLarge(f"A frame may have at most {most} bytes.")
         if not body:
             raise InvalidRequest("Empty request body")
         if not await self._readable(link):
@@ -201,7 +201,7 @@ def _refusal(error: Refused, resuming: bool) -> HyphaError:
     return InvalidRequest(text)
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive, most_bytes: int) -> bytes | None:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -210,7 +210,7 @@ async def _read_body(receive: Receive) -> bytes | None:
             return b""
         part = message.get("body", b"")
         size += len(part)
-        if size > MAX_FRAME_BYTES:
+        if size > most_bytes:
             return None
         if message.get("more_body"):
             keep(receive, len(part))

@@ -63,11 +63,13 @@ _LOG = _PicowsLog(logging.getLogger(__name__), {})
 class HubSocket(WSProtocol):  # type: ignore[misc]
     """picows' protocol, known to uvicorn so that it takes part in its graceful stop."""
 
-    def __init__(self, link: WebSocketLink, connections: set[Any]) -> None:
+    def __init__(
+        self, link: WebSocketLink, connections: set[Any], max_frame_bytes: int = MAX_FRAME_BYTES
+    ) -> None:
         super().__init__(
             None, None, False, lambda _request: link, _LOG, True,
             _UPGRADE_TIMEOUT_S, False, None, None, WSAutoPingStrategy.PING_WHEN_IDLE, False,
-            MAX_FRAME_BYTES, None, _READ_BUFFER_BYTES,
+            max_frame_bytes, None, _READ_BUFFER_BYTES,
         )  # fmt: skip
         self._link = link
         self._connections = connections
@@ -199,7 +201,7 @@ class HubHttpProtocol(DeadlineProtocol):
         self.connections.discard(self)
         self._unset_keepalive_if_required()
         self._end_timers()
-        protocol = HubSocket(link, self.connections)
+        protocol = HubSocket(link, self.connections, self.reception.limits.frame_bytes)
         protocol.connection_made(self.transport)
         self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more
         _feed(protocol, _HANDSHAKE % self.key + rest)

@@ -14,7 +14,7 @@ from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text
 from hypha.transports.link import Link
 from hypha.transports.reception import BUSY
 from hypha.transports.roundtrip import tcp_round_trip_s
-from hypha.wire.frames import HEADROOM, MAX_FRAME_BYTES, Sealed
+from hypha.wire.frames import HEADROOM, Sealed
 from hypha.wire.handshake import close_reason, control, parse_control
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class WebSocketLink(Link, WSListener):
             self.close(1002, "Continuation without a beginning")
             return
         fragments.add(frame.get_payload_as_bytes())
-        if fragments.size > MAX_FRAME_BYTES:
+        if fragments.size > self.reception.limits.frame_bytes:
             self._drop_fragments()
             self.close(1009, "Message too large")
         elif frame.fin:

@@ -1,0 +1,176 @@
+"""Requests by HTTP: what comes, what is answered."""
+
+from __future__ import annotations
+
+from hypha.bounds.row import Bound
+
+REQUESTS = (
+    Bound(
+        "request_head",
+        "Head of a request; its target; the target of an application; proxies named in it",
+        "request",
+        "431 or 414; further proxies are not looked at",
+        (
+            "hypha.web.heads.MAX_HEAD_BYTES",
+            "hypha.web.heads.MAX_TARGET_BYTES",
+            "hypha.transports.grammar.MAX_APP_TARGET_BYTES",
+            "hypha.web.forwarded.MAX_HOPS",
+        ),
+    ),
+    Bound("head_time", "Time for the head of a request", "request", "Closed", ("head_timeout_s",)),
+    Bound("body", "Body of a request", "request", "413", ("max_body_bytes",)),
+    Bound(
+        "body_pace",
+        "Pace of a body; how long it may be slower",
+        "request",
+        "400 and closed",
+        ("least_body_rate", "body_patience_s"),
+    ),
+    Bound(
+        "unfinished_bodies",
+        "Bodies of requests that have not come to their end",
+        "in all; of one address or signed-in user",
+        "429, or the oldest of who has most is given up",
+        ("unfinished_bodies_bytes", "unfinished_bodies_per_address_bytes"),
+    ),
+    Bound(
+        "large_bodies",
+        "Bodies and results above 64 KiB that are worked on: 192 MiB of one caller, 512 MiB of all "
+        "strangers, 1 GiB of all, a quarter of a thread's time for a stranger; callers of whom that is known",
+        "person or address",
+        "Wait up to 20 s, then 429",
+        ("hypha.gateways.http.workbench.MAX_TRACKED",),
+    ),
+    Bound(
+        "packed_bodies",
+        "Codings of a body; members of gzip",
+        "request",
+        "400",
+        ("hypha.gateways.http.codings.MAX_CODINGS", "hypha.gateways.http.codings.MAX_MEMBERS"),
+    ),
+    Bound(
+        "fields_of_a_request",
+        "Fields of a query or form; options of a call; ranges in `Accept`",
+        "request",
+        "400; further ranges are not looked at",
+        (
+            "hypha.gateways.http.parameters.MAX_FIELDS",
+            "hypha.gateways.http.parameters.MAX_OPTIONS",
+            "hypha.gateways.http.accept.MAX_RANGES",
+        ),
+    ),
+    Bound(
+        "requests_at_once",
+        "Requests that run, and WebSockets of applications",
+        "signed-in users together, and as many of strangers; one user; one address (IPv6: /64)",
+        "429",
+        ("max_running_requests", "max_running_requests_per_user", "max_running_requests_per_address"),
+    ),
+    Bound(
+        "requests_per_second",
+        "Requests per second, and at once: without a credential; signed in; parties of whom that is known",
+        "address; user",
+        "429 with `Retry-After`; parties beyond share one rate",
+        (
+            "http_rate_limit",
+            "http_burst_limit",
+            "http_authenticated_rate_limit",
+            "http_authenticated_burst_limit",
+            "hypha.web.ratelimits.MAX_TRACKED",
+        ),
+    ),
+    Bound("answer_of_a_service", "Wait for the answer of a service", "call", "504", ("http_call_timeout_s",)),
+    Bound(
+        "unread_answers",
+        "Time for which less than so much of an answer is read per second",
+        "request",
+        "Broken off",
+        ("answer_stall_timeout_s", "hypha.transports.deadlines.LEAST_READ_BYTES_PER_S"),
+    ),
+    Bound(
+        "numbers_in_json",
+        "Numbers and bytes of one array in a JSON answer; its dimensions",
+        "answer",
+        "Refused with advice",
+        (
+            "hypha.gateways.http.json_form.MAX_NUMBERS",
+            "hypha.gateways.http.json_form.MAX_BYTES",
+            "hypha.gateways.http.json_form.MAX_DIMENSIONS",
+        ),
+    ),
+    Bound(
+        "error_texts",
+        "Text of an error; what is read of a traceback; errors shown of a group",
+        "answer",
+        "Cut",
+        (
+            "hypha.gateways.http.errors.MAX_DETAIL_CHARS",
+            "hypha.gateways.http.tracebacks.MAX_READ_CHARS",
+            "hypha.gateways.http.tracebacks.MAX_GROUP_SHOWN",
+        ),
+    ),
+    Bound(
+        "listings",
+        "A listing of services: bytes; services; a description in it",
+        "answer",
+        "Infos come in brief with `truncated`; `offset`, `limit` and `pagination` give the rest",
+        (
+            "hypha.registry.shown.LISTING_BYTES",
+            "hypha.registry.shown.MAX_LISTED",
+            "hypha.registry.shown.WHOLE_BYTES",
+        ),
+    ),
+    Bound(
+        "searches",
+        "A search: results; text; words; text of a service that is looked through; part of a query",
+        "call",
+        "Refused or cut",
+        (
+            "hypha.registry.search.MAX_LIMIT",
+            "hypha.registry.search.MAX_QUERY_CHARS",
+            "hypha.registry.search.MAX_WORDS",
+            "hypha.registry.search.MAX_DETAIL_CHARS",
+            "hypha.registry.query.MAX_PART_CHARS",
+        ),
+    ),
+    Bound(
+        "openapi",
+        "An OpenAPI description: functions; bytes; nodes of one schema; checks of examples",
+        "answer",
+        "The rest is left out",
+        (
+            "hypha.gateways.http.openapi.documents.MAX_FUNCTIONS",
+            "hypha.gateways.http.openapi.documents.MAX_DOCUMENT_BYTES",
+            "hypha.gateways.http.openapi.schemas.MAX_NODES",
+            "hypha.gateways.http.openapi.schemas.MAX_CHECKS",
+        ),
+    ),
+    Bound(
+        "headers_of_applications",
+        "Headers of an answer of an application; bytes of a cookie",
+        "answer",
+        "502; the cookie is left out",
+        ("hypha.web.headers.MAX_FIELDS", "hypha.gateways.asgi_apps.cookies.MAX_COOKIE_BYTES"),
+    ),
+    Bound(
+        "triton",
+        "What a stranger sends to a public model on a Triton server; connections to Triton servers",
+        "call; server",
+        "Refused; wait for one",
+        ("hypha.features.triton.service.MAX_INPUT_BYTES", "hypha.features.triton.servers.MAX_CONNECTIONS"),
+    ),
+    Bound(
+        "redirects",
+        "Address to which a sign-in leads back",
+        "request",
+        "The front page instead",
+        ("hypha.web.destinations.MAX_CHARS",),
+    ),
+    Bound(
+        "kept_files",
+        "Contents of static files in memory; rights of callers in memory",
+        "in all",
+        "The oldest are forgotten",
+        ("hypha.web.files.KEPT_BYTES", "hypha.web.credentials.CONTEXTS_KEPT"),
+    ),
+)

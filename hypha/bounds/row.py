@@ -1,0 +1,94 @@
+"""What one bound is: how much of something somebody may have, and what happens then."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from hypha.options import Option, options_of
+from hypha.settings import Settings
+
+KIB = 1024
+_ZERO = re.compile(r"\b0(?:, and at most)?: ([^;]+)")
+"""What the help of an option says of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One row of the table.
+
+    Args:
+        name: what its test is called.
+        resource: what is bounded. each: for whom the numbers hold.
+        then: what happens when it is reached.
+        at: where the numbers stand: names of options, and paths of constants such as `hypha.hub.hub.NAME`.
+    """
+
+    name: str
+    resource: str
+    each: str
+    then: str
+    at: tuple[str, ...]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that set it."""
+        return tuple(name for name in self.at if "." not in name)
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The constants that fix it."""
+        return tuple(name for name in self.at if "." in name)
+
+
+class Numbers:
+    """Looks up what the rows name."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Option] = {option.name: option for option in options_of(Settings)}
+
+    def value(self, name: str) -> Any:
+        """What an option is by default, or a constant is.
+
+        Raises:
+            LookupError: there is none of that name.
+        """
+        if "." not in name:
+            return self.options[name].default
+        module, _, constant = name.rpartition(".")
+        return vars(importlib.import_module(module))[constant]
+
+    def shown(self, name: str) -> str:
+        """A number as people read it, with its unit."""
+        value = self.value(name)
+        option = self.options.get(name)
+        if option is not None and not value and (zero := _ZERO.search(option.help)):
+            return zero[1]
+        unit = option.unit if option is not None else ""
+        if unit in ("/s", "bytes/s") or name.endswith("BYTES_PER_S"):
+            return f"{_number(value) if unit == '/s' else _size(value)} per second"
+        if unit == "bytes" or "BYTES" in name:
+            return _size(value)
+        if unit == "s" or name.endswith("_S"):
+            return _time(float(value))
+        return f"{_number(value)}{' characters' if name.endswith(('CHARS', 'NAME')) else ''}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def _size(value: float) -> str:
+    for factor, unit in ((KIB**3, "GiB"), (KIB**2, "MiB"), (KIB, "KiB")):
+        if value >= factor and round(value / factor, 1) * factor == value:
+            return f"{value / factor:g} {unit}"
+    return f"{_number(value)} bytes"
+
+
+def _time(value: float) -> str:
+    for factor, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if value >= 2 * factor and value % factor == 0:
+            return f"{_number(value / factor)} {unit}"
+    return f"{_number(value)} s"

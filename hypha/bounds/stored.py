@@ -1,0 +1,153 @@
+"""What is registered and kept: services, workspaces, and what people store in them."""
+
+from __future__ import annotations
+
+from hypha.bounds.row import Bound
+
+QUOTA = "`QuotaExceeded`; a tenth of it in workspaces of anonymous users (`HYPHA_ANONYMOUS_QUOTA_SHARE`)"
+
+STORED = (
+    Bound(
+        "services_of_a_client",
+        "Services of a client",
+        "client",
+        "`QuotaExceeded`",
+        ("max_services_per_client",),
+    ),
+    Bound(
+        "services_of_a_workspace",
+        "Services of a workspace",
+        "workspace",
+        "`QuotaExceeded`",
+        ("max_services_per_workspace",),
+    ),
+    Bound(
+        "descriptions_of_services",
+        "Descriptions of services",
+        "client; workspace; all, a quarter of it for anonymous users",
+        "`QuotaExceeded`",
+        ("max_service_bytes_per_client", "max_service_bytes_per_workspace", "max_service_bytes"),
+    ),
+    Bound(
+        "one_description",
+        "Description of one service; of it title, text, type, app id; workspaces that may use it",
+        "service",
+        "Refused",
+        (
+            "hypha.registry.records.MAX_INFO_BYTES",
+            "hypha.registry.records.MAX_TITLE_CHARS",
+            "hypha.registry.records.MAX_DESCRIPTION_CHARS",
+            "hypha.registry.records.MAX_TYPE_CHARS",
+            "hypha.registry.records.MAX_APP_ID_CHARS",
+            "hypha.registry.records.MAX_AUTHORIZED_WORKSPACES",
+        ),
+    ),
+    Bound(
+        "workspaces_of_a_user",
+        "Workspaces",
+        "owner",
+        "`QuotaExceeded`",
+        ("max_workspaces_per_user",),
+    ),
+    Bound(
+        "one_workspace",
+        "Owners of a workspace; workspaces in a listing",
+        "workspace; answer",
+        "Refused; cut",
+        ("hypha.workspaces.records.MAX_OWNERS", "hypha.workspaces.catalogue.MAX_LISTED"),
+    ),
+    Bound(
+        "event_log",
+        "Event log: entries; bytes; age",
+        "workspace",
+        f"{QUOTA}; old entries go",
+        ("max_events_per_workspace", "max_event_bytes_per_workspace", "event_retention_s"),
+    ),
+    Bound(
+        "pace_of_event_logs",
+        "Entries added to event logs per second; their bytes",
+        "user",
+        "`RateLimited`",
+        ("event_rate_limit", "event_byte_rate_limit"),
+    ),
+    Bound(
+        "one_event",
+        "Entry of an event log, or another stored value; letters of its type; entries and bytes of an answer",
+        "call",
+        "Refused; the oldest entries are left out",
+        (
+            "hypha.workspaces.values.MAX_VALUE_BYTES",
+            "hypha.workspaces.event_log.MAX_TYPE_CHARS",
+            "hypha.workspaces.event_log.MAX_FOUND",
+            "hypha.store.events.MAX_FOUND_BYTES",
+        ),
+    ),
+    Bound(
+        "variables",
+        "Environment variables: number; bytes",
+        "workspace",
+        QUOTA,
+        ("max_variables_per_workspace", "max_variable_bytes_per_workspace"),
+    ),
+    Bound(
+        "one_variable",
+        "Name of a variable; value",
+        "variable",
+        "Refused",
+        ("hypha.workspaces.environment.MAX_KEY_CHARS", "hypha.workspaces.environment.MAX_VARIABLE_BYTES"),
+    ),
+    Bound(
+        "service_types",
+        "Service types: number; bytes",
+        "workspace",
+        QUOTA,
+        ("max_service_types_per_workspace", "max_service_type_bytes_per_workspace"),
+    ),
+    Bound(
+        "bookmarks",
+        "Bookmarks: number; bytes",
+        "workspace",
+        QUOTA,
+        ("max_bookmarks_per_workspace", "max_bookmark_bytes_per_workspace"),
+    ),
+    Bound(
+        "tasks",
+        "Tasks in queues: number; bytes",
+        "workspace",
+        QUOTA,
+        ("max_tasks_per_workspace", "max_task_bytes_per_workspace"),
+    ),
+    Bound(
+        "one_task",
+        "A task; tasks and bytes of `peek`; wait of `pop`; lease",
+        "call",
+        "Refused; fewer are shown",
+        (
+            "hypha.features.queues.delivery.MAX_TASK_BYTES",
+            "hypha.features.queues.service.MAX_PEEK",
+            "hypha.features.queues.delivery.MAX_PEEK_BYTES",
+            "hypha.features.queues.service.MAX_TIMEOUT_S",
+            "hypha.features.queues.service.MAX_LEASE_S",
+        ),
+    ),
+    Bound(
+        "kept_in_all",
+        "All of these six together, in bytes",
+        "person who made the workspaces; all; workspaces of anonymous users",
+        "`QuotaExceeded`",
+        ("max_stored_bytes_per_person", "max_stored_bytes", "max_stored_bytes_of_anonymous"),
+    ),
+    Bound(
+        "audit_log",
+        "Audit log: entries, a quarter of it for refusals, a tenth for those of strangers; age; letters of a "
+        "text; entries of an answer",
+        "in all",
+        "The oldest of the kind go; refusals of one source are counted",
+        (
+            "audit_max_entries",
+            "audit_retention_s",
+            "hypha.observe.audit.MAX_TEXT_CHARS",
+            "hypha.features.admin.service.MAX_ENTRIES",
+        ),
+    ),
+)

@@ -1,0 +1,314 @@
+"""Attacks on frames, calls and what waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import msgpack
+import pytest
+
+from hypha.auth.users import anonymous_user
+from hypha.errors import InvalidRequest, LimitReached, TooManyValues
+from hypha.hub import rates as rates_module
+from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
+from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
+from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
+from hypha.hub.rates import RateLimits, Rates
+from hypha.hub.resume import MAX_REPEATED_BYTES
+from hypha.hub.router import MAX_EVENT_BYTES, MAX_PASSED_BYTES, MAX_SESSION_CHARS
+from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIMEOUT_S, Selection
+from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
+from hypha.registry.index import Registry
+from hypha.registry.records import Registrant, parse_registration
+from hypha.testing import RawCallError
+from hypha.transports import stream_watch
+from hypha.transports.ratelimit import FrameRate
+from hypha.transports.stream_watch import StreamWatch, WatchLimits
+from hypha.wire import bounded, chunks, json_text
+from hypha.wire.chunks import CacheRooms, MessageCache, Room
+from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
+from hypha.wire.values import MAX_DEPTH, absolute_targets
+from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
+from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.unit.registry.conftest import make_context
+
+
+async def frame(kit: Kit) -> None:
+    client = await kit.raw()
+    await client.emit("big", client.address, data=bytes(900 * KIB))
+    assert (await client.wait_closed())[0] == 1009
+    await kit.others_are_well()
+
+
+async def frame_to_a_client(kit: Kit) -> None:
+    world = kit.world()
+    (a, to_a), (b, to_b) = world.join("a"), world.join("b")
+    main = {"type": "method", "from": a.address, "to": b.address, "method": "services.s.f", "session": "S"}
+    world.send(a, main, {"args": [bytes(MAX_PASSED_BYTES)], "promise": "*"})
+    assert to_a.methods() == ["S.reject"] and not to_b.frames
+    world.send(a, {**main, "session": "S" * (MAX_SESSION_CHARS + 1)}, {"args": [], "promise": "*"})
+    assert not to_b.frames and not b.pending
+
+
+async def event(kit: Kit) -> None:
+    world = kit.world()
+    (a, _), (b, to_b) = world.join("a"), world.join("b")
+    world.send(a, {"type": "news", "to": b.address, "data": bytes(MAX_EVENT_BYTES)})
+    assert not to_b.frames and not b.outbox.entries
+
+
+async def dense_frame(kit: Kit) -> None:
+    parser = EnvelopeParser()
+    main = msgpack.packb({"type": "method", "to": "w/b", "method": "services.s.f", "session": "S"})
+    many = msgpack.packb({"args": [[0] * (2 * MAX_WALKED_VALUES), bytes(MAX_DENSE_BYTES)]})
+    with pytest.raises(TooManyValues):
+        parser.parse(main + many)
+
+
+async def values_of_a_call(kit: Kit) -> None:
+    world = kit.world()
+    peer = await kit.manager(world)
+    assert peer._max_values == bounded.MAX_VALUES
+    a, link = world.join("a")
+    main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
+    dense = [[[]] * (bounded.MAX_VALUES // bounded.CONTAINER_VALUES + 1)]
+    world.send(a, {**main, "method": "services.built-in.ping"}, {"args": dense, "promise": "*"})
+    await asyncio.wait_for(link.arrived(), 5)
+    assert link.methods() == ["S.reject"]
+    text = b"[" + b"[]," * (json_text.QUICK_BYTES // 2) + b"[]]"
+    with pytest.raises(ValueError, match="more than"):
+        json_text.loads(text, 1000)
+    with pytest.raises(bounded.ValueLimit, match="map"):
+        bounded.unpack(
+            b"\xdf" + (2 * bounded.MAX_ENTRIES + 1).to_bytes(4, "big") + bytes(70_000),
+            bounded.MAX_PASSED_VALUES,
+        )
+
+
+async def nesting(kit: Kit) -> None:
+    deep: Any = []
+    for _ in range(MAX_DEPTH + 1):
+        deep = [deep]
+    with pytest.raises(InvalidRequest, match="nested"):
+        absolute_targets(deep, "w")
+    with pytest.raises(ValueError):
+        json_text.loads(b"[" * 5000 + b"]" * 5000)
+    http = await kit.http()
+    levels = json_text.MAX_DEPTH + 1
+    answer = await http.post("/public/services/ws/echo", content=b"[" * levels + b"]" * levels)
+    assert answer.status_code == 400
+
+
+async def bytes_of_strangers(kit: Kit) -> None:
+    http = await kit.http()
+    answer = await http.post("/public/services/ws/list_services", json={"query": "x" * 70_000})
+    assert answer.status_code == 413
+    client = await kit.raw()
+    with pytest.raises(RawCallError, match="65,536 bytes"):
+        await client.call_manager("list_services", "x" * 70_000)
+
+
+async def calls_without_an_answer(kit: Kit) -> None:
+    kit.lower("hypha.hub.client.MAX_PENDING_CALLS", 20)
+    world = kit.world()
+    (a, _), (b, _) = world.join("a"), world.join("b")
+    for number in range(100):
+        world.call(a, b.address, f"s{number}")
+    assert len(b.pending) == 20
+
+
+async def calls_that_run(kit: Kit) -> None:
+    kit.lower("hypha.hub.local_peer.MAX_RUNNING_PER_CLIENT", 5)
+    world, never = kit.world(), asyncio.Event()
+
+    async def wait(*, context: Any) -> None:
+        await never.wait()
+
+    peer = await kit.manager(world, wait=wait)
+    a, link = world.join("a")
+    for number in range(20):
+        world.call(a, "*/manager-x", f"s{number}", "services.default.wait")
+    assert sum(peer._running.values()) == 5
+    assert len(link.frames) == 15 and "calls are running" in str(link.frames[0]["args"])
+
+    async def forever() -> None:
+        await never.wait()
+
+    session = Session(Sessions(), "w/a", "w/x", "http://h", {"f": forever})
+    running = [asyncio.ensure_future(session.call("f", [], {})) for _ in range(MAX_RUNNING_PER_SESSION)]
+    await asyncio.sleep(0)
+    with pytest.raises(LimitReached):
+        await session.call("f", [], {})
+    never.set()
+    await asyncio.gather(*running)
+
+
+async def frames_that_wait(kit: Kit) -> None:
+    world = kit.world()
+    world.hub.flow.held_limit_bytes = 100 * KIB
+    (a, to_a), (b, _) = world.join("a"), world.join("b")
+    world.lose(b)
+    for number in range(50):
+        main = {"type": "method", "from": a.address, "to": b.address, "method": "services.s.f"}
+        body = {"args": [bytes(10 * KIB)], "promise": "*", "t": 15.0}
+        world.send(a, {**main, "session": f"s{number}"}, body)
+    assert b.outbox.bytes <= 100 * KIB and len(to_a.frames) >= 40
+    world.tick(11)
+    assert not b.pending, "calls wait for the hold time only"
+
+
+async def unread_frames(kit: Kit) -> None:
+    world = kit.world()
+    (a, to_a), (b, to_b), (c, _) = world.join("a"), world.join("b"), world.join("c", "elsewhere")
+    to_b.buffered = HIGH_WATER_BYTES + 1
+    world.hub.flow.choke(b)
+    world.call(a, b.address)
+    assert to_a.paused
+    world.tick(1)
+    world.tick(20)
+    assert to_b.closed is not None and to_b.closed[0] == 1013
+    d, to_d = world.join("d")
+    for _ in range(5):
+        d.deliver(bytes(UNPROVEN_HIGH_BYTES // 4), 2)
+    assert d.is_choked
+    world.hub.flow.pause(c, d)
+    world.tick(2.5)
+    assert to_d.closed is not None, "it makes another workspace wait"
+
+
+async def unproven_frames(kit: Kit) -> None:
+    world = kit.world()
+    b, link = world.join("b")
+    for _ in range(9):
+        b.deliver(bytes(UNPROVEN_LIMIT_BYTES // 8), 2)
+    for seconds in (0.1, 9, 2):
+        world.tick(seconds)
+    assert link.closed is not None
+
+
+async def repeated_frames(kit: Kit) -> None:
+    world = kit.world()
+    b, _ = world.join("b")
+    for _ in range(3):
+        b.deliver(bytes(MAX_REPEATED_BYTES + 1), 1)
+    world.lose(b)
+    world.rejoin(b)
+    assert not b.outbox.entries
+
+
+async def messages_in_chunks(kit: Kit) -> None:
+    rooms = CacheRooms()
+    assert rooms.all.limit_bytes == chunks.MAX_TOTAL_BYTES
+    assert rooms.anonymous.limit_bytes == chunks.MAX_TOTAL_ANONYMOUS_BYTES
+    assert rooms.cache(anonymous=True)._room.limit_bytes == chunks.MAX_ANONYMOUS_CACHE_BYTES
+    assert rooms.cache(anonymous=False)._room.limit_bytes == chunks.MAX_CACHE_BYTES
+    whole = Room(5 * MIB)
+    caches = [MessageCache(Room(3 * MIB, whole), lambda _: None) for _ in range(2)]
+    refusals = 0
+    for number in range(16):
+        cache = caches[number % 2]
+        cache.create(f"k{number}", 0.0)
+        try:
+            cache.add(f"k{number}", 0, bytes(MIB // 2))
+        except LimitReached:
+            refusals += 1
+    assert whole.used_bytes <= 5 * MIB and refusals >= 6
+    kit.lower("hypha.wire.chunks.MAX_MESSAGE_BYTES", 2 * MIB)
+    caches[0].clear()
+    caches[0].create("k", 0.0)
+    with pytest.raises(LimitReached):
+        for number in range(10):
+            caches[0].add("k", number, bytes(MIB // 2))
+
+
+async def unfinished_messages(kit: Kit) -> None:
+    cache = CacheRooms().cache(anonymous=True)
+    for number in range(chunks.MAX_MESSAGES):
+        cache.create(f"k{number}", 0.0)
+    with pytest.raises(LimitReached):
+        cache.create("more", 0.0)
+    with pytest.raises(InvalidRequest):
+        cache.create("k" * (chunks.MAX_KEY_CHARS + 1), 0.0)
+    cache.expire(chunks.MAX_AGE_S + 1)
+    assert not len(cache)
+
+
+async def rates(kit: Kit) -> None:
+    clock = SimpleNamespace(now=0.0)
+    shared = Rates(RateLimits(10.0, 1000.0, 10.0, 1000.0, 1.0), lambda: clock.now)
+    waits = [shared.try_take("user", "w", 1) for _ in range(50)]
+    assert sum(wait == 0 for wait in waits) == 10
+    clock.now += 10
+    assert not shared.try_take("user", "w", 5000)
+    assert shared.try_take("user", "w", 1) > 1
+    kit.patch.setattr(rates_module, "MAX_TRACKED", 20)
+    for number in range(200):
+        shared.try_take(f"u{number}", f"w{number}", 1)
+    assert len(shared) <= 25
+
+
+async def frames_of_a_connection(kit: Kit) -> None:
+    loop = asyncio.get_running_loop()
+    rate = FrameRate.of_connection(1.0, 20.0, loop)
+    pauses: list[str] = []
+    link: Any = SimpleNamespace(pause_reading=lambda: pauses.append("p"), resume_reading=lambda: None)
+    for _ in range(30):
+        rate.spend(link, 100)
+    assert pauses == ["p"]
+
+
+async def pings(kit: Kit) -> None:
+    assert ping_timeout(1e9) == MAX_PING_TIMEOUT_S
+    assert LookupOptions.parse({"timeout": 1e9}).timeout_s == MAX_TIMEOUT_S
+    registry = Registry()
+    for number in range(3 * MAX_ASKED):
+        info = {
+            "id": f"w/c{number}:s",
+            "service_schema": {"load": {"type": "function", "function": {"name": "load"}}},
+        }
+        registry.add(parse_registration(info, Registrant("w", f"c{number}", "u")))
+    asked: list[float] = []
+    at_once = most_at_once = 0
+
+    async def call(target: str, method: str, *, timeout_s: float, context: Any) -> float:
+        nonlocal at_once, most_at_once
+        asked.append(timeout_s)
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return 1.0
+
+    clients: Any = SimpleNamespace(client=lambda *_: SimpleNamespace(is_live=True, load_per_min=0.0))
+    selection = Selection(registry, clients, SimpleNamespace(call=call))  # type: ignore[arg-type]
+    records = list(registry._records.values())
+    await selection._select(records, "min", "load", make_context(), 10_000.0)
+    assert len(asked) == MAX_ASKED and max(asked) == MAX_SELECT_TIMEOUT_S
+    assert most_at_once <= MAX_ASKED_AT_ONCE
+
+
+async def streams_asked(kit: Kit) -> None:
+    kit.patch.setattr(stream_watch, "StreamLink", SimpleNamespace)
+    at_once = most_at_once = 0
+
+    async def call(*_: Any, **__: Any) -> None:
+        nonlocal at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        raise LimitReached("no answer")
+
+    ended: list[int] = []
+    crowd = [SimpleNamespace(address=f"w/{n}", last_received=0.0, user=anonymous_user()) for n in range(300)]
+    for number, client in enumerate(crowd):
+        client.connection = SimpleNamespace(misses=0, abort=lambda number=number: ended.append(number))
+    peer = SimpleNamespace(call=call)
+    hub: Any = SimpleNamespace(time=lambda: 1e6, live_clients=lambda: crowd, manager=peer)
+    watch = StreamWatch(hub, WatchLimits(max_misses=3), lambda _: True)
+    for _ in range(3):
+        await watch.look()
+    assert most_at_once <= stream_watch.MOST_AT_ONCE
+    assert len(ended) == 300

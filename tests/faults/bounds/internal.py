@@ -1,0 +1,80 @@
+"""Constants and options that look like bounds and stand in no row of the table, and why."""
+
+from __future__ import annotations
+
+SAME = "the same bound as in a row of the table, checked here too"
+PARTS = "a part of the bound on OpenAPI descriptions"
+WORDS = "length of a text that the server itself writes"
+PACE = "how often the server does something by itself"
+
+INTERNAL = {
+    "hypha.assembly.readings.MAX_LOOKS": "readings of the server's own load",
+    "hypha.auth.hooks.MAX_TOKEN_CHARS": SAME,
+    "hypha.auth.issued.COUNT_KEPT_S": PACE,
+    "hypha.auth.keysets.MAX_AGE_S": PACE,
+    "hypha.auth.keysets.MAX_SKEW_S": "how far a provider's clock may be off",
+    "hypha.auth.keysets.MAX_STALE_S": "how long a provider may be away",
+    "hypha.auth.minting._MAX_GUESSED_CHARS": "words for which a spelling is suggested",
+    "hypha.auth.tokens.DEFAULT_MAX_LIFE_S": SAME,
+    "hypha.auth.tokens._MAX_TOKEN_CHARS": SAME,
+    "hypha.features.accounts.invitations.MAX_LIFE_S": "how long an administrator's invitation is good",
+    "hypha.features.accounts.mail.MAX_ANSWER_BYTES": "what is read of the operator's mail service",
+    "hypha.features.admin.service.MAX_WAIT_S": "how long an administrator's call waits",
+    "hypha.features.login.pending._MAX_KEY_CHARS": SAME,
+    "hypha.features.login.service.MAX_TEXT": SAME,
+    "hypha.features.login.service.MAX_TOKEN_CHARS": SAME,
+    "hypha.features.oidc.claims.MAX_ID_CHARS": "longer ids of a provider are hashed",
+    "hypha.features.oidc.claims._MAX_SHOWN": WORDS,
+    "hypha.features.oidc.discovery.MAX_AGE_S": PACE,
+    "hypha.features.oidc.forward.MAX_FORM_BYTES": SAME,
+    "hypha.features.oidc.routes.MAX_CODE_CHARS": SAME,
+    "hypha.gateways.asgi_apps.cookies._MAX_DATE_BYTES": SAME,
+    "hypha.gateways.asgi_apps.outgoing.MAX_REASON_BYTES": "RFC 6455",
+    "hypha.gateways.asgi_apps.question.MAX_SHOWN": WORDS,
+    "hypha.gateways.http.application.MAX_SHOWN_PATH": WORDS,
+    "hypha.gateways.http.openapi.operations.MAX_SUMMARY_CHARS": PARTS,
+    "hypha.gateways.http.openapi.samples.MAX_DEPTH": PARTS,
+    "hypha.gateways.http.openapi.samples.MAX_PARTS": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_CHECKED_CHARS": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_CHECKS_OF_VALUE": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_DEPTH": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_EXAMPLES": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_LISTED": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_OPTIONS": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_PATTERN_CHARS": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_TEXT_CHARS": PARTS,
+    "hypha.gateways.http.openapi.services.MAX_DEPTH": PARTS,
+    "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
+    "hypha.gateways.http.services.DEFAULT_MAX_BODY_BYTES": SAME,
+    "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",
+    "hypha.hub.local_peer.MAX_INTERVAL_S": "pause of heartbeats",
+    "hypha.hub.router.MAX_LOGGED_PER_S": "lines of the log",
+    "hypha.observe.memory._KEPT_BYTES": "memory that the process keeps for itself",
+    "hypha.registry.balance.MAX_EXAMPLES": WORDS,
+    "hypha.registry.shown.MAX_NAMES": WORDS,
+    "hypha.store.invitations.KEPT_AFTER_S": PACE,
+    "hypha.transports.descriptors.MAX_RESERVED": "follows from the limit of open files",
+    "hypha.transports.descriptors.MAX_BACKLOG": "follows from the limit of open files",
+    "hypha.transports.descriptors.MOST": "more is not asked of the system",
+    "hypha.values._MAX_OFFSET": "numbers that a database takes",
+    "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
+    "hypha.wire.frames.MAX_FRAME_BYTES": SAME,
+    "hypha.wire.frames._MAX_KEY_VALUES": SAME,
+    "hypha.wire.frames._PACKED_KEPT": "packed facts of users, the oldest are packed anew",
+    "hypha.wire.handshake.MAX_CLOSE_REASON_BYTES": "RFC 6455",
+    "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
+    "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
+}
+
+OLD = "accepted for older start scripts"
+
+UNBOUNDED_OPTIONS = {
+    "anonymous_quota_share": "a share of the quotas of the table",
+    "malloc_trim_interval_s": PACE,
+    "orphan_reap_concurrency": OLD,
+    "orphan_reap_initial_delay_s": OLD,
+    "orphan_reap_interval_s": OLD,
+    "orphan_reap_ping_timeout_s": OLD,
+    "stream_max_queue_drops": OLD,
+    "workspace_unload_grace_period_s": PACE,
+}
