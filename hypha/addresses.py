@@ -88,6 +88,9 @@ def service_id(workspace: str, client_id: str, name: str) -> str:
 def fold_email(email: str) -> str:
     """The form in which e-mail addresses are compared: without regard to case.
 
-    Not by case folding, under which `ß` and `ss` are the same: they are two mailboxes.
+    Not by case folding, under which `ß` and `ss` are the same: they are two mailboxes. Nor are domains
+    the same with `ς` and `σ`; before `@` they are, because both have one capital letter.
     """
-    return unicodedata.normalize("NFC", email.lower().replace("ς", "σ"))
+    name, at, domain = email.rpartition("@")
+    folded = name.lower().replace("ς", "σ") + at + "".join(char.lower() for char in domain)
+    return unicodedata.normalize("NFC", folded)

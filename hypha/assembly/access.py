@@ -45,17 +45,7 @@ async def open_tokens(settings: Settings, folder: DataFolder, store: Store, hub:
 async def open_guard(settings: Settings, store: Store, tokens: TokenAuthority, hub: Hub) -> Guard:
     """Who is kept out, and where that is noted; the connections of whom is blocked end at once."""
     guard = await Guard.open(store, tokens, settings, lambda _: end_blocked(hub, guard.blocklist))
-    guard.address_of = partial(network_address, hub)
     return guard
-
-
-def network_address(hub: Hub, context: Context) -> str:
-    """Where a caller is, whichever way the call came; empty if that isn't known."""
-    address = context.details.get("address")
-    if not address:
-        client = hub.clients.get(context.address)
-        address = client.connection.peer_address if client is not None and client.connection else ""
-    return str(address or "")
 
 
 def check_http_user(blocklist: Blocklist, hub: Hub, user: User) -> None:
@@ -111,8 +101,7 @@ def end_blocked(hub: Hub, blocklist: Blocklist) -> None:
     """Somebody was blocked: end the connections, the held ones too."""
     for client in list(hub.clients.values()):
         try:
-            address = client.connection.peer_address if client.connection else ""
-            blocklist.check(client.user, address)
+            blocklist.check(client.user, client.peer_address)
         except Blocked as error:
             hub.kick(client, 1008, error.message)
 

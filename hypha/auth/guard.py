@@ -29,7 +29,6 @@ class Guard:
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog = field(default_factory=AuditLog)
     issued: IssuedTokens | None = None
-    address_of: Callable[[Context], str] = lambda _: ""
     """The network address of a caller, as far as it is known."""
 
     @classmethod
@@ -93,7 +92,7 @@ class Guard:
             "access_refused",
             user.id,
             context.workspace,
-            address=self.address_of(context),
+            address=context.network_address,
             detail={"function": function, "reason": error.message},
             is_stranger=user.is_anonymous,
         )
@@ -107,7 +106,7 @@ class Guard:
             "access_refused",
             client.user.id,
             workspace[:128],
-            address=client.connection.peer_address if client.connection is not None else "",
+            address=client.peer_address,
             detail={"from": client.workspace, "what": what},
             is_stranger=client.user.is_anonymous,
         )

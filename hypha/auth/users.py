@@ -213,6 +213,11 @@ class Context:
         """`workspace/client_id` of the caller."""
         return f"{self.workspace}/{self.client_id}"
 
+    @property
+    def network_address(self) -> str:
+        """Where the call came from; empty for the server's own and where it isn't known."""
+        return str(self.details.get("address") or "")
+
     def level(self, workspace: str | None = None) -> Level:
         """The caller's level in a workspace (default: its current one)."""
         return self.user.level(self.workspace if workspace is None else workspace)

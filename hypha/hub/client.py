@@ -135,6 +135,12 @@ class Client:
         return self.connection is not None and not self.ended
 
     @property
+    def peer_address(self) -> str:
+        """Its network address, or the last one while it is held; empty for the server's own clients."""
+        connection = self.connection or self.left
+        return connection.peer_address if connection is not None else ""
+
+    @property
     def connection_type(self) -> str:
         """`websocket` or `http_streaming`; empty while held."""
         return self.connection.kind if self.connection else ""
@@ -155,7 +161,10 @@ class Client:
     @property
     def context(self) -> Context:
         """Who calls, for the server's own services."""
-        return Context(self.user, self.workspace, self.client_id, self.connection_type or "websocket")
+        details = {"address": self.peer_address}  # now: the link may be gone when somebody asks
+        return Context(
+            self.user, self.workspace, self.client_id, self.connection_type or "websocket", details
+        )
 
     def deliver(self, frame: Sealed, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
         """Send a frame, or keep it in order until the client is back.

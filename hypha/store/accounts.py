@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.held_workspaces import Taken, hold_workspaces
-from hypha.store.invitations import use_invitation
+from hypha.store.invitations import drop_invitations_of, use_invitation
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
 from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
 from hypha.store.repository import Repository, insert_if_absent, upsert
@@ -164,8 +164,8 @@ class Accounts(Repository):
         """Use a code up by which the owner of an account's address came forward, and start clean.
 
         Sets `values` (such as `password`) of the account, whose address is proven from now on, ends
-        all tokens that descend from it but the one of fingerprint `keep`, and takes its workspaces as
-        `hold_workspaces`. None if the code was used, or the address proven, meanwhile.
+        all tokens that descend from it but the one of fingerprint `keep`, takes its invitations back, and
+        its workspaces as `hold_workspaces`. None if the code was used, or the address proven, meanwhile.
         """
         statement = update(AccountRow).where(AccountRow.id == account_id, AccountRow.is_proven.is_(False))
         async with self._connections.writing() as connection:
@@ -175,6 +175,7 @@ class Accounts(Repository):
             if proven.rowcount != 1:
                 return None
             await _forget_places(connection, account_id)
+            await drop_invitations_of(connection, account_id)
             ended = await end_sign_ins(connection, account_id, until, keep=keep, generated_too=True)
             taken = await hold_workspaces(connection, account_id, now, until, keeps_own=keeps_own, keep=keep)
             taken.ended |= ended

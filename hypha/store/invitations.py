@@ -71,6 +71,11 @@ class Invitations(Repository):
             return bool(result.rowcount == 1)
 
 
+async def drop_invitations_of(connection: AsyncConnection, maker: str) -> None:
+    """Take back what somebody made, in the caller's transaction."""
+    await connection.execute(delete(InvitationRow).where(InvitationRow.created_by == maker))
+
+
 async def use_invitation(connection: AsyncConnection, code_hash: str, now: float) -> bool:
     """Count one use, in the transaction that makes the account; False if it is not good any more."""
     result = await connection.execute(

@@ -325,12 +325,17 @@ async def test_the_role_admin_does_not_come_with_a_mailbox(
     link = re.findall(r"#administrator=(\w+)", server.log)[-1]
     person = {"name": "Root", "email": new_email(), "password": PASSWORD}
     assert (await api.call("create_administrator", link=link, **person))["success"]
+    before = (await api.call("login", email=person["email"], password=PASSWORD))["token"]
+    invitation = (await api.call("create_invitation", before))["invitation"]
     assert (await api.call("request_password_reset", email=person["email"]))["success"]
     _, letter = await box.letter(0)
     change = {"email": person["email"], "code": code_in(letter), "new_password": OWN}
     assert (await api.call("reset_password", **change))["success"]
     token = (await api.call("login", email=person["email"], password=OWN))["token"]
     assert (await api.call("profile", token))["roles"] == []
+    guest = {"name": "Guest", "email": new_email(), "password": PASSWORD}
+    refused = await api.call("signup", invitation=invitation, **guest)
+    assert refused["error"].startswith("This invitation is not valid")
     assert "is no administrator any more" in server.log
     await asyncio.to_thread(server.restart)
     assert re.findall(r"#administrator=(\w+)", server.log)[-1] != link, "the operator chooses anew"

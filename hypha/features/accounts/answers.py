@@ -11,7 +11,6 @@ from hypha.errors import HyphaError, InvalidRequest, LimitReached, ServerFault
 from hypha.features.accounts.attempts import Origin
 
 if TYPE_CHECKING:
-    from hypha.hub.hub import Hub
     from hypha.observe.audit import AuditLog
 
 Answer = dict[str, Any]
@@ -42,23 +41,14 @@ def answered(function: Callable[_P, Awaitable[Answer]]) -> Callable[_P, Awaitabl
 class FunctionGroup:
     """Base of the groups of functions that local accounts add to `hypha-login`."""
 
-    def __init__(self, hub: Hub, audit: AuditLog) -> None:
-        self._hub = hub
+    def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
 
     def _origin(self, context: Context) -> Origin:
         """Where a caller is: for limits, and as a device that signed in before."""
-        return Origin(self._address(context), str(context.details.get("cookies", "")))
-
-    def _address(self, context: Context) -> str:
-        """The network address of a caller, whichever way the call came."""
-        address = context.details.get("address")
-        if not address:
-            client = self._hub.clients.get(context.address)
-            address = getattr(client.connection, "peer_address", "") if client else ""
-        return str(address or "")
+        return Origin(context.network_address, str(context.details.get("cookies", "")))
 
     def _note(self, action: str, user_id: str, context: Context, **more: object) -> None:
         detail = {"provider": "local accounts", **more}
-        address, is_stranger = self._address(context), context.user.is_anonymous
+        address, is_stranger = context.network_address, context.user.is_anonymous
         self._audit.note(action, user_id, address=address, detail=detail, is_stranger=is_stranger)

@@ -57,11 +57,9 @@ class AccountsFeature(Feature):
                 start=context.start,
                 admit=context.guard.blocklist.check_user,
             )
-            functions = AccountFunctions(
-                accounts, context.tenancy.held, login, context.hub, context.guard.audit
-            )
+            functions = AccountFunctions(accounts, context.tenancy.held, login, context.guard.audit)
             page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
-            invitations = InvitationFunctions(accounts.admittance, page_url, context.hub, audit)
+            invitations = InvitationFunctions(accounts.admittance, page_url, audit)
             login.add_functions({**functions.handlers(), **invitations.handlers()})
             context.credentials.headers.append(HEADER)
             context.credentials.cookies.append(COOKIE)

@@ -13,7 +13,6 @@ from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Handler, Login
-    from hypha.hub.hub import Hub
     from hypha.observe.audit import AuditLog
     from hypha.workspaces.held import Held
 
@@ -39,8 +38,8 @@ class AccountFunctions(FunctionGroup):
     Every answer has `success`; where it is false, `error` says why and `code` names the kind.
     """
 
-    def __init__(self, accounts: LocalAccounts, held: Held, login: Login, hub: Hub, audit: AuditLog) -> None:
-        super().__init__(hub, audit)
+    def __init__(self, accounts: LocalAccounts, held: Held, login: Login, audit: AuditLog) -> None:
+        super().__init__(audit)
         self._accounts = accounts
         self._held = held
         self._login = login

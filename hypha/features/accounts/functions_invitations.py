@@ -12,7 +12,6 @@ from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 if TYPE_CHECKING:
     from hypha.features.accounts.invitations import Admittance
     from hypha.features.login.providers import Handler
-    from hypha.hub.hub import Hub
     from hypha.observe.audit import AuditLog
 
 NAMES = ("create_invitation", "list_invitations", "revoke_invitation")
@@ -21,8 +20,8 @@ NAMES = ("create_invitation", "list_invitations", "revoke_invitation")
 class InvitationFunctions(FunctionGroup):
     """Invitations to make an account, for holders of the role admin."""
 
-    def __init__(self, admittance: Admittance, page_url: str, hub: Hub, audit: AuditLog) -> None:
-        super().__init__(hub, audit)
+    def __init__(self, admittance: Admittance, page_url: str, audit: AuditLog) -> None:
+        super().__init__(audit)
         self._admittance = admittance
         self._page_url = page_url
 

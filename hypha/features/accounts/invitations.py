@@ -165,11 +165,12 @@ class Admittance:
 def _domain(text: str) -> str:
     """A domain as it is compared: small letters, in the form of the domain name system."""
     plain = unicodedata.normalize("NFC", text.strip().lower().lstrip("@"))
-    wild = "*." if plain.startswith("*.") else ""
-    try:
-        return wild + plain.removeprefix("*.").encode("idna").decode()
-    except UnicodeError:
-        return plain
+    return ".".join(map(_label, plain.split(".")))
+
+
+def _label(label: str) -> str:
+    """One part of a domain as the domain name system has it: `ß` and `ss` are two (RFC 5891)."""
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode()
 
 
 def _fits(domain: str, allowed: str) -> bool:

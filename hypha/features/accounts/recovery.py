@@ -55,7 +55,8 @@ class Recovery(AccountRules):
         if account is None:
             return
         try:
-            await self._send(folded, RESET, reset_letter(account.email, text, life_s, self._base_url))
+            letter = reset_letter(account.email, text, life_s, self._base_url)
+            await self._send(folded, RESET, letter, is_silent=True)
         except LimitReached:
             logger.warning("Too many e-mails go out (HYPHA_LETTERS_PER_HOUR): a password reset was not sent")
 

@@ -160,8 +160,11 @@ class AccountRules:
         """When the last token that comes from a sign-in of now will have expired."""
         return self._clock() + self._tokens.reconnection_life_s
 
-    async def _send(self, folded: str, kind: str, letter: Letter) -> None:
+    async def _send(self, folded: str, kind: str, letter: Letter, *, is_silent: bool = False) -> None:
         """Send a letter that was counted for its recipient.
+
+        What was counted is given back if it fails, unless `is_silent`: where nobody is told whether
+        there was a letter, the next attempt must not tell either.
 
         Raises:
             RateLimited: too many go out.
@@ -173,7 +176,8 @@ class AccountRules:
         try:
             await self.mail.send(letter)
         except BackendUnavailable:
-            self._attempts.letter_failed(kind, folded)
+            if not is_silent:
+                self._attempts.letter_failed(kind, folded)
             raise
 
 

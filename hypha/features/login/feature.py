@@ -113,12 +113,8 @@ class LoginFeature(Feature):
 
     def origin_of(self, context: Context) -> str:
         """Where a call comes from: the network address if it is known, else the workspace."""
-        address = context.details.get("address")
-        if not address:
-            client = self._context.hub.clients.get(context.address)
-            link = client.connection if client is not None else None
-            address = link.peer_address if link is not None else ""
-        return throttled(str(address)) if address else context.workspace
+        address = context.network_address
+        return throttled(address) if address else context.workspace
 
     def _offer(self) -> None:
         self._context.offer(self._local)

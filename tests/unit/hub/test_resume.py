@@ -24,6 +24,13 @@ async def test_frames_wait_in_order_for_a_held_client(world: Any) -> None:
     assert b.generation == 2
 
 
+async def test_a_call_comes_from_the_address_of_its_link_also_when_that_is_gone(world: Any) -> None:
+    a, _ = world.join("a")
+    assert a.context.network_address == "127.0.0.1"
+    world.lose(a)
+    assert (a.peer_address, a.context.network_address) == ("127.0.0.1", "127.0.0.1")
+
+
 @pytest.mark.spec("wire-42")
 async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: Any) -> None:
     a, la = world.join("a")

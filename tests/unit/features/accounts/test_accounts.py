@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -11,7 +12,14 @@ import pytest
 import pytest_asyncio
 
 from hypha.auth.tokens import TokenAuthority
-from hypha.errors import AlreadyExists, InvalidArguments, LimitReached, NotAuthenticated
+from hypha.errors import (
+    AlreadyExists,
+    BackendUnavailable,
+    InvalidArguments,
+    LimitReached,
+    NotAuthenticated,
+    RateLimited,
+)
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.mail import Letter, Mail
@@ -140,6 +148,21 @@ async def test_asking_for_a_reset_costs_the_same_with_and_without_an_account(ben
         await bench.accounts.request_reset(email, HERE)
         await bench.work.pop()
         assert await bench.records.code("reset", email) is not None, "guessing it takes the same time"
+
+
+async def test_a_letter_that_fails_tells_not_that_there_is_an_account(bench: Bench) -> None:
+    await bench.account()
+
+    def failing(_: Letter) -> None:
+        raise BackendUnavailable("no mail today")
+
+    bench.accounts.mail = Mail(failing)
+    for email in ("ann@example.org", "nobody@example.org"):
+        await bench.accounts.request_reset(email, HERE)
+        with contextlib.suppress(BackendUnavailable):
+            await bench.work.pop()
+        with pytest.raises(RateLimited, match="Please wait 30s"):
+            await bench.accounts.request_reset(email, HERE)
 
 
 async def test_codes_that_are_over_are_not_kept(bench: Bench) -> None:

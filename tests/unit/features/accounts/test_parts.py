@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hypha.addresses import fold_email
-from hypha.errors import InvalidArguments, RateLimited
+from hypha.errors import InvalidArguments, PermissionDenied, RateLimited
 from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
+from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
+from hypha.settings import Settings
 
 
 @pytest.mark.parametrize("name", ["Ann Lee", "  孔子 ", "यशोदा", "محمد", "👩‍🔬 Ada", "x" * 100])
@@ -72,9 +74,23 @@ def test_addresses_that_only_look_alike_stay_apart() -> None:
         "straße@x.org",
         "strasse@x.org",
         "a@x.org",
+        "a@straße.org",
+        "a@strasse.org",
+        "a@ος.gr",
+        "a@οσ.gr",
     ]
     looks += ["ı@x.org", "i@x.org", "a+b@x.org", "a.b@x.org", "ab@x.org"]
     assert len({fold_email(check_email(each)) for each in looks}) == len(looks)
+
+
+def test_domains_that_only_look_alike_do_not_let_people_in() -> None:
+    allowed = Settings(sign_up_domains="strasse.example, *.οσ.example, Größe.example")  # type: ignore[call-arg]
+    admittance = Admittance(None, allowed, Codes("secret"))
+    for email in ("a@STRASSE.example", "a@x.οσ.example", "a@größe.EXAMPLE"):
+        admittance.check_domain(email)
+    for email in ("a@straße.example", "a@x.ος.example", "a@grösse.example", "a@strasse.example.org"):
+        with pytest.raises(PermissionDenied):
+            admittance.check_domain(email)
 
 
 async def test_only_the_right_password_matches() -> None:
