@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# nothing is installed but the files whose hashes are in the lock files, from whatever index
+LOCKED := $(PIP) install --require-hashes --requirement
+ITSELF := $(PIP) install --no-deps --no-index --no-build-isolation --editable .
+LOCK_VENV := .venv-lock
 RESULTS := .test-results
 HYPHA_HOST ?= 127.0.0.1
 HYPHA_PORT ?= 9527
@@ -27,12 +31,13 @@ $(VENV)/.created:
 
 $(VENV)/.runtime: $(VENV)/.created pyproject.toml requirements.lock
 	@echo "Installing the server into $(VENV) ..."
-	@$(PIP) install --constraint requirements.lock --editable .
+	@$(LOCKED) requirements.lock
+	@$(ITSELF)
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.runtime
+$(VENV)/.tests: $(VENV)/.runtime requirements-dev.lock
 	@echo "Installing the test tools into $(VENV) ..."
-	@$(PIP) install --constraint requirements.lock --editable '.[dev,oidc,postgres,redis,triton]'
+	@$(LOCKED) requirements-dev.lock
 	@touch $@
 
 tests/js/node_modules/.ready: tests/js/package.json tests/js/package-lock.json
@@ -87,9 +92,13 @@ bench: $(VENV)/.tests ## Measure the server (needs the benchmark beside the repo
 	@test -f $(BENCH)/bench.py || { echo "No benchmark at $(BENCH): name its folder with BENCH=..."; exit 1; }
 	@$(BIN)/python $(BENCH)/bench.py --name hypha --port 9600 --spawn "$(abspath $(BIN))/python -m hypha.server --host 127.0.0.1 --port {port} --data-dir :memory: --static-mounts /bench-static:{static}" --static-path /bench-static/1m.bin $(ARGS)
 
-lock: $(VENV)/.tests ## Write requirements.lock from what is installed
-	@{ echo '# Versions that the tests ran with. `make venv` installs these; `make lock` writes this file anew.'; \
-	   $(BIN)/pip freeze 2>/dev/null | grep -v -e '^-e ' -e '^#' | sed -e "s/^uvloop==.*/&; sys_platform != 'win32'/"; } > requirements.lock
+$(LOCK_VENV)/.created: tools/lock-tool.lock
+	@$(PYTHON) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/pip --disable-pip-version-check --quiet install --require-hashes --requirement tools/lock-tool.lock
+	@touch $@
+
+lock: $(LOCK_VENV)/.created ## Write the lock files anew (ARGS=--upgrade: with newer releases)
+	@$(LOCK_VENV)/bin/python tools/write_locks.py $(ARGS)
 
 clean: ## Remove what was built (never the data folder)
-	@rm -rf $(VENV) tests/js/node_modules $(RESULTS) .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf $(VENV) $(LOCK_VENV) tests/js/node_modules $(RESULTS) .mypy_cache .pytest_cache .ruff_cache build dist
