@@ -16,11 +16,12 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy.engine import URL
 
 from hypha.errors import ConfigurationError
+from hypha.filelock import FileLock, InUse
 from hypha.ids import readable_id
 
 MEMORY = ":memory:"
@@ -39,7 +40,7 @@ class DataFolder:
     With the path `:memory:` secrets and identity live as long as this object.
     """
 
-    def __init__(self, path: Path | None, lock: IO[str] | None) -> None:
+    def __init__(self, path: Path | None, lock: FileLock | None) -> None:
         self.path = path
         self._lock = lock
         self._made: dict[str, str] = {}
@@ -61,11 +62,6 @@ class DataFolder:
             lock = _take_lock(path, url)
             _close_to_others(path)
             return cls(path, lock)
-
-    @property
-    def keeps_nothing(self) -> bool:
-        """True when all is lost at the end of the process."""
-        return self.path is None
 
     @property
     def shown(self) -> str:
@@ -156,15 +152,7 @@ def check_folder(path: Path) -> str | None:
     file = path / _DEPLOYMENT
     if file.exists():
         _read_record(file)
-    try:
-        with open(path / "lock", "r+") as stream:
-            try:
-                _lock_file(stream)
-            except OSError:
-                return _holder(stream.read())
-    except OSError:  # nobody has ever used it, or we may not look
-        pass
-    return None
+    return FileLock.holder(path / "lock")
 
 
 def _new_manager_id() -> str:
@@ -214,46 +202,11 @@ def _write_file(file: Path, text: str) -> None:
             os.close(folder)
 
 
-def _take_lock(path: Path, url: str) -> IO[str]:
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    stream = open(descriptor, "r+")
+def _take_lock(path: Path, url: str) -> FileLock:
     try:
-        _lock_file(stream)
-    except OSError:
-        holder = _holder(stream.read())
-        stream.close()
+        return FileLock.take(path / "lock", url)
+    except InUse as taken:
         raise ConfigurationError(
-            f"The data folder {path} is in use: {holder} is already running. Stop it, "
+            f"The data folder {path} is in use: {taken.holder} is already running. Stop it, "
             "or choose another folder with --data-dir"
         ) from None
-    stream.truncate(0)
-    json.dump({"pid": os.getpid(), "url": url}, stream)
-    stream.flush()
-    return stream
-
-
-def _holder(text: str) -> str:
-    try:
-        record = json.loads(text)
-        return f"the server at {record['url']} (process {record['pid']})"
-    except (ValueError, KeyError, TypeError):
-        return "another server"
-
-
-def _lock_file(stream: IO[str]) -> None:
-    """Lock a file for this process without waiting.
-
-    Raises:
-        OSError: another process, or another opening of the file, holds the lock.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        windows: Any = msvcrt
-        stream.seek(1_000_000)  # beyond the text, which others shall be able to read
-        windows.locking(stream.fileno(), windows.LK_NBLCK, 1)
-        stream.seek(0)
-    else:
-        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -193,7 +194,7 @@ class Server:
         settings = self.settings
         self.folder = folder = DataFolder.open(settings.data_dir, settings.announced_base_url)
         self.store = store = Store(settings.database_uri or folder.database_url)
-        await store.open()
+        await store.open(settings.announced_base_url)
         self.health.add_check("store", store.condition.state)
         return folder, store
 
@@ -301,6 +302,7 @@ class Server:
         start = self.background.start
         start(self._after_window(), "cleaning up after the last run")
         start(store.watch(), "watching the database")
+        start(store.claim.keep(partial(signal.raise_signal, signal.SIGTERM)), "keeping the database")
         start(self.lasting.run(), "looking after answers that last")
         watch = StreamWatch(self.hub, WatchLimits.from_settings(settings), self._hosts_built_in)
         start(watch.run(), "looking for dead streams")

@@ -18,6 +18,7 @@ from hypha.store.accounts import Accounts
 from hypha.store.audit import AuditRecords
 from hypha.store.blocklist import BlockRecords
 from hypha.store.bookmarks import Bookmarks
+from hypha.store.claim import Claim
 from hypha.store.condition import Condition
 from hypha.store.environment import Environment
 from hypha.store.events import Events
@@ -60,6 +61,7 @@ class Store:
         self._writing = asyncio.Lock()
         self._is_open = False
         self.condition = Condition()
+        self.claim = Claim(self._url, self._engine, self.shown)
         self.workspaces = Workspaces(self)
         self.usage = Usage(self)
         self.environment = Environment(self, self.usage)
@@ -78,16 +80,23 @@ class Store:
         self.invitations = Invitations(self)
         self.held_workspaces = HeldWorkspaces(self)
 
-    async def open(self) -> Self:
+    async def open(self, holder: str | None = None) -> Self:
         """Connect and bring the database to the newest shape.
 
+        Args:
+            holder: the address of a server that claims the database for itself, before it changes anything.
+
         Raises:
-            ConfigurationError: it cannot be reached or written, or was written by a newer version.
+            ConfigurationError: it cannot be reached or written, another server holds it, or it was written
+                by a newer version.
         """
         try:
             with self._options_told():
                 async with self.reading():
                     pass  # what the driver refuses is told from what the database refuses
+            if holder is not None and not self.is_memory:
+                async with self._translated():
+                    await self.claim.take(holder)
             async with self.writing() as connection:
                 await connection.run_sync(schema.prepare)
         except BaseException as error:
@@ -123,6 +132,7 @@ class Store:
     async def close(self) -> None:
         """Close all connections; what was acknowledged is on disk already."""
         await self._engine.dispose()
+        await self.claim.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -416,6 +416,21 @@ async def test_database_of_its_own_is_named_at_start(start_server: StartServer, 
     assert f"Data: records in {uri}; all else in memory, not kept" in own.log
 
 
+async def test_second_server_on_the_same_database_names_the_first(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    flags = ["--database-uri", f"sqlite+aiosqlite:///{tmp_path}/records.db"]
+    own = await start_server(data_dir=":memory:", flags=flags)
+    code, log = await exits(start_server, data_dir=":memory:", flags=flags)
+    assert code != 0
+    assert f"is in use: the server at {own.url} (process {own.pid}) is already running with it" in log
+    lines = log.strip().removesuffix("ERROR:    Application startup failed. Exiting.")  # plain uvicorn's
+    assert "Traceback" not in log and len(lines.splitlines()) == 1
+    assert own.is_ready()
+    await asyncio.to_thread(own.restart, kill=True)
+    assert own.is_ready()
+
+
 @pytest.mark.spec("core-1.2")
 async def test_database_that_cannot_be_opened_is_one_sentence_and_a_failure(
     start_server: StartServer, tmp_path: Path

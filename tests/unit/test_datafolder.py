@@ -58,7 +58,7 @@ def test_a_second_server_is_refused_and_told_who_is_there(tmp_path: Path) -> Non
 def test_in_memory_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = DataFolder.open(":memory:")
-    assert folder.keeps_nothing and "nothing is kept" in folder.shown
+    assert folder.path is None and "nothing is kept" in folder.shown
     assert folder.secret("jwt") == folder.secret("jwt") != DataFolder.open(":memory:").secret("jwt")
     assert folder.manager_id() == folder.manager_id()
     assert list(tmp_path.iterdir()) == []
