@@ -7,7 +7,7 @@ function without a row is found by a test and not by an attacker.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -88,15 +88,6 @@ def permission_of(function: Callable[..., Any]) -> Permission | None:
     return row if isinstance(row, Permission) else None
 
 
-def table(services: Mapping[str, object]) -> list[Row]:
-    """Collect the rows of several services, given as `service id -> object or class`.
-
-    Raises:
-        LookupError: a public coroutine declares no row.
-    """
-    return [row for service, owner in services.items() for row in _rows(service, owner)]
-
-
 class CallableService(Protocol):
     """A built-in service as far as the table reads it."""
 
@@ -124,14 +115,3 @@ def table_of(services: Iterable[CallableService]) -> list[Row]:
             summary = (inspect.getdoc(function.call) or "").partition("\n")[0]
             rows.append(Row(service.id, name, declared, summary))
     return sorted(rows, key=lambda row: (row.service, row.function))
-
-
-def _rows(service: str, owner: object) -> Iterator[Row]:
-    for name, function in inspect.getmembers(owner, inspect.iscoroutinefunction):
-        if name.startswith("_"):
-            continue
-        declared = permission_of(function)
-        if declared is None:
-            raise LookupError(f"{service}.{name} declares no permission")
-        summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        yield Row(service, name, declared, summary)

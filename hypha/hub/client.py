@@ -48,7 +48,6 @@ class Client:
         "fails_fast",
         "feeders",
         "flaps",
-        "frames_in",
         "generation",
         "held_since",
         "hold_until",
@@ -102,7 +101,6 @@ class Client:
         self.drained_at = 0.0
         self.feeders: set[Client] = set()
         self.paused_by: set[Client] = set()
-        self.frames_in = 0
         self.calls_recent = 0
         self.load = 0.0
         self.load_at = hub.time()

@@ -124,10 +124,6 @@ class Registry:
         """All records of one client, in registration order."""
         return _in_order(self._bucket("client", workspace, client_id).values())
 
-    def of_workspace(self, workspace: str) -> list[ServiceRecord]:
-        """All records of one workspace, in registration order."""
-        return _in_order(self._bucket("workspace", workspace).values())
-
     def count_of_client(self, workspace: str, client_id: str) -> int:
         """Number of a client's services, `built-in` included."""
         return len(self._bucket("client", workspace, client_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypha.options import MOST, flag, variable
+from hypha.options import flag, variable
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
@@ -62,16 +62,6 @@ class SigningIn:
         10.0, "Least pause between two fetches of a provider's keys", "HYPHA_OIDC_REFETCH_PAUSE", unit="s"
     )
     maximum_login_time_s: float = variable(180.0, "Life of a login key", "MAXIMUM_LOGIN_TIME", unit="s")
-    login_ping_timeout_s: float = variable(
-        3.0, "Wait for the login service's answer", "HYPHA_LOGIN_PING_TIMEOUT", unit="s"
-    )
-    login_guard_interval_s: float = variable(
-        30.0,
-        "Pause between checks that a login service is there; 0 or less: none",
-        "HYPHA_LOGIN_GUARD_INTERVAL",
-        unit="s",
-        least=-MOST,
-    )
     allow_anonymous: bool = variable(
         True,
         "Whether users and calls without a credential are served; if not, they can sign in and nothing else",

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from hypha.auth.permissions import TARGET_WORKSPACE, permission, permission_of, table
+from hypha.auth.permissions import TARGET_WORKSPACE, permission, permission_of, table_of
 from hypha.auth.scopes import Level
+
+
+@dataclass
+class Service:
+    """As much of a running service as the table reads."""
+
+    id: str
+    functions: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, owner: object, *names: str) -> Service:
+        return cls("svc", {name: SimpleNamespace(call=getattr(owner, name)) for name in names})
 
 
 class Complete:
@@ -39,9 +55,10 @@ class Complete:
     def plain(self) -> None: ...
 
 
-def test_the_table_has_one_row_per_public_coroutine() -> None:
-    rows = {row.function: row for row in table({"svc": Complete()})}
-    assert set(rows) == {"write", "remove", "stop", "look", "time"}
+def test_the_table_has_one_row_per_function() -> None:
+    service = Service.of(Complete(), "write", "remove", "stop", "look", "time")
+    rows = {row.function: row for row in table_of([service])}
+    assert list(rows) == ["look", "remove", "stop", "time", "write"]
     assert rows["write"].summary == "Write something."
     assert rows["write"].permission.text == "read_write on current workspace"
     assert rows["remove"].permission.text == "admin on target workspace"
@@ -57,4 +74,4 @@ def test_a_function_without_a_row_is_found() -> None:
         async def forgotten(self) -> None: ...
 
     with pytest.raises(LookupError, match=r"svc\.forgotten"):
-        table({"svc": Incomplete})
+        table_of([Service.of(Incomplete(), "write", "forgotten")])

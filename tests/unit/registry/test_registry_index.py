@@ -66,7 +66,7 @@ def test_removing_one_client_leaves_the_others(registry: Registry) -> None:
     for client in ("a", "b"):
         registry.add(record("w", client, "s"))
     registry.remove_client("w", "a")
-    assert ids(registry.of_workspace("w")) == ["w/b:s"]
+    assert ids(registry.find(ServiceFilter("w"))) == ["w/b:s"]
 
 
 def test_filters_combine(registry: Registry) -> None:
