@@ -232,6 +232,7 @@ class Server:
             self.tokens.revocations.apply,
             lambda workspace: self.members.standing.workspace_changed(workspace),
             partial(end_clients_of, hub),
+            self.tokens.revocations.ends,
         )
         self.workspaces = self.tenancy.workspaces
         await self.workspaces.start()

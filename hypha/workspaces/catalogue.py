@@ -77,7 +77,7 @@ class Catalogue:
         record = records.new_record(config, user)
         if not user.reaches(record.id):
             user.require_unlimited("creating workspaces")
-        async with self._workspaces.locked(record.id):
+        async with self._workspaces.making(record, user):
             existing = await self._workspaces.find_stored(record.id)
             if existing is not None:
                 await self._overwrite(existing, record, context, overwrite)

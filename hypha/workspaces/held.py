@@ -10,6 +10,7 @@ from typing import Any
 from hypha.errors import NotFound
 from hypha.store import Store
 from hypha.store.held_workspaces import Taken
+from hypha.workspaces import records
 from hypha.workspaces.lifecycle import Workspaces
 
 
@@ -28,10 +29,13 @@ class Held:
 
     @contextlib.asynccontextmanager
     async def changing(self, account_id: str) -> AsyncIterator[None]:
-        """Hold the workspaces of an account still while they are taken from it in the store."""
-        async with contextlib.AsyncExitStack() as locks:
-            for workspace in sorted(await self.store.held_workspaces.touched_by(account_id)):
-                await locks.enter_async_context(self.workspaces.locked(workspace))
+        """Hold the workspaces of an account still while they are taken from it in the store.
+
+        Its own one is held also where it is not in the store yet: what is made for the account
+        meanwhile waits for it (`Workspaces.making`).
+        """
+        touched = await self.store.held_workspaces.touched_by(account_id)
+        async with self.workspaces.all_locked({*touched, records.PERSONAL_PREFIX + account_id}):
             yield
 
     async def apply(self, taken: Taken) -> None:

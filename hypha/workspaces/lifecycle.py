@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from hypha.addresses import check_workspace_id
 from hypha.auth.scopes import Level
+from hypha.auth.tokens import REVOKED_TEXT
 from hypha.auth.users import User
-from hypha.errors import InvalidAddress, WorkspaceNotFound
+from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance, Kind
@@ -60,6 +61,7 @@ class Workspaces:
     Args:
         publish: sends an event `(workspace, type, data)` to those who subscribed.
         end_tokens: called with the fingerprints of tokens that ended with their workspace.
+        has_ended: whether the token with which a user acts was revoked.
         quotas: how much a workspace may keep; None: as much as it likes.
         call_later, clock: the event loop's timers and a monotonic clock, or a test's.
     """
@@ -71,6 +73,7 @@ class Workspaces:
         *,
         publish: Publish = lambda *_: None,
         end_tokens: EndTokens = lambda _: None,
+        has_ended: Callable[[User], bool] = lambda _: False,
         quotas: Quotas | None = None,
         call_later: CallLater = _loop_call_later,
         clock: Callable[[], float] = time.monotonic,
@@ -79,6 +82,7 @@ class Workspaces:
         self._settings = settings
         self._publish = publish
         self._end_tokens = end_tokens
+        self._has_ended = has_ended
         self._quotas = quotas
         self._call_later = call_later
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
@@ -271,12 +275,41 @@ class Workspaces:
 
         Raises:
             WorkspaceNotFound: there is none.
+            NotAuthenticated: the user's token was revoked while others held the workspace.
         """
         async with self.locked(workspace):
+            self.check_token(user)
             resident = await self._open_locked(workspace, user, False)
             resident.is_stored = True
             yield resident
         self.residents.look_at(resident)
+
+    @contextlib.asynccontextmanager
+    async def making(self, record: WorkspaceRecord, user: User) -> AsyncIterator[None]:
+        """Hold a workspace that comes into being or is put in place of another, and its person's own one.
+
+        So nobody takes the person's workspaces away meanwhile (`Held.changing`).
+
+        Raises:
+            NotAuthenticated: the user's token was revoked while others held them.
+        """
+        own = records.PERSONAL_PREFIX + (record.created_by or user.id)
+        async with self.all_locked({own, record.id}):
+            self.check_token(user)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def all_locked(self, workspaces: Iterable[str]) -> AsyncIterator[None]:
+        """Hold several, always in the same order, so that nobody waits for each other."""
+        async with contextlib.AsyncExitStack() as locks:
+            for workspace in sorted(workspaces):
+                await locks.enter_async_context(self.locked(workspace))
+            yield
+
+    def check_token(self, user: User) -> None:
+        """Raise NotAuthenticated if the token with which a user acts was revoked since."""
+        if self._has_ended(user):
+            raise NotAuthenticated(REVOKED_TEXT)
 
     def locked(self, workspace: str) -> AbstractAsyncContextManager[None]:
         """Hold the lock under which a workspace comes into being and ends."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from hypha.auth.users import User
 from hypha.settings import Settings
 from hypha.store import Seal, Store
 from hypha.workspaces.bookmarks import Bookmarks
@@ -41,6 +42,7 @@ class Tenancy:
         end_tokens: EndTokens = lambda _: None,
         on_changed: Callable[[str], None] = lambda _: None,
         on_overwritten: Callable[[str, str], None] = lambda workspace, stays: None,
+        has_ended: Callable[[User], bool] = lambda _: False,
     ) -> Self:
         """Build all parts on one store.
 
@@ -51,9 +53,15 @@ class Tenancy:
             on_changed: called with the id of a workspace whose owners may be others now.
             on_overwritten: called with the id of a workspace whose clients must go, and the address of the
                 one that may stay.
+            has_ended: whether the token with which a user acts was revoked.
         """
         workspaces = Workspaces(
-            store, settings, publish=publish, end_tokens=end_tokens, quotas=Quotas(settings)
+            store,
+            settings,
+            publish=publish,
+            end_tokens=end_tokens,
+            has_ended=has_ended,
+            quotas=Quotas(settings),
         )
         event_log = EventLog(workspaces, store, EventRates.from_settings(settings))
         limit = settings.max_workspaces_per_user

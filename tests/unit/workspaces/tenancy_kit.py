@@ -90,6 +90,7 @@ class Tenants:
             store,
             self.settings,
             publish=lambda *event: self.events.append(event),
+            has_ended=self.tokens.revocations.ends,
             quotas=Quotas(self.settings),
             call_later=self.clock.call_later,
             clock=self.clock.time,
