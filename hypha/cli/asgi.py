@@ -57,6 +57,8 @@ class EnvironmentApplication:
         if self._application is None:
             from hypha.server import create_application, get_argparser
 
-            setup_logging(os.environ.get("HYPHA_LOGLEVEL", "WARNING"))
+            names = ("HYPHA_ROOT_TOKEN", "HYPHA_JWT_SECRET", "JWT_SECRET")
+            secrets = [text for name in names if (text := os.environ.get(name, "").strip())]
+            setup_logging(os.environ.get("HYPHA_LOGLEVEL", "WARNING"), secrets=secrets)
             self._application = create_application(get_argparser().parse_args(["--from-env"]))
         return self._application

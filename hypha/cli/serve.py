@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     with _one_sentence() as outcome, _stopped_by_signals():
         load_env_file()
         settings, warnings = load_settings(arguments)
-        setup_logging(settings.loglevel, access_log=settings.access_log)
+        secrets = [text for text in (settings.root_token, settings.jwt_secret) if text]
+        setup_logging(settings.loglevel, access_log=settings.access_log, secrets=secrets)
         for warning in warnings:
             logging.getLogger("hypha.settings").warning(warning)
         if settings.interactive:

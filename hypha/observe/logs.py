@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 import structlog
+
+from hypha.observe.secrets import WithoutSecrets, keeps_no_secret
 
 OUR_LOGGERS = ("hypha", "uvicorn")
 _MARK = "_hypha_handler"
@@ -22,13 +25,20 @@ class _PatientHandler(logging.StreamHandler[TextIO]):
 
 
 def setup_logging(
-    level_name: str = "WARNING", *, access_log: bool = False, stream: TextIO | None = None
+    level_name: str = "WARNING",
+    *,
+    access_log: bool = False,
+    stream: TextIO | None = None,
+    secrets: Iterable[str] = (),
 ) -> None:
     """Send all log lines to one stream (stdout), ours from `level_name` on, others from WARNING on.
 
-    An unknown level counts as WARNING and is warned about. Calling it again replaces the handler.
+    An unknown level counts as WARNING and is warned about. Calling it again replaces the handler. Signed
+    tokens and the given secrets are taken out of all lines, those of uvicorn's own handlers too.
     """
     level = logging.getLevelNamesMapping().get(level_name.strip().upper())
+    if level is not None:
+        level = max(level, logging.DEBUG)  # below it the web server shows whole requests
     root = logging.getLogger()
     for handler in [h for h in root.handlers if getattr(h, _MARK, False)]:
         root.removeHandler(handler)
@@ -40,22 +50,15 @@ def setup_logging(
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if level is None else level)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
+    logging.getLogger("uvicorn.asgi").setLevel(logging.DEBUG)
     for name in ("uvicorn.access", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        if _without_queries not in logger.filters:
-            logger.addFilter(_without_queries)
+        logging.getLogger(name).addFilter(keeps_no_secret)
+    secrets = tuple(secrets)
+    for name in ("", "uvicorn", "uvicorn.access", "uvicorn.error"):
+        for each in logging.getLogger(name or None).handlers:
+            each.setFormatter(WithoutSecrets(each.formatter, secrets))
     if level is None:
         logging.getLogger(__name__).warning("HYPHA_LOGLEVEL is skipped: no level is named %r", level_name)
-
-
-def _without_queries(record: logging.LogRecord) -> bool:
-    """Keep what stands behind `?` out of lines about requests: tokens and keys come there too."""
-    args = record.args
-    if isinstance(args, tuple):
-        record.args = tuple(
-            arg.partition("?")[0] if isinstance(arg, str) and arg.startswith("/") else arg for arg in args
-        )
-    return True
 
 
 def _without_second_text(
