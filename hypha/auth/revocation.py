@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hypha.auth.users import User
 
 PURGE_AT = 10_000
+"""When so many are known, those that have expired are forgotten; then again when twice as many are left."""
 
 
 def line_of(fingerprint: str) -> str:
@@ -51,6 +52,7 @@ class Revocations:
         self._clock = clock
         self.outlive_s = outlive_s
         self._known: dict[str, float] = {}
+        self._purge_at = PURGE_AT
         self.on_revoked = on_revoked
 
     async def load(self) -> None:
@@ -85,6 +87,7 @@ class Revocations:
         self._known.update(revoked)
         if revoked:
             self.on_revoked(revoked.keys())
-        if len(self._known) > PURGE_AT:
+        if len(self._known) > self._purge_at:
             now = self._clock()
             self._known = {known: until for known, until in self._known.items() if until > now}
+            self._purge_at = max(PURGE_AT, 2 * len(self._known))

@@ -88,6 +88,13 @@ CONNECTIONS = (
         ),
     ),
     Bound(
+        "all_subscriptions",
+        "Event types that clients listen to, together",
+        "one person or address of anonymous users; all anonymous users; all",
+        "`LimitReached`; who comes back does so without them",
+        ("hypha.hub.hub.MAX_ALL_SUBSCRIPTIONS",),
+    ),
+    Bound(
         "subscriptions_left_behind",
         "Subscriptions kept for ended clients that may come back",
         "in all; of anonymous users",

@@ -60,6 +60,20 @@ MESSAGES = (
         ("hypha.hub.client.MAX_PENDING_CALLS",),
     ),
     Bound(
+        "all_calls_without_an_answer",
+        "The same of several clients",
+        "one person or address of anonymous users; all anonymous users; all",
+        "The oldest of the client that gets one more are watched no more",
+        ("hypha.hub.client.MAX_ALL_PENDING",),
+    ),
+    Bound(
+        "all_calls_that_run",
+        "Calls of the server's functions that run at once, of several clients",
+        "one person or address of anonymous users; all anonymous users; all",
+        "`LimitReached`",
+        ("hypha.hub.local_peer.MAX_RUNNING",),
+    ),
+    Bound(
         "calls_that_run",
         "Calls of the server's functions that run at once; of those that it lent for one request",
         "client; request",
@@ -72,6 +86,13 @@ MESSAGES = (
         "client",
         "Calls are refused (`NotDelivered`); who sends something else is read no more until it is back",
         ("held_limit_bytes", "hold_time_s"),
+    ),
+    Bound(
+        "all_frames_that_wait",
+        "The same of several clients, each frame with 256 bytes besides its own",
+        "one person or address of anonymous users; all anonymous users; all",
+        "As for one client",
+        ("hypha.hub.flow.MAX_HELD_BYTES",),
     ),
     Bound(
         "unread_frames",

@@ -25,6 +25,18 @@ PEOPLE = (
         ),
     ),
     Bound(
+        "revoked_tokens",
+        "Tokens revoked at once; in the long run",
+        "person: both; address of anonymous users: both",
+        "`RateLimited`; what is revoked is remembered until it would have expired",
+        (
+            "hypha.workspaces.functions_tokens.MAX_REVOKED",
+            "hypha.workspaces.functions_tokens.REVOKED_PER_S",
+            "hypha.workspaces.functions_tokens.STRANGERS_MAX_REVOKED",
+            "hypha.workspaces.functions_tokens.STRANGERS_REVOKED_PER_S",
+        ),
+    ),
+    Bound(
         "text_of_a_token",
         "Text of a token; of a token's name; tokens of a listing",
         "call",

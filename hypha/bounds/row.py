@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from hypha.hub.shares import Room
 from hypha.options import Option, options_of
 from hypha.settings import Settings
 
@@ -66,11 +67,17 @@ class Numbers:
         option = self.options.get(name)
         if option is not None and not value and (zero := _ZERO.search(option.help)):
             return zero[1]
+        if isinstance(value, Room):
+            as_text = _size if "BYTES" in name else _number
+            told = "; ".join(as_text(number) for number in (value.party, value.strangers, value.total))
+            return f"{told}; each client {as_text(value.free)} besides"
         unit = option.unit if option is not None else ""
         if unit in ("/s", "bytes/s") or name.endswith("BYTES_PER_S"):
             return f"{_number(value) if unit == '/s' else _size(value)} per second"
         if unit == "bytes" or "BYTES" in name:
             return _size(value)
+        if name.endswith("_PER_S"):
+            return f"{_number(value)} per second"
         if unit == "s" or name.endswith("_S"):
             return _time(float(value))
         return f"{_number(value)}{' characters' if name.endswith(('CHARS', 'NAME')) else ''}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
 from hypha.hub.outbox import PING_BYTES, CallKey, Kind, Outbox, PendingCall
+from hypha.hub.shares import Room
 from hypha.wire.frames import Sealed, Stamp, encode
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_PENDING_CALLS = 50_000
+FEW_PENDING_CALLS = 1000
+MAX_ALL_PENDING = Room(free=FEW_PENDING_CALLS, party=200_000, strangers=200_000, total=1_000_000)
+_PENDING_STEP = 250
+"""Pending calls are counted together in such steps: each of them is on the way of a frame."""
 NOWHERE = ""
 STRANGERS = "ws-anonymous"
 MEASURED_SUFFIX = "__rlb"
@@ -198,8 +204,17 @@ class Client:
     def _expect(self, key: CallKey, seq: int, interval_s: float) -> None:
         """Remember a call until its answer passes; its answer proves what was sent before it."""
         self.pending[key] = (seq, self.hub.time(), interval_s)
-        if len(self.pending) > MAX_PENDING_CALLS:
-            self.pending.pop(next(iter(self.pending)))
+        if len(self.pending) > FEW_PENDING_CALLS:
+            self._expect_many()
+
+    def _expect_many(self) -> None:
+        """Watch for no more answers than there is room for; the oldest calls give way."""
+        pending = self.pending
+        if len(pending) > MAX_PENDING_CALLS:
+            pending.pop(next(iter(pending)))
+        elif len(pending) % _PENDING_STEP == 0 and not self.hub.unanswered.note(self, len(pending)):
+            for key in list(islice(pending, _PENDING_STEP)):
+                del pending[key]
 
     def reject(self, session: str, source: str, text: str) -> None:
         """End a waiting call of this client with an error, as if `source` had answered."""

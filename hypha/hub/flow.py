@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hypha.errors import NotDelivered
 from hypha.hub.outbox import Kind
+from hypha.hub.shares import Room, Shares
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HIGH_WATER_BYTES = 1024 * 1024
+MIB = 1024 * 1024
+HIGH_WATER_BYTES = MIB
 CLOSE_GRACE_S = 1.0
 UNPROVEN_HIGH_BYTES = 16 * 1024 * 1024
 """A receiver whose network swallows faster than it proves arrival is full, too: what it has not
 acknowledged is kept here."""
+MAX_HELD_BYTES = Room(free=64 * 1024, party=128 * MIB, strangers=256 * MIB, total=1024 * MIB)
+"""What waits for clients without a link, of all of them together."""
+FRAME_COST_BYTES = 256
+"""What a frame that waits costs beside its bytes: many tiny ones take memory and time too."""
 LOW_WATER_BYTES = 896 * 1024
 """Close to the high mark, so that a slow but steady reader frees its senders within a second or two."""
 
@@ -44,6 +50,7 @@ class Flow:
         self.slow_reader_deadline_s = slow_reader_deadline_s
         self.foreign_pause_limit_s = foreign_pause_limit_s
         self.held_limit_bytes = held_limit_bytes
+        self.held = Shares(MAX_HELD_BYTES)
         self.choked: set[Client] = set()
 
     def choke(self, target: Client) -> None:
@@ -105,9 +112,12 @@ class Flow:
     def check_held(self, client: Client) -> None:
         """Bound what is kept for a client without an open link."""
         outbox = client.outbox
-        if outbox.bytes <= self.held_limit_bytes:
-            return
         _, kind, key = outbox.entries[-1]
+        if key is not None and (call := client.pending.get(key)) is not None:
+            self.hub.resume.waits(client, call)
+        cost = outbox.bytes + FRAME_COST_BYTES * len(outbox.entries)
+        if cost <= self.held_limit_bytes and (cost <= MAX_HELD_BYTES.free or self.held.note(client, cost)):
+            return
         if kind in (Kind.CALL, Kind.REPEATABLE) and key is not None:
             outbox.bytes -= len(outbox.entries.pop()[0])
             outbox.end -= 1

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hypha.auth.users import Context, User
 from hypha.errors import LimitReached
-from hypha.hub.client import Client
+from hypha.hub.client import MAX_ALL_PENDING, Client
 from hypha.hub.flow import Flow
 from hypha.hub.leftovers import Leftovers
 from hypha.hub.outbox import Kind
 from hypha.hub.pulse import Pulse
 from hypha.hub.resume import Resume
 from hypha.hub.router import Router
+from hypha.hub.shares import Room, Shares
 from hypha.hub.stats import HubStats
 from hypha.wire.chunks import CacheRooms
 from hypha.wire.frames import Sealed, encode
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hypha.hub.server_peer import ServerPeer
 
 MAX_SUBSCRIPTIONS = 1000
+MAX_ALL_SUBSCRIPTIONS = Room(free=32, party=50_000, strangers=100_000, total=1_000_000)
 MAX_EVENT_NAME = 256
 
 
@@ -76,6 +78,7 @@ class Hub:
         self.manager: LocalPeer | None = None
         self.inner_peers: dict[str, LocalPeer] = {}
         self.leftovers = Leftovers(self.loop)
+        self.unanswered = Shares(MAX_ALL_PENDING)
         self.cache_rooms = CacheRooms(self.leftovers.add)
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
@@ -87,6 +90,7 @@ class Hub:
         self.route = self.router.route
         self._by_workspace: dict[str, set[Client]] = {}
         self._listeners: dict[str, dict[str, set[Client]]] = {}
+        self._subscribed = Shares(MAX_ALL_SUBSCRIPTIONS)
 
     def client(self, workspace: str, client_id: str) -> Client | None:
         """The client with this id, live or held."""
@@ -170,6 +174,8 @@ class Hub:
                 del self._by_workspace[client.workspace]
         self._unlisten(client, client.subscriptions)
         client.subscriptions = set()
+        for shares in (self._subscribed, self.flow.held, self.unanswered):
+            shares.forget(client)
 
     def subscribe(self, client: Client, names: Iterable[str]) -> None:
         """Deliver broadcasts of these event types to the client from now on."""
@@ -181,6 +187,8 @@ class Hub:
         fresh = names - client.subscriptions
         if not fresh:
             return
+        if not self._subscribed.note(client, len(client.subscriptions) + len(fresh)):
+            raise LimitReached("The clients of your user or address subscribe to too many event types.")
         client.subscriptions |= fresh
         listeners = self._listeners.setdefault(client.workspace, {})
         for name in fresh:
@@ -191,6 +199,7 @@ class Hub:
         gone = client.subscriptions & set(names)
         if gone:
             client.subscriptions -= gone
+            self._subscribed.note(client, len(client.subscriptions))
             self._unlisten(client, gone)
 
     def _unlisten(self, client: Client, names: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ from hypha.hub.client import reject_frame
 from hypha.hub.local_service import LocalService
 from hypha.hub.opening import Opened, Opener
 from hypha.hub.outbox import Kind
+from hypha.hub.shares import Room, Shares
 from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_QUICK_VALUES, MAX_VALUES
@@ -52,6 +53,8 @@ FIRST_HEARTBEAT_S = 0.1
 MIN_INTERVAL_S = 0.1
 MAX_INTERVAL_S = 3600.0
 MAX_RUNNING_PER_CLIENT = 2000
+MAX_RUNNING = Room(free=16, party=10_000, strangers=20_000, total=100_000)
+"""Calls of one peer's functions that run at once."""
 OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _BUILT_IN = "services.built-in."
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
@@ -92,6 +95,7 @@ class LocalPeer(Calls):
         self._opener = Opener()
         self._max_values = MAX_VALUES if workspace else MAX_PASSED_VALUES  # those of all pass on for HTTP
         self._running: dict[str, int] = {}
+        self._running_together = Shares(MAX_RUNNING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions = Sessions()
 
@@ -280,12 +284,16 @@ class LocalPeer(Calls):
 
     def _launch(self, request: Request, path: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run a call in a task of its own, as far as its caller has not too many running."""
-        running = self._running.get(request.sender.address, 0)
-        if running >= MAX_RUNNING_PER_CLIENT:
+        sender = request.sender
+        running = self._running.get(sender.address, 0) + 1
+        if running > MAX_RUNNING_PER_CLIENT or (
+            running > MAX_RUNNING.free and not self._running_together.note(sender, running)
+        ):
             work.close()
-            self._fail(request, LimitReached(f"More than {MAX_RUNNING_PER_CLIENT} calls are running."))
+            text = f"Too many calls are running: {running - 1} of this client, or your user's or address's."
+            self._fail(request, LimitReached(text))
             return
-        self._running[request.sender.address] = running + 1
+        self._running[sender.address] = running
         self._run_task(self._run(request, path, work))
 
     def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
@@ -336,11 +344,14 @@ class LocalPeer(Calls):
             self._fail(request, ServerFault(f"The server failed; its log has the details under {fault_id}."))
         finally:
             timers[-1].cancel()
-            left = self._running.get(request.sender.address, 1) - 1
+            sender = request.sender
+            left = self._running.get(sender.address, 1) - 1
+            if left >= MAX_RUNNING.free:
+                self._running_together.note(sender, left)
             if left > 0:
-                self._running[request.sender.address] = left
+                self._running[sender.address] = left
             else:
-                self._running.pop(request.sender.address, None)
+                self._running.pop(sender.address, None)
 
     def _beat(self, request: Request, timers: list[asyncio.TimerHandle]) -> None:
         if request.sender.ended or request.heartbeat is None:

@@ -163,6 +163,8 @@ class Pulse:
                     self._check_liveness(client, now, idle_timeout_s)
                     if forget and client.pending:
                         _forget_pending(client, now)
+                    if forget:
+                        self.hub.unanswered.note(client, len(client.pending))
                 except Exception:
                     logger.exception("Liveness check failed")
 

@@ -35,6 +35,9 @@ SILENT_OPEN_S = 1.0
 GOODBYE_CODES = (1000, 1001)
 MAX_REPEATED_BYTES = 1024 * 1024
 """Python clients break a link that brings more at once, and would break each next one, too."""
+LOOK_PAUSE_S = 1e-5
+"""Pause after a look at what waits for a held client, for each call and frame, so that looking takes a small
+part of the time."""
 FLAP_LIFE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """What the Python client does (docs/spec/reconnecting.md#facts): after the second link in a row that lived
@@ -94,6 +97,8 @@ class Resume:
         self.hold_time_s = hold_time_s
         self.window_s = window_s
         self._held: dict[Client, float] = {}
+        self._looks: dict[Client, tuple[float, float]] = {}
+        """When the calls that wait for a held client are looked at next, and before when they are not."""
         self._doubtful: set[Client] = set()
 
     @property
@@ -130,6 +135,7 @@ class Resume:
         hold_s = call_hold_s if goodbye else max(self.hold_time_s, pause_after(client.flaps))
         client.hold_until = now + hold_s
         self._held[client] = now + window_s
+        self._looks.pop(client, None)
         self.hub.stats.held += 1
         self.hub.pulse.wake()
         if goodbye:
@@ -158,6 +164,7 @@ class Resume:
         client.connected_at = client.last_received = client.last_alive = self.hub.time()
         if resumed:
             self._held.pop(client, None)
+            self._looks.pop(client, None)
             self.hub.stats.resumed += 1
             self._settle(client)
             logger.info(
@@ -182,6 +189,7 @@ class Resume:
         if connection is None or client.ended:
             return
         client.is_open = True
+        self.hub.flow.held.forget(client)
         outbox = client.outbox
         first = outbox.written - outbox.base
         waiting = list(outbox.entries)[first:]
@@ -228,8 +236,9 @@ class Resume:
         for client, until in list(self._held.items()):
             if now >= until:
                 self.end(client, "it did not come back")
-            elif not client.fails_fast:
+            elif not client.fails_fast and now >= self._looks.get(client, (now, now))[0]:
                 self._sweep_held(client, now)
+                self._plan_look(client, now)
         for client in list(self._doubtful):
             for key, deadline in list(client.doubts.items()):
                 if now >= deadline:
@@ -246,6 +255,19 @@ class Resume:
         self._fail_waiting(client, until)
         self._fail_written(client, until)
         self._tell_elsewhere(client, given_up)
+
+    def _plan_look(self, client: Client, now: float) -> None:
+        """Look again when somebody's patience ends; the later, the longer a look takes."""
+        first = min(map(patience_until, client.pending.values()), default=inf)
+        earliest = now + LOOK_PAUSE_S * (len(client.pending) + len(client.outbox.entries))
+        self._looks[client] = min(max(first, earliest), client.hold_until), earliest
+
+    def waits(self, client: Client, call: PendingCall) -> None:
+        """One more call waits for a held client."""
+        planned = self._looks.get(client)
+        if planned is not None:
+            due, earliest = planned
+            self._looks[client] = min(due, max(patience_until(call), earliest)), earliest
 
     def _fail_waiting(self, client: Client, now: float) -> None:
         """Refuse calls that wait and whose callers' patience ends by `now`."""
@@ -312,6 +334,7 @@ class Resume:
         logger.debug("The state of %s ends: %s", client.address, why)
         client.ended = True
         self._held.pop(client, None)
+        self._looks.pop(client, None)
         self._doubtful.discard(client)
         if self.hub.clients.get(client.address) is client:
             del self.hub.clients[client.address]

@@ -134,7 +134,7 @@ class IssuedTokens(Repository):
             await connection.execute(delete(IssuedToken).where(IssuedToken.fingerprint == fingerprint))
 
     async def note_use(self, used: Mapping[str, float], now: float, used_since: float) -> None:
-        """Set when tokens were used last, and forget those that have expired and were not used lately."""
+        """Set when tokens were used last; forget expired ones that were not, and expired revocations."""
         table = IssuedToken.__table__
         statement = (
             update(table)  # type: ignore[arg-type]
@@ -150,6 +150,7 @@ class IssuedTokens(Repository):
                     IssuedToken.expires_at <= now, func.coalesce(IssuedToken.last_used_at, 0.0) <= used_since
                 )
             )
+            await connection.execute(delete(RevokedToken).where(RevokedToken.expires_at <= now))
 
 
 async def end_sign_ins(

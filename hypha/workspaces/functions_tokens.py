@@ -15,21 +15,34 @@ from hypha.errors import (
     NotAuthenticated,
     NotFound,
     PermissionDenied,
+    RateLimited,
     TokenExpired,
     WorkspaceNotFound,
 )
+from hypha.networks import throttled
 from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.values import check_offset, is_whole
-from hypha.workspaces.parts import ManagerFunctions
+from hypha.web.ratelimits import TokenBuckets
+from hypha.workspaces.parts import ManagerFunctions, Parts
 
 MAX_TOKEN_CHARS = 16 * 1024
 MAX_LISTED = 1000
+MAX_REVOKED = 10_000
+REVOKED_PER_S = 0.1
+STRANGERS_MAX_REVOKED = 100
+STRANGERS_REVOKED_PER_S = 0.01
+"""Tokens that a person, or an address of anonymous users, revokes at once, and in the long run."""
 MAX_NAME_CHARS = 320
 _TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenFunctions(ManagerFunctions):
     """What a client may do with tokens."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._revoked = TokenBuckets(REVOKED_PER_S, MAX_REVOKED)
+        self._revoked_by_strangers = TokenBuckets(STRANGERS_REVOKED_PER_S, STRANGERS_MAX_REVOKED)
 
     @permission(
         Level.READ_WRITE,
@@ -68,6 +81,25 @@ class TokenFunctions(ManagerFunctions):
         guard.note("token_minted", context, token_id=mark, target=workspace, permission=granted)
         return token
 
+    def _spend_revocation(self, context: Context) -> None:
+        """Count one revocation, which is remembered until the token would have expired.
+
+        Raises:
+            RateLimited: the caller made too many.
+        """
+        user = context.user
+        if user.is_admin:
+            return
+        if user.is_anonymous:
+            client = self._parts.hub.client(context.workspace, context.client_id or "")
+            link = client.connection if client is not None else None
+            wait_s = self._revoked_by_strangers.take(throttled(link.peer_address) if link is not None else "")
+        else:
+            wait_s = self._revoked.take(user.parent or user.id)
+        if wait_s:
+            text = "You have revoked too many tokens: let them expire, a smaller expires_in helps."
+            raise RateLimited(text, retry_after_s=wait_s)
+
     @permission(Level.ADMIN, on="token")
     async def revoke_token(self, token: str, *, context: Context) -> None:
         """Make a token invalid for good, with all that were made with it; their connections are closed.
@@ -80,12 +112,14 @@ class TokenFunctions(ManagerFunctions):
         issued = self._parts.guard.issued
         if issued is not None and isinstance(token, str) and _TOKEN_ID.fullmatch(token):
             known = await self._own_token(token, context)
+            self._spend_revocation(context)
             count = await issued.revoke(known.fingerprint, known.expires_at)
             mark = known.fingerprint
         else:
             user, mark = await self._read(token), fingerprint(token)
             if not await self._is_maker(mark, context):
                 await self._check_may_revoke(user, context)
+            self._spend_revocation(context)
             count = await self._parts.guard.take_back_token(self._parts.tokens, token)
         self._parts.guard.note("token_revoked", context, token_id=mark, tokens=count)
 

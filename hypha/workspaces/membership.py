@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from hypha.errors import LimitReached
 from hypha.workspaces.standing import OWN_SUBSCRIPTIONS, Standing
 
 if TYPE_CHECKING:
@@ -123,13 +124,19 @@ class Members:
         if names:
             self._stored.add(client.address)
             if restore:
-                self.hub.subscribe(client, names)
+                self._restore(client, names)
         user = client.user
         left = self._left[user.is_anonymous].take(client.address, (user.id, user.incarnation))
         if restore and left:
-            self.hub.subscribe(client, left)
+            self._restore(client, left)
             work, what = self.keep_subscriptions(client), f"subscriptions of {client.address}"
             self.background.start(work, what, party=client.workspace, is_stranger=user.is_anonymous)
+
+    def _restore(self, client: Client, names: Iterable[str]) -> None:
+        try:
+            self.hub.subscribe(client, names)
+        except LimitReached as error:
+            logger.info("%s comes back without its subscriptions: %s", client.address, error.message)
 
     async def keep_subscriptions(self, client: Client) -> None:
         """Store what the client subscribed to, so that a restart keeps it; flushed on return."""

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from hypha.errors import LimitReached
 from hypha.hub.hub import MAX_EVENT_NAME, MAX_SUBSCRIPTIONS
+from hypha.hub.shares import Room
 from hypha.testing import RawCallError, RawClient, RawRefused
 from hypha.transports.descriptors import room_for_sockets
 from hypha.transports.gather import Gather
@@ -144,6 +145,22 @@ async def subscriptions(kit: Kit) -> None:
     raw = await kit.raw()
     with pytest.raises(RawCallError):
         await raw.call_manager("subscribe", [f"e{number}" for number in range(MAX_NAMES_AT_ONCE + 1)])
+
+
+async def all_subscriptions(kit: Kit) -> None:
+    world = kit.world()
+    world.hub._subscribed.room = Room(free=5, party=20, strangers=20, total=50)
+    crowd = [world.join(f"c{number}")[0] for number in range(10)]
+    for client in crowd:
+        for number in range(30):
+            with contextlib.suppress(LimitReached):
+                world.hub.subscribe(client, [f"e{number}"])
+    assert [len(client.subscriptions) for client in crowd] == [25] + [5] * 9
+    world.hub.unsubscribe(crowd[0], [f"e{number}" for number in range(30)])
+    world.hub.subscribe(crowd[1], [f"n{number}" for number in range(20)])
+    for client in crowd:
+        world.hub.end(client, "test")
+    assert world.hub._subscribed.used == 0
 
 
 async def subscriptions_left_behind(kit: Kit) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypha.auth.users import anonymous_user
 from hypha.errors import InvalidRequest, LimitReached, TooManyValues
 from hypha.hub import rates as rates_module
+from hypha.hub import shares
 from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
 from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
 from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
@@ -112,11 +113,71 @@ async def bytes_of_strangers(kit: Kit) -> None:
 
 async def calls_without_an_answer(kit: Kit) -> None:
     kit.lower("hypha.hub.client.MAX_PENDING_CALLS", 20)
+    kit.lower("hypha.hub.client.FEW_PENDING_CALLS", 5)
     world = kit.world()
     (a, _), (b, _) = world.join("a"), world.join("b")
     for number in range(100):
         world.call(a, b.address, f"s{number}")
     assert len(b.pending) == 20
+
+
+async def all_calls_without_an_answer(kit: Kit) -> None:
+    kit.lower("hypha.hub.client.FEW_PENDING_CALLS", 10)
+    kit.lower("hypha.hub.client._PENDING_STEP", 5)
+    world = kit.world()
+    world.hub.unanswered.room = shares.Room(free=10, party=30, strangers=30, total=100)
+    a, _ = world.join("a")
+    crowd = [world.join(f"b{number}")[0] for number in range(10)]
+    for number in range(100):
+        for b in crowd:
+            world.call(a, b.address, f"s{number}")
+    assert sum(len(b.pending) for b in crowd) <= 10 * (10 + 5) + 30
+    for b in crowd:
+        world.hub.end(b, "test")
+    assert world.hub.unanswered.used == 0
+
+
+async def all_calls_that_run(kit: Kit) -> None:
+    kit.lower("hypha.hub.local_peer.MAX_RUNNING", shares.Room(free=2, party=6, strangers=6, total=20))
+    world, never = kit.world(), asyncio.Event()
+
+    async def wait(*, context: Any) -> None:
+        await never.wait()
+
+    peer = await kit.manager(world, wait=wait)
+    crowd = [world.join(f"a{number}") for number in range(5)]
+    for number in range(10):
+        for client, _ in crowd:
+            world.call(client, "*/manager-x", f"s{number}", "services.default.wait")
+    assert sum(peer._running.values()) == 5 * 2 + 6
+    never.set()
+    for _, link in crowd:
+        while len(link.frames) < 10:
+            await asyncio.wait_for(link.arrived(), 2)
+            await asyncio.sleep(0)
+    assert not peer._running and not peer._running_together.used
+
+
+async def all_frames_that_wait(kit: Kit) -> None:
+    room = shares.Room(free=10 * KIB, party=100 * KIB, strangers=100 * KIB, total=300 * KIB)
+    kit.lower("hypha.hub.flow.MAX_HELD_BYTES", room)
+    world = kit.world()
+    world.hub.flow.held.room = room
+    a, to_a = world.join("a")
+    away = [world.join(f"b{number}")[0] for number in range(30)]
+    for b in away:
+        world.lose(b)
+        for number in range(10):
+            main = {"type": "method", "from": a.address, "to": b.address, "method": "services.s.f"}
+            body = {"args": [bytes(2 * KIB)], "promise": "*", "t": 15.0}
+            world.send(a, {**main, "session": f"{b.client_id}-{number}"}, body)
+    assert sum(b.outbox.bytes for b in away) <= 30 * 10 * KIB + 100 * KIB
+    assert to_a.methods().count("b29-9.reject") and not to_a.paused, "a call is refused, not kept"
+    world.send(a, {"type": "news", "to": away[-1].address, "data": bytes(4 * KIB)})
+    assert to_a.paused, "who sends something else is read no more"
+    for b in away:
+        world.hub.end(b, "test")
+    assert world.hub.flow.held.used == 0
 
 
 async def calls_that_run(kit: Kit) -> None:

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from hypha.auth import blocklist, keysets, minting, tokens
 from hypha.auth.blocklist import Blocklist
+from hypha.auth.revocation import PURGE_AT, Revocations
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
@@ -47,11 +49,20 @@ from hypha.features.oidc.claims import MAX_ROLES, roles_of
 from hypha.features.oidc.providers import Provider
 from hypha.settings import Settings
 from hypha.store.accounts import MAX_PLACES, _know
+from hypha.store.models import RevokedToken
 from hypha.testing import RawCallError
-from hypha.workspaces.functions_tokens import MAX_LISTED, MAX_NAME_CHARS, MAX_TOKEN_CHARS
+from hypha.workspaces.functions_tokens import (
+    MAX_LISTED,
+    MAX_NAME_CHARS,
+    MAX_REVOKED,
+    MAX_TOKEN_CHARS,
+    STRANGERS_MAX_REVOKED,
+    TokenFunctions,
+)
 from tests.faults.bounds.kit import Kit
 from tests.unit.auth.test_minting import OWNER, mint
 from tests.unit.features.accounts.test_accounts import Bench
+from tests.unit.workspaces.tenancy_kit import acting
 
 
 def devices() -> Any:
@@ -87,6 +98,31 @@ async def one_token(kit: Kit) -> None:
     with pytest.raises(LimitReached):
         for _ in range(minting.MAX_GENERATIONS + 1):
             user = mint(user, {}, parent_level=Level.ADMIN)
+
+
+async def revoked_tokens(kit: Kit) -> None:
+    client = await kit.raw()
+    token = await client.call_manager("generate_token", {"expires_in": 60})
+    with pytest.raises(RawCallError, match=r"RateLimited"):
+        for _ in range(STRANGERS_MAX_REVOKED + 1):
+            await client.call_manager("revoke_token", token)
+            token = await client.call_manager("generate_token", {"expires_in": 60})
+    functions = TokenFunctions(SimpleNamespace())  # type: ignore[arg-type]
+    somebody = acting(User("alice"), "w")
+    with pytest.raises(RateLimited):
+        for _ in range(MAX_REVOKED + 10):
+            functions._spend_revocation(somebody)
+    now = [1000.0]
+    revocations = Revocations(clock=lambda: now[0])
+    for number in range(3 * PURGE_AT):
+        now[0] += 1
+        revocations.apply({f"t{number}": now[0] + 100})
+    assert len(revocations._known) <= PURGE_AT + 1
+    store = await kit.store()
+    await store.revoked_tokens.add("old", 10.0)
+    await store.issued_tokens.note_use({}, 20.0, 0.0)
+    async with store.reading() as connection:
+        assert not (await connection.execute(select(RevokedToken.fingerprint))).all()
 
 
 async def text_of_a_token(kit: Kit) -> None:

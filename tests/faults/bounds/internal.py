@@ -50,6 +50,7 @@ INTERNAL = {
     "hypha.hub.local_peer.MAX_INTERVAL_S": "pause of heartbeats",
     "hypha.hub.router.MAX_LOGGED_PER_S": "lines of the log",
     "hypha.observe.memory._KEPT_BYTES": "memory that the process keeps for itself",
+    "hypha.options.MOST": "numbers that an option may be",
     "hypha.registry.balance.MAX_EXAMPLES": WORDS,
     "hypha.registry.shown.MAX_NAMES": WORDS,
     "hypha.store.invitations.KEPT_AFTER_S": PACE,

@@ -361,3 +361,34 @@ async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: Any)
     assert len(lb.frames) == 2
     assert not b.outbox.entries
     assert list(b.pending) == [(a, "S")]
+
+
+async def test_looking_at_what_waits_for_a_held_client_takes_little_of_the_time(world: Any) -> None:
+    (a, _), (b, _) = world.join("a"), world.join("b")
+    world.lose(b)
+    for number in range(2000):
+        world.call(a, b.address, f"s{number}", t=15.0)
+    looks: list[float] = []
+    sweep = world.hub.resume._sweep_held
+    world.hub.resume._sweep_held = lambda client, now: (looks.append(now), sweep(client, now))
+    for _ in range(50):
+        world.tick(0.1)
+    assert len(looks) <= 3
+    world.call(a, b.address, "hasty", t=0.6)
+    world.tick(0.8)
+    world.tick(0.1)
+    assert "hasty" not in [session for _, session in b.pending], "and yet its caller is told in time"
+    assert len(b.pending) == 2000
+
+
+async def test_a_client_that_is_back_holds_nothing_that_waits(world: Any) -> None:
+    (a, _), (b, _) = world.join("a"), world.join("b")
+    for _ in range(3):
+        world.lose(b)
+        for _ in range(40):
+            world.send(a, {"type": "news", "to": b.address, "data": bytes(10_000)})
+        assert world.hub.flow.held.used > 300_000
+        world.rejoin(b)
+        world.hub.resume.open(b)
+        assert world.hub.flow.held.used == 0
+        world.hub.flow.release(b)
