@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,57 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 SMALL_FILE_BYTES = 2 * 1024 * 1024
 KEPT_BYTES = 16 * 1024 * 1024
+_RANGE = re.compile(rb"([0-9]+)-([0-9]*)|-([0-9]+)")
+_MAX_DIGITS = 18
 
 
 class LargeChunkFileResponse(FileResponse):
-    """A file sent in pieces of 2 MiB: each piece costs a trip to a worker thread."""
+    """A file sent in pieces of 2 MiB: each piece costs a trip to a worker thread.
+
+    A `Range` counts for GET, if it is well formed and in bytes; otherwise it is as if it weren't there.
+    """
 
     chunk_size = SMALL_FILE_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, or the ranges of it that are asked for."""
+        given = [value for name, value in scope["headers"] if name == b"range"]
+        if given:
+            if self.stat_result is None:
+                self.stat_result = await anyio.to_thread.run_sync(os.stat, self.path)
+            is_one = scope["method"] == "GET" and len(given) == 1
+            ranges = satisfiable_ranges(given[0], self.stat_result.st_size) if is_one else None
+            headers = [field for field in scope["headers"] if field[0] != b"range"]
+            if ranges is not None:
+                headers.append((b"range", ranges))
+            scope = {**scope, "headers": headers}
+        await super().__call__(scope, receive, send)
+
+
+def satisfiable_ranges(value: bytes, size_bytes: int) -> bytes | None:
+    """A `Range` of bytes with only those ranges of which the file has something (RFC 9110, 14).
+
+    If it has nothing of any, the value stays, to be refused. None for one to be ignored: of another unit,
+    malformed, or with an end before its begin.
+    """
+    unit, _, listed = value.partition(b"=")
+    found = [_RANGE.fullmatch(each) for each in listed.translate(None, b" \t").split(b",") if each]
+    if unit.strip().lower() != b"bytes" or not found:
+        return None
+    kept = []
+    for match in found:
+        if match is None:
+            return None
+        first, last, suffix = (int(digits[:_MAX_DIGITS]) if digits else None for digits in match.groups())
+        if first is not None and last is not None and last < first:
+            return None
+        if (first if first is not None else size_bytes - (suffix or 0)) < size_bytes:
+            kept.append(match[0])
+    return b"bytes=" + b",".join(kept or [match[0] for match in found if match])
 
 
 class SmallFiles:

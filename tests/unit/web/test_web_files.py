@@ -39,6 +39,59 @@ async def test_files_have_type_etag_and_ranges(http: httpx.AsyncClient) -> None:
     assert same.status_code == 304
 
 
+@pytest.mark.parametrize("path", ["/tools/a.txt", "/tools/big.bin"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "items=0-1",
+        "bytes=3-1",
+        "bytes=1-2,3-1",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=+1-2",
+        "bytes=1_0-",
+        "0-1",
+    ],
+)
+async def test_a_range_of_other_units_or_none_at_all_is_ignored(
+    http: httpx.AsyncClient, path: str, given: str
+) -> None:
+    answer = await http.get(path, headers={"range": given})
+    assert answer.status_code == 200 and "content-range" not in answer.headers
+    assert len(answer.content) == int(answer.headers["content-length"]) > 4
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "content", "place"),
+    [
+        ("bytes=0-0", 206, "h", "bytes 0-0/5"),
+        ("Bytes = 1-2 ", 206, "el", "bytes 1-2/5"),
+        ("bytes=3-", 206, "lo", "bytes 3-4/5"),
+        ("bytes=-2", 206, "lo", "bytes 3-4/5"),
+        ("bytes=-99", 206, "hello", "bytes 0-4/5"),
+        ("bytes=1-99999999999999999999999999", 206, "ello", "bytes 1-4/5"),
+        ("bytes=, 1-1 ,", 206, "e", "bytes 1-1/5"),
+        ("bytes=0-1,9-", 206, "he", "bytes 0-1/5"),
+        ("bytes=5-", 416, None, "bytes */5"),
+        ("bytes=7-8", 416, None, "bytes */5"),
+        ("bytes=-0", 416, None, "bytes */5"),
+    ],
+)
+async def test_ranges_of_bytes_are_answered(
+    http: httpx.AsyncClient, given: str, status: int, content: str | None, place: str
+) -> None:
+    answer = await http.get("/tools/a.txt", headers={"range": given})
+    assert (answer.status_code, answer.headers["content-range"]) == (status, place)
+    assert content is None or answer.text == content
+
+
+async def test_a_range_counts_for_get_alone(http: httpx.AsyncClient) -> None:
+    answer = await http.head("/tools/a.txt", headers={"range": "bytes=1-2"})
+    assert (answer.status_code, answer.headers["content-length"]) == (200, "5")
+
+
 async def test_a_folder_leads_to_its_index_by_path_alone(http: httpx.AsyncClient) -> None:
     answer = await http.get("/tools/sub?a=1")
     assert (answer.status_code, answer.headers["location"]) == (307, "/tools/sub/?a=1")
