@@ -4,35 +4,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hypha.cli.application import create_application
 from hypha.settings import get_argparser
 
-if TYPE_CHECKING:
-    from hypha.assembly import Application
-
 __all__ = ["create_application", "get_argparser", "main"]
-
-
-def create_application(arguments: argparse.Namespace | None = None) -> Application:
-    """Make the ASGI application; its lifespan starts and stops the server.
-
-    `arguments` come from `get_argparser().parse_args(…)`. `application.state.store` is the store.
-    """
-    import logging
-
-    from hypha.assembly import create_application as assemble
-    from hypha.cli.environment import load_env_file
-    from hypha.settings import load_settings
-
-    load_env_file()
-    settings, warnings = load_settings(arguments or get_argparser().parse_args([]))
-    for warning in warnings:
-        logging.getLogger("hypha.settings").warning(warning)
-    return assemble(settings)
 
 
 def main(argv: Sequence[str] | None = None, *, from_env: bool = False, interactive: bool = False) -> int:

@@ -49,10 +49,10 @@ def row_of(module: str) -> int:
     return ROWS[part]
 
 
-def imports(tree: ast.AST, *, typing_only: bool = False) -> Iterator[tuple[str, int]]:
-    """Imported modules of ours with their line; those for type checkers are left out."""
+def imports(tree: ast.AST, *, with_typing: bool = False) -> Iterator[tuple[str, int]]:
+    """Imported modules of ours with their line; those for type checkers only on demand."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if not with_typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             for other in node.orelse:
                 yield from imports(other)
         elif isinstance(node, ast.Import):
@@ -62,7 +62,7 @@ def imports(tree: ast.AST, *, typing_only: bool = False) -> Iterator[tuple[str, 
             if (node.module or "").split(".")[0] == "hypha":
                 yield from _imported_names(node)
         else:
-            yield from imports(node)
+            yield from imports(node, with_typing=with_typing)
 
 
 def _imported_names(node: ast.ImportFrom) -> Iterator[tuple[str, int]]:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
+from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.issued import IssuedTokens
 from hypha.auth.revocation import line_of
 from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError
-from hypha.observe.audit import AuditLog
 
 if TYPE_CHECKING:
-    from hypha.hub.client import Client
     from hypha.settings import Settings
     from hypha.store import Store
     from hypha.store.blocklist import BlockRecord
     from hypha.store.issued_tokens import TokenKind
+
+
+class Sender(Protocol):
+    """A client of the hub, as far as it is noted."""
+
+    @property
+    def user(self) -> User:
+        """Who it is."""
+
+    @property
+    def workspace(self) -> str:
+        """Where it is."""
+
+    @property
+    def peer_address(self) -> str:
+        """Its network address, as far as it is known."""
 
 
 @dataclass(slots=True)
@@ -29,7 +44,6 @@ class Guard:
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog = field(default_factory=AuditLog)
     issued: IssuedTokens | None = None
-    """The network address of a caller, as far as it is known."""
 
     @classmethod
     async def open(
@@ -97,7 +111,7 @@ class Guard:
             is_stranger=user.is_anonymous,
         )
 
-    def note_refused_frame(self, client: Client, workspace: str, what: str) -> None:
+    def note_refused_frame(self, client: Sender, workspace: str, what: str) -> None:
         """Note that something a client sent straight to another workspace was refused.
 
         Without the client's own words, so that many attempts are one entry.

@@ -146,7 +146,7 @@ STORED = (
         (
             "audit_max_entries",
             "audit_retention_s",
-            "hypha.observe.audit.MAX_TEXT_CHARS",
+            "hypha.auth.audit.MAX_TEXT_CHARS",
             "hypha.features.admin.service.MAX_ENTRIES",
         ),
     ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from hypha.cli.application import create_application
 from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
 from hypha.cli.streams import secure_streams
 from hypha.errors import ConfigurationError
 from hypha.observe.logs import setup_logging
+from hypha.settings import get_argparser
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -55,8 +57,6 @@ class EnvironmentApplication:
         if self._refusal is not None:
             raise self._refusal
         if self._application is None:
-            from hypha.server import create_application, get_argparser
-
             names = ("HYPHA_ROOT_TOKEN", "HYPHA_JWT_SECRET", "JWT_SECRET")
             secrets = [text for name in names if (text := os.environ.get(name, "").strip())]
             setup_logging(os.environ.get("HYPHA_LOGLEVEL", "WARNING"), secrets=secrets)

@@ -20,7 +20,7 @@ BANNER = "Hypha: `app`, `store` and `server` are here; `await` works. End with C
 
 def run_shell(settings: Settings) -> int:
     """Run the server's parts and a prompt beside them; serve too with `--enable-server`."""
-    from hypha.cli.serve import bind
+    from hypha.cli.listener import bind
 
     listener = bind(settings.host, settings.port) if settings.enable_server else None
     if listener is not None:

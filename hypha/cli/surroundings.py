@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hypha.cli.exposure import weakness
 from hypha.cli.findings import Findings, broken, note, risky
-from hypha.cli.serve import bind
+from hypha.cli.listener import bind
 from hypha.datafolder import MEMORY, check_folder
 from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.features.accounts.mail import mail_of

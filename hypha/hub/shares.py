@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from hypha.auth.users import User
 from hypha.networks import throttled
 
-if TYPE_CHECKING:
-    from hypha.hub.client import Client
+
+class Holder(Protocol):
+    """Who has something: a client."""
+
+    @property
+    def user(self) -> User:
+        """Whose it is."""
+
+    @property
+    def peer_address(self) -> str:
+        """Its network address, or the last one; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +44,10 @@ class Shares:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.used = self.used_by_strangers = 0
-        self._counted: dict[Client, tuple[str, bool, int]] = {}
+        self._counted: dict[Holder, tuple[str, bool, int]] = {}
         self._of_party: Counter[str] = Counter()
 
-    def note(self, client: Client, amount: int) -> bool:
+    def note(self, client: Holder, amount: int) -> bool:
         """A client has so much from now on; False, and nothing changes, if there is no room for it.
 
         Having less is always possible.
@@ -56,7 +66,7 @@ class Shares:
         self._add(party, more, is_stranger)
         return True
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: Holder) -> None:
         """A client has nothing any more."""
         known = self._counted.pop(client, None)
         if known is not None:
@@ -78,10 +88,9 @@ class Shares:
             self.used_by_strangers += more
 
 
-def _party(client: Client) -> str:
+def _party(client: Holder) -> str:
     """The person, or the address of an anonymous user."""
     user = client.user
     if not user.is_anonymous:
         return user.parent or user.id
-    link = client.connection or client.left
-    return f"address {throttled(link.peer_address)}" if link is not None else "address"
+    return f"address {throttled(client.peer_address)}"

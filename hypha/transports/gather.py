@@ -5,16 +5,20 @@ A system call and the waking of the receiver cost more than the routing of a sma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hypha.wire.frames import HEADROOM, Sealed
-
-if TYPE_CHECKING:
-    from hypha.transports.websocket import WebSocketLink
 
 GATHER_BYTES = 1024 * 1024
 _JOIN_BYTES = 64 * 1024
 _SHORT_HEADS = [bytes((0x82, n)) for n in range(126)]
+
+
+class Gathering(Protocol):
+    """A link that keeps frames back until it is flushed."""
+
+    def flush(self) -> None:
+        """Write what was kept back."""
 
 
 class Gather:
@@ -24,7 +28,7 @@ class Gather:
 
     def __init__(self) -> None:
         self.is_on = False
-        self.links: list[WebSocketLink] = []
+        self.links: list[Gathering] = []
 
     def flush(self) -> None:
         """Write everything; until the next read callback frames are written at once."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from hypha.transports.queued_link import QueuedLink
-from hypha.transports.stream_secrets import SECRET_HEADER
+from hypha.transports.stream_secrets import SECRET_HEADER, StreamKey
 from hypha.wire.frames import Buffer, Sealed, pack, payload
 
 if TYPE_CHECKING:
@@ -26,19 +25,6 @@ _STREAM_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-@dataclass(slots=True)
-class StreamKey:
-    """What a POST must show to speak for a stream: its user's token, or the secret.
-
-    `peer_address` is empty where the address doesn't do instead.
-    """
-
-    user_id: str
-    is_anonymous: bool
-    secret: str
-    peer_address: str
 
 
 class StreamLink(QueuedLink[Sealed]):

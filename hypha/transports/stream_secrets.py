@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from hypha.web.origins import Origins
 if TYPE_CHECKING:
     from hypha.auth.users import User
     from hypha.settings import Settings
-    from hypha.transports.http_stream import StreamKey
 
 SECRET_HEADER = b"x-hypha-stream"
 _SOURCES = frozenset({b"origin", b"referer", b"sec-fetch-site"})
@@ -30,6 +30,19 @@ _PROXIES = frozenset(
         b"x-original-host", b"x-request-start", b"x-arr-log-id", b"cdn-loop",
     }
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class StreamKey:
+    """What a POST must show to speak for a stream: its user's token, or the secret.
+
+    `peer_address` is empty where the address doesn't do instead.
+    """
+
+    user_id: str
+    is_anonymous: bool
+    secret: str
+    peer_address: str
 
 
 class StreamSecrets:

@@ -11,7 +11,7 @@ from hypha.errors import HyphaError, InvalidRequest, LimitReached, ServerFault
 from hypha.features.accounts.attempts import Origin
 
 if TYPE_CHECKING:
-    from hypha.observe.audit import AuditLog
+    from hypha.auth.audit import AuditLog
 
 Answer = dict[str, Any]
 _P = ParamSpec("_P")

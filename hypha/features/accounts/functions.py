@@ -12,8 +12,8 @@ from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, Signed
 from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 
 if TYPE_CHECKING:
+    from hypha.auth.audit import AuditLog
     from hypha.features.login.providers import Handler, Login
-    from hypha.observe.audit import AuditLog
     from hypha.workspaces.held import Held
 
 NAMES = (

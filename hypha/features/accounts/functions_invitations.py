@@ -10,9 +10,9 @@ from hypha.auth.users import Context
 from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 
 if TYPE_CHECKING:
+    from hypha.auth.audit import AuditLog
     from hypha.features.accounts.invitations import Admittance
     from hypha.features.login.providers import Handler
-    from hypha.observe.audit import AuditLog
 
 NAMES = ("create_invitation", "list_invitations", "revoke_invitation")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hypha.auth.current import CURRENT
 from hypha.auth.tokens import TokenAuthority
@@ -28,9 +28,6 @@ from hypha.hub.local_service import LocalFunction
 from hypha.registry.schema import parse_docstring
 from hypha.values import whole
 
-if TYPE_CHECKING:
-    from hypha.features.login.feature import LoginFeature
-
 logger = logging.getLogger(__name__)
 
 Hook = Callable[..., Any]
@@ -39,6 +36,19 @@ _ANY_ARGUMENTS = inspect.signature(lambda *args, **kwargs: None)
 _SERVICE_FACTS = frozenset({"id", "name", "type", "description", "config", "docs"})
 _EVENT_NAMES = frozenset({"event", "request", "_event"})
 _CALLED_BY_PROGRAMS = frozenset({"start", "check", "report"})
+
+
+class Slots(Protocol):
+    """The places in the login service that a provider's parts are put into."""
+
+    events: dict[str, Handler]
+    """Functions that answer requests to the login page, by the last word of their path."""
+
+    def use(self, provider: LoginProvider) -> None:
+        """Put a provider over those that are there."""
+
+    def put(self, functions: Mapping[str, LocalFunction]) -> None:
+        """Put functions of `hypha-login` over those that are there."""
 
 
 class Done:
@@ -51,7 +61,7 @@ class Done:
 class ServerHooks:
     """What the server object of startup functions has for providers."""
 
-    def __init__(self, login: LoginFeature, tokens: TokenAuthority) -> None:
+    def __init__(self, login: Slots, tokens: TokenAuthority) -> None:
         self._login = login
         self._tokens = tokens
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hypha.addresses import ServiceQuery
+from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
 from hypha.gateways.http.cors import CorsPolicy
@@ -14,7 +15,6 @@ from hypha.gateways.http.workbench import Workbench
 from hypha.hub.callbacks import Function, Session
 from hypha.hub.local_service import LocalService
 from hypha.hub.rates import Rates
-from hypha.observe.audit import AuditLog
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
 from hypha.registry.balance import Peer as Caller

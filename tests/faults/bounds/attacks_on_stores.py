@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from hypha.auth.audit import MAX_TEXT_CHARS, STRANGERS_QUOTA, AuditLog
 from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, QuotaExceeded, RateLimited
 from hypha.features.admin.service import MAX_ENTRIES, AdminUtils
 from hypha.features.queues import delivery as delivery_module
 from hypha.features.queues.service import MAX_LEASE_S, MAX_PEEK, MAX_TIMEOUT_S
-from hypha.observe.audit import MAX_TEXT_CHARS, STRANGERS_QUOTA, AuditLog
 from hypha.registry import records as service_records
 from hypha.registry.records import Registrant, parse_registration
 from hypha.store.audit import AuditQuery, Ring

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from hypha.cli.serve import bind
+from hypha.cli.listener import bind
 from hypha.cli.welcome import welcome
 from hypha.errors import ConfigurationError
 from hypha.settings import Settings

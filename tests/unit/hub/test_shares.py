@@ -12,11 +12,9 @@ from hypha.hub.shares import Room, Shares
 class FakeClient:
     """A user at an address."""
 
-    left = None
-
     def __init__(self, user: str, address: str = "", *, is_anonymous: bool = False) -> None:
         self.user = SimpleNamespace(id=user, parent=None, is_anonymous=is_anonymous)
-        self.connection = SimpleNamespace(peer_address=address)
+        self.peer_address = address
 
 
 def stranger(address: str) -> Any:

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from hypha.errors import BackendUnavailable
-from hypha.observe.audit import (
+from hypha.auth.audit import (
     ACTS_QUOTA,
     REFUSALS_QUOTA,
     STRANGERS_QUOTA,
@@ -17,7 +16,8 @@ from hypha.observe.audit import (
     WINDOW_S,
     AuditLog,
 )
-from hypha.observe.ledger import MORE
+from hypha.auth.ledger import MORE
+from hypha.errors import BackendUnavailable
 from hypha.store import Store
 from hypha.store.audit import AuditQuery, AuditRecord, Recount, Ring
 from hypha.testing import eventually

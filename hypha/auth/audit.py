@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from hypha.auth.ledger import Entry, Ledger, Quota, to_write
 from hypha.errors import BackendUnavailable
 from hypha.networks import throttled
-from hypha.observe.ledger import Entry, Ledger, Quota, to_write
 from hypha.store.audit import AuditQuery, AuditRecord, Recount, Ring
 
 logger = logging.getLogger(__name__)
