@@ -72,7 +72,7 @@ STORED = (
     ),
     Bound(
         "one_event",
-        "Entry of an event log, or another stored value; letters of its type; entries and bytes of an answer",
+        "Entry of an event log or another stored value; its type; entries, bytes, types of an answer",
         "call",
         "Refused; the oldest entries are left out",
         (
@@ -80,6 +80,7 @@ STORED = (
             "hypha.workspaces.event_log.MAX_TYPE_CHARS",
             "hypha.workspaces.event_log.MAX_FOUND",
             "hypha.store.events.MAX_FOUND_BYTES",
+            "hypha.store.events.MAX_TYPES_COUNTED",
         ),
     ),
     Bound(

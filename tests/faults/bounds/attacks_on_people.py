@@ -350,5 +350,6 @@ async def terminal(kit: Kit) -> None:
     await shell.write("x" * (terminal_module.MAX_COMMAND_CHARS + 1))
     assert "dropped" in shell.read()
     kit.patch.setattr(terminal_module, "MAX_SCREEN_CHARS", 100_000)
+    kit.patch.setattr(terminal_module, "MAX_UNFINISHED_LINES", 50)
     await shell.write("(\n" + "1,\n" * (terminal_module.MAX_UNFINISHED_LINES + 1))
     assert "dropped" in shell.read()

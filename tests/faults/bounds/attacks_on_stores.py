@@ -142,6 +142,11 @@ async def one_event(kit: Kit) -> None:
     assert limits == [MAX_FOUND]
     few = await find("ws-user-alice", "alice", None, None, None, 100, 2500)
     assert len(few) == 2, "as many as fit into the bytes of an answer"
+    kit.lower("hypha.store.events.MAX_TYPES_COUNTED", 3)
+    for number in range(6):
+        await tenants.event_log.log(acting(ALICE), f"type-{number}")
+    counted = await tenants.event_log.count(acting(ALICE))
+    assert [each["event_type"] for each in counted] == ["seen", "type-0", "type-1"]
 
 
 async def variables(kit: Kit) -> None:
