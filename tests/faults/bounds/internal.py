@@ -58,6 +58,7 @@ INTERNAL = {
     "hypha.transports.descriptors.MAX_BACKLOG": "follows from the limit of open files",
     "hypha.transports.descriptors.MOST": "more is not asked of the system",
     "hypha.values._MAX_OFFSET": "numbers that a database takes",
+    "hypha.web.files._MAX_DIGITS": "longer numbers name no place in a file",
     "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
     "hypha.wire.frames.MAX_FRAME_BYTES": SAME,
     "hypha.wire.frames._MAX_KEY_VALUES": SAME,
