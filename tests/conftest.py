@@ -63,10 +63,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with real clients on one event loop, so that fixtures can share connections."""
+    """Run the tests with real clients on one event loop, so that fixtures can share connections.
+
+    What `slow_tests.txt` lists is marked as slow.
+    """
     here = Path(__file__).parent
+    slow = tuple((here / "slow_tests.txt").read_text().splitlines())
     for item in items:
+        if item.nodeid.startswith(slow):
+            item.add_marker(pytest.mark.slow)
         folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
         if folder in SESSION_LOOP_FOLDERS and asyncio.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
