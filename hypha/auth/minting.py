@@ -147,7 +147,7 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
     scope = Scope(
         MappingProxyType({workspace: request.level}),
         None if workspace == EVERYWHERE else workspace,
-        request.client_id,
+        _client_id(caller, request),
         request.extra_scopes,
     )
     return User(
@@ -159,6 +159,20 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
         scope=scope,
         descent=_descent(caller, workspace, request.level),
     )
+
+
+def _client_id(caller: User, request: TokenRequest) -> str | None:
+    """The client id to which a child is bound: its maker's, if that one is bound to one.
+
+    Raises:
+        PermissionDenied: the child would be good for another client.
+    """
+    bound = None if caller.is_admin else caller.granted.client_id
+    if bound is not None and request.client_id not in (None, bound):
+        raise PermissionDenied(
+            f"Permission denied: a token for the client id '{bound}' makes tokens for that id only."
+        )
+    return bound or request.client_id
 
 
 def _descent(caller: User, workspace: str, level: Level) -> Descent:

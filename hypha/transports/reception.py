@@ -231,7 +231,7 @@ class Reception:
             raise Refused(error.message, 1008) from None
 
     async def _make_room(self, present: Client, identity: Identity) -> None:
-        """A new client wants an id that is taken: only a dead or held one gives way.
+        """A new client wants an id that is taken: only a dead or held one gives way, to whom it may.
 
         Somebody who comes back too late, after a successor took its id, ends nobody's held state: it
         may try again, and is refused for good once the successor is seen alive.
@@ -240,6 +240,10 @@ class Reception:
             raise Busy(f"{present.address} belongs to a newer client, which is reconnecting")
         if present.is_live and await self._answers(present):
             raise Refused(f"{PREFIX}Client already exists and is active: {present.address}")
+        if not _may_succeed(identity, present):
+            raise Refused(
+                f"{PREFIX}Client already exists and may come back: {present.address} belongs to somebody else"
+            )
         self.hub.end(present, "a new client took its id")
 
     async def _answers(self, present: Client) -> bool:
@@ -321,6 +325,19 @@ def _is_second_stream(identity: Identity, connection: Connection, present: Clien
         and connection.kind == present.connection_type == "http_streaming"
         and identity.user.id == present.user.id
         and identity.user.level(identity.workspace) >= Level.ADMIN
+    )
+
+
+def _may_succeed(identity: Identity, present: Client) -> bool:
+    """Whether a newcomer may end the state of a client that is away: its services, and what waits for it.
+
+    Its own user may, who has a token for this very id, and who may remove clients of the workspace.
+    """
+    user = identity.user
+    return (
+        user.id == present.user.id
+        or user.granted.client_id == identity.client_id
+        or user.level(identity.workspace) >= Level.ADMIN
     )
 
 

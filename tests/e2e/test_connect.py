@@ -517,3 +517,29 @@ async def test_slow_handshakes_do_not_keep_others_out(server: ServerProcess, con
         assert time.monotonic() - start < 2.0
     finally:
         await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+@pytest.mark.spec("wire-7")
+async def test_nobody_else_takes_the_id_of_a_client_whose_link_broke(
+    connect_raw: ConnectRaw, alice: Person
+) -> None:
+    away = await connect_raw(alice, client_id="worker")
+    await away.offer("job", {"run": lambda: "done"})
+    await away.abort()
+    for level in ("r", "rw"):
+        with pytest.raises(RawRefused, match="may come back"):
+            await connect_raw(token=alice.token_for(level), workspace=alice.workspace, client_id="worker")
+    back = await connect_raw(client_id="worker", reconnection_token=away.info["reconnection_token"])
+    services = await back.call_manager("list_services")
+    assert f"{back.address}:job" in [service["id"] for service in services]
+
+
+@pytest.mark.spec("wire-7")
+async def test_a_token_for_the_id_or_with_admin_permission_takes_it(
+    connect_raw: ConnectRaw, alice: Person
+) -> None:
+    away = await connect_raw(token=alice.token_for("rw"), workspace=alice.workspace, client_id="worker")
+    for fields in ({"level": "rw", "client_id": "worker"}, {"level": "a"}):
+        await away.abort()
+        token = alice.token_for(**fields)
+        away = await connect_raw(token=token, workspace=alice.workspace, client_id="worker")

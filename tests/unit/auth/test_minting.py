@@ -50,6 +50,15 @@ def test_a_child_is_a_new_user_with_one_workspace() -> None:
     assert made.scope.to_claim() == "ws:lab#r cid:c wid:lab openid"
 
 
+def test_what_a_token_for_one_client_id_makes_is_for_that_id_too() -> None:
+    maker = replace(OWNER, scope=replace(OWNER.scope, client_id="robot"))
+    assert mint(maker, {}).scope.client_id == "robot"
+    assert mint(maker, {"client_id": "robot"}).scope.client_id == "robot"
+    assert "for the client id 'robot'" in refused(maker, {"client_id": "other"})
+    connected = OWNER.within("lab", "robot", Level.ADMIN)  # of a token for any id, which made it no stricter
+    assert mint(connected, {}).scope.client_id is None
+
+
 def test_the_default_is_read_write_for_an_hour_in_the_current_workspace() -> None:
     request = TokenRequest.parse(None)
     assert (request.level, request.expires_in_s, request.workspace) == (Level.READ_WRITE, 3600, None)
