@@ -24,7 +24,8 @@ _OWN = frozenset(
         # they hold for the whole host in a browser, not for one page
         b"accept-ch", b"clear-site-data", b"critical-ch", b"expect-ct", b"nel", b"origin-agent-cluster",
         b"public-key-pins", b"public-key-pins-report-only", b"report-to", b"reporting-endpoints",
-        b"service-worker-allowed", b"set-cookie2", b"strict-transport-security",
+        b"service-worker-allowed", b"set-cookie2", b"set-login", b"strict-transport-security",
+        b"use-as-dictionary",
         # they are orders to a reverse proxy in front of this server
         b"x-sendfile", b"x-lighttpd-send-file", b"x-lighttpd-send-tempfile", b"x-reproxy-url",
         # whose pages may read an answer is said by this server
@@ -42,7 +43,7 @@ _SINGLE = frozenset(
     }
 )  # fmt: skip
 _PASSWORD_SCHEMES = re.compile(rb"\b(?:basic|digest|hoba|mutual|negotiate|ntlm|scram)\b", re.I)
-_OWN_PREFIXES = (b"sec-", b"proxy-", b"x-ratelimit-", b"x-accel-redirect", b"x-accel-limit-rate")
+_OWN_PREFIXES = (b"sec-", b"proxy-", b"x-hypha-", b"x-ratelimit-", b"x-accel-redirect", b"x-accel-limit-rate")
 
 
 def is_token(name: bytes) -> bool:

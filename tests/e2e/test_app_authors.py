@@ -36,7 +36,8 @@ def spy(name: str, seen: dict[str, Any]) -> dict[str, Any]:
     def note(event: Any) -> dict[str, Any]:
         seen[name] = event
         cookies = [["Set-Cookie", f"sid={name}; Path =/; Domain =127.0.0.1"]]
-        return {"headers": [["Content-Type", "text/html"], *cookies], "body": "<title>spy</title>"}
+        caching = [["Cache-Control", "public, max-age=600"], ["CDN-Cache-Control", "max-age=600"]]
+        return {"headers": [["Content-Type", "text/html"], *cookies, *caching], "body": "<title>spy</title>"}
 
     return {
         "id": name,
@@ -166,6 +167,16 @@ async def test_ones_own_code_receives_the_request_as_it_is(team: Team) -> None:
             headers = {name.decode(): value.decode() for name, value in headers.items()}
         assert headers["authorization"] == f"Bearer {token}"
         assert f"access_token={token}" in headers["cookie"]
+
+
+async def test_no_cache_gives_others_what_the_author_gets_without_a_sandbox(team: Team) -> None:
+    headers = {"Authorization": f"Bearer {team.owner.token}"}
+    answer = await team.http.get(team.path("mine"), headers=headers)
+    assert "content-security-policy" not in answer.headers
+    assert answer.headers["cache-control"] == "private, no-cache"
+    assert "cdn-cache-control" not in answer.headers
+    answer = await team.http.get(team.path("theirs"), headers=headers)  # in the sandbox for everybody
+    assert answer.headers["cache-control"] == "public, max-age=600"
 
 
 async def test_a_child_token_is_another_user_than_its_maker(team: Team) -> None:

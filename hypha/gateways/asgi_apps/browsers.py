@@ -10,6 +10,7 @@ from __future__ import annotations
 from starlette.types import Message, Send
 
 from hypha.gateways.asgi_apps.cookies import AppCookies
+from hypha.web.caching import for_nobody_else
 from hypha.web.headers import Headers
 
 SANDBOX = b"sandbox " + b" ".join(
@@ -20,13 +21,18 @@ SANDBOX = b"sandbox " + b" ".join(
 )  # fmt: skip
 
 
-def confining(send: Send, cookies: AppCookies, *, sandboxed: bool) -> Send:
-    """`send` for an application: its cookies are its own, its pages in the sandbox if `sandboxed`."""
+def confining(send: Send, cookies: AppCookies, *, sandboxed: bool, is_authors: bool = False) -> Send:
+    """`send` for an application: its cookies are its own, its pages in the sandbox if `sandboxed`.
+
+    What its author gets for being the author (`is_authors`) reaches nobody else by way of a cache.
+    """
     extra: Headers = [(b"content-security-policy", SANDBOX)] if sandboxed else []
 
     async def confined_send(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
             headers = [pair for given in message.get("headers", ()) for pair in _confined(given, cookies)]
+            if is_authors:
+                headers = for_nobody_else(headers)
             message = {**message, "headers": [*headers, *extra]}
         await send(message)
 

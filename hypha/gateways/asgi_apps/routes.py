@@ -141,8 +141,10 @@ class AppRoutes:
             may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
         )
         visitor = await self._services.credentials.visitor(scope)  # how a page is shown runs nothing
-        sandboxed = not (is_own(visitor, record) or record.is_inner or self._services.trust_apps)
-        outgoing = Outgoing(confining(send, cookies, sandboxed=sandboxed), scope)
+        is_trusted = record.is_inner or self._services.trust_apps
+        is_authors = is_own(visitor, record) and not is_trusted
+        sandboxed = not (is_authors or is_trusted)
+        outgoing = Outgoing(confining(send, cookies, sandboxed=sandboxed, is_authors=is_authors), scope)
         root = f"{prefix}{self._base}/{workspace}/apps/{service}"
         return Mount(record, context, scope, receive, outgoing, root, path, raw_path, visit)
 

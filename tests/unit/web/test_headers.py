@@ -42,7 +42,7 @@ def test_fields_of_others_are_checked_by_the_grammar() -> None:
         "sec-websocket-accept", "sec-websocket-extensions", "clear-site-data", "service-worker-allowed",
         "strict-transport-security", "alt-svc", "nel", "access-control-allow-origin",
         "access-control-allow-credentials", "x-accel-redirect", "x-sendfile", "proxy-authenticate",
-        "set-cookie2",
+        "set-cookie2", "set-login", "use-as-dictionary", "x-hypha-stream",
     ],
 )  # fmt: skip
 def test_fields_of_the_server_and_its_connections_are_its_own(name: str) -> None:
