@@ -89,13 +89,14 @@ REQUESTS = (
     ),
     Bound(
         "numbers_in_json",
-        "Numbers and bytes of one array in a JSON answer; its dimensions",
+        "Numbers and lists of arrays in a JSON answer; bytes; dimensions; lists of an array without numbers",
         "answer",
-        "Refused with advice",
+        "Refused with advice; an array of more dimensions or empty lists stays base64",
         (
             "hypha.gateways.http.json_form.MAX_NUMBERS",
             "hypha.gateways.http.json_form.MAX_BYTES",
             "hypha.gateways.http.json_form.MAX_DIMENSIONS",
+            "hypha.gateways.http.json_form.FEW_LISTS",
         ),
     ),
     Bound(

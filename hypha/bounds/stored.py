@@ -51,10 +51,15 @@ STORED = (
     ),
     Bound(
         "one_workspace",
-        "Owners of a workspace; workspaces in a listing",
-        "workspace; answer",
-        "Refused; cut",
-        ("hypha.workspaces.records.MAX_OWNERS", "hypha.workspaces.catalogue.MAX_LISTED"),
+        "Owners of a workspace; workspaces in a listing; values that are looked for in one, and their text",
+        "workspace; answer; call",
+        "Refused; cut; refused",
+        (
+            "hypha.workspaces.records.MAX_OWNERS",
+            "hypha.workspaces.catalogue.MAX_LISTED",
+            "hypha.workspaces.catalogue.MAX_MATCHED",
+            "hypha.workspaces.catalogue.MAX_MATCHED_CHARS",
+        ),
     ),
     Bound(
         "event_log",

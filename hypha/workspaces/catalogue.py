@@ -21,6 +21,9 @@ from hypha.workspaces.lifecycle import Publish, Workspaces
 from hypha.workspaces.residents import Resident
 
 MAX_LISTED = 256
+MAX_MATCHED = 20
+MAX_MATCHED_CHARS = 1024
+"""What may be looked for in one listing: each value makes the question to the database longer."""
 _CHANGEABLE = ("name", "description", "persistent", "read_only", "icon", "covers", "docs")
 
 
@@ -225,7 +228,18 @@ def _match(match: object) -> Mapping[str, Any]:
     if not isinstance(match, Mapping) or not set(match) <= {*MATCHABLE, "owners"}:
         names = ", ".join((*MATCHABLE, "owners"))
         raise InvalidRequest(f"'match' must be an object with some of {names}.")
+    owners = match.get("owners")
+    values = [*(owners if isinstance(owners, list | tuple) else [owners])]
+    values += [value for name, value in match.items() if name != "owners"]
+    if len(values) > MAX_MATCHED or not all(map(_is_short, values)):
+        raise InvalidRequest(
+            f"'match' takes plain values, {MAX_MATCHED} at most, none above {MAX_MATCHED_CHARS} characters."
+        )
     return match
+
+
+def _is_short(value: object) -> bool:
+    return value is None or (isinstance(value, str | int | float) and len(str(value)) <= MAX_MATCHED_CHARS)
 
 
 def _fits(record: WorkspaceRecord, fields: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from starlette.types import Message
 
@@ -16,11 +16,11 @@ from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
 from hypha.gateways.http.bodies import Allowance, read_body
 from hypha.gateways.http.calls import is_function, schema_at
 from hypha.gateways.http.cors import NAMED
-from hypha.gateways.http.results import encode_json, is_generator, presentable
+from hypha.gateways.http.results import is_generator, json_of, presentable
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.workbench import holding_of
 from hypha.hub.local_service import LocalService
-from hypha.web.headers import Headers, by_name
+from hypha.web.headers import by_name
 
 INDEX = "index"
 DEFAULT = "default"
@@ -107,14 +107,17 @@ class FunctionsApp:
         return cast(Mapping[str, Any], _tree(value)) if isinstance(value, dict) else {}
 
     async def _answer(self, result: Any) -> None:
-        status, headers, body = as_answer(result)
-        given = result.get("headers") if isinstance(result, dict) else None
+        if not is_answer(result):
+            result = {"headers": {"content-type": "application/json"}, "body": await self._json(result)}
+        status, headers = as_status(result.get("status", 200)), as_headers(result.get("headers"))
+        body = result.get("body")
+        given = result.get("headers")
         start: Message = {"type": "http.response.start", "status": status, "headers": headers}
         start[NAMED] = names_origin(given, self._mount.scope)
         if is_generator(body):
             await self._stream(start, body)
             return
-        data, kind = _encode(body)
+        data, kind = await self._encode(body)
         if status not in (204, 304) and not any(name == b"content-type" for name, _ in headers):
             headers.append(kind)
         headers.append((b"content-length", b"%d" % len(data)))
@@ -136,11 +139,23 @@ class FunctionsApp:
                 async for item in parts:
                     if not has_body:
                         break
-                    part = _encode(item)[0]
+                    part = (await self._encode(item))[0]
                     await mount.send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
             watching.cancel()
         await mount.send({"type": "http.response.body", "body": b""})
+
+    async def _json(self, value: Any) -> bytes:
+        return await json_of(self._mount.scope, value)
+
+    async def _encode(self, body: Any) -> tuple[bytes, tuple[bytes, bytes]]:
+        if body is None:
+            return b"", _TEXT
+        if isinstance(body, str):
+            return body.encode(), _HTML if body.lstrip()[:1] == "<" else _TEXT
+        if isinstance(body, bytes | bytearray | memoryview):
+            return bytes(body), (b"content-type", b"application/octet-stream")
+        return await self._json(body), _JSON
 
     async def _watch(self) -> None:
         """Notice that the visitor leaves, so that nothing is made for nobody."""
@@ -167,21 +182,9 @@ def page_functions(service: LocalService) -> dict[str, Any]:
     }
 
 
-def as_answer(result: Any) -> tuple[int, Headers, Any]:
-    """Status, headers and body of what a function returned; a plain value is answered as JSON."""
-    if not isinstance(result, dict) or not result.keys() & {"status", "headers", "body"}:
-        return 200, [_JSON], encode_json(result)
-    return as_status(result.get("status", 200)), as_headers(result.get("headers")), result.get("body")
-
-
-def _encode(body: Any) -> tuple[bytes, tuple[bytes, bytes]]:
-    if body is None:
-        return b"", _TEXT
-    if isinstance(body, str):
-        return body.encode(), _HTML if body.lstrip()[:1] == "<" else _TEXT
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body), (b"content-type", b"application/octet-stream")
-    return encode_json(body), _JSON
+def is_answer(result: Any) -> TypeGuard[dict[str, Any]]:
+    """True for status, headers and body; any other value that a function returns is answered as JSON."""
+    return isinstance(result, dict) and bool(result.keys() & {"status", "headers", "body"})
 
 
 def _tree(value: Mapping[str, Any]) -> Any:

@@ -153,7 +153,7 @@ class FunctionCalls:
         self, scope: Mapping[str, Any], receive: Receive, send: Send, items: ItemStream, form: JsonForm
     ) -> None:
         as_msgpack, expose = wants_msgpack(scope, stream=True), self._services.expose_errors
-        await send_items(send, receive, items, as_msgpack=as_msgpack, expose=expose, form=form)
+        await send_items(scope, send, receive, items, as_msgpack=as_msgpack, expose=expose, form=form)
 
     def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
         """The context with what only the request knows: address, HTTP method, cookies of known devices."""

@@ -14,7 +14,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import accumulate
+from operator import mul
+from typing import Any, TypeGuard
 
 import msgpack
 
@@ -28,6 +30,8 @@ MAX_NUMBERS = 1_000_000
 MAX_BYTES = 16 * 1024 * 1024
 """Of bytes, in one answer as text or lists of numbers."""
 MAX_DIMENSIONS = 64
+FEW_LISTS = 16
+"""An array of few numbers or none may become so many lists; one that would be more is given in base64."""
 
 _PART = 64 * 1024
 _DTYPE = re.compile(r"([<>=|]?)([bifucSU])([0-9]{1,5})")
@@ -151,7 +155,7 @@ class JsonWriter:
             if value.get("_rtype") == "typedarray":
                 shape = [flat.count if flat else 0]
             if flat is not None and _fits(shape, flat.count):
-                self._spend(flat.count)
+                self._spend(flat.count + _lists(shape))
                 items = flat.items()
                 return _nested(items, shape) if shape else items[0]
         return {**value, "_rvalue": self._base64(data)}
@@ -246,18 +250,18 @@ class _Flat:
         return found
 
 
-def _fits(shape: Any, count: int) -> bool:
-    """Whether lists of this shape hold so many items, and are not very many empty ones."""
+def _fits(shape: Any, count: int) -> TypeGuard[list[int]]:
+    """Whether lists of this shape hold so many items, and are not many more than the items themselves."""
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
         return False
-    if any(type(size) is not int or size < 0 for size in shape):
+    if any(type(size) is not int or not 0 <= size <= MAX_NUMBERS for size in shape):
         return False
-    lists = 1
-    for size in shape[:-1]:
-        lists *= size
-        if lists > MAX_NUMBERS:
-            return False
-    return math.prod(shape) == count
+    return math.prod(shape) == count and _lists(shape) <= 4 * count + FEW_LISTS
+
+
+def _lists(shape: list[int]) -> int:
+    """How many lists an array of this shape becomes."""
+    return sum(accumulate(shape[:-1], mul))
 
 
 def _nested(items: list[Any], shape: list[int]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
 from hypha.gateways.http.json_form import JsonForm, JsonWriter, holds_bytes
-from hypha.gateways.http.workbench import holding_of
+from hypha.gateways.http.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
@@ -136,6 +136,17 @@ def _dumps(value: Any, writer: JsonWriter, *, in_turns: bool) -> list[bytes]:
     return [orjson.dumps(value, default=writer.default, option=option)]
 
 
+async def json_of(scope: Mapping[str, Any], value: Any) -> bytes:
+    """JSON of a result; a large one is made in the asker's share of the threads.
+
+    Raises:
+        ResultNotJson: as from `encode_json`.
+    """
+    if not _is_heavy(value, False):
+        return encode_json(value)
+    return b"".join(await holding_of(scope).work(partial(_large_pieces, value, False, JsonWriter(PLAIN))))
+
+
 def encode_msgpack(value: Any) -> bytes:
     """MessagePack of a result."""
     return b"".join(pack_pieces(presentable(value)))
@@ -209,6 +220,7 @@ def _large_pieces(value: Any, as_msgpack: bool, writer: JsonWriter) -> list[byte
 
 
 async def send_items(
+    scope: Mapping[str, Any],
     send: Send,
     receive: Receive,
     items: ItemStream,
@@ -228,7 +240,8 @@ async def send_items(
     gone = asyncio.ensure_future(_until_disconnect(receive))
     try:
         async with aclosing(items):
-            async for part in _parts(items, gone, as_msgpack, expose, form):
+            encode = partial(_encoded_item, holding_of(scope), as_msgpack, form)
+            async for part in _parts(items, gone, encode, partial(_stream_error, expose)):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
     finally:
         gone.cancel()
@@ -239,7 +252,10 @@ async def send_items(
 
 
 async def _parts(
-    items: ItemStream, gone: asyncio.Future[None], as_msgpack: bool, expose: bool, form: JsonForm
+    items: ItemStream,
+    gone: asyncio.Future[None],
+    encode: Callable[[Any], Awaitable[bytes]],
+    told: Callable[[HyphaError], str],
 ) -> AsyncIterator[bytes]:
     iterator = aiter(items)
     while not gone.done():
@@ -248,11 +264,11 @@ async def _parts(
             await asyncio.wait((step, gone), return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
                 return
-            part = _encode_item(step.result(), as_msgpack, form)
+            part = await encode(step.result())
         except StopAsyncIteration:
             return
         except HyphaError as error:
-            yield _encode_item({"error": _stream_error(error, expose)}, as_msgpack)
+            yield await encode({"error": told(error)})
             return
         finally:
             if not step.done():
@@ -261,11 +277,19 @@ async def _parts(
         yield part
 
 
-def _encode_item(item: Any, as_msgpack: bool, form: JsonForm = PLAIN) -> bytes:
+def _encode_item(item: Any, as_msgpack: bool, form: JsonForm) -> bytes:
     return encode_msgpack(item) if as_msgpack else b"data: " + encode_json(item, form) + b"\n\n"
 
 
-def _stream_error(error: HyphaError, expose: bool) -> str:
+async def _encoded_item(holding: Holding, as_msgpack: bool, form: JsonForm, item: Any) -> bytes:
+    """One item; a large one is made in the asker's share of the threads."""
+    if not _is_heavy(item, as_msgpack):
+        return _encode_item(item, as_msgpack, form)
+    pieces = await holding.work(partial(_large_pieces, item, as_msgpack, JsonWriter(form)))
+    return b"".join(pieces if as_msgpack else (b"data: ", *pieces, b"\n\n"))
+
+
+def _stream_error(expose: bool, error: HyphaError) -> str:
     if not isinstance(error, CallFailed) or expose:
         return error.message
     kind, message = remote_error(error.message, error.trace)

@@ -192,7 +192,8 @@ async def numbers_in_json(kit: Kit) -> None:
     with pytest.raises(ResultNotJson):
         JsonWriter(JsonForm.asked_for([]))._base64(bytes(2000))
     deep = JsonWriter(JsonForm.asked_for([]))._array(array(1, [1] * (json_form.MAX_DIMENSIONS + 1)))
-    assert isinstance(deep, dict), "given as it is"
+    hollow = JsonWriter(JsonForm.asked_for([]))._array(array(0, [json_form.FEW_LISTS + 1, 0]))
+    assert isinstance(deep, dict) and isinstance(hollow, dict), "given as they are"
 
 
 async def error_texts(kit: Kit) -> None:

@@ -19,7 +19,7 @@ from hypha.store.audit import AuditQuery, Ring
 from hypha.store.records import Bookmark, WorkspaceRecord
 from hypha.store.usage import Kind
 from hypha.testing import RawCallError, RawClient
-from hypha.workspaces.catalogue import MAX_LISTED
+from hypha.workspaces.catalogue import MAX_LISTED, MAX_MATCHED, MAX_MATCHED_CHARS
 from hypha.workspaces.environment import MAX_KEY_CHARS, MAX_VARIABLE_BYTES
 from hypha.workspaces.event_log import MAX_FOUND, MAX_TYPE_CHARS, EventLog, EventRates
 from hypha.workspaces.records import MAX_OWNERS
@@ -101,6 +101,9 @@ async def one_workspace(kit: Kit) -> None:
         await tenants.catalogue.create({"id": "lab-1", "owners": owners}, acting(ALICE))
     with pytest.raises(InvalidRequest):
         await tenants.catalogue.visible_to(acting(ALICE), limit=MAX_LISTED + 1)
+    for match in ({"owners": ["p"] * (MAX_MATCHED + 1)}, {"id": "x" * (MAX_MATCHED_CHARS + 1)}):
+        with pytest.raises(InvalidRequest, match="'match' takes plain values"):
+            await tenants.catalogue.visible_to(acting(ALICE), match)
 
 
 async def event_log(kit: Kit) -> None:

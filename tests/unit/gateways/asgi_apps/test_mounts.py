@@ -12,7 +12,7 @@ from hypha.auth.users import Context, User, root_user
 from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached, NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, mounted_location
 from hypha.gateways.asgi_apps.cookies import AppCookies
-from hypha.gateways.asgi_apps.functions import as_answer, choose_function, page_functions
+from hypha.gateways.asgi_apps.functions import choose_function, is_answer, page_functions
 from hypha.gateways.asgi_apps.mount import Visit, is_own, places_of, visit_of
 from hypha.hub import callbacks
 from hypha.hub.callbacks import Session, Sessions
@@ -88,10 +88,9 @@ def test_odd_statuses_are_refused(status: Any) -> None:
         as_status(status)
 
 
-def test_plain_values_are_answered_as_json() -> None:
-    assert as_answer(5)[2] == b"5"
-    assert as_answer({"other": 1})[2] == b'{"other":1}'
-    assert as_answer({"status": 204}) == (204, [], None)
+def test_other_values_than_answers_are_told_apart() -> None:
+    assert not is_answer(5) and not is_answer({"other": 1}) and not is_answer({})
+    assert is_answer({"status": 204}) and is_answer({"body": "x", "other": 1})
 
 
 def test_only_redirects_to_the_same_path_move_below_the_mount() -> None:

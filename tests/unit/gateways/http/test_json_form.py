@@ -61,12 +61,28 @@ def test_arrays_of_other_types_stay_described(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [[4], [-1], [2, 2], "3", None, [1.0], [True, 3], [1] * 65, [10**9, 0], [0] * 3, [2**63, 2**63]]
+    "shape",
+    [
+        [4],
+        [-1],
+        [2, 2],
+        "3",
+        None,
+        [1.0],
+        [True, 3],
+        [1] * 65,
+        [10**9, 0],
+        [0] * 3,
+        [2**63, 2**63],
+        [3] + [1] * 20,
+    ],
 )
 def test_shapes_that_do_not_fit_stay_described(shape: Any) -> None:
     value = {"_rtype": "ndarray", "_rvalue": b"\x01\x02\x03", "_rshape": shape, "_rdtype": "uint8"}
     assert answered(value)["_rvalue"] == "AQID"
-    assert answered({**value, "_rvalue": b"", "_rshape": [10**9, 0]})["_rvalue"] == ""
+    for hollow in ([10**9, 0], [10**6, 0], [17, 0], [4, 4, 0]):  # many lists for no bytes at all
+        assert answered({**value, "_rvalue": b"", "_rshape": hollow})["_rvalue"] == ""
+    assert answered({**value, "_rvalue": b"", "_rshape": [2, 0]}) == [[], []]
 
 
 def test_other_tagged_values_become_plain() -> None:
@@ -123,6 +139,8 @@ def test_keys_that_are_no_text_become_text() -> None:
 
 def test_too_much_is_refused_with_a_hint() -> None:
     many = sent(np.zeros(MAX_NUMBERS // 2 + 1, "uint8"))
+    with pytest.raises(ResultNotJson, match="arrays of over 1,000,000 numbers"):
+        encode_json([sent(np.zeros((300_000, 1, 1), "uint8"))] * 2)
     encode_json(many)
     with pytest.raises(ResultNotJson, match="arrays of over 1,000,000 numbers") as caught:
         encode_json([many, many])
