@@ -19,6 +19,12 @@ def throttled(address: str) -> str:
     return str(ip_network((int(parsed), _OWN_PREFIX), strict=False))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address or name means this machine alone (RFC 6761, 6.3)."""
+    address = parse_address(host)
+    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
+
+
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The address; IPv4 inside IPv6 is the IPv4 address. None if it is none."""
     try:

@@ -12,7 +12,7 @@ from hypha.cli.findings import Finding, Findings, broken, note, risky
 from hypha.errors import ConfigurationError
 from hypha.features.accounts.feature import is_wanted as has_local_accounts
 from hypha.features.oidc.providers import configured_providers
-from hypha.networks import parse_address, reachable_host
+from hypha.networks import is_loopback, parse_address, reachable_host
 from hypha.options import options_of
 from hypha.settings import Settings
 from hypha.settings.checks import GUESSABLE_WORDS, STRONG_ROOT_TOKEN_CHARS
@@ -69,12 +69,6 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine alone."""
-    address = parse_address(host)
-    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
 
 
 def examine(settings: Settings, *, has_admin: bool | None = None) -> Iterator[Finding]:

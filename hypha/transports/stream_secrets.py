@@ -10,9 +10,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from hypha.networks import is_loopback
 from hypha.web.cookies import credential_cookie
 from hypha.web.headers import headers_of
 from hypha.web.origins import Origins
@@ -101,14 +101,6 @@ class StreamSecrets:
 
     def _is_own(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
         return _SOURCES.isdisjoint(headers) or self._origins.is_from_here(scope, headers)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is that of this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_shared(headers: Mapping[bytes, bytes]) -> bool:

@@ -7,11 +7,11 @@ import json
 import logging
 import ssl
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hypha.errors import BackendUnavailable, ConfigurationError
+from hypha.networks import is_loopback
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,14 +41,7 @@ def is_safe_url(url: object) -> bool:
     parts = urlsplit(url)
     if parts.scheme == "https":
         return bool(parts.hostname)
-    return parts.scheme == "http" and _is_loopback(parts.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 
 def unreachable(host: str) -> BackendUnavailable:
