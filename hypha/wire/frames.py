@@ -425,6 +425,10 @@ class Stamp:
 
         `user` is left out of session methods (answers and callbacks): no client reads it there
         (docs/spec/wire-protocol.md#identity). An honest envelope is kept byte for byte and only extended.
+
+        Raises:
+            MalformedFrame: the envelope of a call or an answer has other keys than its own. Receivers would
+                take them for the body, which was checked, or for what the server says of the sender.
         """
         user, suffix, added = self.user, self.ws_only, 1
         if with_user:
@@ -442,6 +446,10 @@ class Stamp:
             and data[0] & 0xF0 == 0x80
         ):
             return seal(_HEADS[entries + added], data[1:head], suffix, data[head:])
+        if not _ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
+            odd = next(str(key) for key in main if key not in _ENVELOPE_KEYS)[:40]
+            error = MalformedFrame(f"Malformed frame: key {odd!r} is not allowed in the envelope")
+            raise EnvelopeParser._malformed(main, error)
         for key in ("ctx", "user", "ws"):
             main.pop(key, None)
         main["from"] = self.address

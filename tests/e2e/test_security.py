@@ -103,6 +103,55 @@ async def test_envelope_keys_in_the_second_object_are_refused(
     assert await raw.is_alive()
 
 
+@pytest.mark.spec("wire-50", "wire-16.2")
+@pytest.mark.parametrize("method", ["services.svc.hello", "s.resolve", "s.callback"])
+async def test_what_belongs_into_a_body_is_refused_in_the_envelope(
+    connect_raw: ConnectRaw, alice: Person, bob: Person, method: str
+) -> None:
+    """Receivers merge both maps, and only the body is looked into for functions of somebody else."""
+    callee = await connect_raw(alice)
+    await callee.offer("svc", visibility="public")
+    raw = await connect_raw(bob)
+    for key in ("args", "with_kwargs", "promise", "_enc", "data", "caller_public_key"):
+        main = {**_main(raw, callee.address, method, key), key: [{"_rtype": "method", "_rtarget": "x"}]}
+        await raw.send(main, {"t": 5.0})
+        if method != "s.resolve":
+            with pytest.raises(RawCallError, match="is not allowed in the envelope"):
+                await raw.answer_of(key)
+        del main["session"]
+        await raw.send(main)
+    assert await raw.is_alive() and await callee.is_alive()
+    assert callee.calls.empty() and not any(frame.method == method for frame in callee.frames)
+
+
+async def test_a_function_in_the_envelope_is_never_run_by_its_receiver(
+    connect: Connect, connect_raw: ConnectRaw, alice: Person, bob: Person
+) -> None:
+    wiped, seen = [], []
+
+    async def run(callback: Any = None, context: Any = None) -> str:
+        seen.append(context)
+        return await callback("x") if callback else "x"
+
+    provider = await connect(alice, client_id="provider")
+    instrument = await connect(alice, client_id="instrument")
+    await instrument.register_service({"id": "tool", "wipe": wiped.append})
+    config = {"visibility": "public", "require_context": True}
+    await provider.register_service({"id": "svc", "config": config, "run": run})
+    raw = await connect_raw(bob)
+    wipe = {
+        "_rtype": "method", "_rtarget": f"{alice.workspace}/instrument", "_rmethod": "services.tool.wipe",
+        "_rpromise": False, "_rname": "wipe",
+    }  # fmt: skip
+    main = _main(raw, f"{alice.workspace}/provider", "services.svc.run", "s1")
+    promise = {"resolve": wipe, "reject": wipe}
+    for more in ({"args": [wipe]}, {"promise": promise}, {"caller_public_key": "ff"}):
+        await raw.send({**main, **more}, {"t": 5.0})
+        await raw.send({key: value for key, value in {**main, **more}.items() if key != "session"})
+    assert await raw.call(main["to"], main["method"]) == "x"  # the only one that arrives
+    assert not wiped and len(seen) == 1 and "caller_public_key" not in seen[0]
+
+
 def _main(raw: RawClient, to: str, method: str, session: str) -> dict[str, Any]:
     return {"type": "method", "from": raw.address, "to": to, "method": method, "session": session}
 
