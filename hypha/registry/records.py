@@ -36,7 +36,8 @@ class ServiceRecord:
     `name` is the last part of the id, `title` what people read. `order` is given by the registry and
     grows with registration; `generation` is that of the connection which registered the record.
     `size_bytes` is what the whole info took when it came.
-    `user_id` is the user who registered it, by which it is decided whose code answers; `is_inner` is
+    `user_id` is the user who registered it and `limit` the only workspace, if any, that the credential for
+    that reached: by both it is decided whose code answers. `is_inner` is
     true for code of the server process: built-in services and startup functions. `is_entrance` is true for
     what outsiders may use too.
     """
@@ -55,6 +56,7 @@ class ServiceRecord:
     authorized_workspaces: tuple[str, ...] = ()
     is_singleton: bool = False
     user_id: str = ""
+    limit: str | None = None
     is_inner: bool = False
     is_entrance: bool = False
     size_bytes: int = field(default=0, compare=False)
@@ -150,12 +152,14 @@ class Registrant:
     user_id: str
     generation: int = 0
     is_inner: bool = False
+    limit: str | None = None
 
     @classmethod
     def of(cls, context: Context, generation: int = 0) -> Registrant:
         """The registrant behind a call."""
         is_inner = context.connection_type == INNER
-        return cls(context.workspace, context.client_id, context.user.id, generation, is_inner)
+        user = context.user
+        return cls(context.workspace, context.client_id, user.id, generation, is_inner, user.limit)
 
 
 def is_local_only(info: object) -> bool:
@@ -200,6 +204,7 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
         authorized_workspaces=authorized or (),
         is_singleton=bool(config.get("singleton")),
         user_id=who.user_id,
+        limit=who.limit,
         is_inner=who.is_inner,
         size_bytes=size_bytes,
         generation=who.generation,

@@ -45,6 +45,9 @@ NOT_ITS_USER = (
     "Permission denied: not the stream's user. Send the token with which the stream was opened, or without "
     "one the stream's cookie or the header X-Hypha-Stream that its answer brought."
 )
+NOT_ITS_TOKEN = (
+    "Permission denied: this token gives less than the one with which the stream was opened. Send that one."
+)
 NO_STREAM = "No stream is open for this client; open one with GET first."
 
 
@@ -134,6 +137,8 @@ class RpcEndpoint:
         address = self.peer_address(scope)
         if not self.secrets.may_speak(link.key, user, scope, cookie_name(client.address), address):
             raise PermissionDenied(NOT_ITS_USER) if user is not None else NotAuthenticated(NOT_ITS_USER)
+        if user is not None and not self._gives_as_much(user, client):
+            raise PermissionDenied(NOT_ITS_TOKEN)
         most = self.reception.limits.frame_bytes
         body = await _read_body(receive, most)
         if body is None:
@@ -146,6 +151,17 @@ class RpcEndpoint:
             raise InvalidRequest(NO_STREAM)
         link.receive(body)
         await Response(media_type="application/json")(scope, receive, send)
+
+    def _gives_as_much(self, user: User, client: Client) -> bool:
+        """Whether a token of the stream's user gives what the one gives with which the stream was opened."""
+        known, rights = client.user, self.reception.members.workspaces
+        if user.credential is not None and user.credential == known.credential:
+            return True
+        scope, record = user.scope, rights.get(client.workspace)
+        if scope.is_specialized or scope.client_id not in (None, client.client_id) or record is None:
+            return False
+        is_as_wide = user.limit in (None, known.limit) and user.is_admin >= known.is_admin
+        return is_as_wide and rights.level_for(user, record) >= known.level(client.workspace)
 
     async def _user_of(self, token: str, workspace: str | None, client_id: str) -> User:
         """Whose token a POST shows; an expired one goes on counting for the client that came with it.

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, WebSocket
 from websockets.asyncio.client import connect as connect_socket
 from websockets.exceptions import InvalidStatus
 
-from hypha.testing import ServerProcess
+from hypha.testing import ServerProcess, mint_token
 from tests.conftest import Connect, Person, StartServer, make_person
 from tests.e2e.chromium import Page
 
@@ -169,6 +169,23 @@ async def test_ones_own_code_receives_the_request_as_it_is(team: Team) -> None:
         assert f"access_token={token}" in headers["cookie"]
 
 
+async def test_a_token_for_one_workspace_makes_no_code_of_its_persons_own(
+    team: Team, connect: Connect
+) -> None:
+    """Else a program that was let into one workspace would get the session, which reaches all of them."""
+    fields = {"workspaces": {team.shared: "a"}, "current": team.shared}
+    limited = mint_token(team.owner.secret, team.owner.id, **fields)
+    program = await connect(team.owner.with_token(limited), workspace=team.shared, client_id="program")
+    await program.register_service(spy("lent", team.seen))
+    await program.register_service(asgi_spy("lent-asgi", team.seen))
+    for token, is_its_own in ((team.owner.token, False), (limited, True)):
+        for service in ("lent", "lent-asgi"):
+            answer = await team.http.get(team.path(service), headers=everything_with(token))
+            assert answer.status_code == 200
+            assert ("content-security-policy" in answer.headers) is not is_its_own
+            assert (token in str(team.seen.pop(service))) is is_its_own
+
+
 async def test_no_cache_gives_others_what_the_author_gets_without_a_sandbox(team: Team) -> None:
     headers = {"Authorization": f"Bearer {team.owner.token}"}
     answer = await team.http.get(team.path("mine"), headers=headers)
@@ -177,6 +194,7 @@ async def test_no_cache_gives_others_what_the_author_gets_without_a_sandbox(team
     assert "cdn-cache-control" not in answer.headers
     answer = await team.http.get(team.path("theirs"), headers=headers)  # in the sandbox for everybody
     assert answer.headers["cache-control"] == "public, max-age=600"
+    team.seen.clear()
 
 
 async def test_a_child_token_is_another_user_than_its_maker(team: Team) -> None:

@@ -288,6 +288,36 @@ async def test_post_is_bound_to_the_streams_user(server: ServerProcess, alice: P
         assert await stream.call("get_env") == {}
 
 
+@pytest.mark.spec("wire-48", "wire-16.5", "core-11.1.1")
+async def test_post_needs_a_token_that_gives_what_the_streams_token_gives(
+    server: ServerProcess, alice: Person
+) -> None:
+    """A program that got a token of this person for one workspace, say by `login`, is not the person."""
+
+    def lesser(**fields: Any) -> str:
+        return mint_token(alice.secret, alice.id, **fields)
+
+    own = alice.workspace
+    async with open_stream(server, alice.token) as stream:
+        main = {"type": "method", "to": f"*/{stream.info['manager_id']}", "session": "s"}
+        call = pack({**main, "method": "services.default.set_env"}, {"args": ["HACKED", "1"], "t": 5.0})
+        for token in (
+            lesser(workspaces={"team-1": "a"}, current="team-1"),
+            lesser(workspaces={own: "a"}, current=own),
+            lesser(workspaces={own: "r"}),
+            lesser(client_id="another"),
+            lesser(extra_scopes=["files:read"]),
+        ):
+            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as other:
+                answer = await other.post(stream.url, params=stream.params, content=call)
+                assert answer.status_code == 403, token
+        again = {"Authorization": f"Bearer {lesser()}"}  # a fresh sign-in of the same person
+        async with httpx.AsyncClient(headers=again) as same:
+            answer = await same.post(stream.url, params=stream.params, content=pack({"type": "ping"}))
+            assert answer.status_code == 200
+        assert await stream.call("get_env") == {}
+
+
 PING = pack({"type": "ping"})
 OTHERS = (
     {"X-Forwarded-For": "192.0.2.1"},

@@ -79,9 +79,11 @@ class Mount:
 def is_own(user: User, record: FoundService) -> bool:
     """True if the visitor registered the service, so that its code may see the visitor's credential.
 
-    Nobody else's code may, whatever the workspace; all callers without a credential share one user id.
+    Nobody else's code may, whatever the workspace; all callers without a credential share one user id. Nor
+    may a program to which the person gave a token for one workspace: it would learn the one for all.
     """
-    return user.id == record.user_id and user.id != _STRANGER
+    reaches_as_far = record.limit in (None, user.limit)
+    return user.id == record.user_id and reaches_as_far and user.id != _STRANGER
 
 
 def visit_of(

@@ -164,7 +164,8 @@ class AppRoutes:
     def _cookies(self, record: FoundService, root: bytes, raw_path: bytes) -> AppCookies:
         """The cookies of a service mounted at `root`, for a request below it."""
         folder = root + raw_path.rpartition(b"/")[0]
-        return AppCookies.of(record.user_id, record.workspace, record.name, root, folder)
+        author = record.user_id if record.limit is None else f"{record.user_id} in {record.limit}"
+        return AppCookies.of(author, record.workspace, record.name, root, folder)
 
     def _may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether who opens a WebSocket may read what the application tells the cookies' owner."""

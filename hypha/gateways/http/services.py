@@ -70,6 +70,10 @@ class FoundService(Protocol):
         """The user who registered it."""
 
     @property
+    def limit(self) -> str | None:
+        """The only workspace that the credential reached with which it was registered; None for no limit."""
+
+    @property
     def is_inner(self) -> bool:
         """True for code of the server process itself."""
 
