@@ -146,6 +146,28 @@ MESSAGES = (
         ),
     ),
     Bound(
+        "chunks_between_clients",
+        "Messages in chunks to other people's clients: unfinished ones; letters of a key; age; chunks that "
+        "wait for earlier ones; values of a chunk that are looked at one by one; levels of lists and maps",
+        "client",
+        "The message is refused; old ones are forgotten",
+        (
+            "hypha.hub.parcels.MAX_MESSAGES",
+            "hypha.hub.parcels.MAX_KEY_CHARS",
+            "hypha.hub.parcels.MAX_AGE_S",
+            "hypha.hub.parcels.MAX_EARLY_CHUNKS",
+            "hypha.wire.arriving.MAX_STEPS",
+            "hypha.wire.arriving.MAX_DEPTH",
+        ),
+    ),
+    Bound(
+        "all_chunks_that_wait",
+        "Bytes of chunks that wait for earlier ones, of several clients",
+        "one person or address of anonymous users; all anonymous users; all",
+        "The message is refused",
+        ("hypha.hub.parcels.MAX_EARLY_BYTES",),
+    ),
+    Bound(
         "rates",
         "Calls and bytes per second; what may come at once",
         "user; workspace",

@@ -3,20 +3,24 @@
 The library of a receiver turns a function value into a call that runs with the receiver's own rights: of
 the manager, of the receiver's other clients. So whoever sends one may name nobody but itself; within one
 workspace, also the other clients there. Frames between clients with the same rights are not looked into,
-and nobody can look into encrypted ones. The chunks of large messages are not put together here.
+and nobody can look into encrypted ones. Large messages are looked into as their chunks pass.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import OUTSIDER_TEXT
-from hypha.errors import ForeignFunction, HyphaError, NotAuthenticated
+from hypha.errors import ForeignFunction, HyphaError, MalformedFrame, NotAuthenticated, PermissionDenied
+from hypha.hub.parcels import CACHE, Parcels
+from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body
-from hypha.wire.values import SERVICES, is_function, maps_in
+from hypha.wire.pieces import open_message
+from hypha.wire.spelling import holds_oddly_spelt_key, may_be_oddly_spelt
+from hypha.wire.values import BUILT_IN, SERVICES, is_function, maps_in
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -24,16 +28,22 @@ if TYPE_CHECKING:
 
 _TARGETS = re.compile(rb"_rtarget")
 _METHOD_KEYS = ("_rmethod", "_rclose_method")
-_UNSEEN = "services.built-in.message_cache."
-find_target = _TARGETS.search
-"""Whether a body may hold a function at all: this is all that is done for a frame without."""
+_HIDDEN = ".__"
+
+
+def needs_look(method: str, data: Buffer, head: int) -> bool:
+    """Whether a frame may hold a function, or is a chunk: this is all that is done for one that isn't."""
+    held = data.find(b"_rtarget", head) >= 0 if type(data) is bytes else bool(_TARGETS.search(data, head))
+    return held or _HIDDEN in method or method.startswith(CACHE) or may_be_oddly_spelt(data, head)
 
 
 class Border:
     """Looks into frames that hold function values and pass between clients with different rights."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, check_event: Callable[[Client, str, str], None]) -> None:
         self._hub = hub
+        self._check_event = check_event
+        self.parcels = Parcels(self._open_message, lambda: hub.time())
 
     def admits(self, sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> bool:
         """Whether the frame may pass; if not, the call to which it belongs is ended with the reason."""
@@ -41,14 +51,54 @@ class Border:
         if sender.is_outsider:
             self._refuse(sender, target, main, method, NotAuthenticated(OUTSIDER_TEXT))
             return False
-        if method.startswith(_UNSEEN) or self._names_sender_alone(sender, data, head):
-            return True
         try:
-            self._check(sender, target, data, head)
+            self._check_frame(sender, target, method, data, head)
         except HyphaError as error:
             self._refuse(sender, target, main, method, error)
             return False
         return True
+
+    def _check_frame(self, sender: Client, target: Client, method: str, data: Buffer, head: int) -> None:
+        if _HIDDEN in method:
+            raise PermissionDenied("Permission denied: no path of a method has a name that begins with '__'.")
+        if method.startswith(CACHE):
+            self._check_chunk(sender, target, method[len(CACHE) :], data, head)
+            return
+        if not self._names_sender_alone(sender, data, head):
+            self._check(sender, target, data, head)
+        if may_be_oddly_spelt(data, head) and _is_oddly_spelt(data, head):
+            raise ForeignFunction("A key of a function is spelt in UTF-8 that is longer than it must be.")
+
+    def _check_chunk(self, sender: Client, target: Client, function: str, data: Buffer, head: int) -> None:
+        """Let a call of the receiver's message cache pass only for messages that are looked into."""
+        _, body = open_message([bytes(data)])
+        for item in maps_in({key: value for key, value in body.items() if key != "args"}):
+            if is_function(item) and not self._may_name(sender, target, item):
+                raise _foreign(sender)
+        self.parcels.check(sender, target, function, body)
+
+    def _open_message(self, sender: Client, target: Client) -> ArrivingMessage:
+        """What is to be checked in a message that comes in chunks, as in a frame of its own."""
+
+        def barred(name: str) -> str | None:
+            return self._barred(sender, target, name)
+
+        return ArrivingMessage(lambda main: self._check_envelope(sender, target, main), barred)
+
+    def _check_envelope(self, sender: Client, target: Client, main: dict[str, Any]) -> None:
+        kind, method = main.get("type"), main.get("method", "")
+        if not isinstance(kind, str) or not isinstance(method, str):
+            raise MalformedFrame("Malformed message: no type, or no method")
+        if kind != "method":
+            self._check_event(sender, kind, target.workspace)
+        elif _HIDDEN in method or method.startswith(CACHE):
+            raise PermissionDenied("Permission denied: such a call does not come in chunks.")
+        elif method.startswith(SERVICES) and sender.realm != target.workspace:
+            if not self._hub.membership.may_call(sender, target, method):
+                raise PermissionDenied(
+                    f"Permission denied for invoking protected method {method[:256]}, workspace "
+                    f"mismatch: {target.workspace} != {sender.workspace}"
+                )
 
     @staticmethod
     def _names_sender_alone(sender: Client, data: Buffer, head: int) -> bool:
@@ -66,23 +116,24 @@ class Border:
         """
         for item in maps_in(decode_body(data, head, MAX_QUICK_VALUES, any_keys=True)):
             if is_function(item) and not self._may_name(sender, target, item):
-                raise ForeignFunction(
-                    f"A function in a value that {sender.address} sent names somebody else; "
-                    "hand over only functions of your own."
-                )
+                raise _foreign(sender)
 
     def _may_name(self, sender: Client, target: Client, value: dict[Any, Any]) -> bool:
-        name = value.get("_rtarget")
+        barred = self._barred(sender, target, value.get("_rtarget"))
+        return barred is None or not any(str(value.get(key, "")).startswith(barred) for key in _METHOD_KEYS)
+
+    def _barred(self, sender: Client, target: Client, name: object) -> str | None:
+        """With what beginning a method may not be named together with a client: empty for any."""
         if not isinstance(name, str) or name == sender.workspace:
-            return False
+            return ""
         address = name if "/" in name else f"{sender.workspace}/{name}"
         if address == sender.address:
-            return True
+            return None
         if address == target.address:  # what the receiver handed out itself, its session being a secret
-            return not any(str(value.get(key, "")).startswith(SERVICES) for key in _METHOD_KEYS)
+            return SERVICES
         workspace, _, client_id = address.partition("/")
         is_neighbour = workspace == sender.workspace == target.workspace
-        return is_neighbour and self._hub.inner_peer(address, client_id) is None
+        return BUILT_IN if is_neighbour and self._hub.inner_peer(address, client_id) is None else ""
 
     def _refuse(
         self, sender: Client, target: Client, main: dict[str, Any], method: str, error: HyphaError
@@ -96,6 +147,21 @@ class Border:
             target.reject(session, sender.address, error.rpc_text)
         elif isinstance(main.get("session"), str):
             sender.reject(main["session"], target.address, error.rpc_text)
+
+
+def _foreign(sender: Client) -> ForeignFunction:
+    return ForeignFunction(
+        f"A function in a value that {sender.address} sent names somebody else; "
+        "hand over only functions of your own."
+    )
+
+
+def _is_oddly_spelt(data: Buffer, head: int) -> bool:
+    try:
+        decode_body(data, head, MAX_QUICK_VALUES, any_keys=True)
+    except HyphaError:  # it has texts that are not UTF-8, or many values
+        return holds_oddly_spelt_key(data, head)
+    return False
 
 
 def _names(data: Buffer, head: int) -> Iterator[bytes | None]:

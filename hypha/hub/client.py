@@ -229,7 +229,7 @@ class Client:
 def _rights(workspace: str, user: User) -> str:
     """One text for where somebody acts, as whom, and with what rights."""
     levels = sorted((name, level.code) for name, level in user.scope.workspaces.items())
-    return sys.intern(repr((workspace, user.id, user.roles, levels)))
+    return sys.intern(repr((workspace, user.id, user.roles, levels, user.limit)))
 
 
 def reject_frame(session: str, source: str, to: str, text: str) -> Sealed:

@@ -167,6 +167,7 @@ class Hub:
         """Drop all that is kept of an ended client (called once, by `membership.client_ended`)."""
         for peer in self.peers():
             peer.unfinished.forget(client)
+        self.router.border.parcels.forget(client)
         members = self._by_workspace.get(client.workspace)
         if members is not None:
             members.discard(client)

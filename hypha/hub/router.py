@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.scopes import Level
 from hypha.errors import InvalidRequest, MalformedFrame, NotDelivered, PermissionDenied
-from hypha.hub.border import Border, find_target
+from hypha.hub.border import Border, needs_look
 from hypha.hub.client import Client
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.ids import random_id
@@ -50,7 +50,7 @@ class Router:
         self.clients = hub.clients
         self.stats = hub.stats
         self._parse = EnvelopeParser().parse
-        self._border = Border(hub)
+        self.border = Border(hub, lambda sender, kind, place: self._check_event(sender, kind, place, "", 0))
         self._logged = (0, 0)
 
     def route(self, sender: Client, data: Buffer) -> None:
@@ -96,11 +96,8 @@ class Router:
         ):
             raise _unfit(main, len(data))
         if sender.rights is not target.rights and (
-            (
-                sender.is_outsider
-                or (data.find(b"_rtarget", head) >= 0 if type(data) is bytes else find_target(data, head))
-            )
-            and not self._border.admits(sender, target, main, data, head)
+            (sender.is_outsider or needs_look(method, data, head))
+            and not self.border.admits(sender, target, main, data, head)
         ):
             return
         if method.startswith("services."):

@@ -54,7 +54,7 @@ class Bytes(Protocol):
 
 ANSWERS = (".resolve", ".reject", ".heartbeat")
 METHOD_BODY_KEYS = {"args": 1, "with_kwargs": 2, "promise": 4, "t": 8, "_enc": 16, "data": 32}
-_ENVELOPE_KEYS = frozenset({"type", "from", "to", "ws", "user", "ctx", "method", "session", "parent"})
+ENVELOPE_KEYS = frozenset({"type", "from", "to", "ws", "user", "ctx", "method", "session", "parent"})
 
 _packer = msgpack.Packer(autoreset=True, use_bin_type=True)
 pack = _packer.pack
@@ -209,7 +209,7 @@ class EnvelopeParser:
         keys: set[Any] = set()
         for _ in range(unpacker.read_map_header()):
             key = unpacker.unpack()
-            if key in _ENVELOPE_KEYS or key in keys or not isinstance(key, str):
+            if key in ENVELOPE_KEYS or key in keys or not isinstance(key, str):
                 raise MalformedFrame(f"Malformed frame: key {str(key)[:40]!r} is not allowed here")
             keys.add(key)
             unpacker.skip()
@@ -303,7 +303,7 @@ class _Walker:
         start, seen, interval = self.pos - 1, 0, None
         for _ in range(first & 0x0F):
             key = self._key()
-            bit = METHOD_BODY_KEYS.get(key) if is_method else (0 if key not in _ENVELOPE_KEYS else None)
+            bit = METHOD_BODY_KEYS.get(key) if is_method else (0 if key not in ENVELOPE_KEYS else None)
             if bit is None or seen & bit:
                 raise MalformedFrame(f"Malformed frame: key {key[:40]!r} is not allowed here")
             seen |= bit
@@ -446,8 +446,8 @@ class Stamp:
             and data[0] & 0xF0 == 0x80
         ):
             return seal(_HEADS[entries + added], data[1:head], suffix, data[head:])
-        if not _ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
-            odd = next(str(key) for key in main if key not in _ENVELOPE_KEYS)[:40]
+        if not ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
+            odd = next(str(key) for key in main if key not in ENVELOPE_KEYS)[:40]
             error = MalformedFrame(f"Malformed frame: key {odd!r} is not allowed in the envelope")
             raise EnvelopeParser._malformed(main, error)
         for key in ("ctx", "user", "ws"):

@@ -17,6 +17,7 @@ MAX_DEPTH = 100
 """Levels of lists and maps in a value that the server takes, or packs for somebody else."""
 
 SERVICES = "services."
+BUILT_IN = "services.built-in."
 _CONTAINERS = frozenset({dict, list})
 _FUNCTION_TAGS = frozenset({"method", "generator"})
 _FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})

@@ -323,6 +323,15 @@ async def _(server: ServerProcess) -> None:
         await RawClient.connect(server.ws_url, token=token, client_id="one")
 
 
+@case("the id is that of somebody else whose link broke")
+async def _(server: ServerProcess) -> None:
+    secret = server.secret or ""
+    away = await RawClient.connect(server.ws_url, token=mint_token(secret, "twin"), client_id="two")
+    await away.abort()
+    token = mint_token(secret, "guest", workspaces={away.workspace: "r"}, current=away.workspace)
+    await RawClient.connect(server.ws_url, token=token, client_id="two")
+
+
 @case("revoked token")
 async def _(server: ServerProcess) -> None:
     token = mint_token(server.secret or "", "revoked")

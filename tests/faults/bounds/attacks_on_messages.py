@@ -11,8 +11,8 @@ import pytest
 
 from hypha.auth.users import anonymous_user
 from hypha.errors import InvalidRequest, LimitReached, TooManyValues
+from hypha.hub import parcels, shares
 from hypha.hub import rates as rates_module
-from hypha.hub import shares
 from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
 from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
 from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
@@ -28,12 +28,21 @@ from hypha.transports import stream_watch
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.wire import bounded, chunks, json_text
+from hypha.wire.arriving import MAX_DEPTH as MAX_ARRIVING_DEPTH
+from hypha.wire.arriving import MAX_STEPS
 from hypha.wire.chunks import CacheRooms, MessageCache, Room
 from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
 from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
 from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.unit.hub.test_parcels import Pair
 from tests.unit.registry.conftest import make_context
+
+
+def parcel_pair(kit: Kit) -> tuple[Any, Pair]:
+    """A hub, and a sender of chunks with a receiver in another workspace."""
+    world = kit.world()
+    return world, Pair(world)
 
 
 async def frame(kit: Kit) -> None:
@@ -294,6 +303,35 @@ async def unfinished_messages(kit: Kit) -> None:
         cache.create("k" * (chunks.MAX_KEY_CHARS + 1), 0.0)
     cache.expire(chunks.MAX_AGE_S + 1)
     assert not len(cache)
+
+
+async def chunks_between_clients(kit: Kit) -> None:
+    world, pair = parcel_pair(kit)
+    assert all(pair.call("create", f"k{number}", False) for number in range(parcels.MAX_MESSAGES))
+    assert not pair.call("create", "more", False)
+    assert not pair.call("create", "k" * (parcels.MAX_KEY_CHARS + 1), False)
+    early = [pair.call("set", "k0", 1 + number, b"", False) for number in range(parcels.MAX_EARLY_CHUNKS + 1)]
+    assert early == [True] * parcels.MAX_EARLY_CHUNKS + [False]
+    functions = b"\x81\xa8_rtarget\xa7other/x" * (MAX_STEPS // 2)
+    head = msgpack.packb({"type": "method", "to": "w/b", "method": "services.s.f"})
+    assert not pair.call("set", "k1", 0, head + b"\x81\xa4args\xdd\x00\xff\xff\xff" + functions, False)
+    deep = head + b"\x81\xa4args" + b"\x91" * (MAX_ARRIVING_DEPTH + 9)
+    assert not pair.call("set", "k2", 0, deep, False)
+    world.now += parcels.MAX_AGE_S + 1
+    assert pair.call("create", "more", False)
+    assert len(world.hub.router.border.parcels) == 1
+
+
+async def all_chunks_that_wait(kit: Kit) -> None:
+    kit.lower("hypha.hub.parcels.MAX_EARLY_BYTES", shares.Room(1000, 3000, 5000, 9000))
+    world, pair = parcel_pair(kit)
+    passed = 0
+    for number in range(10):
+        assert pair.call("create", f"k{number}", False)
+        passed += pair.call("set", f"k{number}", 1, bytes(900), False)
+    assert passed == 4  # the sender's own thousand bytes, and what its address may have
+    world.hub.end(pair.sender, "it left")
+    assert not world.hub.router.border.parcels._early.used
 
 
 async def rates(kit: Kit) -> None:

@@ -62,6 +62,8 @@ INTERNAL = {
     "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
     "hypha.wire.frames.MAX_FRAME_BYTES": SAME,
     "hypha.wire.frames._MAX_KEY_VALUES": SAME,
+    "hypha.wire.arriving._MAX_KEY_BYTES": "longer keys mean nothing to the libraries",
+    "hypha.wire.arriving._MAX_NAME_BYTES": "longer than any address or path of a method",
     "hypha.wire.frames._PACKED_KEPT": "packed facts of users, the oldest are packed anew",
     "hypha.wire.handshake.MAX_CLOSE_REASON_BYTES": "RFC 6455",
     "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
