@@ -15,7 +15,7 @@ from hypha.features.oidc.providers import configured_providers
 from hypha.networks import is_loopback, parse_address, reachable_host
 from hypha.options import options_of
 from hypha.settings import Settings
-from hypha.settings.checks import GUESSABLE_WORDS, STRONG_ROOT_TOKEN_CHARS
+from hypha.settings.checks import GUESSABLE_WORDS, STRONG_ROOT_TOKEN_CHARS, differing_paths
 from hypha.web.origins import origin_of
 
 MIN_SECRET_CHARS = 32
@@ -87,6 +87,8 @@ def _addresses(settings: Settings, reach: Reach) -> Findings:
     if settings.public_base_url and origin_of(settings.public_base_url) is None:
         yield broken("--public-base-url must be a URL such as https://hub.example")
         return
+    if text := differing_paths(settings):
+        yield broken(text)
     if reach.is_on_loopback and not reach.is_public:
         yield note(
             f"--host {settings.host}: only programs of this machine reach the server now; what is said here "

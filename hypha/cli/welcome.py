@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from hypha import __version__
 from hypha.settings import Settings
+from hypha.settings.checks import differing_paths
 
 
 def welcome(settings: Settings, data_shown: str, notes: Sequence[str] = ()) -> str:
     """The start-up block for a person; `notes` are lines that features add to the first steps."""
     url = settings.announced_base_url
+    warning = differing_paths(settings)
     return "\n".join(
         [
             "",
@@ -25,6 +27,7 @@ def welcome(settings: Settings, data_shown: str, notes: Sequence[str] = ()) -> s
             f"    check  curl {url}/health/readiness",
             *(f"    {note}" for note in notes),
             "    stop   Ctrl-C",
+            *(["", f"  Warning: {warning}"] if warning else []),
             "",
         ]
     )

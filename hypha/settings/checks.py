@@ -50,6 +50,21 @@ def check_settings(settings: Settings) -> None:
         raise ConfigurationError("--data-dir is empty: name a folder, or :memory: to keep nothing")
 
 
+def differing_paths(settings: Settings) -> str | None:
+    """What is wrong when the public URL and the base path name different paths; None if they agree.
+
+    Programs come through all the same, so this refuses nothing; links of the server's own pages don't.
+    """
+    public = urlsplit(settings.public_base_url or settings.local_base_url).path.rstrip("/")
+    if public == settings.url_path:
+        return None
+    return (
+        f"--public-base-url has the path {public or '/'} and --base-path is {settings.url_path or '/'}: the "
+        "server's own pages do not find their files; give both the same path, and let the proxy hand it on "
+        "unchanged"
+    )
+
+
 def _check_base_url(url: str) -> None:
     """Refuse what clients could not put a path behind."""
     try:

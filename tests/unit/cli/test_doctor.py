@@ -119,6 +119,8 @@ def test_each_risk_is_told_alone(
 
 BROKEN: list[tuple[list[str], dict[str, str], str]] = [
     (["--public-base-url=hub.example"], {}, "--public-base-url"),
+    (["--public-base-url=https://hub.example/lab"], {}, "has the path /lab and --base-path is /:"),
+    (["--base-path=/lab"], {}, "has the path / and --base-path is /lab:"),
     (["--trusted-proxies=proxy.example"], {}, "--trusted-proxies"),
     (["--apps-origin=https://hub.example"], {}, "--apps-origin"),
     ([], {"HYPHA_ROOT_TOKEN": "short"}, "--root-token"),
@@ -142,6 +144,10 @@ def test_what_would_not_start_or_work_is_broken(
 ) -> None:
     findings = bad(*flags, **environment)
     assert [each.grade for each in findings if sentence in each.text] == [Grade.BROKEN], findings
+
+
+def test_equal_paths_in_the_public_url_and_the_base_path_are_fine() -> None:
+    assert bad("--public-base-url=https://hub.example/lab/", "--base-path=lab") == []
 
 
 def test_neighbouring_hosts_share_cookies_and_others_do_not() -> None:

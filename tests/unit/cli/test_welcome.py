@@ -23,3 +23,12 @@ def test_addresses_at_start_can_be_opened_as_they_stand(settings: Settings, url:
     assert f"curl {url}/health/readiness" in text
     assert f'"server_url": "{url}"' in text
     assert "Data: /data" in text and "note   of a feature" in text
+
+
+def test_paths_that_differ_are_told_at_start() -> None:
+    assert "Warning" not in welcome(
+        Settings(public_base_url="https://hub.example/lab", base_path="/lab"), "/data"
+    )
+    assert "Warning" not in welcome(Settings(base_path="/lab"), "/data")
+    text = welcome(Settings(public_base_url="https://hub.example/lab"), "/data")
+    assert "Warning: --public-base-url has the path /lab and --base-path is /:" in text
