@@ -33,8 +33,17 @@ _HIDDEN = ".__"
 
 def needs_look(method: str, data: Buffer, head: int) -> bool:
     """Whether a frame may hold a function, or is a chunk: this is all that is done for one that isn't."""
-    held = data.find(b"_rtarget", head) >= 0 if type(data) is bytes else bool(_TARGETS.search(data, head))
-    return held or _HIDDEN in method or method.startswith(CACHE) or may_be_oddly_spelt(data, head)
+    if _HIDDEN in method or method.startswith(CACHE):
+        return True
+    if type(data) is not bytes:
+        return bool(_TARGETS.search(data, head)) or may_be_oddly_spelt(data, head)
+    find = data.find
+    return (
+        find(b"_rtarget", head) >= 0
+        or find(b"\xc1", head) >= 0
+        or find(b"\xe0", head) >= 0
+        or find(b"\xf0", head) >= 0
+    )
 
 
 class Border:

@@ -7,8 +7,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from hypha.auth.scopes import Level
-from hypha.auth.users import anonymous_user
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.users import User, anonymous_user
 from hypha.hub.client import Client
 from hypha.wire.frames import encode, payload
 from tests.unit.hub.conftest import FakeLink
@@ -208,3 +208,37 @@ async def test_nobody_has_an_answer_sent_to_a_service(world: Any, key: str, form
         world.hub.route(a, bytes(payload(frame)))
     assert len(lb.frames) == 1
     assert "an answer goes to a session" in la.frames[0]["args"][0]["_rvalue"]
+
+
+async def test_a_member_names_no_built_in_function_of_a_neighbour(world: Any) -> None:
+    x, lx = world.join("x")
+    world.join("c")
+    _, lb = world.join("b")
+    send(world, x, function("w/c", "services.instrument.run"))
+    send(world, x, function("w/c", "services.built-in.message_cache.set"))
+    assert (len(lb.frames), lx.methods()) == (1, ["S.reject"])
+
+
+async def test_a_persons_limited_token_is_not_trusted_like_their_own(world: Any) -> None:
+    full, limited = (
+        User("p", scope=Scope({"w": Level.ADMIN}, current)).within("w", "x", Level.ADMIN)
+        for current in (None, "w")
+    )
+    clients = [
+        world.hub.join("w", name, user, None, FakeLink()) for name, user in (("f", full), ("l", limited))
+    ]
+    assert clients[0].rights is not clients[1].rights
+
+
+@pytest.mark.parametrize("spelling", [b"\xc1\x9frtarget", b"_\xe0\x81\xb2target", b"_rtarge\xf0\x80\x81\xb4"])
+@pytest.mark.parametrize("beside", [b"", bytes(300_000), [[]] * 30_000])
+async def test_a_key_that_is_longer_than_it_must_be_is_refused(
+    world: Any, spelling: bytes, beside: Any
+) -> None:
+    x, lx = world.join("x", "other")
+    _, lb = world.join("b")
+    mark = b"@" * len(spelling)
+    frame = msgpack.packb({"from": x.address, **MAIN})
+    frame += msgpack.packb({"args": [beside, {mark.decode(): "w/c"}]})
+    world.hub.route(x, frame.replace(mark, spelling))
+    assert (lb.frames, lx.methods()) == ([], ["S.reject"])
