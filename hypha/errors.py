@@ -36,6 +36,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+MAX_TEXT_CHARS = 4000
+"""Of a sentence that is told over RPC: it may repeat what somebody sent."""
+
 
 class HyphaError(Exception):
     """Root of all errors that are told to a user.
@@ -59,7 +62,7 @@ class HyphaError(Exception):
     @property
     def rpc_text(self) -> str:
         """`<Name>: <sentence>`, the form in which RPC callers read an error."""
-        return f"{type(self).rpc_name or type(self).__name__}: {self.message}"
+        return f"{type(self).rpc_name or type(self).__name__}: {self.message[:MAX_TEXT_CHARS]}"
 
 
 class InvalidRequest(HyphaError, ValueError):

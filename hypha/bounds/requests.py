@@ -101,11 +101,12 @@ REQUESTS = (
     ),
     Bound(
         "error_texts",
-        "Text of an error; what is read of a traceback; errors shown of a group",
+        "Text of an error, by HTTP and by RPC; what is read of a traceback; errors shown of a group",
         "answer",
         "Cut",
         (
             "hypha.gateways.http.errors.MAX_DETAIL_CHARS",
+            "hypha.errors.MAX_TEXT_CHARS",
             "hypha.gateways.http.tracebacks.MAX_READ_CHARS",
             "hypha.gateways.http.tracebacks.MAX_GROUP_SHOWN",
         ),
@@ -123,13 +124,16 @@ REQUESTS = (
     ),
     Bound(
         "searches",
-        "A search: results; text; words; text of a service that is looked through; part of a query",
+        "A search: results; text; words; values of a filter; fields; text of a service looked through; part "
+        "of a query",
         "call",
         "Refused or cut",
         (
             "hypha.registry.search.MAX_LIMIT",
             "hypha.registry.search.MAX_QUERY_CHARS",
             "hypha.registry.search.MAX_WORDS",
+            "hypha.registry.search.MAX_FILTER_VALUES",
+            "hypha.registry.search.MAX_RETURN_FIELDS",
             "hypha.registry.search.MAX_DETAIL_CHARS",
             "hypha.registry.query.MAX_PART_CHARS",
         ),

@@ -16,6 +16,7 @@ from hypha.errors import CallFailed, CallTimedOut, InvalidRequest, NotDelivered,
 from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S, Peer, Selection
 from hypha.registry.records import ServiceRecord
 from hypha.values import is_number
+from hypha.wire.packed import is_large
 
 DEFAULT_TIMEOUT_S = 10.0
 MAX_TIMEOUT_S = 600.0
@@ -108,11 +109,13 @@ class Directory:
             CallTimedOut: the provider did not answer in time. A provider that is gone is not found.
         """
         if _is_manager(service_id):
-            service = {**self._manager_service(), "id": "~"}
-            return _convert_case(service, options.case_conversion)
+            return _convert_case({**self._manager_service(), "id": "~"}, options.case_conversion)
         record = await self._resolve(service_id, context, options)
         answer = await self.fetch(record, options.timeout_s)
-        return _convert_case(self._complete(answer, record, context), options.case_conversion)
+        service = self._complete(answer, record, context)
+        if options.case_conversion is not None and is_large(service):  # it may be any size: not on the loop
+            return await asyncio.to_thread(_convert_case, service, options.case_conversion)
+        return _convert_case(service, options.case_conversion)
 
     async def _resolve(self, service_id: object, context: Context, options: LookupOptions) -> ServiceRecord:
         query = ServiceQuery.parse(service_id, context.workspace)

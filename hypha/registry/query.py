@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -40,8 +41,8 @@ def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
         query = _parse_text(query, current_workspace)
     if not isinstance(query, Mapping):
         raise InvalidRequest("Service query must be text or a map.")
-    unknown = {str(key) for key in query if key not in QUERY_KEYS}
-    if unknown:
+    if not set(query) <= QUERY_KEYS:
+        unknown = set(islice((str(key)[:100] for key in query if key not in QUERY_KEYS), 20))
         raise InvalidRequest(f"Invalid query keys: {unknown}")
     if query.get("id") is not None and query.get("service_id") is not None:
         raise InvalidAddress("Service query must not have both 'id' and 'service_id'.")

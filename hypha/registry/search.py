@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hypha.auth.users import Context
@@ -17,6 +18,8 @@ from hypha.values import is_whole
 MAX_LIMIT = 1000
 MAX_QUERY_CHARS = 1000
 MAX_WORDS = 16
+MAX_FILTER_VALUES = 1000
+MAX_RETURN_FIELDS = 100
 FILTER_KEYS = frozenset(
     {"id", "name", "service_id", "type", "app_id", "workspace", "client_id", "visibility", "description"}
 )
@@ -98,12 +101,14 @@ def _parse_filters(filters: object) -> dict[str, frozenset[str]] | None:
         return None
     if not isinstance(filters, Mapping):
         raise InvalidRequest("Search filters must be a map of field names to values.")
-    unknown = {str(key) for key in filters if key not in FILTER_KEYS}
-    if unknown:
+    if not set(filters) <= FILTER_KEYS:
+        unknown = set(islice((str(key)[:100] for key in filters if key not in FILTER_KEYS), 20))
         raise InvalidRequest(f"Invalid filter keys: {unknown}, must be among {sorted(FILTER_KEYS)}.")
     allowed: dict[str, frozenset[str]] = {}
     for key, value in filters.items():
         values = value if isinstance(value, list | tuple) else [value]
+        if len(values) > MAX_FILTER_VALUES:
+            raise InvalidRequest(f"Search filter '{key}' may list {MAX_FILTER_VALUES} values at most.")
         allowed[key] = frozenset(_text(item, f"filter '{key}'") for item in values)
     return allowed
 
@@ -111,8 +116,10 @@ def _parse_filters(filters: object) -> dict[str, frozenset[str]] | None:
 def _parse_fields(fields: object) -> tuple[str, ...] | None:
     if fields is None:
         return None
-    if isinstance(fields, str) or not isinstance(fields, Sequence):
-        raise InvalidRequest("Search return_fields must be a list of field names.")
+    if isinstance(fields, str) or not isinstance(fields, Sequence) or len(fields) > MAX_RETURN_FIELDS:
+        raise InvalidRequest(
+            f"Search return_fields must be a list of at most {MAX_RETURN_FIELDS} field names."
+        )
     return tuple(_text(name, "return_fields") for name in fields)
 
 

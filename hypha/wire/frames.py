@@ -27,6 +27,8 @@ LIFTED_BYTES = 256 * 1024
 _LARGE_BYTES = 8000
 _PAD = bytes(HEADROOM)
 _HEAD_PROBE_BYTES = 2048
+MIN_INTERVAL_S = 0.01
+"""Of heartbeats: the libraries send one, and wait so long, as long as a call runs."""
 _MAX_KEY_VALUES = 16
 _FEW_VALUES = 256
 MAX_WALKED_VALUES = 2000
@@ -266,15 +268,26 @@ def read_envelope(data: Bytes) -> tuple[dict[str, Any], int]:
 
 
 def _interval(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and 0 < value < 1e9 else None
+    """How often to send heartbeats (s); None for a time without end, or none that is told.
+
+    Raises:
+        MalformedFrame: it is no time, or so short that the callee would do nothing else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not value >= MIN_INTERVAL_S:
+        raise MalformedFrame(f"Malformed frame: heartbeats may be asked for each {MIN_INTERVAL_S} s at most")
+    return float(value) if value < 1e9 else None
 
 
 def _check_promise(promise: Any) -> None:
     """An answer goes to a session, never to a service: the callee would call it with its own rights.
 
     Raises:
-        MalformedFrame: it would go to a service.
+        MalformedFrame: it would go to a service, or heartbeats very often.
     """
+    if isinstance(promise, dict):
+        _interval(promise.get("interval"))
     for value in maps_in(promise):
         for key in ("_rmethod", "_rclose_method"):
             method = value.get(key, "")

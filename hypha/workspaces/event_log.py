@@ -133,7 +133,7 @@ class EventLog:
 def _check_type(event_type: object) -> str:
     if not isinstance(event_type, str) or not event_type:
         raise InvalidRequest("Event type must be a non-empty string.")
-    if any(letter.isspace() for letter in event_type):
+    if any(letter.isspace() for letter in event_type[: MAX_TYPE_CHARS + 1]):
         raise InvalidRequest("Event type must not contain spaces")
     if len(event_type) > MAX_TYPE_CHARS or not event_type.isprintable():
         raise InvalidRequest(

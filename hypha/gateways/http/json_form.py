@@ -30,6 +30,8 @@ MAX_NUMBERS = 1_000_000
 MAX_BYTES = 16 * 1024 * 1024
 """Of bytes, in one answer as text or lists of numbers."""
 MAX_DIMENSIONS = 64
+LIST_BYTES = 8
+"""Making a list takes as long as making text of so many bytes."""
 FEW_LISTS = 16
 """An array of few numbers or none may become so many lists; one that would be more is given in base64."""
 
@@ -252,11 +254,13 @@ class _Flat:
 
 def _fits(shape: Any, count: int) -> TypeGuard[list[int]]:
     """Whether lists of this shape hold so many items, and are not many more than the items themselves."""
+    return _is_shape(shape) and math.prod(shape) == count and _lists(shape) <= 4 * count + FEW_LISTS
+
+
+def _is_shape(shape: Any) -> TypeGuard[list[int]]:
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
         return False
-    if any(type(size) is not int or not 0 <= size <= MAX_NUMBERS for size in shape):
-        return False
-    return math.prod(shape) == count and _lists(shape) <= 4 * count + FEW_LISTS
+    return all(type(size) is int and 0 <= size <= MAX_NUMBERS for size in shape)
 
 
 def _lists(shape: list[int]) -> int:
@@ -296,18 +300,20 @@ def _iso(seconds: int, nanoseconds: int) -> str | float:
     return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + digits + "+00:00"
 
 
-def holds_bytes(value: Any, most: int) -> bool:
-    """Whether the bytes inside a value are more than so many."""
+def is_weighty(value: Any, most_bytes: int) -> bool:
+    """Whether the bytes inside a value are more than so many; lists that arrays become count, too."""
     waiting, size = [value], 0
     while waiting:
         item = waiting.pop()
         kind = type(item)
         if kind is dict:
             waiting += item.values()
+            shape = item.get("_rshape")
+            size += LIST_BYTES * _lists(shape) if _is_shape(shape) else 0
         elif kind is list:
             waiting += item
         elif kind is bytes:
             size += len(item)
-            if size > most:
-                return True
+        if size > most_bytes:
+            return True
     return False

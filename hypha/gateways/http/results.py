@@ -17,7 +17,7 @@ from starlette.types import Receive, Send
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
-from hypha.gateways.http.json_form import JsonForm, JsonWriter, holds_bytes
+from hypha.gateways.http.json_form import JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
@@ -184,7 +184,7 @@ async def send_value(
 
 
 def _is_heavy(value: Any, as_msgpack: bool) -> bool:
-    return is_large(value) or (not as_msgpack and holds_bytes(value, LARGE_BYTES))
+    return is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES))
 
 
 async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:

@@ -16,7 +16,15 @@ import pytest
 
 from hypha.auth.permissions import permission_of
 from hypha.auth.scopes import Level
-from hypha.errors import CallFailed, FrameTooLarge, HyphaError, InvalidRequest, LimitReached, RateLimited
+from hypha.errors import (
+    MAX_TEXT_CHARS,
+    CallFailed,
+    FrameTooLarge,
+    HyphaError,
+    InvalidRequest,
+    LimitReached,
+    RateLimited,
+)
 from hypha.features.triton.servers import MAX_CONNECTIONS, TritonServers
 from hypha.features.triton.service import MAX_INPUT_BYTES, TritonService
 from hypha.gateways.asgi_apps.cookies import MAX_COOKIE_BYTES, AppCookies
@@ -199,6 +207,7 @@ async def numbers_in_json(kit: Kit) -> None:
 async def error_texts(kit: Kit) -> None:
     answer = call_error_answer(CallFailed("ValueError: " + "x" * MIB), {"type": "http", "headers": []})
     assert MAX_DETAIL_CHARS <= len(answer.body) < 2 * MAX_DETAIL_CHARS
+    assert len(InvalidRequest("x" * MIB).rpc_text) <= MAX_TEXT_CHARS + 100
     assert len(read_ends("x" * MIB)) <= MAX_READ_CHARS + 100
     try:
         raise ExceptionGroup("many", [ValueError(f"e{number}") for number in range(50)])
@@ -225,6 +234,10 @@ async def searches(kit: Kit) -> None:
     assert len(SearchRequest.parse("x" * 10_000).words[0]) <= search.MAX_QUERY_CHARS
     words = SearchRequest.parse(" ".join(f"w{number}" for number in range(200))).words
     assert len(words) <= search.MAX_WORDS
+    with pytest.raises(InvalidRequest):
+        SearchRequest.parse("x", {"type": ["x"] * (search.MAX_FILTER_VALUES + 1)})
+    with pytest.raises(InvalidRequest):
+        SearchRequest.parse("x", return_fields=["x"] * (search.MAX_RETURN_FIELDS + 1))
     assert len(search._details(record(1, 300 * KIB))) <= search.MAX_DETAIL_CHARS
     with pytest.raises(InvalidRequest):
         query.parse_list_query({"id": "x" * (query.MAX_PART_CHARS + 1)}, "w")

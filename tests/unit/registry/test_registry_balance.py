@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -320,6 +321,28 @@ async def test_case_conversion_renames_functions(
     assert service[names[0]]["_rname"] == service[names[0]]["_rschema"]["name"] == names[0]
     assert service["inner"][names[1]]["_rname"] == names[1]
     assert "require_context" in service["config"] and service["name"] == "svc_one"
+
+
+class Watched(dict[str, Any]):
+    """Notes which thread looks at it."""
+
+    thread = 0
+
+    def items(self) -> Any:
+        self.thread = threading.get_ident()
+        return super().items()
+
+
+@pytest.mark.parametrize("count", [10, 10_000])
+async def test_many_functions_are_renamed_beside_the_event_loop(
+    directory: Directory, hub: FakeHub, register: Register, member: Context, count: int
+) -> None:
+    register("w/a:svc_one")
+    inner = Watched(do_it=1)
+    hub.answers["w/a"] = {**described(), "watched": inner, "many": {f"do_{n}": {} for n in range(count)}}
+    service = await directory.get_service("svc_one", member, LookupOptions(case_conversion="camel"))
+    assert len(service["many"]) == count and "do9" in service["many"]
+    assert (inner.thread == threading.get_ident()) is (count < 1000)
 
 
 @pytest.mark.spec("core-M16", "wire-34")

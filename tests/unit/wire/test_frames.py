@@ -55,6 +55,21 @@ def test_a_body_key_that_would_override_the_envelope_is_refused(key: str) -> Non
     assert parser.parse(CALL + CALL_BODY)[2] == 15.0
 
 
+@pytest.mark.parametrize("interval", [1e-9, 0, 0.0, -1, -1e300, float("nan"), "5", [5], 0.0099])
+def test_a_callee_is_not_asked_for_heartbeats_without_a_pause(interval: Any) -> None:
+    """The libraries send them as often as they are told, as long as a call runs."""
+    parser = EnvelopeParser()
+    resolve = {"resolve": {"_rtarget": "w/c", "_rmethod": "S1.resolve"}}
+    for filler in (b"", b"z" * 20_000):
+        for fields in ({"promise": "*", "t": interval}, {"promise": {**resolve, "interval": interval}}):
+            with pytest.raises(MalformedFrame, match=r"heartbeats may be asked for each 0.01 s") as refused:
+                parser.parse(pack(main(), {"args": [filler], **fields}))
+            assert refused.value.session == "S1"
+        for usual, known in ((0.01, 0.01), (15, 15.0), (float("inf"), None), (None, None)):
+            body = {"args": [filler], "promise": {**resolve, "interval": usual}, "t": usual}
+            assert parser.parse(pack(main(), body))[2] == known
+
+
 @pytest.mark.spec("wire-16.2")
 @pytest.mark.parametrize(
     "tail",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hypha.errors import InvalidRequest, ResultNotJson
-from hypha.gateways.http.json_form import MAX_NUMBERS, JsonForm, JsonWriter
-from hypha.gateways.http.results import _large_pieces, encode_json
+from hypha.gateways.http.json_form import MAX_NUMBERS, JsonForm, JsonWriter, is_weighty
+from hypha.gateways.http.results import LARGE_BYTES, _large_pieces, encode_json
 
 
 def sent(array: Any) -> dict[str, Any]:
@@ -147,6 +147,17 @@ def test_too_much_is_refused_with_a_hint() -> None:
     assert "_arrays=base64" in str(caught.value.hint)
     with pytest.raises(ResultNotJson, match="over 16,777,216 bytes"):
         encode_json(bytes(17 * 1024 * 1024))
+
+
+def test_arrays_of_many_lists_are_not_made_on_the_event_loop() -> None:
+    def array(shape: Any) -> list[dict[str, Any]]:
+        count = math.prod(size for size in shape if isinstance(size, int))
+        return [{"_rtype": "ndarray", "_rvalue": bytes(max(count, 0)), "_rdtype": "u1", "_rshape": shape}]
+
+    for large in ([10_000, 1], [5000, 1, 1, 1, 1], [LARGE_BYTES + 1]):
+        assert is_weighty(array(large), LARGE_BYTES)
+    for small in ([30_000], [2, 15_000], [100, 1, 1], [], ["x"], [-1], [True], [1] * 65):
+        assert not is_weighty(array(small), LARGE_BYTES)
 
 
 def test_what_is_written_in_turns_is_the_same() -> None:
