@@ -77,8 +77,11 @@ class User:
 
     @property
     def is_outsider(self) -> bool:
-        """True for anonymous users of a server that serves none: they may sign in, and nothing else."""
-        return self.is_anonymous and not any(self.scope.workspaces.values())
+        """True for anonymous users of a server that serves none: they may sign in, and nothing else.
+
+        Who has lost all rights because a token expired had one, and is no stranger.
+        """
+        return self.is_anonymous and not self.is_lapsed and not any(self.scope.workspaces.values())
 
     @property
     def is_admin(self) -> bool:

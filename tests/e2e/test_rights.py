@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -197,6 +197,38 @@ async def test_an_expired_token_gives_its_connection_no_right(
     listed = [each["id"] for each in await owner.call_manager("list_services", alice.workspace)]
     assert info["id"] in listed
     await owner.call_manager("get_env", "key")
+
+
+@pytest.mark.parametrize("whose", ["anonymous", "person"])
+async def test_callers_of_an_expired_connection_are_not_cut_off(
+    connect: Connect, alice: Person, whose: str
+) -> None:
+    owner = await connect(*([alice] if whose == "person" else []))
+    workspace = owner.config.workspace
+    token = await owner.generate_token({"expires_in": 2})
+    provider = await connect(token=token, workspace=workspace, client_id=f"lent-{whose}")
+
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+
+    async def ask(callback: Callable[[int], Awaitable[int]]) -> int:
+        return await callback(20)
+
+    config = {"visibility": "public"}
+    await provider.register_service({"id": "svc", "config": config, "numbers": numbers, "ask": ask})
+    service = await owner.get_service(f"{workspace}/lent-{whose}:svc")
+
+    async def is_over() -> bool:
+        try:
+            await provider.list_clients()
+        except Exception as error:
+            assert "the token of this connection has expired" in str(error)
+            return True
+        return False
+
+    await eventually(is_over, within_s=10)
+    assert await service.ask(lambda number: number + 1) == 21
+    assert [number async for number in await service.numbers()] == [1]
 
 
 async def test_an_expired_connection_comes_back_to_its_state_and_to_nothing_else(
