@@ -59,7 +59,7 @@ async def test_an_invitation_makes_as_many_accounts_as_it_says(invited: Api) -> 
     made = await api.call("create_invitation", root(api), uses=2, note="the course")
     assert made["success"] and made["link"].endswith(f"/#invitation={made['invitation']}")
     first = new_email()
-    assert (await sign_up(api, first, invitation=made["invitation"]))["success"]
+    assert (await sign_up(api, first, invitation=made["link"]))["success"]
     emails = [new_email() for _ in range(5)]
     begun = [
         await api.call("signup", name="P", email=each, password=PASSWORD, invitation=made["invitation"])

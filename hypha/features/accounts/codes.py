@@ -16,8 +16,22 @@ SIGN_UP = "sign-up"
 RESET = "reset"
 PROOF = "proof"
 FIRST_ADMIN = "first-admin"
+ADMIN_MARK, INVITATION_MARK = "#administrator=", "#invitation="
+"""What stands before the code in a link; a browser sends nothing from `#` on to anybody."""
+MAX_TYPED_CHARS = 2000
 _RESET_CHARS = 12
 _ADMIN_CHARS = 32
+
+
+def code_in(typed: object, mark: str = "") -> str:
+    """The code in what a person typed or pasted, without spaces; empty where there is none.
+
+    Of a whole link the part behind the `mark` is meant.
+    """
+    if not isinstance(typed, str) or len(typed) > MAX_TYPED_CHARS:
+        return ""
+    code = typed.rpartition(mark)[2] if mark else typed
+    return "".join(code.split()) if len(code) <= 200 else ""
 
 
 class Codes:
@@ -49,6 +63,6 @@ class Codes:
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     def fits(self, code: AccountCode, text: object) -> bool:
-        """Whether this is the text of a code; spaces around and within it don't count."""
-        typed = "".join(text.split()) if isinstance(text, str) and len(text) <= 200 else ""
+        """Whether this is the text of a code, or the link with it."""
+        typed = code_in(text, ADMIN_MARK if code.kind == FIRST_ADMIN else "")
         return hmac.compare_digest(code.code_hash, self.hash(code.kind, code.subject, typed))

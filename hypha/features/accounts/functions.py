@@ -67,7 +67,8 @@ class AccountFunctions(FunctionGroup):
             name: what others call you, such as Ann Lee; every script is fine.
             email: your address; upper and lower case are the same.
             password: 8 characters to 1024 bytes.
-            invitation: the part of an invitation's link behind `invitation=`, where one is needed.
+            invitation: the link of an invitation, or the part of it behind `invitation=`, where one is
+                needed.
 
         Returns:
             `verification_required`, `email`, and `dev_code` where no e-mail is sent.
@@ -322,7 +323,7 @@ class AccountFunctions(FunctionGroup):
         """Make the first account with the role admin, by the one-time link that the server printed.
 
         Args:
-            link: the part of the link behind `administrator=`.
+            link: the link, or the part of it behind `administrator=`.
             name: what others call you.
             email: your address.
             password: 8 characters to 1024 bytes.

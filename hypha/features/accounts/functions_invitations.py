@@ -8,6 +8,7 @@ from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.features.accounts.answers import Answer, FunctionGroup, answered
+from hypha.features.accounts.codes import INVITATION_MARK
 
 if TYPE_CHECKING:
     from hypha.auth.audit import AuditLog
@@ -57,7 +58,7 @@ class InvitationFunctions(FunctionGroup):
         code, made = await self._admittance.invite(context.user.id, expires_in, uses, email, note)
         detail = {"invitation": made["id"], "uses": uses}
         self._note("invitation_made", context.user.id, context, **detail)
-        return {**made, "invitation": code, "link": f"{self._page_url}#invitation={code}"}
+        return {**made, "invitation": code, "link": f"{self._page_url}{INVITATION_MARK}{code}"}
 
     @permission(Level.ADMIN, by_root=True)
     @answered

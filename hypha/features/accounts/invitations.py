@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.addresses import fold_email
 from hypha.errors import InvalidArguments, NotFound, PermissionDenied, QuotaExceeded
+from hypha.features.accounts.codes import INVITATION_MARK, code_in
 from hypha.features.accounts.names import check_email
 from hypha.ids import random_id
 from hypha.store.invitations import Invitation
@@ -94,14 +95,15 @@ class Admittance:
 
     async def _good(self, email: str, code: object) -> Invitation:
         found = None
-        if self._invitations is not None and isinstance(code, str) and len(code) <= 200:
-            found = await self._invitations.find(self._hash(code))
+        text = code_in(code, INVITATION_MARK)
+        if self._invitations is not None and text:
+            found = await self._invitations.find(self._hash(text))
         if found is None or not found.is_good(fold_email(email), self._clock()):
             raise PermissionDenied(BAD_INVITATION)
         return found
 
     def _hash(self, code: str) -> str:
-        return self._codes.hash(KIND, "", "".join(code.split()))
+        return self._codes.hash(KIND, "", code)
 
     # -- for administrators ----------------------------------------------------------------------
 

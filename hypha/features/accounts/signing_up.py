@@ -14,7 +14,7 @@ from hypha.errors import (
     PermissionDenied,
 )
 from hypha.features.accounts.attempts import Origin
-from hypha.features.accounts.codes import FIRST_ADMIN, SIGN_UP
+from hypha.features.accounts.codes import ADMIN_MARK, FIRST_ADMIN, SIGN_UP
 from hypha.features.accounts.invitations import BAD_INVITATION, CLOSED_TEXT
 from hypha.features.accounts.letters import sign_up_letter, taken_letter
 from hypha.features.accounts.names import check_email, check_name
@@ -183,16 +183,13 @@ class SigningUp(AccountRules):
     # -- the first administrator -----------------------------------------------------------------
 
     async def new_admin_link(self, page_url: str) -> str | None:
-        """A one-time link by which somebody becomes administrator; None if there is one.
-
-        The secret stands behind `#`, which browsers send to nobody.
-        """
+        """A one-time link by which somebody becomes administrator; None if there is one."""
         await self._records.drop_expired(self._clock())
         if await self._records.has_admin():
             return None
         text, code = self._codes.make(FIRST_ADMIN, "", ADMIN_LINK_LIFE_S, {})
         await self._records.put_code(code)
-        return f"{page_url}#administrator={text}"
+        return f"{page_url}{ADMIN_MARK}{text}"
 
     async def make_admin(
         self, link: object, name: object, email: object, password: object, origin: Origin | str

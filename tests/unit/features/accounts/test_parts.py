@@ -6,12 +6,24 @@ import pytest
 
 from hypha.addresses import fold_email
 from hypha.errors import InvalidArguments, PermissionDenied, RateLimited
-from hypha.features.accounts.codes import FIRST_ADMIN, RESET, SIGN_UP, Codes
+from hypha.features.accounts.codes import FIRST_ADMIN, INVITATION_MARK, RESET, SIGN_UP, Codes, code_in
 from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("https://hub.example/login/#invitation=Abc", "Abc"), ("Abc", "Abc"), (" A b\nc ", "Abc"),
+        (f"https://hub.example/{'x' * 300}#invitation=Abc", "Abc"), ("#invitation=", ""),
+        ("x" * 201, ""), (f"{'x' * 3000}#invitation=Abc", ""), (None, ""), (5, ""), (b"Abc", ""),
+    ],
+)  # fmt: skip
+def test_a_code_is_found_in_what_people_paste(typed: object, code: str) -> None:
+    assert code_in(typed, INVITATION_MARK) == code
 
 
 @pytest.mark.parametrize("name", ["Ann Lee", "  孔子 ", "यशोदा", "محمد", "👩‍🔬 Ada", "x" * 100])
