@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 
 from hypha.errors import ForeignFunction, MalformedFrame, TooManyValues
-from hypha.wire.frames import ENVELOPE_KEYS, METHOD_BODY_KEYS, read_envelope
+from hypha.wire.frames import ENVELOPE_KEYS, METHOD_BODY_KEYS, checked_interval, read_envelope
 from hypha.wire.spelling import places_of_keys
 from hypha.wire.values import BUILT_IN, SERVICES
 
@@ -25,6 +25,8 @@ MAX_STEPS = 30_000
 """Values of one chunk that are looked at in Python, with 0.4 µs each."""
 
 TARGET, METHODS = "_rtarget", ("_rmethod", "_rclose_method")
+INTERVALS = "t", "interval"
+"""How often to send heartbeats: in the body, and in a promise."""
 _STEPS_BEFORE_C = 500
 _TRIES_OF_C = 16
 _MIN_BYTES_FOR_C = 1000
@@ -85,7 +87,7 @@ class ArrivingMessage:
         self._begun = False
         self._seen: set[str] = set()
         self._is_method = False
-        self._wanted = ""  # for what key the next value is: "_rtarget" or a method's
+        self._wanted = ""  # for what key the next value is: "_rtarget", a method's or an interval's
         self._is_promise = False
         self._steps = 0
         self._keys: list[int] | None = None
@@ -152,7 +154,8 @@ class ArrivingMessage:
             if not levels or pos >= end:
                 return pos
             self._steps += 1
-            if self._steps >= next_try and len(levels) > 1 and not self._wanted and tries < _TRIES_OF_C:
+            may_skip = len(levels) > 1 and not self._wanted and not self._is_promise
+            if self._steps >= next_try and may_skip and tries < _TRIES_OF_C:
                 tries += 1
                 at = self._step_in_c(data, pos)
                 next_try = self._steps + _STEPS_BEFORE_C * (1 if at > pos else 1 << tries)
@@ -174,7 +177,8 @@ class ArrivingMessage:
         if is_key:
             return self._key(data, pos, level)
         if self._wanted:
-            return self._name(data, pos, level)
+            read = self._interval if self._wanted in INTERVALS else self._name
+            return read(data, pos, level)
         first = data[pos]
         run = None if level.is_map or level.left < 2 else _RUNS.get(first)
         if run is not None:
@@ -268,6 +272,8 @@ class ArrivingMessage:
             self._check_top(key)
         elif key == TARGET or key in METHODS:
             self._wanted = key
+        elif self._is_promise and key in INTERVALS:
+            self._wanted = key
         return begin + size
 
     def _check_top(self, key: str) -> None:
@@ -276,6 +282,21 @@ class ArrivingMessage:
             raise MalformedFrame(f"Malformed message: key {key[:40]!r} is not allowed here")
         self._seen.add(key)
         self._is_promise = self._is_method and key == "promise"
+        if self._is_method and key in INTERVALS:
+            self._wanted = key
+
+    def _interval(self, data: bytes, pos: int, level: _Level) -> int:
+        """Read how often to send heartbeats."""
+        first = data[pos]
+        size = 1 if first < 0x80 or first >= 0xE0 else _FIXED.get(first, 0) if first < 0xD4 else 0
+        if not size:
+            raise MalformedFrame(f"Malformed message: {self._wanted} must be a number")
+        if pos + size > len(data):
+            return -1
+        checked_interval(msgpack.unpackb(data[pos : pos + size]))
+        level.left -= 1
+        self._wanted = ""
+        return pos + size
 
     def _name(self, data: bytes, pos: int, level: _Level) -> int:
         """Read whom a function names, or what its method is."""

@@ -204,7 +204,7 @@ class EnvelopeParser:
                     if (promise := unpacker.unpack()) != "*":
                         _check_promise(promise)
                 elif bit == 8:
-                    interval = _interval(unpacker.unpack())
+                    interval = checked_interval(unpacker.unpack())
                 else:
                     unpacker.skip()
             return interval
@@ -267,7 +267,7 @@ def read_envelope(data: Bytes) -> tuple[dict[str, Any], int]:
     raise MalformedFrame("Malformed frame: it ends too early")
 
 
-def _interval(value: Any) -> float | None:
+def checked_interval(value: Any) -> float | None:
     """How often to send heartbeats (s); None for a time without end, or none that is told.
 
     Raises:
@@ -287,7 +287,7 @@ def _check_promise(promise: Any) -> None:
         MalformedFrame: it would go to a service, or heartbeats very often.
     """
     if isinstance(promise, dict):
-        _interval(promise.get("interval"))
+        checked_interval(promise.get("interval"))
     for value in maps_in(promise):
         for key in ("_rmethod", "_rclose_method"):
             method = value.get(key, "")
@@ -325,7 +325,7 @@ class _Walker:
                 self.pos = start
                 return self._check_in_c(is_method)
             if bit == 8:
-                interval = _interval(msgpack.unpackb(self.data[begin : self.pos]))
+                interval = checked_interval(msgpack.unpackb(self.data[begin : self.pos]))
             elif bit == 4:
                 _check_promise(unpack(self.data[begin : self.pos], MAX_WALKED_VALUES))
         if self.pos != len(self.data):

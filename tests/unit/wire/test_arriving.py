@@ -18,6 +18,7 @@ from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.spelling import KEYS, holds_oddly_spelt_key, may_be_oddly_spelt, places_of_keys
 
 MAIN = {"type": "method", "from": "a/b", "to": "c/d", "method": "services.x.run", "session": "s"}
+ODD_TIME = msgpack.ExtType(5, b"\xff" * 8)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text().filter(lambda key: key not in KEYS), inner),
@@ -112,6 +113,19 @@ def test_functions_name_whom_their_sender_may_name(target: str, method: str, pas
             continue
         with pytest.raises(ForeignFunction):
             look(data, size)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("interval", [1e-9, 0, -1, float("nan"), "", "5", [], [5], {}, b"", 0.0099, ODD_TIME])
+def test_heartbeats_are_not_asked_for_without_a_pause(interval: Any, size: int) -> None:
+    many = {f"k{number}": number for number in range(1500)}
+    for promise in ({"interval": interval}, {**many, "interval": interval}, None):
+        fields = {"t": interval} if promise is None else {"promise": promise}
+        with pytest.raises(MalformedFrame):
+            look(packed({"args": [1], **fields, "_enc": 1}), size)
+    for usual in (0.01, 15, 15.0, 2**40, None, float("inf")):
+        assert look(packed({"t": usual, "promise": {"interval": usual}, "args": []}), size).is_complete
+    assert look(packed({"args": [{"t": 0, "interval": 0}]}), size).is_complete
 
 
 def test_an_answer_goes_to_a_session() -> None:
