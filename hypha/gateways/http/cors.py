@@ -27,7 +27,7 @@ ALLOWED_HEADERS = ", ".join(
 ).encode()
 EXPOSED_HEADERS = (
     b"Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, WWW-Authenticate, "
-    b"X-Hypha-Stream, X-RateLimit-Limit, X-RateLimit-Remaining"
+    b"X-Hypha-Stream, X-JSON-Values, X-RateLimit-Limit, X-RateLimit-Remaining"
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,7 @@ from hypha.errors import InvalidRequest, UnsupportedContent
 from hypha.wire.bounded import CONTAINER_VALUES, MAX_PASSED_VALUES, ValueLimit, unpack
 from hypha.wire.frames import map_entries
 from hypha.wire.json_text import Inexact, NotJson, loads
+from hypha.wire.values import maps_in
 
 JSON_TYPE = "application/json"
 MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
@@ -39,6 +41,7 @@ _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 AUTOMATIC_KEYS = ["type", "description"]
 _UNCONVERTED = object()
+_ARRAY_TAGS = ("ndarray", "typedarray")
 
 Schema = Mapping[str, Any]
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -260,6 +263,8 @@ def body_arguments(
             value = loads(body, max_values)
         except (NotJson, ValueLimit) as error:
             raise InvalidRequest(f"Invalid request body: {error}") from None
+        if b'"_rtype"' in body:
+            _open_arrays(value)
     properties = properties_of(schema)
     if isinstance(value, dict) and "_rtype" not in value:
         return [], _keywords(value, properties)
@@ -268,6 +273,19 @@ def body_arguments(
     if value is None and properties is not None and not properties:
         return [], {}
     return [value], {}
+
+
+def _open_arrays(value: Any) -> None:
+    """Make arrays in JSON, whose data is base64 text as in our answers, what they are in MessagePack."""
+    for item in maps_in(value):
+        data = item.get("_rvalue")
+        if isinstance(data, str) and item.get("_rtype") in _ARRAY_TAGS:
+            try:
+                item["_rvalue"] = b64decode(data, validate=True)
+            except ValueError:
+                raise InvalidRequest(
+                    "Invalid request body: the '_rvalue' of an array is base64 text in JSON."
+                ) from None
 
 
 def _unpack(body: bytes, max_values: int) -> Any:

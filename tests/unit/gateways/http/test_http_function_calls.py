@@ -142,11 +142,13 @@ async def test_bytes_in_json_are_text_or_numbers_as_the_caller_asks(server: Fake
         numbers = await http.get("/ws-user-anna/services/raw/data?_bytes=list")
         refused = await http.get("/ws-user-anna/services/raw/data?_bytes=hex")
         packed = await http.post("/ws-user-anna/services/raw/data", headers=PACKED)
+        elsewhere = await http.get("/ws-user-anna/services/raw/data", headers={"origin": "https://page.test"})
         function = await http.get("/ws-user-anna/services/raw/fn")
     assert (answer.json(), answer.headers["x-json-values"]) == ({"x": "AA=="}, "bytes=base64")
     assert (numbers.json(), numbers.headers["x-json-values"]) == ({"x": [0]}, "bytes=list")
     assert (refused.status_code, "list" in refused.json()["detail"]) == (400, True)
     assert "x-json-values" not in packed.headers
+    assert "x-json-values" in elsewhere.headers["access-control-expose-headers"].lower().split(", ")
     assert msgpack.unpackb(packed.content) == {"x": b"\x00"}
     assert function.json() == {"type": "function", "function": {"name": "cb", "description": ""}}
 

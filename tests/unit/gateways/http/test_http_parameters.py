@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -130,6 +131,27 @@ def test_a_query_with_too_many_names_is_refused() -> None:
 )
 def test_the_shape_of_a_body_decides_between_names_and_positions(value: Any, expected: Any) -> None:
     assert body_arguments(msgpack.packb(value), "application/msgpack", None) == expected
+
+
+def test_arrays_in_json_are_taken_as_answers_give_them() -> None:
+    array = {"_rtype": "ndarray", "_rvalue": b"\x00\x01", "_rshape": [2], "_rdtype": "uint8"}
+    sent = {**array, "_rvalue": "AAE="}
+    for value, expected in (
+        ({"image": sent}, ([], {"image": array})),
+        ([[sent], 1], ([[array], 1], {})),
+        (sent, ([array], {})),
+        ({"typed": {**sent, "_rtype": "typedarray"}}, ([], {"typed": {**array, "_rtype": "typedarray"}})),
+        (
+            {"text": {"_rtype": ["ndarray"], "_rvalue": "AAE="}},
+            ([], {"text": {"_rtype": ["ndarray"], "_rvalue": "AAE="}}),
+        ),
+    ):
+        assert body_arguments(json.dumps(value).encode(), "application/json", None) == expected
+    for data in ("AAE", "ü", "A*E="):
+        with pytest.raises(InvalidRequest, match="base64"):
+            body_arguments(
+                json.dumps({"image": {**sent, "_rvalue": data}}).encode(), "application/json", None
+            )
 
 
 def test_an_empty_body_of_any_type_means_no_arguments() -> None:
