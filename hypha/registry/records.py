@@ -230,7 +230,10 @@ def _parse_id(info: Mapping[str, Any], who: Registrant) -> tuple[str, str]:
             f"Service ID client prefix '{client_id[:256]}' does not match the client '{who.client_id}'. "
             "Permission denied: register services under your own client id."
         )
-    return check_service_name(name), check_app_id(info.get("app_id") or id_app or "*")
+    app_id = info.get("app_id") or id_app or "*"
+    if id_app and app_id != id_app:  # the libraries say the app apart; to them `@` is part of a name
+        check_service_name(f"{name}@{id_app}")
+    return check_service_name(name), check_app_id(app_id)
 
 
 def check_app_id(app_id: object) -> str:

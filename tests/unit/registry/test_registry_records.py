@@ -59,6 +59,12 @@ def test_short_ids_are_completed(service_id: str) -> None:
     assert parse_registration(info(id=service_id), ME).id == "w/me:svc"
 
 
+def test_a_name_with_an_at_sign_as_the_libraries_send_it_is_refused() -> None:
+    """They would look for it under the whole name, and nobody could call it."""
+    assert "'@'" in str(refusal(info(id="w/me:svc@home", app_id="*")))
+    assert parse_registration(info(id="w/me:svc@*", app_id="*"), ME).app_id == "*"
+
+
 def test_app_id_comes_from_the_info_or_the_id() -> None:
     assert parse_registration(info(app_id="app-1"), ME).app_id == "app-1"
     assert parse_registration(info(id="w/me:svc@app-2"), ME).app_id == "app-2"
