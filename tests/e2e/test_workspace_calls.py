@@ -5,6 +5,7 @@ No postponed annotations here: the client library derives schemas from the real 
 
 import asyncio
 import json
+import math
 import struct
 import sys
 import zlib
@@ -122,7 +123,8 @@ async def owner(module_connect: Connect, server: ServerProcess) -> Person:
     client = await module_connect(owner, client_id="lab")
     public = {"visibility": "public"}
     functions = {"draw": draw, "png": png, "every_kind": every_kind, "frames": frames}
-    arrays = {"array": lambda: {"data": numpy.zeros((2, 3), "float32")}}
+    array = numpy.array([[0.1, math.nan, 2], [3, 4, 5]], "float32")
+    arrays = {"array": lambda: {"data": array}}
     await client.register_service({"id": "lab", "docs": DOCS, "config": public, **functions, **arrays})
     words = {"name": MARKUP + "x" * 300, "description": MARKUP, "docs": MARKUP, "type": MARKUP[:40]}
     bad = {"hostile": hostile, "fail": fail_with_markup}
@@ -184,6 +186,8 @@ async def test_results_with_bytes_are_shown_and_can_be_saved(visit: Visit, owner
     await visit.shows("array", ".function[open]")
     await visit.submit()
     await visit.shows('"data": "array of float32, shape [2,3]"', ".result")
+    await visit.shows("data: array of float32, shape [2,3]", ".numbers figcaption")
+    assert await visit.text(".numbers pre") == "[[0.1, NaN, 2],\n [3, 4, 5]]"
     assert await visit.complaints() == []
 
 

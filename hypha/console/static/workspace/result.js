@@ -1,5 +1,6 @@
 // What a call gave: a value, or items as they come; bytes can be kept, pictures are shown.
 
+import { isArray, nameOf, numbersOf } from "./array.js";
 import { announce, copyButton, make } from "./dom.js";
 import { itemsOf, valueOf } from "./api.js";
 
@@ -17,11 +18,13 @@ const PICTURES = [
 /** Show the value of an answer. */
 export async function showValue(output, answer, took) {
   const files = [];
-  const shown = textOf(await valueOf(answer), files, 2);
+  const arrays = [];
+  const shown = textOf(await valueOf(answer), files, 2, arrays);
   const cut = shown.length > MAX_SHOWN_CHARS;
   const code = make("code", {}, cut ? `${shown.slice(0, MAX_SHOWN_CHARS)}\n…` : shown);
   const head = resultHead(`Result in ${took()}${cut ? ", cut for display" : ""}`, () => shown);
-  output.replaceChildren(head, make("pre", { className: "result", tabIndex: 0 }, code), ...files.map(fileOf));
+  const result = make("pre", { className: "result", tabIndex: 0 }, code);
+  output.replaceChildren(head, result, ...arrays.map(arrayOf), ...files.map(fileOf));
   announce("The result is there.");
 }
 
@@ -48,17 +51,26 @@ export async function showStream(output, answer, took) {
 
 const resultHead = (title, read) => make("div", { className: "result-head" }, make("strong", {}, title), copyButton(read));
 
-/** The value as JSON; bytes in it are named there, and collected in `files`. */
-function textOf(value, files, indent) {
+/** The value as JSON; bytes and arrays in it are named there, and collected in `files` and `arrays`. */
+function textOf(value, files, indent, arrays = []) {
   const name = (key, part) => {
-    if (part && part._rtype === "ndarray" && part._rvalue instanceof Uint8Array) {
-      return `array of ${part._rdtype}, shape ${JSON.stringify(part._rshape)}`;
+    if (isArray(part)) {
+      if (arrays.length < MAX_FILES) arrays.push([key, part]);
+      return nameOf(part);
     }
     if (!(part instanceof Uint8Array)) return part;
     if (files.length < MAX_FILES) files.push(part);
     return `${part.length} bytes`;
   };
   return JSON.stringify(value, name, indent) ?? "null";
+}
+
+/** The numbers of a small array, below the result. */
+function arrayOf([key, array]) {
+  const numbers = numbersOf(array);
+  if (!numbers) return "";
+  const title = make("figcaption", {}, `${key ? `${key}: ` : ""}${nameOf(array)}`);
+  return make("figure", { className: "numbers" }, title, make("pre", { className: "result", tabIndex: 0 }, numbers));
 }
 
 function fileOf(bytes) {
