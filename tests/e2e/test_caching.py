@@ -38,7 +38,12 @@ async def test_answers_for_one_person_say_that_no_cache_may_keep_them(
         assert "no-store" in config.headers["cache-control"]
         app = await http.get(f"{base}/apps/cached:pages/x", headers=bearer)
         assert app.headers["cache-control"] == "private, no-cache"
-        own = await http.get(f"{base}/apps/cached:pages/own", headers=bearer)
+        authors = await http.get(f"{base}/apps/cached:pages/own", headers=bearer)
+        assert authors.headers["cache-control"] == "private, no-cache", (
+            "its author sees it without the sandbox"
+        )
+        visitor = {"Authorization": f"Bearer {alice.token_for('r')}"}
+        own = await http.get(f"{base}/apps/cached:pages/own", headers=visitor)
         assert own.headers["cache-control"] == "public, max-age=60"
         shown = {"User-Agent": "Mozilla/5.0", "Cookie": f"access_token={alice.token}"}
         seen = await http.get(f"{base}/apps/cached:pages/x", headers=shown)

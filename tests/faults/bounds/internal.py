@@ -17,6 +17,7 @@ INTERNAL = {
     "hypha.auth.minting._MAX_GUESSED_CHARS": "words for which a spelling is suggested",
     "hypha.auth.tokens.DEFAULT_MAX_LIFE_S": SAME,
     "hypha.auth.tokens._MAX_TOKEN_CHARS": SAME,
+    "hypha.features.accounts.codes.MAX_TYPED_CHARS": "what is looked at of a typed code or link",
     "hypha.features.accounts.invitations.MAX_LIFE_S": "how long an administrator's invitation is good",
     "hypha.features.accounts.mail.MAX_ANSWER_BYTES": "what is read of the operator's mail service",
     "hypha.features.admin.service.MAX_WAIT_S": "how long an administrator's call waits",
