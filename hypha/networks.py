@@ -13,6 +13,8 @@ def throttled(address: str) -> str:
 
     Whoever has one IPv6 address has the others of that network too.
     """
+    if ":" not in address:  # asked for at every request; IPv4 has one spelling
+        return address
     parsed = parse_address(address)
     if not isinstance(parsed, IPv6Address):
         return address if parsed is None else str(parsed)

@@ -32,6 +32,10 @@ class _Range:
         return 0 if self.name == "*/*" else -1
 
 
+ANYTHING = b"*/*"
+"""What most programs say."""
+
+
 def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
     """Whether an answer goes out as MessagePack, else as JSON or, for a stream of items, as events.
 
@@ -43,7 +47,7 @@ def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
     content_type = headers.get(b"content-type")
     came_so = bool(content_type) and is_msgpack(media_type(content_type))
     accept = headers.get(b"accept")
-    if not accept:
+    if not accept or accept == ANYTHING:
         return came_so
     ranges = _parse(accept.decode("latin-1"))
     packed = max(_weigh(ranges, kind) for kind in sorted(MSGPACK_TYPES))
