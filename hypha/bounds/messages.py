@@ -148,7 +148,8 @@ MESSAGES = (
     Bound(
         "chunks_between_clients",
         "Messages in chunks to other people's clients: unfinished ones; letters of a key; age; chunks that "
-        "wait for earlier ones; values of a chunk that are looked at one by one; levels of lists and maps",
+        "wait for earlier ones; bytes of those with many values, looked into at once; values of a "
+        "chunk that are looked at one by one; levels of lists and maps",
         "client",
         "The message is refused; old ones are forgotten",
         (
@@ -156,6 +157,7 @@ MESSAGES = (
             "hypha.hub.parcels.MAX_KEY_CHARS",
             "hypha.hub.parcels.MAX_AGE_S",
             "hypha.hub.parcels.MAX_EARLY_CHUNKS",
+            "hypha.hub.parcels.MAX_EARLY_DENSE_BYTES",
             "hypha.wire.arriving.MAX_STEPS",
             "hypha.wire.arriving.MAX_DEPTH",
         ),

@@ -35,15 +35,8 @@ def needs_look(method: str, data: Buffer, head: int) -> bool:
     """Whether a frame may hold a function, or is a chunk: this is all that is done for one that isn't."""
     if _HIDDEN in method or method.startswith(CACHE):
         return True
-    if type(data) is not bytes:
-        return bool(_TARGETS.search(data, head)) or may_be_oddly_spelt(data, head)
-    find = data.find
-    return (
-        find(b"_rtarget", head) >= 0
-        or find(b"\xc1", head) >= 0
-        or find(b"\xe0", head) >= 0
-        or find(b"\xf0", head) >= 0
-    )
+    names = data.find(b"_rtarget", head) >= 0 if type(data) is bytes else bool(_TARGETS.search(data, head))
+    return names or may_be_oddly_spelt(data, head)
 
 
 class Border:
@@ -104,10 +97,7 @@ class Border:
             raise PermissionDenied("Permission denied: such a call does not come in chunks.")
         elif method.startswith(SERVICES) and sender.realm != target.workspace:
             if not self._hub.membership.may_call(sender, target, method):
-                raise PermissionDenied(
-                    f"Permission denied for invoking protected method {method[:256]}, workspace "
-                    f"mismatch: {target.workspace} != {sender.workspace}"
-                )
+                raise protected(sender, target, method)
 
     @staticmethod
     def _names_sender_alone(sender: Client, data: Buffer, head: int) -> bool:
@@ -156,6 +146,14 @@ class Border:
             target.reject(session, sender.address, error.rpc_text)
         elif isinstance(main.get("session"), str):
             sender.reject(main["session"], target.address, error.rpc_text)
+
+
+def protected(sender: Client, target: Client, method: str) -> PermissionDenied:
+    """Why a caller of another workspace, or with an expired token, may not call a service."""
+    why = f"workspace mismatch: {target.workspace} != {sender.workspace}"
+    if sender.user.is_lapsed:
+        why = "the token of this connection has expired: fetch a new one and connect anew"
+    return PermissionDenied(f"Permission denied for invoking protected method {method[:256]}, {why}")
 
 
 def _foreign(sender: Client) -> ForeignFunction:

@@ -25,6 +25,8 @@ MAX_AGE_S = 600.0
 MAX_EARLY_CHUNKS = 64
 """Chunks of one sender that wait for earlier ones of their messages, as they do over HTTP."""
 MAX_EARLY_BYTES = Room(512 * 1024, 32 * 1024 * 1024, 128 * 1024 * 1024, 512 * 1024 * 1024)
+MAX_EARLY_DENSE_BYTES = 1024 * 1024
+"""Of early chunks with many small values: they are looked into in one turn, 60 ms for so many bytes."""
 MAX_KEY_CHARS = 256
 _BODY_KEYS = frozenset({"args", "with_kwargs", "promise", "t"})
 
@@ -149,9 +151,14 @@ class Parcels:
 
     def _catch_up(self, parcel: _Parcel) -> None:
         """Take in the chunks that waited for the last one."""
+        dense = 0
         while parcel.next in parcel.early:
-            parcel.message.feed(parcel.early.pop(parcel.next))
+            chunk = parcel.early.pop(parcel.next)
+            parcel.message.feed(chunk)
             parcel.next += 1
+            dense += len(chunk) if parcel.message.was_dense else 0
+            if dense > MAX_EARLY_DENSE_BYTES:
+                raise LimitReached("Too many chunks of many small values came early: send arrays instead.")
         self._count_early(parcel.sender)
 
     def _keep(self, parcel: _Parcel, index: int, chunk: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.scopes import Level
 from hypha.errors import InvalidRequest, MalformedFrame, NotDelivered, PermissionDenied
-from hypha.hub.border import Border, needs_look
+from hypha.hub.border import Border, needs_look, protected
 from hypha.hub.client import Client
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.ids import random_id
@@ -121,10 +121,7 @@ class Router:
         """Whether a caller of another workspace may call this service; if not, the caller is told."""
         if self.hub.membership.may_call(sender, target, method):
             return True
-        why = f"workspace mismatch: {target.workspace} != {sender.workspace}"
-        if sender.user.is_lapsed:
-            why = "the token of this connection has expired: fetch a new one and connect anew"
-        error = PermissionDenied(f"Permission denied for invoking protected method {method[:256]}, {why}")
+        error = protected(sender, target, method)
         self.hub.on_refused(sender, target.workspace, "a call of a protected service")
         session = _session(main)
         if session is not None:

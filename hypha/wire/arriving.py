@@ -97,6 +97,11 @@ class ArrivingMessage:
         """True when the body has come to its end."""
         return self._begun and not self._levels and not self._skip and not self._rest
 
+    @property
+    def was_dense(self) -> bool:
+        """The last chunk had many small values: looking into it took milliseconds."""
+        return self._steps >= _STEPS_BEFORE_C
+
     def feed(self, chunk: bytes) -> None:
         """Look into the next chunk.
 

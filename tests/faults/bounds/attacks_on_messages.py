@@ -312,8 +312,11 @@ async def chunks_between_clients(kit: Kit) -> None:
     assert not pair.call("create", "k" * (parcels.MAX_KEY_CHARS + 1), False)
     early = [pair.call("set", "k0", 1 + number, b"", False) for number in range(parcels.MAX_EARLY_CHUNKS + 1)]
     assert early == [True] * parcels.MAX_EARLY_CHUNKS + [False]
-    functions = b"\x81\xa8_rtarget\xa7other/x" * (MAX_STEPS // 2)
     head = msgpack.packb({"type": "method", "to": "w/b", "method": "services.s.f"})
+    dense = b"\xa1a" * (parcels.MAX_EARLY_DENSE_BYTES // 5)
+    assert all(pair.call("set", "k3", number, dense, False) for number in (1, 2, 3))
+    assert not pair.call("set", "k3", 0, head + b"\x81\xa4args\xdd\x00\xff\xff\xff", False)
+    functions = b"\x81\xa8_rtarget\xa7other/x" * (MAX_STEPS // 2)
     assert not pair.call("set", "k1", 0, head + b"\x81\xa4args\xdd\x00\xff\xff\xff" + functions, False)
     deep = head + b"\x81\xa4args" + b"\x91" * (MAX_ARRIVING_DEPTH + 9)
     assert not pair.call("set", "k2", 0, deep, False)

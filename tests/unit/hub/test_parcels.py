@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgpack
 import pytest
 
+from hypha.hub.border import protected
 from hypha.hub.client import Client
-from hypha.hub.parcels import MAX_AGE_S, MAX_EARLY_CHUNKS, MAX_MESSAGES
+from hypha.hub.parcels import MAX_AGE_S, MAX_EARLY_CHUNKS, MAX_EARLY_DENSE_BYTES, MAX_MESSAGES
 from tests.unit.hub.conftest import FakeLink
 
 INNER = {"type": "method", "from": "other/x", "to": "w/b", "method": "services.s.f", "session": "inner"}
@@ -64,6 +66,27 @@ async def test_an_honest_message_passes(pair: Pair, size: int) -> None:
 async def test_chunks_may_come_in_another_order_as_they_do_over_http(pair: Pair) -> None:
     count = -(-len(HONEST) // 150)
     assert pair.send(HONEST, 150, order=list(reversed(range(count))))
+
+
+async def test_early_chunks_of_many_values_are_not_all_looked_into_in_one_turn(pair: Pair) -> None:
+    size = 256 * 1024
+    dense = packed({"args": [["ab", None] * (MAX_EARLY_DENSE_BYTES // 2)]})
+    count = -(-len(dense) // size)
+    assert count * size > MAX_EARLY_DENSE_BYTES + 2 * size
+    assert pair.send(dense, size), "in order it passes"
+    assert pair.send(dense, size, order=[1, 2, 3, 0, *range(4, count)]), "a few may come early"
+    assert not pair.send(dense, size, key="late", order=[*range(1, count), 0])
+    large = packed({"args": [bytes(2 * MAX_EARLY_DENSE_BYTES)]})
+    count = -(-len(large) // size)
+    assert pair.send(large, size, key="large", order=[*range(1, count), 0]), "bytes cost nothing"
+
+
+async def test_who_may_not_call_a_service_is_told_why_as_by_a_frame(pair: Pair) -> None:
+    method = "services.secret.f"
+    error = protected(pair.sender, pair.receiver, method)
+    assert "workspace mismatch: w != other" in error.message
+    pair.sender.act_as(replace(pair.sender.user, is_lapsed=True))
+    assert "has expired" in protected(pair.sender, pair.receiver, method).message
 
 
 @pytest.mark.parametrize("size", [120, 10_000])
