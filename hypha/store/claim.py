@@ -85,7 +85,7 @@ class Claim:
         )
 
     async def _take_session(self) -> bool:
-        session = await self._engine.connect()
+        session, is_ours = await self._engine.connect(), False
         try:
             session = await session.execution_options(isolation_level="AUTOCOMMIT")
             for statement in _PREPARE:
@@ -94,12 +94,12 @@ class Claim:
             if is_taken:
                 self._backend = await session.scalar(text("SELECT pg_backend_pid()"))
                 self._session = session
-            else:  # our own broken session may be there still, until PostgreSQL notices
+            elif self._backend is not None:  # our broken session may be there until PostgreSQL notices
                 is_ours = await session.scalar(text(_HOLDER)) == self._backend
         finally:
             if self._session is not session:
                 await _end(session)
-        if not is_taken and is_ours:
+        if is_ours:
             raise TimeoutError
         return is_taken
 

@@ -110,6 +110,21 @@ async def test_a_broken_session_claims_again_and_tells_when_another_server_was_q
     await second.close()
 
 
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.timeout(180)
+async def test_a_holder_that_is_gone_a_moment_later_is_not_taken_for_oneself(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(claims, "_HOLDER", "SELECT NULL")
+    uri = postgres.new_database()
+    first = await Store(uri).open(URL)
+    with pytest.raises(ConfigurationError, match="is in use"):
+        await Store(uri).open(URL)
+    await first.close()
+
+
 async def backend_of(store: Store) -> int | None:
     """The process of PostgreSQL that holds the claim; None if none does."""
     async with store.reading() as connection:
