@@ -22,9 +22,9 @@ def throttled(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine alone (RFC 6761, 6.3)."""
+    """Whether an address or name means this machine alone; other names may lead elsewhere."""
     address = parse_address(host)
-    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:

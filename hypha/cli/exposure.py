@@ -42,12 +42,12 @@ class Reach:
     @classmethod
     def of(cls, settings: Settings) -> Reach:
         """What the settings say of it."""
-        return cls(settings.public_base_url or "", is_loopback(reachable(settings.host)))
+        return cls(settings.public_base_url or "", _is_local(reachable(settings.host)))
 
     @property
     def is_public(self) -> bool:
         """Its URL names another host than this machine."""
-        return bool(self.public_url) and not is_loopback(host_of(self.public_url))
+        return bool(self.public_url) and not _is_local(host_of(self.public_url))
 
     @property
     def is_https(self) -> bool:
@@ -69,6 +69,11 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host is meant to be this machine (RFC 6761, 6.3)."""
+    return is_loopback(host) or host.endswith(".localhost")
 
 
 def examine(settings: Settings, *, has_admin: bool | None = None) -> Iterator[Finding]:
@@ -189,7 +194,7 @@ def _doors(settings: Settings) -> Findings:
 
 def _mail(settings: Settings) -> Findings:
     host = settings.smtp_host
-    if host and settings.smtp_security == "none" and not is_loopback(host):
+    if host and settings.smtp_security == "none" and not _is_local(host):
         yield risky(
             "HYPHA_SMTP_SECURITY none: codes that prove addresses can be read on the way; use starttls or tls"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypha.networks import reachable_host
+from hypha.networks import is_loopback, reachable_host
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,15 @@ from hypha.networks import reachable_host
 )
 def test_the_host_of_a_url_is_the_address_that_is_listened_on(listening: str, host: str) -> None:
     assert reachable_host(listening) == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost"])
+def test_this_machine_is_known(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "192.0.2.1", "a.localhost", "localhost.example", "127.0.0.1.x"]
+)
+def test_names_that_may_lead_elsewhere_are_not_this_machine(host: str) -> None:
+    assert not is_loopback(host)
