@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
+from aiosmtpd.controller import Controller
 
 from hypha.testing import ServerProcess
+from hypha.testing.server import free_port
 from tests.conftest import Connect, make_person
+from tests.e2e.accounts_lab import Mailbox
 from tests.e2e.chromium import Page
 from tests.e2e.lab import Lab
 from tests.e2e.visit import ONLY_HERE, Visit
@@ -39,3 +43,15 @@ async def visit(server: ServerProcess) -> AsyncIterator[Visit]:
     async with Page(ONLY_HERE) as page:
         await page.command("Page.enable")
         yield Visit(page, server)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
+    """A mail server of a test's own, and what it got."""
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
+    controller.start()
+    try:
+        yield box, controller
+    finally:
+        controller.stop()

@@ -18,7 +18,6 @@ from aiosmtpd.controller import Controller
 from hypha_rpc import connect_to_server
 
 from hypha.testing import RawRefused, ServerProcess
-from hypha.testing.server import free_port
 from tests.conftest import Connect, ConnectRaw, StartServer
 from tests.e2e.accounts_lab import LOGIN, PAGE, PASSWORD, Api, Mailbox, mail_settings, new_email
 
@@ -395,17 +394,6 @@ async def test_the_page_is_closed_to_other_hosts(api: Api) -> None:
 
 
 # -- servers of one's own ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
-    controller.start()
-    try:
-        yield box, controller
-    finally:
-        controller.stop()
 
 
 async def test_codes_come_by_mail(start_server: StartServer, mailbox: tuple[Mailbox, Controller]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ import pytest_asyncio
 from aiosmtpd.controller import Controller
 
 from hypha.testing import ServerFailed
-from hypha.testing.server import free_port
 from tests.conftest import StartServer
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
 from tests.e2e.chromium import Page
@@ -26,17 +25,6 @@ async def invited(start_server: StartServer) -> AsyncIterator[Api]:
     api = Api(await start_server(env={"HYPHA_SIGN_UP": "invitation"}))
     yield api
     await api.http.aclose()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
-    controller.start()
-    try:
-        yield box, controller
-    finally:
-        controller.stop()
 
 
 def root(api: Api) -> str:

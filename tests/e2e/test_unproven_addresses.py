@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,24 +13,12 @@ import pytest_asyncio
 from aiosmtpd.controller import Controller
 
 from hypha.testing import RawClient, RawRefused, ServerProcess
-from hypha.testing.server import free_port
 from tests.conftest import ConnectRaw, StartServer
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
 from tests.e2e.chromium import Page
 from tests.e2e.test_login_page import SEEN, SUBMIT, until
 
 OWN = "the owner's own password"
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, Controller]]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
-    controller.start()
-    try:
-        yield box, controller
-    finally:
-        controller.stop()
 
 
 class Squatted:
