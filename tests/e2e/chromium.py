@@ -109,17 +109,17 @@ class Page:
                     return dict(message["result"])
 
     async def open(self, url: str) -> None:
-        """Load a page and wait until it is there."""
+        """Load a page and wait until it is there (its script may have put a view behind `#` by then)."""
         await self.command("Page.navigate", url=url)
-        expected = url.rstrip("/")
         async with asyncio.timeout(15):
-            while not await self._is_loaded(expected):  # noqa: ASYNC110 (another process)
+            while not await self._is_loaded(url):  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.05)
 
     async def _is_loaded(self, url: str) -> bool:
         with contextlib.suppress(RuntimeError):
             here, state = await self.run("return [location.href, document.readyState];")
-            return bool(str(here).rstrip("/") == url and state == "complete")
+            shown = str(here) if "#" in url else str(here).partition("#")[0]
+            return shown.rstrip("/") == url.rstrip("/") and state == "complete"
         return False
 
     async def run(self, script: str, timeout_s: float = 30.0, **args: Any) -> Any:
