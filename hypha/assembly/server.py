@@ -22,6 +22,7 @@ from hypha.assembly.web import build_http, new_frame_rate
 from hypha.auth.guard import Guard
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
+from hypha.background import Background
 from hypha.datafolder import DataFolder
 from hypha.features.accounts import AccountsFeature
 from hypha.features.admin.feature import AdminFeature
@@ -55,7 +56,6 @@ from hypha.web.credentials import Credentials
 from hypha.web.lasting import LastingAnswers
 from hypha.web.origins import Origins
 from hypha.workspaces.admission import Admission
-from hypha.workspaces.background import Background
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.membership import Members
 from hypha.workspaces.tenancy import Tenancy

@@ -110,8 +110,8 @@ CONNECTIONS = (
         "in all, half of it for anonymous users; of one workspace; clients asked for an app id at once",
         "It is left undone and counted",
         (
-            "hypha.workspaces.background.MAX_TASKS",
-            "hypha.workspaces.background.MAX_TASKS_PER_PARTY",
+            "hypha.background.MAX_TASKS",
+            "hypha.background.MAX_TASKS_PER_PARTY",
             "hypha.workspaces.app_ids.MAX_ASKED_AT_ONCE",
         ),
     ),

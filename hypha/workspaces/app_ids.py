@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from hypha.background import Background
 from hypha.errors import HyphaError, InvalidRequest
 from hypha.registry.balance import Peer
 from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord, check_app_id
-from hypha.workspaces.background import Background
 
 DEADLINE_S = 2.0
 MAX_ASKED_AT_ONCE = 32

@@ -17,13 +17,13 @@ from hypha.addresses import check_workspace_id
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import REVOKED_TEXT
 from hypha.auth.users import User
+from hypha.background import Background
 from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
+from hypha.locks import NamedLocks
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance, Kind
 from hypha.workspaces import records
-from hypha.workspaces.background import Background
-from hypha.workspaces.locks import NamedLocks
 from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.residents import CallLater, Resident, Residents
 

@@ -12,12 +12,12 @@ from hypha.workspaces.standing import OWN_SUBSCRIPTIONS, Standing
 
 if TYPE_CHECKING:
     from hypha.auth.users import Context
+    from hypha.background import Background
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
     from hypha.registry.records import ServiceRecord
     from hypha.store.subscriptions import Subscriptions
-    from hypha.workspaces.background import Background
     from hypha.workspaces.lifecycle import Workspaces
 
 logger = logging.getLogger(__name__)

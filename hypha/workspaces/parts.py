@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.auth.guard import Guard
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.background import Background
 from hypha.errors import PermissionDenied
 from hypha.registry.balance import Peer, Selection
 from hypha.registry.directory import Directory
@@ -16,7 +17,6 @@ from hypha.registry.index import Registry
 from hypha.registry.query import Listing
 from hypha.registry.search import Search
 from hypha.workspaces.app_ids import AppIds
-from hypha.workspaces.background import Background
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from hypha.background import Background
 from hypha.errors import LimitReached
 from hypha.hub.hub import MAX_EVENT_NAME, MAX_SUBSCRIPTIONS
 from hypha.hub.shares import Room
@@ -21,7 +22,6 @@ from hypha.transports.sockets import Sockets
 from hypha.transports.websocket import _BINARY, MAX_EARLY_BYTES, MAX_EARLY_FRAMES, WebSocketLink
 from hypha.wire.handshake import MAX_CONTROL_CHARS, MAX_FIRST_MESSAGE_BYTES
 from hypha.workspaces.app_ids import MAX_ASKED_AT_ONCE, AppIds
-from hypha.workspaces.background import Background
 from hypha.workspaces.functions_events import MAX_NAMES_AT_ONCE
 from hypha.workspaces.membership import MAX_LEFT_NAMES, STRANGERS_LEFT_NAMES, LeftNames
 from tests.faults.bounds.kit import ELSEWHERE, Kit

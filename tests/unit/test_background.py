@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypha.workspaces.background import Background
+from hypha.background import Background
 
 
 async def test_no_workspace_takes_all_room_for_work_in_the_background() -> None:
