@@ -6,7 +6,6 @@ idle places gives up its oldest one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -43,7 +42,7 @@ class Places(Generic[Member]):
         self._time = time
         self._shortest_stay_s = shortest_stay_s
         self._parties: dict[Member, str] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._idle: dict[str, dict[Member, float]] = {}
         self._ranks: dict[int, dict[str, None]] = {}
         self._top = 0
@@ -58,7 +57,7 @@ class Places(Generic[Member]):
 
     def count(self, party: str) -> int:
         """Places that a party holds."""
-        return self._counts[party]
+        return self._counts.get(party, 0)
 
     def party_of(self, member: Member) -> str | None:
         """Whose place a member holds."""
@@ -66,13 +65,12 @@ class Places(Generic[Member]):
 
     def enter(self, member: Member, party: str, *, idle: bool = False) -> bool:
         """Give a newcomer a place; False if there is none for its party now."""
-        if self._counts[party] >= self.per_party:
+        if self._counts.get(party, 0) >= self.per_party:
             if not self._make_leave(party):
                 return self._refuse()
         elif len(self._parties) >= self.limit and not self._make_room(party):
             return self._refuse()
-        self._parties[member] = party
-        self._counts[party] += 1
+        self._add(member, party)
         if idle:
             self._add_idle(member, party)
         return True
@@ -82,17 +80,16 @@ class Places(Generic[Member]):
         before = self._parties.get(member)
         if before is None or before == party:
             return True
-        if self._counts[party] >= self.per_party:
+        if self._counts.get(party, 0) >= self.per_party:
             self.refused += 1
             return False
         self.leave(member)
-        self._parties[member] = party
-        self._counts[party] += 1
+        self._add(member, party)
         return True
 
     def has_room(self, party: str) -> bool:
         """Whether a newcomer of a party would get a place; one may have to leave for it, and does not yet."""
-        if self._counts[party] >= self.per_party:
+        if self._counts.get(party, 0) >= self.per_party:
             return self._is_due(party)
         return len(self._parties) < self.limit or self._giver(party) is not None
 
@@ -108,15 +105,22 @@ class Places(Generic[Member]):
         if party is not None and member not in self._idle.get(party, ()):
             self._add_idle(member, party)
 
-    def leave(self, member: Member) -> None:
-        """Give a place back; nothing happens for who has none."""
+    def leave(self, member: Member) -> bool:
+        """Give a place back; nothing happens, and False is returned, for a member that has none."""
         party = self._parties.pop(member, None)
         if party is None:
-            return
+            return False
         self._drop_idle(member, party)
-        self._counts[party] -= 1
-        if not self._counts[party]:
+        left = self._counts[party] - 1
+        if left:
+            self._counts[party] = left
+        else:
             del self._counts[party]
+        return True
+
+    def _add(self, member: Member, party: str) -> None:
+        self._parties[member] = party
+        self._counts[party] = self._counts.get(party, 0) + 1
 
     def _refuse(self) -> bool:
         self.refused += 1
@@ -131,7 +135,7 @@ class Places(Generic[Member]):
         greediest = next(iter(self._ranks.get(self._top, ())), None)
         if greediest is None:
             return None
-        spare = self._counts[greediest] - self._counts[party]
+        spare = self.count(greediest) - self.count(party)
         if spare > 1 or (spare >= 0 and self._is_due(greediest)):
             return greediest
         return party if self._is_due(party) else None

@@ -19,9 +19,12 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hypha.errors import HyphaError, InvalidRequest
+from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
+    BODY_IS_HERE,
     METHODS,
+    SIZE_IS_CHECKED,
     check_host,
     check_size,
     check_websocket,
@@ -78,6 +81,7 @@ class GrammarProtocol(HttpToolsProtocol):
     _last_words: bytes | None = None
     _drops_left: int | None = None
     _linger_timer: Any = None
+    _answers: OneWrite | None = None
     key = b""
     """Of a request for a WebSocket."""
 
@@ -148,6 +152,7 @@ class GrammarProtocol(HttpToolsProtocol):
         if self._is_handshake:
             self.scope["method"] = method
         elif not self._is_passed_over:
+            self.scope[SIZE_IS_CHECKED] = True  # type: ignore[literal-required]
             super().on_headers_complete()
 
     def _read_target(self) -> None:
@@ -174,6 +179,7 @@ class GrammarProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is complete."""
         if not self._is_handshake and not self._is_passed_over:
+            self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
             super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
@@ -236,6 +242,7 @@ class GrammarProtocol(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.message_event.set()
         if cycle.response_started:
+            self._flush()
             self.transport.close()
         else:
             self._say_last(words)
@@ -264,6 +271,7 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is complete: the next one follows, or the refusal of what came behind it."""
+        self._flush()
         if self._last_words is None or self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             return
@@ -272,6 +280,7 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def _say_last(self, words: bytes) -> None:
         """Write an answer and close once the client has had time to read it."""
+        self._flush()
         self.transport.write(words)
         self.flow.resume_reading()
         self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
@@ -288,7 +297,15 @@ class GrammarProtocol(HttpToolsProtocol):
 
     # -- answers
 
+    def _flush(self) -> None:
+        if self._answers is not None:
+            self._answers.flush()
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        answers = self._answers
+        if answers is None:
+            answers = self._answers = OneWrite(self.transport, self.loop)
+        cycle.transport = answers
         if cycle.scope["http_version"] == "1.0":
             cycle.chunked_encoding, cycle.expected_content_length = False, _UntilClose()
         super()._start_asgi_task(cycle, app)

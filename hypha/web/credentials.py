@@ -215,12 +215,14 @@ class Credentials:
             NotAuthenticated: there is a credential, but it cannot be read.
         """
         headers = headers_of(scope)
+        cookies = self.cookies if with_cookies else []
+        if b"cookie" not in headers and b"authorization" not in headers:
+            return await self._token_in(scope, headers, cookies)
         hidden = set()
         if b"cookie" in headers and (ON_APPS_ORIGIN in scope or self.arrival(scope) is Arrival.OTHER):
             hidden.add(b"cookie")
         if _is_basic(headers) and is_browser(headers) and self.arrival(scope) is Arrival.OTHER:
             hidden.add(b"authorization")
-        cookies = self.cookies if with_cookies else []
         if not hidden:
             return await self._token_in(scope, headers, cookies)
         lines = [pair for pair in scope["headers"] if pair[0] not in hidden]
@@ -235,9 +237,11 @@ class Credentials:
             return found
         if headers.get(b"authorization"):
             return explicit_token(headers)
-        given = next((value for name in self.headers if (value := headers.get(name, b"").strip())), None)
-        if given is not None:
-            return given.decode("latin-1")
+        for name in self.headers:
+            if given := headers.get(name, b"").strip():
+                return given.decode("latin-1")
+        if b"cookie" not in headers:
+            return None
         values = (credential_cookie(headers, name) for name in reversed(cookies))
         return next((value for value in values if value is not None), None)
 

@@ -19,6 +19,10 @@ MAX_TARGET_BYTES = 60_000
 WEBSOCKET_VERSION = b"13"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What routes of ours may take; applications of clients see every method."""
+BODY_IS_HERE = "hypha.body_is_here"
+"""Key of the scope of a request that our own HTTP protocol has read to its end."""
+SIZE_IS_CHECKED = "hypha.size_is_checked"
+"""Key of the scope of a request whose head our own HTTP protocol has measured."""
 _KEY_BYTES = 16
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 LARGE_HEAD = (
@@ -121,7 +125,12 @@ def check_head(scope: Mapping[str, Any], fields: Mapping[bytes, bytes]) -> None:
         HTTPException: 417 for an expectation, 501 for a coding of the body that isn't understood.
     """
     version: str = scope.get("http_version", "")
-    check_host(version, scope["headers"])
+    pairs = scope["headers"]
+    if len(fields) == len(pairs):  # no field came twice
+        host = fields.get(b"host")
+        _check_hosts(version, [] if host is None else [host.strip(b" \t")])
+    else:
+        check_host(version, pairs)
     coding = fields.get(b"transfer-encoding")
     if coding is not None:
         if version == "1.0":
@@ -139,7 +148,10 @@ def check_host(version: str, pairs: Pairs) -> None:
     Raises:
         InvalidRequest: with the reason.
     """
-    hosts = values_of(pairs, b"host")
+    _check_hosts(version, values_of(pairs, b"host"))
+
+
+def _check_hosts(version: str, hosts: list[bytes]) -> None:
     if len(hosts) > 1:
         raise InvalidRequest("The header field host came more than once.")
     if not hosts:

@@ -62,5 +62,5 @@ class Running:
 
     def leave(self, request: object) -> None:
         """A request is over."""
-        self.users.leave(request)
-        self.strangers.leave(request)
+        if not self.users.leave(request):
+            self.strangers.leave(request)

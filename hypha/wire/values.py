@@ -58,7 +58,9 @@ def absolute_targets(value: Any, workspace: str) -> list[dict[Any, Any]]:
     Raises:
         InvalidRequest: the value is nested deeper than 100 levels.
     """
-    found = []
+    found: list[dict[Any, Any]] = []
+    if type(value) not in _CONTAINERS:
+        return found
     for item in maps_in(value):
         if is_function(item):
             target = item.get("_rtarget")

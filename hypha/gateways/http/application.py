@@ -37,7 +37,7 @@ from hypha.web.caching import for_one_person
 from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
-from hypha.web.heads import METHODS
+from hypha.web.heads import BODY_IS_HERE, METHODS
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party
 from hypha.web.uploads import Upload
@@ -223,7 +223,7 @@ class HttpApplication(Starlette):
                 receive = await self._check_rates(scope, path, receive)
         if not _is_stream(scope["method"], path):
             services.running.enter(started, party)
-        if _has_body(scope["method"], scope["hypha.headers"]):
+        if BODY_IS_HERE not in scope and _has_body(scope["method"], scope["hypha.headers"]):
             receive = started.upload = services.uploads.of(receive, party.name)
         scope[HOLDING] = started.holding = services.workbench.holding(party)
         return receive

@@ -44,7 +44,7 @@ _ALLOWED = "GET, POST"
 def schema_at(schema: Any, path: list[str]) -> Any:
     """What a service schema says at a dotted path; None where it says nothing."""
     for word in path:
-        if isinstance(schema, Mapping):
+        if isinstance(schema, dict):
             schema = schema.get(word)
         elif isinstance(schema, list) and _is_index(word, schema):
             schema = schema[int(word)]
@@ -60,7 +60,7 @@ def _is_index(word: str, items: list[Any]) -> bool:
 
 def is_function(schema: Any) -> bool:
     """True for the schema of a function (and not of a nested group of functions)."""
-    return isinstance(schema, Mapping) and schema.get("type") == "function"
+    return isinstance(schema, dict) and schema.get("type") == "function"
 
 
 class FunctionCalls:
@@ -250,8 +250,8 @@ _UNKNOWN: Mapping[str, Any] = {"type": "function"}
 
 
 def _function_part(schema: Any) -> Mapping[str, Any] | None:
-    part = schema.get("function") if isinstance(schema, Mapping) else None
-    return part if isinstance(part, Mapping) else None
+    part = schema.get("function") if isinstance(schema, dict) else None
+    return part if isinstance(part, dict) else None
 
 
 def _is_method(value: Any) -> bool:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import InvalidRequest
-from hypha.web.heads import METHODS, check_head, check_host, check_size, offers_upgrade
+from hypha.web.heads import METHODS, SIZE_IS_CHECKED, check_head, check_host, check_size, offers_upgrade
 
 _LOST = (
     "The request offers another protocol, and the HTTP server in front of this application dropped its "
@@ -27,7 +27,8 @@ def check_request(scope: Scope, fields: Mapping[bytes, bytes], *, in_app: bool) 
         InvalidRequest, HTTPException: with the reason.
     """
     check_head(scope, fields)
-    check_size(len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")), scope["headers"])
+    if SIZE_IS_CHECKED not in scope:
+        check_size(len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")), scope["headers"])
     if scope["method"] not in METHODS and not in_app:
         raise HTTPException(501, f"The method {scope['method']} is not known here.")
     if scope["path"] == "*" and scope["method"] != "OPTIONS":
@@ -53,8 +54,10 @@ def receiving(scope: Scope, fields: Mapping[bytes, bytes], receive: Receive) -> 
 
     uvicorn with httptools drops the body of a request that offers an upgrade.
     """
+    if b"upgrade" not in fields:
+        return receive
     is_announced = fields.get(b"content-length", b"").strip(b"0") != b"" or b"transfer-encoding" in fields
-    if b"upgrade" not in fields or not is_announced or not offers_upgrade(scope["headers"]):
+    if not is_announced or not offers_upgrade(scope["headers"]):
         return receive
     has_come = False
 

@@ -68,10 +68,16 @@ class JsonForm:
             InvalidRequest: it says something else.
         """
         given = {name: text for name, text in pairs if name in (ARRAYS_KEY, BYTES_KEY)}
+        if not given:
+            return PLAIN
         for name, text in given.items():
             if text not in (LIST, BASE64):
                 raise InvalidRequest(f"{name} is 'list' or 'base64', not {text[:40]!r}.")
         return cls(given.get(ARRAYS_KEY, LIST), given.get(BYTES_KEY, BASE64))
+
+
+PLAIN = JsonForm()
+"""What is sent to a caller that asks for nothing else."""
 
 
 class JsonWriter:

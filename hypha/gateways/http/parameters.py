@@ -60,8 +60,8 @@ def split_query(query: bytes) -> list[tuple[str, str]]:
 def properties_of(schema: Schema | None) -> Schema | None:
     """The parameters that a function's schema names, or None if nothing is known of them."""
     parameters = schema.get("parameters") if schema else None
-    properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
-    return properties if isinstance(properties, Mapping) else None
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    return properties if isinstance(properties, dict) else None
 
 
 def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> 
         known = properties.get(name) if properties is not None else None
         if known is None and properties and name in PATH_NAMES:
             continue
-        arguments[name] = _from_texts(values, known if isinstance(known, Mapping) else None)
+        arguments[name] = _from_texts(values, known if isinstance(known, dict) else None)
     return arguments
 
 
@@ -90,7 +90,7 @@ def _from_texts(values: list[str], schema: Schema | None) -> Any:
             return whole
         if len(values) > 1 or _types(schema) == ["array"]:
             items = schema.get("items")
-            return [convert(text, items if isinstance(items, Mapping) else None) for text in values]
+            return [convert(text, items if isinstance(items, dict) else None) for text in values]
     return convert(values[-1], schema)
 
 
@@ -112,11 +112,16 @@ def convert(text: str, schema: Schema | None) -> Any:
     return text if "string" in kinds else guess(text)
 
 
+_ALTERNATIVES = frozenset({"anyOf", "oneOf", "allOf"})
 _ORDER = ("null", "boolean", "integer", "number", "object", "array", "string")
 
 
 def _types(schema: Schema) -> list[str]:
     """Types that a schema allows, as far as few alternatives say; it is asked for every text."""
+    if _ALTERNATIVES.isdisjoint(schema):
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            return [kind] if kind in _ORDER else []
     found: set[str] = set()
     waiting, seen = [schema], 0
     while waiting and seen < MAX_OPTIONS:
@@ -125,10 +130,10 @@ def _types(schema: Schema) -> list[str]:
         kind = option.get("type")
         names = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
         found.update(name for name in names[:MAX_OPTIONS] if isinstance(name, str))
-        for word in ("anyOf", "oneOf", "allOf"):
+        for word in _ALTERNATIVES:
             options = option.get(word)
             if isinstance(options, list | tuple):
-                waiting += [item for item in options[:MAX_OPTIONS] if isinstance(item, Mapping)]
+                waiting += [item for item in options[:MAX_OPTIONS] if isinstance(item, dict)]
     return [name for name in _ORDER if name in found]
 
 

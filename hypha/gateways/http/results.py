@@ -17,7 +17,7 @@ from starlette.types import Receive, Send
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
-from hypha.gateways.http.json_form import JsonForm, JsonWriter, is_weighty
+from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
@@ -31,7 +31,6 @@ _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"
 _CONTAINERS = (dict, list)
 LARGE_BYTES = 64 * 1024
 """Of bytes in a value: turning more into text is work for a thread."""
-PLAIN = JsonForm()
 
 
 class ItemStream(Protocol):
