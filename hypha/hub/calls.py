@@ -164,6 +164,7 @@ class Calls:
             return
         kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
         client.calls_recent += 1
+        self.hub.gather_turn()
         client.deliver(seal(*pieces), kind, (self, session), interval_s)
 
     async def send_chunked(

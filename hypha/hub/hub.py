@@ -82,6 +82,7 @@ class Hub:
         self.cache_rooms = CacheRooms(self.leftovers.add)
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
+        self.gather_turn: Callable[[], None] = lambda: None
         self.on_refused: Callable[[Client, str, str], None] = lambda client, workspace, what: None
         self.pulse = Pulse(self, ack_interval_s)
         self.flow = Flow(self, slow_reader_deadline_s, foreign_pause_limit_s, held_limit_bytes)

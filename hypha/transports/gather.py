@@ -1,10 +1,11 @@
-"""Frames for one receiver that come out of one read callback are written together.
+"""Frames for one receiver that one read callback, or requests in one turn, make are written together.
 
 A system call and the waking of the receiver cost more than the routing of a small frame.
 """
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from typing import Protocol
 
 from hypha.wire.frames import HEADROOM, Sealed
@@ -29,6 +30,12 @@ class Gather:
     def __init__(self) -> None:
         self.is_on = False
         self.links: list[Gathering] = []
+
+    def begin_turn(self, loop: AbstractEventLoop) -> None:
+        """Keep frames back until this turn of the loop ends: calls of HTTP requests come many at a time."""
+        if not self.is_on:
+            self.is_on = True
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write everything; until the next read callback frames are written at once."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from hypha.addresses import check_client_id
@@ -111,6 +112,7 @@ class Reception:
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.gather = Gather()
+        hub.gather_turn = partial(self.gather.begin_turn, hub.loop)
         self.departures = Departures()
 
     def is_busy_for(self, address: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,19 @@ def test_frames_of_one_callback_are_one_write(link: WebSocketLink) -> None:
     assert writes(link) == []
     link.reception.gather.flush()
     assert writes(link) == [[b"%d" % number for number in range(50)]]
+
+
+async def test_frames_of_requests_in_one_turn_are_one_write(link: WebSocketLink) -> None:
+    gather = link.reception.gather
+    gather.flush()
+    for number in range(3):
+        gather.begin_turn(asyncio.get_running_loop())
+        link.send_frame(b"%d" % number)
+    assert writes(link) == []
+    await asyncio.sleep(0)
+    assert writes(link) == [[b"0", b"1", b"2"]]
+    link.send_frame(b"now")
+    assert writes(link)[1:] == [b"now"]
 
 
 def test_after_the_callback_frames_are_written_at_once(link: WebSocketLink) -> None:
