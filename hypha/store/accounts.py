@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hypha.store.held_workspaces import Taken, hold_workspaces
 from hypha.store.invitations import drop_invitations_of, use_invitation
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
-from hypha.store.models import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
 from hypha.store.repository import Repository, insert_if_absent, upsert
+from hypha.store.tables import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
 
 MAX_PLACES = 50
 """So many places from which an account was used are known, the latest."""

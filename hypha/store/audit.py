@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from hypha.store.models import AuditEntry
 from hypha.store.repository import Repository
+from hypha.store.tables import AuditEntry
 
 
 class Ring(IntEnum):

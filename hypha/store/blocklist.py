@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, select
 
-from hypha.store.models import Block
 from hypha.store.repository import Repository, upsert
+from hypha.store.tables import Block
 
 
 @dataclass(frozen=True, slots=True)

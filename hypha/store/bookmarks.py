@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, delete, select
 
-from hypha.store.models import BookmarkRow
 from hypha.store.records import Bookmark, WorkspaceRecord
 from hypha.store.repository import Connections, Repository, encoded_size, upsert
+from hypha.store.tables import BookmarkRow
 from hypha.store.usage import Allowance, Kind, Usage
 from hypha.store.workspaces import ensure
 

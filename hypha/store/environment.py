@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, delete, select
 
-from hypha.store.models import EnvironmentVariable
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Connections, Repository, upsert
+from hypha.store.tables import EnvironmentVariable
 from hypha.store.usage import Allowance, Kind, Usage
 from hypha.store.workspaces import ensure
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select
 
-from hypha.store.models import Event
 from hypha.store.records import LoggedEvent, WorkspaceRecord
 from hypha.store.repository import Connections, Repository, encoded_size
+from hypha.store.tables import Event
 from hypha.store.usage import Allowance, Kind, Usage
 from hypha.store.workspaces import ensure
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from hypha.store.models import Fact
 from hypha.store.repository import Repository, insert_if_absent, upsert
+from hypha.store.tables import Fact
 
 
 class Facts(Repository):

@@ -13,9 +13,9 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.issued_tokens import end_tokens_for
-from hypha.store.models import HeldWorkspace, Workspace, WorkspaceOwner
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Repository, upsert
+from hypha.store.tables import HeldWorkspace, Workspace, WorkspaceOwner
 from hypha.store.workspaces import delete_workspaces, write_owners
 
 

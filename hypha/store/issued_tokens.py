@@ -10,8 +10,8 @@ from typing import Any, Literal
 from sqlalchemy import CTE, String, bindparam, cast, delete, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.models import IssuedToken, RevokedToken
 from hypha.store.repository import Repository, insert
+from hypha.store.tables import IssuedToken, RevokedToken
 
 TokenKind = Literal["generated", "session", "login"]
 _AT_ONCE = 500

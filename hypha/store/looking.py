@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from hypha.errors import ConfigurationError
 from hypha.store import schema
-from hypha.store.models import AccountRow
 from hypha.store.sql import Store
+from hypha.store.tables import AccountRow
 
 _NEEDS_WRITING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
 

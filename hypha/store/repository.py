@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.models import Base
+from hypha.store.base import Base
 
 
 class Connections(Protocol):

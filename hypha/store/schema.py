@@ -6,11 +6,15 @@ Alembic takes a third of a second to import, so it is only loaded when there is 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
 from hypha.errors import ConfigurationError
-from hypha.store.models import Base
+from hypha.store.base import Base
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0012"
 """The newest revision in `migrations/versions`; a test compares the two."""
@@ -23,7 +27,8 @@ def prepare(connection: Connection) -> None:
     """Bring the database to the newest shape, inside the caller's transaction.
 
     Two servers that start at once wait for each other: SQLite by its write lock, PostgreSQL by an
-    advisory lock that ends with the transaction.
+    advisory lock that ends with the transaction. Tables that are declared and still not there after the
+    migrations are made: all those of a new database, and those of a feature that was not here before.
 
     Raises:
         ConfigurationError: the database was written by a newer version of the server.
@@ -32,13 +37,19 @@ def prepare(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
     current = revision(connection)
     if current is None and not inspect(connection).has_table("workspaces"):
-        Base.metadata.create_all(connection)
         connection.execute(
             text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         )
         connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
     elif current != HEAD:
         _migrate(connection, current)
+    _make_missing(connection)
+
+
+def _make_missing(connection: Connection) -> None:
+    there = set(inspect(connection).get_table_names())
+    missing = [table for table in Base.metadata.sorted_tables if table.name not in there]
+    Base.metadata.create_all(connection, missing, checkfirst=False)
 
 
 def revision(connection: Connection) -> str | None:
@@ -68,15 +79,22 @@ def _too_new(current: str) -> ConfigurationError:
     )
 
 
-def _migrate(connection: Connection, current: str | None) -> None:
-    from alembic import command
+def migrations_of(connection: Connection) -> Config:
+    """What Alembic needs to know to run our migrations on a connection."""
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     folder = str(Path(__file__).parent / "migrations").replace("%", "%%")  # a mark of the format of options
     config.set_main_option("script_location", folder)
     config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(connection: Connection, current: str | None) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = migrations_of(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise _too_new(current)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from sqlalchemy import select
 
-from hypha.store.models import ServiceTypeRow
 from hypha.store.records import ServiceType, WorkspaceRecord
 from hypha.store.repository import Connections, Repository, encoded_size, insert_if_absent, upsert
+from hypha.store.tables import ServiceTypeRow
 from hypha.store.usage import Allowance, Kind, Usage
 from hypha.store.workspaces import ensure
 

@@ -27,11 +27,10 @@ from hypha.store.held_workspaces import HeldWorkspaces
 from hypha.store.invitations import Invitations
 from hypha.store.issued_tokens import IssuedTokens
 from hypha.store.logins import PendingLogins
-from hypha.store.models import Fact
-from hypha.store.queues import Queues
 from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
+from hypha.store.tables import Fact
 from hypha.store.tokens import RevokedTokens
 from hypha.store.usage import Usage
 from hypha.store.workspaces import Workspaces
@@ -71,7 +70,6 @@ class Store:
         self.revoked_tokens = RevokedTokens(self)
         self.subscriptions = Subscriptions(self)
         self.facts = Facts(self)
-        self.queues = Queues(self, self.usage)
         self.blocks = BlockRecords(self)
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import and_, delete, or_, select
 
-from hypha.store.models import Subscription
 from hypha.store.repository import Repository, upsert
+from hypha.store.tables import Subscription
 
 _AT_ONCE = 200
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import delete, select
 
-from hypha.store.models import RevokedToken
 from hypha.store.repository import Repository, upsert
+from hypha.store.tables import RevokedToken
 
 
 class RevokedTokens(Repository):

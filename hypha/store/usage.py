@@ -10,9 +10,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.errors import QuotaExceeded
-from hypha.store.models import StoredUse, Workspace
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Connections, Repository, insert
+from hypha.store.tables import StoredUse, Workspace
 
 MEASURED_EVERY_S = 10.0
 """The sum over all workspaces is read anew so often; in between what is added is counted."""
@@ -20,13 +20,12 @@ STRANGER_PREFIX = "anonymouz-"
 
 
 class Kind(StrEnum):
-    """What is counted; the names of the tables."""
+    """What of the core is counted, by the names of the tables; features name theirs in the same way."""
 
     EVENTS = "event_logs"
     VARIABLES = "workspace_environment"
     TYPES = "service_types"
     BOOKMARKS = "bookmarks"
-    TASKS = "queue_tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Usage(Repository):
             return {kind: (int(count), int(size)) for kind, count, size in rows}
 
     @staticmethod
-    async def hold(connection: AsyncConnection, record: WorkspaceRecord, kind: Kind) -> None:
+    async def hold(connection: AsyncConnection, record: WorkspaceRecord, kind: str) -> None:
         """Let nobody else change a count until the transaction ends; taken before locks on entries."""
         statement = insert(connection, StoredUse).values(workspace=record.id, kind=kind, count=0, size=0)
         statement = statement.on_conflict_do_update(
@@ -84,7 +83,7 @@ class Usage(Repository):
         self,
         connection: AsyncConnection,
         record: WorkspaceRecord,
-        kind: Kind,
+        kind: str,
         count: int,
         size: int,
         allowance: Allowance | None,
@@ -107,7 +106,7 @@ class Usage(Repository):
             await self._check_all(connection, record, size, allowance)
 
     @staticmethod
-    async def remove(connection: AsyncConnection, workspace: str, kind: Kind, count: int, size: int) -> None:
+    async def remove(connection: AsyncConnection, workspace: str, kind: str, count: int, size: int) -> None:
         """Count what is removed in a transaction; with zeros it holds the count, as `hold`."""
         where = StoredUse.workspace == workspace, StoredUse.kind == kind
         values = {"count": StoredUse.count - count, "size": StoredUse.size - size}

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hypha.addresses import fold_email
 from hypha.errors import AlreadyExists
 from hypha.store.issued_tokens import end_tokens_for
-from hypha.store.models import Subscription, Workspace, WorkspaceOwner
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Repository, insert_if_absent
+from hypha.store.tables import Subscription, Workspace, WorkspaceOwner
 
 MATCHABLE = ("id", "name", "description", "persistent", "read_only")
 _FIELDS = frozenset(("name", "description", "persistent", "read_only", "icon", "covers", "docs", "config"))

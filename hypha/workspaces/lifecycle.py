@@ -22,7 +22,7 @@ from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
 from hypha.locks import NamedLocks
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
-from hypha.store.usage import Allowance, Kind
+from hypha.store.usage import Allowance
 from hypha.workspaces import records
 from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.residents import CallLater, Resident, Residents
@@ -182,7 +182,7 @@ class Workspaces:
             await self._store.bookmarks.all(record.id),
         )
 
-    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance | None:
+    def allowance(self, record: WorkspaceRecord, kind: str) -> Allowance | None:
         """How much more of a kind may be kept in a workspace; None for no bound."""
         return None if self._quotas is None else self._quotas.of(record, kind)
 

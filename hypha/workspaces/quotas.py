@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hypha.settings.quotas import Quotas as Settings
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance, Kind, Quota, is_of_stranger
-
-_OPERATOR = "or ask the server's operator for more."
-_TEXTS = {
-    Kind.EVENTS: ("entries of the event log", f"Old ones go by themselves; write fewer, {_OPERATOR}"),
-    Kind.VARIABLES: ("environment variables", f"Delete some with set_env(key, None), {_OPERATOR}"),
-    Kind.TYPES: ("service types", f"Use another workspace, {_OPERATOR}"),
-    Kind.BOOKMARKS: ("bookmarks", f"Delete some with unbookmark, {_OPERATOR}"),
-    Kind.TASKS: ("tasks in queues", f"Take some with pop, {_OPERATOR}"),
-}
 
 
 class Quotas:
@@ -23,24 +16,18 @@ class Quotas:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._by_kind = {
-            Kind.EVENTS: (settings.max_events_per_workspace, settings.max_event_bytes_per_workspace),
-            Kind.VARIABLES: (
-                settings.max_variables_per_workspace,
-                settings.max_variable_bytes_per_workspace,
-            ),
-            Kind.TYPES: (
-                settings.max_service_types_per_workspace,
-                settings.max_service_type_bytes_per_workspace,
-            ),
-            Kind.BOOKMARKS: (
-                settings.max_bookmarks_per_workspace,
-                settings.max_bookmark_bytes_per_workspace,
-            ),
-            Kind.TASKS: (settings.max_tasks_per_workspace, settings.max_task_bytes_per_workspace),
-        }
+        self._quotas: dict[str, Quota] = {}
+        """Of a registered user's workspace, by kind."""
+        self._shown: dict[str, str] = {}
+        """What people call each kind, in the order in which they see them."""
+        for kind, quota in _of_core(settings):
+            self.declare(kind, kind.name.lower(), quota)
 
-    def of(self, record: WorkspaceRecord, kind: Kind) -> Allowance:
+    def declare(self, kind: str, shown: str, quota: Quota) -> None:
+        """Bound one more kind of what workspaces keep; `kind` as it is counted, `shown` as people see it."""
+        self._quotas[kind], self._shown[kind] = quota, shown
+
+    def of(self, record: WorkspaceRecord, kind: str) -> Allowance:
         """What bounds the next addition to a workspace."""
         settings, is_strangers = self._settings, is_of_stranger(record)
         of_all = settings.max_stored_bytes_of_anonymous if is_strangers else settings.max_stored_bytes
@@ -48,19 +35,59 @@ class Quotas:
 
     def limits(self, record: WorkspaceRecord, used: dict[str, tuple[int, int]]) -> dict[str, Any]:
         """`{used, limit, used_bytes, limit_bytes}` of each kind, for people to see."""
-        shown = {}
-        for kind in Kind:
+        told = {}
+        for kind, shown in self._shown.items():
             quota = self._quota(kind, is_of_stranger(record))
             count, size = used.get(kind, (0, 0))
-            shown[kind.name.lower()] = {
+            told[shown] = {
                 "used": count,
                 "limit": quota.count,
                 "used_bytes": size,
                 "limit_bytes": quota.size_bytes,
             }
-        return shown
+        return told
 
-    def _quota(self, kind: Kind, is_strangers: bool) -> Quota:
-        share = self._settings.anonymous_quota_share if is_strangers else 1.0
-        count, size = self._by_kind[kind]
-        return Quota(int(count * share), int(size * share), *_TEXTS[kind])
+    def _quota(self, kind: str, is_strangers: bool) -> Quota:
+        quota, share = self._quotas[kind], self._settings.anonymous_quota_share
+        if not is_strangers:
+            return quota
+        return replace(quota, count=int(quota.count * share), size_bytes=int(quota.size_bytes * share))
+
+
+def _of_core(settings: Settings) -> Iterator[tuple[Kind, Quota]]:
+    yield (
+        Kind.EVENTS,
+        Quota(
+            settings.max_events_per_workspace,
+            settings.max_event_bytes_per_workspace,
+            "entries of the event log",
+            "Old ones go by themselves; write fewer, or ask the server's operator for more.",
+        ),
+    )
+    yield (
+        Kind.VARIABLES,
+        Quota(
+            settings.max_variables_per_workspace,
+            settings.max_variable_bytes_per_workspace,
+            "environment variables",
+            "Delete some with set_env(key, None), or ask the server's operator for more.",
+        ),
+    )
+    yield (
+        Kind.TYPES,
+        Quota(
+            settings.max_service_types_per_workspace,
+            settings.max_service_type_bytes_per_workspace,
+            "service types",
+            "Use another workspace, or ask the server's operator for more.",
+        ),
+    )
+    yield (
+        Kind.BOOKMARKS,
+        Quota(
+            settings.max_bookmarks_per_workspace,
+            settings.max_bookmark_bytes_per_workspace,
+            "bookmarks",
+            "Delete some with unbookmark, or ask the server's operator for more.",
+        ),
+    )

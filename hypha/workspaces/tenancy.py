@@ -30,6 +30,7 @@ class Tenancy:
     service_types: ServiceTypes
     bookmarks: Bookmarks
     held: Held
+    quotas: Quotas
 
     @classmethod
     def build(
@@ -55,13 +56,14 @@ class Tenancy:
                 one that may stay.
             has_ended: whether the token with which a user acts was revoked.
         """
+        quotas = Quotas(settings)
         workspaces = Workspaces(
             store,
             settings,
             publish=publish,
             end_tokens=end_tokens,
             has_ended=has_ended,
-            quotas=Quotas(settings),
+            quotas=quotas,
         )
         event_log = EventLog(workspaces, store, EventRates.from_settings(settings))
         limit = settings.max_workspaces_per_user
@@ -73,4 +75,5 @@ class Tenancy:
             ServiceTypes(workspaces, store),
             Bookmarks(workspaces, store),
             Held(workspaces, store, on_deleted, on_changed),
+            quotas,
         )

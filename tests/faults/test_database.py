@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, ServerProcess, eventually
 from tests.conftest import Person, make_person
-from tests.postgres import PostgresServer, running_postgres
+from tests.kit.postgres import PostgresServer, running_postgres
 
 SECRETS = re.compile(
     r"(?i)traceback|sqlite|postgres|asyncpg|insert |update |select |\.py\b|/(tmp|home|root)/|127\."

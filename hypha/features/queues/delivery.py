@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from hypha.auth.users import Context, User
 from hypha.errors import FrameTooLarge, NotFound
+from hypha.features.queues.records import KIND, Queues, Taken
 from hypha.ids import random_id
 from hypha.store.records import WorkspaceRecord
-from hypha.store.usage import Allowance, Kind
+from hypha.store.usage import Allowance
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
-    from hypha.store.queues import Queues, Taken
 
 MAX_TASK_BYTES = 4 * 1024 * 1024
 MAX_PEEK_BYTES = 16 * 1024 * 1024
@@ -35,7 +35,7 @@ class Workspaces(Protocol):
     async def open(self, workspace: str, user: User) -> WorkspaceRecord:
         """The workspace in which a caller acts."""
 
-    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance | None:
+    def allowance(self, record: WorkspaceRecord, kind: str) -> Allowance | None:
         """How much more of a kind may be kept in a workspace."""
 
 
@@ -77,7 +77,7 @@ class Delivery:
         if len(data) > MAX_TASK_BYTES:
             raise FrameTooLarge(f"A task may have at most {MAX_TASK_BYTES} bytes; this has {len(data)}.")
         record = await self._workspaces.open(context.workspace, context.user)
-        allowance = self._workspaces.allowance(record, Kind.TASKS)
+        allowance = self._workspaces.allowance(record, KIND)
         await self._queues.push(record, queue, data, self._clock(), allowance)
         self._wake(context.workspace, queue)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.queues.delivery import Delivery
+from hypha.features.queues.records import KIND, Queues
 from hypha.features.queues.service import QueueService
 from hypha.registry.schema import local_service
+from hypha.store.usage import Quota
 
 
 class QueuesFeature(Feature):
@@ -15,5 +17,16 @@ class QueuesFeature(Feature):
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service."""
-        delivery = Delivery(context.store.queues, context.tenancy.workspaces, context.hub)
+        settings, store = context.settings, context.store
+        context.tenancy.quotas.declare(
+            KIND,
+            "tasks",
+            Quota(
+                settings.max_tasks_per_workspace,
+                settings.max_task_bytes_per_workspace,
+                "tasks in queues",
+                "Take some with pop, or ask the server's operator for more.",
+            ),
+        )
+        delivery = Delivery(Queues(store, store.usage), context.tenancy.workspaces, context.hub)
         context.offer(local_service(QueueService(delivery), id="queue", name="Queue"))

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hypha.store.models import Base
+from hypha.store.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -49,7 +49,7 @@ from hypha.features.oidc.claims import MAX_ROLES, roles_of
 from hypha.features.oidc.providers import Provider
 from hypha.settings import Settings
 from hypha.store.accounts import MAX_PLACES, _know
-from hypha.store.models import RevokedToken
+from hypha.store.tables import RevokedToken
 from hypha.testing import RawCallError
 from hypha.workspaces.functions_tokens import (
     MAX_LISTED,

@@ -22,7 +22,7 @@ from hypha.server import main as server_main
 from hypha.settings import Settings, get_argparser
 from hypha.store import Store
 from hypha.store.looking import look_into_file
-from hypha.store.models import AccountRow
+from hypha.store.tables import AccountRow
 
 FLAGS = [
     "--public-base-url=https://hub.example",

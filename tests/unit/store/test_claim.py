@@ -13,7 +13,7 @@ from hypha.errors import ConfigurationError
 from hypha.store import Store
 from hypha.store import claim as claims
 from hypha.testing import eventually
-from tests.postgres import PostgresServer
+from tests.kit.postgres import PostgresServer
 
 URL = "http://127.0.0.1:9527"
 HOLDER = """

@@ -188,15 +188,6 @@ async def test_generated_tokens_are_counted_with_those_generated_with_them(store
     assert await store.issued_tokens.count("nobody", 10.0) == 0
 
 
-async def test_a_look_at_a_queue_takes_as_many_bytes_as_it_may(store: Store) -> None:
-    for size in (5, 5, 1):
-        await store.queues.push(LAB, "jobs", bytes(size), 1.0)
-    for most, found in ((4, [5]), (5, [5]), (10, [5, 5]), (11, [5, 5, 1])):
-        tasks = await store.queues.peek(LAB.id, "jobs", 2.0, 10, most)
-        assert [len(task) for task in tasks] == found
-    assert await store.queues.peek(LAB.id, "none", 2.0, 10, 10) == []
-
-
 async def test_subscriptions_are_one_row_per_client(store: Store) -> None:
     await asyncio.gather(*(store.subscriptions.put("w", f"c{n}", {"b", "a"}) for n in range(5)))
     await store.subscriptions.put("w", "c0", {"z"})

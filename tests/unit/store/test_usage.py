@@ -30,10 +30,8 @@ async def add(store: Store, kind: Kind, name: str, size: int, may: Allowance, re
         await store.environment.set(record, name, text.encode(), may)
     elif kind is Kind.TYPES:
         await store.service_types.add(record, ServiceType(name, description=text), 1.0, allowance=may)
-    elif kind is Kind.BOOKMARKS:
-        await store.bookmarks.put(record, Bookmark("workspace", name, description=text), 1.0, may)
     else:
-        await store.queues.push(record, name, text.encode(), 1.0, may)
+        await store.bookmarks.put(record, Bookmark("workspace", name, description=text), 1.0, may)
 
 
 async def used(store: Store, kind: Kind, workspace: str = "lab") -> tuple[int, int]:
@@ -79,18 +77,12 @@ async def test_what_is_removed_makes_room(store: Store) -> None:
     await add(store, Kind.BOOKMARKS, "w", 80, allowance())
     assert (await used(store, Kind.BOOKMARKS))[0] == 1
     assert await store.bookmarks.remove("lab", "workspace", "w")
-    for _ in range(3):
-        await add(store, Kind.TASKS, "jobs", 100, allowance())
-    assert await store.queues.take("lab", "jobs", 2.0)
-    assert await store.queues.take("lab", "jobs", 2.0, "receipt", 60.0)
-    assert await used(store, Kind.TASKS) == (2, 200), "one is on lease"
-    assert await store.queues.finish("lab", "jobs", "receipt")
     for number in range(5):
         await store.events.add(LAB, "alice", "e", None, float(number))
     assert await store.events.forget(3.0, limit=2) == 2
     assert await store.events.forget(3.0) == 1
     counts = {kind: count for kind, (count, _) in (await store.usage.of("lab")).items()}
-    assert counts == {"workspace_environment": 0, "bookmarks": 0, "queue_tasks": 1, "event_logs": 2}
+    assert counts == {"workspace_environment": 0, "bookmarks": 0, "event_logs": 2}
     assert await used(store, Kind.VARIABLES) == (0, 0)
 
 
@@ -102,10 +94,10 @@ async def test_a_workspace_that_ends_takes_its_counts_along(store: Store) -> Non
 
 
 async def test_concurrent_writers_never_pass_a_quota(store: Store) -> None:
-    tries = [add(store, Kind.TASKS, "jobs", 10, allowance(count=7)) for _ in range(20)]
+    tries = [add(store, Kind.VARIABLES, f"k{n}", 10, allowance(count=7)) for n in range(20)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, QuotaExceeded) for result in results) == 13
-    assert await used(store, Kind.TASKS) == (7, 70)
+    assert await used(store, Kind.VARIABLES) == (7, 70)
 
 
 async def test_events_are_found_up_to_a_size(store: Store) -> None:

@@ -13,7 +13,7 @@ from hypha.errors import CallFailed, InvalidLoginKey, InvalidRequest, LimitReach
 from hypha.features.login import pending as module
 from hypha.features.login.pending import PendingKeys
 from hypha.store import Store
-from hypha.store.models import PendingLogin
+from hypha.store.tables import PendingLogin
 
 
 class Clock:

@@ -13,10 +13,11 @@ from hypha.auth.users import Context, User, root_user
 from hypha.errors import FrameTooLarge, InvalidRequest, NotFound, QuotaExceeded
 from hypha.features.queues import delivery as delivery_module
 from hypha.features.queues.delivery import Delivery
+from hypha.features.queues.records import Queues
 from hypha.features.queues.service import QueueService
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
-from hypha.store.usage import Allowance, Kind, Quota
+from hypha.store.usage import Allowance, Quota
 
 
 class Lab:
@@ -26,13 +27,13 @@ class Lab:
         self.now = 1000.0
         self.quota = Quota(1000, 10**9, "tasks", "")
         self.present = {"w-1/one", "w-1/two", "w-2/one"}
-        self.delivery = Delivery(store.queues, self, self, lambda: self.now)
+        self.delivery = Delivery(Queues(store, store.usage), self, self, lambda: self.now)
         self.service = QueueService(self.delivery)
 
     async def open(self, workspace: str, user: User) -> WorkspaceRecord:
         return WorkspaceRecord(workspace, workspace)
 
-    def allowance(self, record: WorkspaceRecord, kind: Kind) -> Allowance:
+    def allowance(self, record: WorkspaceRecord, kind: str) -> Allowance:
         return Allowance(self.quota, 0, 0)
 
     def client(self, workspace: str, client_id: str) -> Any:

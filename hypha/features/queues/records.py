@@ -8,11 +8,14 @@ from itertools import accumulate
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.models import QueueTaskRow as Task
+from hypha.features.queues.tables import Task
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Connections, Repository
-from hypha.store.usage import Allowance, Kind, Usage
+from hypha.store.usage import Allowance, Usage
 from hypha.store.workspaces import ensure
+
+KIND = Task.__tablename__
+"""The kind of what a workspace keeps here, for its quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Queues(Repository):
         }  # fmt: skip
         async with self._connections.writing() as connection:
             await ensure(connection, record)
-            await self._usage.add(connection, record, Kind.TASKS, 1, len(data), allowance)
+            await self._usage.add(connection, record, KIND, 1, len(data), allowance)
             await connection.execute(insert(Task), row)
 
     async def take(
@@ -71,7 +74,7 @@ class Queues(Repository):
             attempt = found.attempts + 1
             if receipt is None:
                 await connection.execute(delete(Task).where(Task.id == found.id))
-                await self._usage.remove(connection, workspace, Kind.TASKS, 1, len(found.data))
+                await self._usage.remove(connection, workspace, KIND, 1, len(found.data))
             else:
                 lease = {"receipt": receipt, "leased_until": until, "attempts": attempt}
                 await connection.execute(update(Task).where(Task.id == found.id).values(lease))
@@ -85,7 +88,7 @@ class Queues(Repository):
             )
             size = gone.scalar_one_or_none()
             if size is not None:
-                await self._usage.remove(connection, workspace, Kind.TASKS, 1, size)
+                await self._usage.remove(connection, workspace, KIND, 1, size)
             return size is not None
 
     async def extend(self, workspace: str, queue: str, receipt: str, until: float) -> bool:

@@ -1,22 +1,13 @@
-"""All tables, declared once; migrations bring older databases to this shape.
-
-Every table is declared here, also those of features, so that a new database can be made in one
-step. Times are Unix seconds.
-"""
+"""The tables of the core; migrations bring older databases to this shape. Times are Unix seconds."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, LargeBinary, SmallInteger, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Float, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-
-class Base(DeclarativeBase):
-    """The metadata of the whole database."""
+from hypha.store.base import Base, Json, of_workspace
 
 
 class Workspace(Base):
@@ -37,18 +28,12 @@ class Workspace(Base):
     created_at: Mapped[float] = mapped_column(Float)
 
 
-def _of_workspace() -> Mapped[str]:
-    return mapped_column(
-        String(128), ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True, nullable=False
-    )
-
-
 class WorkspaceOwner(Base):
     """An owner of a workspace: a user id or an e-mail address; `folded` compares e-mails."""
 
     __tablename__ = "workspace_owners"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     position: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(320), index=True)
     folded: Mapped[str] = mapped_column(String(320), index=True)
@@ -59,7 +44,7 @@ class EnvironmentVariable(Base):
 
     __tablename__ = "workspace_environment"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     key: Mapped[str] = mapped_column(String(256), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
     size: Mapped[int]
@@ -70,7 +55,7 @@ class BookmarkRow(Base):
 
     __tablename__ = "bookmarks"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     bookmark_type: Mapped[str] = mapped_column(String(32), primary_key=True)
     id: Mapped[str] = mapped_column(String(512), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
@@ -85,7 +70,7 @@ class ServiceTypeRow(Base):
 
     __tablename__ = "service_types"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     id: Mapped[str] = mapped_column(String(256), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     definition: Mapped[Any] = mapped_column(Json, nullable=True)
@@ -103,7 +88,7 @@ class Event(Base):
     __table_args__ = (Index("ix_event_logs_lookup", "workspace", "user_id", "event_type", "timestamp"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    workspace: Mapped[str] = mapped_column(String(128), ForeignKey("workspaces.id", ondelete="CASCADE"))
+    workspace: Mapped[str] = of_workspace(is_key=False)
     user_id: Mapped[str] = mapped_column(String(320))
     event_type: Mapped[str] = mapped_column(String(256))
     timestamp: Mapped[float] = mapped_column(Float)
@@ -116,7 +101,7 @@ class StoredUse(Base):
 
     __tablename__ = "stored_use"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     kind: Mapped[str] = mapped_column(String(32), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
@@ -237,7 +222,7 @@ class HeldWorkspace(Base):
 
     __tablename__ = "held_workspaces"
 
-    workspace: Mapped[str] = _of_workspace()
+    workspace: Mapped[str] = of_workspace()
     account: Mapped[str] = mapped_column(String(128), index=True)
     owners: Mapped[Any] = mapped_column(Json)
     held_at: Mapped[float] = mapped_column(Float)
@@ -281,20 +266,3 @@ class AccountCodeRow(Base):
     sent_at: Mapped[float] = mapped_column(Float)
     attempts: Mapped[int]
     data: Mapped[Any] = mapped_column(Json)
-
-
-class QueueTaskRow(Base):
-    """A task that waits in a queue, or that a consumer holds on lease until `leased_until`."""
-
-    __tablename__ = "queue_tasks"
-    __table_args__ = (Index("ix_queue_tasks_lookup", "workspace", "queue", "id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    workspace: Mapped[str] = mapped_column(String(128), ForeignKey("workspaces.id", ondelete="CASCADE"))
-    queue: Mapped[str] = mapped_column(String(128))
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-    size: Mapped[int]
-    created_at: Mapped[float] = mapped_column(Float)
-    receipt: Mapped[str | None] = mapped_column(String(64))
-    leased_until: Mapped[float | None] = mapped_column(Float)
-    attempts: Mapped[int]
