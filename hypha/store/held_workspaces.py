@@ -32,10 +32,14 @@ class HeldRecord:
 
 @dataclass(slots=True)
 class Taken:
-    """What was taken from an account: tokens as `end_tokens_for`, workspaces, and its place in others'."""
+    """What was taken from an account: tokens as `end_tokens_for`, workspaces, and its place in others'.
+
+    `deleted` are those of the workspaces that are gone for good.
+    """
 
     ended: dict[str, float] = field(default_factory=dict)
     workspaces: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
@@ -118,6 +122,7 @@ async def hold_workspaces(
             await _make_anew(connection, workspace, (account_id,), now)
         elif is_own or not persistent:
             await delete_workspaces(connection, [workspace])
+            taken.deleted.append(workspace)
         else:
             await _hold(connection, account_id, workspace, owners, now)
     return taken

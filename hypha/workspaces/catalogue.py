@@ -174,6 +174,7 @@ class Catalogue:
             resident = self._workspaces.residents.get(workspace)
             if resident is not None:
                 self._workspaces.residents.remove(resident)
+            await self._workspaces.endings.tell(workspace)
         info = records.to_info(record, "deleted")
         for place in {workspace, context.user.own_workspace}:
             self._publish(place, "workspace_deleted", info)

@@ -39,8 +39,13 @@ class Held:
             yield
 
     async def apply(self, taken: Taken) -> None:
-        """Follow the store: send the clients of what was taken away, note who owns what others have."""
+        """Follow the store: send the clients of what was taken away, note who owns what others have.
+
+        Call it inside `changing`.
+        """
         self._forget(taken.workspaces)
+        for workspace in taken.deleted:
+            await self.workspaces.endings.tell(workspace)
         residents = self.workspaces.residents
         for workspace in taken.left:
             resident, record = residents.get(workspace), await self.store.workspaces.get(workspace)
@@ -82,3 +87,5 @@ class Held:
             if not name or not await change(account_id, name):
                 raise NotFound(f"No workspace of that id waits for you: {name[:128]}")
             self._forget([name])
+            if not keep:
+                await self.workspaces.endings.tell(name)

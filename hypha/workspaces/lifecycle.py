@@ -24,6 +24,7 @@ from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance
 from hypha.workspaces import records
+from hypha.workspaces.endings import Endings
 from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.residents import CallLater, Resident, Residents
 
@@ -64,6 +65,8 @@ class Workspaces:
         has_ended: whether the token with which a user acts was revoked.
         quotas: how much a workspace may keep; None: as much as it likes.
         call_later, clock: the event loop's timers and a monotonic clock, or a test's.
+
+    `endings` tells whoever follows it of each workspace that ends.
     """
 
     def __init__(
@@ -84,11 +87,14 @@ class Workspaces:
         self._end_tokens = end_tokens
         self._has_ended = has_ended
         self._quotas = quotas
+        self.endings = Endings()
         self._call_later = call_later
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
         self._locks = NamedLocks()
         self._background = Background()
         self._left_over: set[str] = set()
+        self._untold: set[str] = set()
+        self._is_telling = False
         self._stopping = False
 
     # -- start and stop --------------------------------------------------------------------------
@@ -353,6 +359,21 @@ class Workspaces:
             return
         self.residents.remove(resident)
         self._publish(record.id, "workspace_unloaded", records.to_info(record))
+        if not resident.is_stored:
+            self._untold.add(record.id)
+            if not self._is_telling:
+                self._is_telling = self._background.start(self._tell_untold(), "the end of workspaces")
+
+    async def _tell_untold(self) -> None:
+        """Tell of workspaces that were in memory alone; one task for all, however many end at once."""
+        try:
+            while self._untold:
+                workspace = self._untold.pop()
+                async with self.locked(workspace):
+                    if self.residents.get(workspace) is None:  # else its person is back already
+                        await self.endings.tell(workspace)
+        finally:
+            self._is_telling = False
 
     async def _remove_temporary(self, workspace: str, left: WorkspaceRecord | None = None) -> bool:
         """Delete a workspace that isn't persistent, unless somebody has come.
@@ -374,6 +395,7 @@ class Workspaces:
                 await self._store.workspaces.delete([workspace])
             else:
                 self._end_tokens(await self._store.workspaces.delete_with_tokens(workspace))
+            await self.endings.tell(workspace)
         gone = {"id": workspace} if resident is None else records.to_info(resident.record)
         self._publish(workspace, "workspace_unloaded", gone)
         return True
