@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -28,6 +27,7 @@ from hypha.auth.scopes import Scope
 from hypha.auth.users import Descent, Grant, User, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
 from hypha.ids import random_id
+from hypha.limits import BoundedMap
 from hypha.values import is_number
 
 DEFAULT_ISSUER = "https://amun.ai/"
@@ -127,7 +127,7 @@ class TokenAuthority:
         self._clock = clock
         self.foreign: ForeignTokens | None = None
         self.hooks = TokenHooks()
-        self._cache: OrderedDict[bytes, tuple[User, str, float]] = OrderedDict()
+        self._cache: BoundedMap[bytes, tuple[User, str, float]] = BoundedMap(_MAX_CACHED)
         self.used: dict[str, float] = {}
 
     # -- reading ---------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class TokenAuthority:
             key = hashlib.sha256(_bytes(token)).digest()
             if self._known(key) is None and unverified_header(token)["alg"] in foreign.algorithms:
                 user = await foreign.read(token)
-                self._keep(key, (user, fingerprint(token), self._clock() + _FOREIGN_RECHECK_S))
+                self._cache.put(key, (user, fingerprint(token), self._clock() + _FOREIGN_RECHECK_S))
         return self.parse(token)
 
     async def _by_hook(self, token: str) -> User | None:
@@ -201,11 +201,11 @@ class TokenAuthority:
         if known is None:
             known = self._verify(token), fingerprint(token), math.inf
             if len(token) <= _MAX_CACHED_CHARS:
-                self._keep(key, known)
+                self._cache.put(key, known)
         user, own, _ = known
         now = self._clock()
         if user.has_expired(now):
-            self._cache.pop(key, None)
+            self._cache.pop(key)
             raise TokenExpired(EXPIRED_TEXT)
         if self._is_revoked(own) or self.revocations.ends(user):
             raise NotAuthenticated(REVOKED_TEXT)
@@ -226,14 +226,9 @@ class TokenAuthority:
         """What was found out about a token; a provider's may lose its key, so it is asked again."""
         known = self._cache.get(key)
         if known is not None and known[2] != math.inf and known[2] <= self._clock():
-            del self._cache[key]
+            self._cache.pop(key)
             return None
         return known
-
-    def _keep(self, key: bytes, known: tuple[User, str, float]) -> None:
-        self._cache[key] = known
-        if len(self._cache) > _MAX_CACHED:
-            self._cache.popitem(last=False)
 
     def _verify(self, token: str) -> User:
         _check_header(token)

@@ -180,7 +180,7 @@ MESSAGES = (
             "workspace_call_rate_limit",
             "workspace_byte_rate_limit",
             "rate_burst_s",
-            "hypha.hub.rates.MAX_TRACKED",
+            "hypha.limits.buckets.MAX_TRACKED",
         ),
     ),
     Bound(

@@ -78,7 +78,7 @@ PEOPLE = (
         "Addresses of whom mistakes with login keys are known",
         "in all",
         "The oldest are forgotten",
-        ("hypha.features.login.throttle.MAX_TRACKED",),
+        ("hypha.limits.buckets.MAX_TRACKED",),
     ),
     Bound(
         "sign_in_attempts",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from hypha.errors import (
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.router import absent_text
 from hypha.ids import random_id
+from hypha.limits import BoundedMap
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, pack, seal
 from hypha.wire.packed import PackedList, is_large, pack_call
@@ -65,7 +65,7 @@ class Calls:
         self.peer_id = peer_id
         self.address = f"{workspace}/{peer_id}"
         self._waiting: dict[str, _Waiting] = {}
-        self._stamps: OrderedDict[tuple[int, str], tuple[User, Stamp]] = OrderedDict()
+        self._stamps: BoundedMap[tuple[int, str], tuple[User, Stamp]] = BoundedMap(_STAMPS_KEPT)
         self._root = root_user()
         self._prefix = random_id(8)
         self._count = 0
@@ -198,9 +198,7 @@ class Calls:
         if kept is not None and kept[0] is user:
             return kept[1]
         stamp = Stamp(address, workspace, user.to_wire(), user.facts_for if user.names_others else None)
-        self._stamps[key] = (user, stamp)
-        if len(self._stamps) > _STAMPS_KEPT:
-            self._stamps.popitem(last=False)
+        self._stamps.put(key, (user, stamp))
         return stamp
 
     async def iterate(

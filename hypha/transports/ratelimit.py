@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from hypha.hub.connection import Connection
-from hypha.hub.rates import Bucket
+from hypha.hub.rates import Meters
+from hypha.limits import Bucket
 
 LONGEST_PAUSE_S = 60.0
 
@@ -14,26 +14,24 @@ LONGEST_PAUSE_S = 60.0
 class FrameRate:
     """The buckets from which one connection's frames take: its own, its user's, its workspace's."""
 
-    def __init__(self, buckets: Sequence[Bucket], loop: asyncio.AbstractEventLoop) -> None:
-        self._buckets = tuple(buckets)
+    def __init__(self, meters: Meters, loop: asyncio.AbstractEventLoop) -> None:
+        self._meters = meters
         self._loop = loop
         self._paused = False
 
     @classmethod
     def of_connection(cls, rate_per_s: float, burst: float, loop: asyncio.AbstractEventLoop) -> FrameRate:
         """Only the connection's own limit: frames per second in the long run, and at once."""
-        return cls([Bucket(rate_per_s, burst, loop.time())], loop)
+        return cls(Meters((Bucket(rate_per_s, burst, loop.time()),)), loop)
 
-    def with_shared(self, shared: Sequence[Bucket]) -> FrameRate:
+    def with_shared(self, shared: Meters) -> FrameRate:
         """The same with the buckets of the user and the workspace."""
-        return FrameRate([*self._buckets, *shared], self._loop) if shared else self
+        own = self._meters
+        return FrameRate(Meters(own.frames + shared.frames, own.volume + shared.volume), self._loop)
 
     def spend(self, connection: Connection, size: int) -> None:
         """Count one frame; stop reading for as long as a bucket is overdrawn."""
-        now = self._loop.time()
-        wait_s = 0.0
-        for bucket in self._buckets:
-            wait_s = max(wait_s, bucket.take(now, size))
+        wait_s = self._meters.take(self._loop.time(), size)
         if wait_s and not self._paused:
             self._paused = True
             connection.pause_reading()

@@ -290,10 +290,10 @@ class Reception:
 
     def rate_of(self, client: Client, own: FrameRate | None) -> FrameRate | None:
         """What limits the frames of a connection: its own rate and those of its user and workspace."""
-        shared = self.rates.buckets_of(client.user.id, client.workspace)
-        if not shared:
+        shared = self.rates.meters_of(client.user.id, client.workspace)
+        if shared is None:
             return own
-        return (own or FrameRate((), self.hub.loop)).with_shared(shared)
+        return FrameRate(shared, self.hub.loop) if own is None else own.with_shared(shared)
 
     def connection_info(self, client: Client) -> dict[str, Any]:
         """The first message to an admitted client (docs/spec/wire-protocol.md#connection-info)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
+
+from hypha.limits import BoundedMap
 
 SMALL_FILE_BYTES = 2 * 1024 * 1024
 KEPT_BYTES = 16 * 1024 * 1024
@@ -74,23 +75,16 @@ class SmallFiles:
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._kept_bytes = kept_bytes
-        self._size = 0
-        self._contents: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+        self._contents: BoundedMap[tuple[str, int, int], bytes] = BoundedMap(kept_bytes, len)
 
     async def read(self, path: str, stat: os.stat_result) -> bytes:
         """The content of a file whose state is known; read in a worker thread if it isn't kept."""
         key = (path, stat.st_mtime_ns, stat.st_size)
-        content = self._contents.get(key)
-        if content is not None:
-            self._contents.move_to_end(key)
-            return content
-        content = await anyio.to_thread.run_sync(Path(path).read_bytes)
-        if len(content) == stat.st_size and key not in self._contents:
-            self._contents[key] = content
-            self._size += len(content)
-            while self._size > self._kept_bytes:
-                self._size -= len(self._contents.popitem(last=False)[1])
+        content = self._contents.use(key)
+        if content is None:
+            content = await anyio.to_thread.run_sync(Path(path).read_bytes)
+            if len(content) == stat.st_size:
+                self._contents.put(key, content)
         return content
 
 

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from hypha.auth.users import Context
 from hypha.errors import BackendUnavailable, InvalidRequest, LimitReached, RateLimited
+from hypha.limits import Buckets
 from hypha.settings.quotas import Quotas
 from hypha.store import Store
 from hypha.store.usage import Kind
 from hypha.values import is_number
-from hypha.web.ratelimits import TokenBuckets
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.values import MAX_VALUE_BYTES, encode_plain
 
@@ -33,14 +33,14 @@ FORGET_EVERY_S = 3600.0
 class EventRates:
     """How fast one user may log: entries and bytes per second."""
 
-    entries: TokenBuckets
-    volume: TokenBuckets
+    entries: Buckets
+    volume: Buckets
 
     @classmethod
     def of(cls, entries_per_s: float, bytes_per_s: float) -> Self:
         """With ten seconds' worth at once, and any single entry; 0: no limit."""
-        volume = TokenBuckets(bytes_per_s, max(bytes_per_s * BURST_S, MAX_VALUE_BYTES))
-        return cls(TokenBuckets(entries_per_s, entries_per_s * BURST_S), volume)
+        volume = Buckets(bytes_per_s, max(bytes_per_s * BURST_S, MAX_VALUE_BYTES))
+        return cls(Buckets(entries_per_s, entries_per_s * BURST_S), volume)
 
     @classmethod
     def from_settings(cls, settings: Quotas) -> Self:

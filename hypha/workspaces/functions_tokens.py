@@ -19,10 +19,10 @@ from hypha.errors import (
     TokenExpired,
     WorkspaceNotFound,
 )
+from hypha.limits import Buckets
 from hypha.networks import throttled
 from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.values import check_offset, is_whole
-from hypha.web.ratelimits import TokenBuckets
 from hypha.workspaces.parts import ManagerFunctions, Parts
 
 MAX_TOKEN_CHARS = 16 * 1024
@@ -41,8 +41,8 @@ class TokenFunctions(ManagerFunctions):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self._revoked = TokenBuckets(REVOKED_PER_S, MAX_REVOKED)
-        self._revoked_by_strangers = TokenBuckets(STRANGERS_REVOKED_PER_S, STRANGERS_MAX_REVOKED)
+        self._revoked = Buckets(REVOKED_PER_S, MAX_REVOKED)
+        self._revoked_by_strangers = Buckets(STRANGERS_REVOKED_PER_S, STRANGERS_MAX_REVOKED)
 
     @permission(
         Level.READ_WRITE,

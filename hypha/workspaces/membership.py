@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hypha.errors import LimitReached
+from hypha.limits import BoundedMap
 from hypha.workspaces.standing import OWN_SUBSCRIPTIONS, Standing
 
 if TYPE_CHECKING:
@@ -29,32 +30,28 @@ anonymous users, who displace nobody else's."""
 MAX_NAME_CHARS = 256
 
 
+class _Left(NamedTuple):
+    whose: tuple[str, str]
+    names: tuple[str, ...]
+
+
 class LeftNames:
     """What ended clients listened to, by their address; the oldest give way."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._left: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {}
-        self._count = 0
+        self._left: BoundedMap[str, _Left] = BoundedMap(limit, lambda left: len(left.names))
 
     def put(self, address: str, whose: tuple[str, str], names: tuple[str, ...]) -> None:
         """Keep the names of a client of this user and incarnation, in place of what was kept before."""
-        self._pop(address)
         if names:
-            self._left[address] = whose, names
-            self._count += len(names)
-        while self._count > self._limit:
-            self._pop(next(iter(self._left)))
+            self._left.put(address, _Left(whose, names))
+        else:
+            self._left.pop(address)
 
     def take(self, address: str, whose: tuple[str, str]) -> tuple[str, ...]:
         """What was kept under an address, which is forgotten; nothing if it was somebody else's."""
-        known, names = self._pop(address)
-        return names if known == whose else ()
-
-    def _pop(self, address: str) -> tuple[tuple[str, str], tuple[str, ...]]:
-        known, names = self._left.pop(address, (("", ""), ()))
-        self._count -= len(names)
-        return known, names
+        left = self._left.pop(address)
+        return left.names if left is not None and left.whose == whose else ()
 
 
 class Members:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hypha.errors import RateLimited
+from hypha.limits import BoundedMap, Bucket
 
 MAX_TRACKED = 50_000
 
@@ -30,11 +30,10 @@ class Throttle:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, max_keys: int = MAX_TRACKED) -> None:
         self._clock = clock
-        self._max_keys = max_keys
-        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: BoundedMap[str, Bucket] = BoundedMap(max_keys)
 
     def __len__(self) -> int:
-        return len(self._used)
+        return len(self._buckets)
 
     def take(self, wanted: Iterable[tuple[str, Allowance]]) -> None:
         """Take one attempt of every key, or of none.
@@ -43,43 +42,39 @@ class Throttle:
             RateLimited: one of them has none left; it says for how long.
         """
         now = self._clock()
-        pairs = list(wanted)
-        waits = [self._wait(key, allowance, now) for key, allowance in pairs]
-        wait_s = max(waits, default=0.0)
+        buckets = {key: self._bucket(key, allowance) for key, allowance in wanted}
+        wait_s = max((bucket.wait_s(now) for bucket in buckets.values()), default=0.0)
         if wait_s > 0:
             seconds = math.ceil(wait_s)
             raise RateLimited(
                 f"Too many attempts. Please wait {seconds}s before trying again.", retry_after_s=seconds
             )
-        for key, allowance in pairs:
-            self._add(key, self._spent(key, allowance, now) + 1.0, now)
+        for key, bucket in buckets.items():
+            bucket.take(now)
+            self._buckets.put(key, bucket)
 
     def is_used_up(self, key: str, allowance: Allowance) -> bool:
         """Whether a key has no attempt left."""
-        return self._wait(key, allowance, self._clock()) > 0
+        return self._bucket(key, allowance).wait_s(self._clock()) > 0
 
     def count(self, key: str, allowance: Allowance) -> None:
-        """Take one attempt of a key if it has one left, and refuse nothing."""
-        now = self._clock()
-        self._add(key, min(self._spent(key, allowance, now) + 1.0, float(allowance.attempts)), now)
-
-    def _add(self, key: str, spent: float, now: float) -> None:
-        self._used[key] = (spent, now)
-        self._used.move_to_end(key)
-        while len(self._used) > self._max_keys:
-            self._used.popitem(last=False)
+        """Take one attempt of a key, or what is left of one, and refuse nothing."""
+        now, bucket = self._clock(), self._bucket(key, allowance)
+        bucket.take(now, min(1.0, bucket.left(now)))
+        self._buckets.put(key, bucket)
 
     def give_back(self, keys: Iterable[str]) -> None:
         """The attempt was no guess: it does not count."""
         for key in keys:
-            kept = self._used.get(key)
-            if kept is not None:
-                self._used[key] = (max(0.0, kept[0] - 1.0), kept[1])
+            bucket = self._buckets.get(key)
+            if bucket is not None:
+                bucket.give_back()
 
-    def _spent(self, key: str, allowance: Allowance, now: float) -> float:
-        spent, since = self._used.get(key, (0.0, now))
-        return max(0.0, spent - (now - since) * allowance.attempts / allowance.within_s)
-
-    def _wait(self, key: str, allowance: Allowance, now: float) -> float:
-        missing = self._spent(key, allowance, now) + 1.0 - allowance.attempts
-        return 0.0 if missing <= 1e-9 else missing * allowance.within_s / allowance.attempts
+    def _bucket(self, key: str, allowance: Allowance) -> Bucket:
+        """What a key has taken, measured by what it may now; a new one is not kept yet."""
+        rate_per_s = allowance.attempts / allowance.within_s
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return Bucket(rate_per_s, allowance.attempts, self._clock())
+        bucket.rate_per_s, bucket.burst = rate_per_s, float(allowance.attempts)
+        return bucket

@@ -17,16 +17,16 @@ from hypha.errors import HyphaError
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.custom import ServerHooks
 from hypha.features.login.functions_page import MAX_BODY_BYTES, event_of, response_of
+from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys
 from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
 from hypha.features.login.service import PAGE_PATH, Limits, LoginService
 from hypha.features.login.shell import PageShell
-from hypha.features.login.throttle import Throttle
+from hypha.limits import Buckets
 from hypha.registry.schema import local_function, local_service
 from hypha.web.client_address import throttled
 from hypha.web.destinations import REDIRECT_WORDS, Destinations
 from hypha.web.headers import headers_of
-from hypha.web.ratelimits import TokenBuckets
 
 if TYPE_CHECKING:
     from hypha.hub.local_service import LocalFunction
@@ -57,7 +57,7 @@ class LoginFeature(Feature):
             context.tokens,
             context.tenancy.workspaces,
             context.base_url,
-            Limits(TokenBuckets(STARTS_PER_S, STARTS_AT_ONCE), Throttle(MISTAKES_AT_ONCE, MISTAKE_EVERY_S)),
+            Limits(Buckets(STARTS_PER_S, STARTS_AT_ONCE), Mistakes(MISTAKES_AT_ONCE, MISTAKE_EVERY_S)),
             self.origin_of,
             context.guard,
         )

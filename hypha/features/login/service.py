@@ -21,10 +21,10 @@ from hypha.errors import (
     PermissionDenied,
     RateLimited,
 )
+from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys, key_hash
-from hypha.features.login.throttle import Throttle
+from hypha.limits import Buckets
 from hypha.values import is_number
-from hypha.web.ratelimits import TokenBuckets
 from hypha.workspaces.lifecycle import Workspaces
 
 PAGE_PATH = "/public/apps/hypha-login/"
@@ -39,8 +39,8 @@ PROFILE_FIELDS = ("email", "email_verified", "name", "nickname", "user_id", "pic
 class Limits:
     """Who may try how often."""
 
-    starts: TokenBuckets
-    mistakes: Throttle
+    starts: Buckets
+    mistakes: Mistakes
 
 
 class LoginService:
@@ -256,7 +256,7 @@ class LoginService:
 class _Attempt:
     """Counts refused keys and tokens, by origin and by key, and lets no more through than allowed."""
 
-    def __init__(self, mistakes: Throttle, subjects: list[str], key: object) -> None:
+    def __init__(self, mistakes: Mistakes, subjects: list[str], key: object) -> None:
         self._mistakes = mistakes
         self._subjects = subjects
         self._key = key
@@ -269,7 +269,7 @@ class _Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         if isinstance(error, InvalidRequest | PermissionDenied):
-            self._mistakes.mistake(*self._subjects)
+            self._mistakes.note(*self._subjects)
 
 
 def _seconds(timeout: object) -> float:

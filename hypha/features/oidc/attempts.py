@@ -10,11 +10,12 @@ import base64
 import json
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from cryptography.fernet import Fernet, InvalidToken
+
+from hypha.limits import BoundedMap
 
 LIFE_S = 600
 MAX_USED = 20_000
@@ -69,7 +70,7 @@ class Attempts:
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         self._seal = Fernet(base64.urlsafe_b64encode(secret))
         self._clock = clock
-        self._used: OrderedDict[str, float] = OrderedDict()
+        self._used: BoundedMap[str, float] = BoundedMap(MAX_USED)
 
     def seal(self, attempt: Attempt) -> str:
         """The value of the cookie."""
@@ -87,7 +88,5 @@ class Attempts:
         is_its = secrets.compare_digest(attempt.state.encode(), state.encode("utf-8", "replace"))
         if not is_its or attempt.provider != provider or attempt.state in self._used:
             return None
-        while self._used and (len(self._used) >= MAX_USED or next(iter(self._used.values())) <= now):
-            self._used.popitem(last=False)
-        self._used[attempt.state] = now + LIFE_S
+        self._used.put(attempt.state, now)
         return attempt

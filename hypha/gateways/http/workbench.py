@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from hypha.errors import RateLimited
-from hypha.hub.rates import Bucket
+from hypha.limits import BoundedMap, Bucket
 from hypha.web.running import Party
 
 MIB = 1024 * 1024
@@ -132,11 +131,15 @@ class Workbench:
     shares: Shares = field(default_factory=Shares)
     clock: Callable[[], float] = time.monotonic
     cpu_clock: Callable[[], float] = time.thread_time
+    max_tracked: int = MAX_TRACKED
     strangers_held: int = field(default=0, init=False)
     held: int = field(default=0, init=False)
-    _accounts: OrderedDict[Party, _Account] = field(default_factory=OrderedDict, init=False)
+    _accounts: BoundedMap[Party, _Account] = field(init=False)
     _waiters: list[_Waiter] = field(default_factory=list, init=False)
     _threads: dict[bool, ThreadPoolExecutor] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._accounts = BoundedMap(self.max_tracked, may_go=lambda account: account.is_idle)
 
     def holding(self, party: Party) -> Holding:
         """Nothing yet, for a request of this caller."""
@@ -200,7 +203,7 @@ class Workbench:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread(party), measured)
         finally:
-            account.bucket.take(self.clock(), int(cost_s * _MICROSECONDS))
+            account.bucket.take(self.clock(), cost_s * _MICROSECONDS)
             account.turn.release()
 
     async def _take_turn(self, account: _Account) -> None:
@@ -247,26 +250,14 @@ class Workbench:
             self.strangers_held += size
 
     def _account(self, party: Party) -> _Account:
-        account = self._accounts.get(party)
-        if account is not None:
-            self._accounts.move_to_end(party)
-            return account
-        shares = self.shares
-        rate = (shares.stranger_rate if party.is_stranger else shares.user_rate) * _MICROSECONDS
-        bucket = Bucket(rate, shares.burst_s * _MICROSECONDS, self.clock(), is_bytes=True)
-        account = self._accounts[party] = _Account(bucket)
-        while len(self._accounts) > MAX_TRACKED and self._forget_oldest():
-            pass
+        account = self._accounts.use(party)
+        if account is None:
+            shares = self.shares
+            rate = shares.stranger_rate if party.is_stranger else shares.user_rate
+            bucket = Bucket(rate * _MICROSECONDS, shares.burst_s * _MICROSECONDS, self.clock())
+            account = _Account(bucket)
+            self._accounts.put(party, account)
         return account
-
-    def _forget_oldest(self) -> bool:
-        """Forget the account that was used last before all others; False if it is in use."""
-        oldest, known = next(iter(self._accounts.items()))
-        if known.is_idle:
-            del self._accounts[oldest]
-        else:
-            self._accounts.move_to_end(oldest)
-        return known.is_idle
 
     def _busy(self, sentence: str, wait_s: float | None = None) -> RateLimited:
         return RateLimited(f"{sentence} Try again later.", retry_after_s=wait_s or self.shares.wait_s)

@@ -168,7 +168,7 @@ async def subscriptions_left_behind(kit: Kit) -> None:
     left = LeftNames(STRANGERS_LEFT_NAMES)
     for number in range(100):
         left.put(f"ws/{number}", ("", ""), tuple(f"e{each}" for each in range(MAX_SUBSCRIPTIONS)))
-    assert left._count <= STRANGERS_LEFT_NAMES
+    assert left._left.weight <= STRANGERS_LEFT_NAMES
 
 
 async def work_in_the_background(kit: Kit) -> None:

@@ -12,7 +12,6 @@ import pytest
 from hypha.auth.users import anonymous_user
 from hypha.errors import InvalidRequest, LimitReached, TooManyValues
 from hypha.hub import parcels, shares
-from hypha.hub import rates as rates_module
 from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
 from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
 from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
@@ -339,13 +338,12 @@ async def all_chunks_that_wait(kit: Kit) -> None:
 
 async def rates(kit: Kit) -> None:
     clock = SimpleNamespace(now=0.0)
-    shared = Rates(RateLimits(10.0, 1000.0, 10.0, 1000.0, 1.0), lambda: clock.now)
+    shared = Rates(RateLimits(10.0, 1000.0, 10.0, 1000.0, 1.0), lambda: clock.now, max_tracked=20)
     waits = [shared.try_take("user", "w", 1) for _ in range(50)]
     assert sum(wait == 0 for wait in waits) == 10
     clock.now += 10
     assert not shared.try_take("user", "w", 5000)
     assert shared.try_take("user", "w", 1) > 1
-    kit.patch.setattr(rates_module, "MAX_TRACKED", 20)
     for number in range(200):
         shared.try_take(f"u{number}", f"w{number}", 1)
     assert len(shared) <= 25

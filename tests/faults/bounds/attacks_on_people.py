@@ -40,8 +40,8 @@ from hypha.features.accounts.turns import MOST_PER_KEY, MOST_WAITING, Turns
 from hypha.features.admin import terminal as terminal_module
 from hypha.features.admin.terminal import Terminal
 from hypha.features.login import functions_page, pending
+from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys
-from hypha.features.login.throttle import Throttle as LoginThrottle
 from hypha.features.oidc import attempts as oidc_attempts
 from hypha.features.oidc import web
 from hypha.features.oidc.attempts import Attempt
@@ -181,10 +181,10 @@ async def logins_of_programs(kit: Kit) -> None:
 
 
 async def mistakes_of_logins(kit: Kit) -> None:
-    throttle = LoginThrottle(5, 10.0, clock=lambda: 0.0, max_tracked=20)
+    mistakes = Mistakes(5, 10.0, clock=lambda: 0.0, max_tracked=20)
     for number in range(200):
-        throttle.mistake(f"a{number}")
-    assert len(throttle._levels) <= 20
+        mistakes.note(f"a{number}")
+    assert len(mistakes) <= 20
 
 
 async def sign_in_attempts(kit: Kit) -> None:

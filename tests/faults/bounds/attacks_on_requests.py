@@ -28,7 +28,7 @@ from hypha.errors import (
 from hypha.features.triton.servers import MAX_CONNECTIONS, TritonServers
 from hypha.features.triton.service import MAX_INPUT_BYTES, TritonService
 from hypha.gateways.asgi_apps.cookies import MAX_COOKIE_BYTES, AppCookies
-from hypha.gateways.http import accept, codings, json_form, workbench
+from hypha.gateways.http import accept, codings, json_form
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, call_error_answer
 from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
 from hypha.gateways.http.openapi import DescribedService, documents, schemas, workspace_document
@@ -110,8 +110,9 @@ async def unfinished_bodies(kit: Kit) -> None:
 
 
 async def large_bodies(kit: Kit) -> None:
-    kit.patch.setattr(workbench, "MAX_TRACKED", 20)
-    bench = Workbench(Shares(caller_bytes=100, strangers_bytes=250, total_bytes=400, wait_s=0.05))
+    bench = Workbench(
+        Shares(caller_bytes=100, strangers_bytes=250, total_bytes=400, wait_s=0.05), max_tracked=20
+    )
     kit.stack.callback(bench.close)
     stranger = Party("192.0.2.1", is_stranger=True)
     await bench.holding(stranger).grow(80)
@@ -305,7 +306,7 @@ async def kept_files(kit: Kit) -> None:
         path = kit.folder / f"f{number}"
         path.write_bytes(bytes(10 * KIB))
         await files.read(str(path), os.stat(path))
-    assert files._size <= 50 * KIB
+    assert files._contents.weight <= 50 * KIB
     kit.patch.setattr(credentials, "CONTEXTS_KEPT", 20)
     reader = credentials.Credentials.__new__(credentials.Credentials)
     reader._contexts = credentials.OrderedDict()

@@ -7,7 +7,7 @@ from hypha.hub.rates import RateLimits, Rates
 
 def test_nothing_is_kept_while_no_limit_is_set() -> None:
     rates = Rates(RateLimits(), lambda: 0.0)
-    assert rates.buckets_of("u", "w") == ()
+    assert rates.meters_of("u", "w") is None
     assert rates.try_take("u", "w", 10) == 0.0
     assert len(rates) == 0 and rates.usage("u", "w") == []
 
@@ -15,11 +15,12 @@ def test_nothing_is_kept_while_no_limit_is_set() -> None:
 def test_connections_of_a_user_share_their_bucket_and_other_users_have_their_own() -> None:
     now = [0.0]
     rates = Rates(RateLimits(user_calls_per_s=10, burst_s=1), lambda: now[0])
-    (bucket,) = rates.buckets_of("u", "w1")
-    assert rates.buckets_of("u", "w2") == (bucket,)
-    assert rates.buckets_of("v", "w1") != (bucket,)
-    assert [bucket.take(0.0, 1) for _ in range(10)] == [0.0] * 10
-    assert bucket.take(0.0, 1) == 0.1
+    meters = rates.meters_of("u", "w1")
+    assert meters is not None and len(meters.frames) == 1 and not meters.volume
+    assert rates.meters_of("u", "w2") == meters
+    assert rates.meters_of("v", "w1") != meters
+    assert [meters.take(0.0, 100) for _ in range(10)] == [0.0] * 10
+    assert meters.take(0.0, 100) == 0.1
     assert rates.try_take("u", "w", 1) == 0.2
     now[0] = 1.0
     assert rates.try_take("u", "w", 1) == 0.0
@@ -30,6 +31,7 @@ def test_connections_of_a_user_share_their_bucket_and_other_users_have_their_own
 
 def test_bytes_are_counted_by_size_and_may_be_overdrawn_once() -> None:
     rates = Rates(RateLimits(workspace_bytes_per_s=1000, burst_s=2), lambda: 0.0)
-    (bucket,) = rates.buckets_of("u", "w")
-    assert bucket.take(0.0, 5000) == 3.0
-    assert bucket.level(3.0) == 0.0
+    meters = rates.meters_of("u", "w")
+    assert meters is not None and not meters.frames
+    assert meters.take(0.0, 5000) == 3.0
+    assert meters.volume[0].left(3.0) == 0.0

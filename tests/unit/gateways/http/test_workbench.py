@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from hypha.errors import RateLimited
-from hypha.gateways.http import workbench
 from hypha.gateways.http.workbench import Holding, Shares, Workbench
 from hypha.web.running import Party
 
@@ -150,10 +149,8 @@ async def test_one_body_of_a_caller_is_worked_on_at_a_time(bench: Workbench) -> 
     assert [name for name in order if name != "x"] == ["a", "b", "c"]
 
 
-async def test_accounts_are_forgotten_when_there_are_many(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workbench, "MAX_TRACKED", 10)
+async def test_accounts_are_forgotten_when_there_are_many() -> None:
+    bench = Workbench(SHARES, max_tracked=10)
     with closing(holding(bench, ANNA)) as kept:
         await kept.grow(1)
         for number in range(100):

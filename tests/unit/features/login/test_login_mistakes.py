@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from hypha.errors import RateLimited
-from hypha.features.login.throttle import Throttle
+from hypha.features.login.mistakes import Mistakes
 
 
 def test_mistakes_run_out_and_come_back_with_time() -> None:
     now = [0.0]
-    throttle = Throttle(3, 10.0, clock=lambda: now[0])
+    mistakes = Mistakes(3, 10.0, clock=lambda: now[0])
     for _ in range(3):
-        throttle.check("a")
-        throttle.mistake("a")
+        mistakes.check("a")
+        mistakes.note("a")
     with pytest.raises(RateLimited) as refused:
-        throttle.check("b", "a")
+        mistakes.check("b", "a")
     assert refused.value.retry_after_s == pytest.approx(10.0)
-    throttle.check("b")
+    mistakes.check("b")
     now[0] = 10.1
-    throttle.check("a")
+    mistakes.check("a")
 
 
 def test_memory_is_bounded() -> None:
-    throttle = Throttle(3, 10.0, max_tracked=5)
+    mistakes = Mistakes(3, 10.0, max_tracked=5)
     for number in range(50):
-        throttle.mistake(str(number))
-    assert len(throttle._levels) == 5
+        mistakes.note(str(number))
+    assert len(mistakes) == 5

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from hypha.errors import RateLimited
+from hypha.limits import MAX_TRACKED, BoundedMap, Bucket
 
-MAX_TRACKED = 20_000
 
-
-class Throttle:
+class Mistakes:
     """Counts mistakes per subject (an address, a key); too many make it wait.
 
     `burst` mistakes are free, then one more each `every_s` seconds. Right answers cost nothing.
@@ -29,25 +27,23 @@ class Throttle:
         self._burst = burst
         self._every_s = every_s
         self._clock = clock
-        self._max_tracked = max_tracked
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._made: BoundedMap[str, Bucket] = BoundedMap(max_tracked)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
     def check(self, *subjects: str) -> None:
         """Raise RateLimited if one of these subjects made too many mistakes lately."""
         for subject in subjects:
-            excess = self._level(subject) - self._burst + 1
-            if excess > 0:
-                wait_s = excess * self._every_s
+            made = self._made.get(subject)
+            wait_s = made.wait_s(self._clock()) if made is not None else 0.0
+            if wait_s:
                 raise RateLimited("Too many attempts. Please wait a moment.", retry_after_s=wait_s)
 
-    def mistake(self, *subjects: str) -> None:
+    def note(self, *subjects: str) -> None:
         """Count one mistake of each subject."""
+        now = self._clock()
         for subject in subjects:
-            self._levels[subject] = (self._level(subject) + 1.0, self._clock())
-            self._levels.move_to_end(subject)
-        while len(self._levels) > self._max_tracked:
-            self._levels.popitem(last=False)
-
-    def _level(self, subject: str) -> float:
-        level, since = self._levels.get(subject, (0.0, 0.0))
-        return max(0.0, level - (self._clock() - since) / self._every_s)
+            made = self._made.get(subject) or Bucket(1.0 / self._every_s, self._burst, now)
+            made.take(now)
+            self._made.put(subject, made)
