@@ -37,11 +37,12 @@ class OneWrite:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Write what is kept; nothing happens if there is nothing."""
+        """Write what is kept; nothing happens if there is nothing, or the client has left meanwhile."""
         held = self._held
         if held is not None:
             self._held = None
-            self._transport.write(held)
+            if not self._transport.is_closing():
+                self._transport.write(held)
 
     def close(self) -> None:
         """Close the connection when all is written."""

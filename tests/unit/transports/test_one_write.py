@@ -90,3 +90,11 @@ async def test_closing_writes_what_was_kept_first(written: Written) -> None:
     assert written.calls == [b"head"] and answers.is_closing()
     await turn()
     assert len(written.calls) == 1
+
+
+async def test_a_client_that_left_meanwhile_is_no_fault(written: Written) -> None:
+    answers = await one_write(written)
+    answers.write(b"head")
+    written.close()
+    await turn()
+    assert written.calls == []
