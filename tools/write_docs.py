@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hypha.assembly import Server
-from hypha.auth.permissions import table_of
-from hypha.hub.local_service import LocalService
+from hypha.builtins.service import BuiltinService
+from hypha.builtins.table import table_of
 from hypha.options import Option, options_of, shown_default
 from hypha.settings import Settings
 
@@ -101,7 +101,7 @@ def permissions_page() -> str:
     return text.replace("|\n## ", "|\n\n## ")
 
 
-async def built_in_services() -> list[LocalService]:
+async def built_in_services() -> list[BuiltinService]:
     """All services of the server itself."""
     settings = Settings(data_dir=":memory:", root_token="r" * 64, **EVERYTHING)
     server = Server(settings)

@@ -12,11 +12,11 @@ from hypha.workspaces.service import WorkspaceManager
 
 if TYPE_CHECKING:
     from hypha.assembly.server import Server
-    from hypha.hub.local_service import LocalService
+    from hypha.builtins.service import BuiltinService
     from hypha.settings import Settings
 
 
-def build_manager(server: Server) -> LocalService:
+def build_manager(server: Server) -> BuiltinService:
     """Make the manager of a server whose hub, tenancy and members are there, and put it on the wire."""
     peer = server.hub.manager
     assert peer is not None

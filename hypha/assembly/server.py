@@ -23,6 +23,7 @@ from hypha.auth.guard import Guard
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
 from hypha.background import Background
+from hypha.builtins.service import BuiltinService
 from hypha.datafolder import DataFolder
 from hypha.features.accounts import AccountsFeature
 from hypha.features.admin.feature import AdminFeature
@@ -35,7 +36,6 @@ from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.workbench import Shares, Workbench
 from hypha.hub.hub import Hub
 from hypha.hub.local_peer import LocalPeer
-from hypha.hub.local_service import LocalService
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id, readable_id
 from hypha.observe.health import Health
@@ -115,7 +115,7 @@ class Server:
         self.members: Members
         self.offering: Offering
         self.selection: Selection
-        self.manager_service: LocalService
+        self.manager_service: BuiltinService
         self.reception: Reception
         self.credentials: Credentials
         self.context: FeatureContext

@@ -1,9 +1,8 @@
-"""Who may do what: users, scopes, tokens, permissions."""
+"""Who may do what: users, scopes, tokens."""
 
 from hypha.auth.minting import TokenRequest
-from hypha.auth.permissions import Permission, permission
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
 
-__all__ = ["Context", "Level", "Permission", "Scope", "TokenAuthority", "TokenRequest", "User", "permission"]
+__all__ = ["Context", "Level", "Scope", "TokenAuthority", "TokenRequest", "User"]

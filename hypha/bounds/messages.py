@@ -50,7 +50,7 @@ MESSAGES = (
         "What somebody without a credential sends to a function of the server",
         "call",
         "Refused; by HTTP 413. Some functions say otherwise",
-        ("hypha.auth.permissions.STRANGER_BYTES",),
+        ("hypha.builtins.permission.STRANGER_BYTES",),
     ),
     Bound(
         "calls_without_an_answer",

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hypha.auth.permissions import STRANGER_BYTES
 from hypha.auth.users import Context
+from hypha.builtins.permission import STRANGER_BYTES
+from hypha.builtins.service import BuiltinService
 from hypha.errors import (
     ForeignFunction,
     FunctionNotFound,
@@ -28,7 +29,6 @@ from hypha.errors import (
 from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.calls import Calls
 from hypha.hub.client import reject_frame
-from hypha.hub.local_service import LocalService
 from hypha.hub.opening import Opened, Opener
 from hypha.hub.outbox import Kind
 from hypha.hub.shares import Room, Shares
@@ -88,7 +88,7 @@ class LocalPeer(Calls):
     def __init__(self, hub: Hub, workspace: str, peer_id: str, server_url: str) -> None:
         super().__init__(hub, workspace, peer_id)
         self.server_url = server_url
-        self.services: dict[str, LocalService] = {}
+        self.services: dict[str, BuiltinService] = {}
         self._described: dict[str, bytes] = {}
         self.is_usable: Callable[[str, Context], bool] = lambda name, context: True
         self.unfinished = UnfinishedMessages(hub)
@@ -104,12 +104,12 @@ class LocalPeer(Calls):
         address = self._stamp(context, context.workspace).address
         return Session(self._sessions, target, address, self.server_url, functions)
 
-    def host(self, service: LocalService) -> None:
+    def host(self, service: BuiltinService) -> None:
         """Offer a service; its description is packed once."""
         self.services[service.id] = service
         self._described[service.id] = pack({"args": [self.describe(service)]})
 
-    def describe(self, service: LocalService) -> dict[str, Any]:
+    def describe(self, service: BuiltinService) -> dict[str, Any]:
         """The encoded service as a client gets it from `built-in.get_service`."""
         described: dict[str, Any] = {
             "id": service.id,

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hypha.auth.users import Context
+    from hypha.builtins.service import BuiltinService, RefusalNote
     from hypha.hub.hub import Hub
-    from hypha.hub.local_service import LocalService, RefusalNote
     from hypha.registry.index import Registry
 
 
@@ -42,7 +42,9 @@ class Offering:
         record = self._registry.get(workspace, self._server_id, name)
         return record is None or record.is_usable_by(context)
 
-    def offer(self, service: LocalService, *, workspace: str = "public", visibility: str = "public") -> None:
+    def offer(
+        self, service: BuiltinService, *, workspace: str = "public", visibility: str = "public"
+    ) -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
         self._peer(workspace).host(replace(service, on_refused=self.on_refused))
         self._registry.add(
@@ -72,7 +74,7 @@ class Offering:
             )
         )
 
-    def find(self, workspace: str, client_id: str, name: str) -> LocalService | None:
+    def find(self, workspace: str, client_id: str, name: str) -> BuiltinService | None:
         """The service of the server under this id, None for a client's."""
         if client_id != self._server_id or workspace not in self._peers:
             return None
@@ -83,7 +85,7 @@ class Offering:
         service = self.find(record.workspace, record.client_id, record.name)
         return None if service is None else self._peers[record.workspace].describe(service)
 
-    def services(self) -> list[LocalService]:
+    def services(self) -> list[BuiltinService]:
         """All services of the server's own."""
         return [service for peer in self._peers.values() for service in peer.services.values()]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
 from hypha.hub.client import Client
 from hypha.values import is_number

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, NotFound, PermissionDenied
 from hypha.hub.client import Client
 from hypha.workspaces.parts import ManagerFunctions

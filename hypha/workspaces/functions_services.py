@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hypha.auth.permissions import STRANGER_BYTES, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import STRANGER_BYTES, permission
 from hypha.errors import (
     Conflict,
     InvalidAddress,

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from hypha.auth.minting import TokenRequest, child_of
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import fingerprint
 from hypha.auth.users import Context, User
+from hypha.builtins.permission import permission
 from hypha.errors import (
     InvalidRequest,
     NotAuthenticated,

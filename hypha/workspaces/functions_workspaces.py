@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypha.auth.permissions import OWN_WORKSPACE, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import OWN_WORKSPACE, permission
 from hypha.errors import InvalidRequest, NotFound
 from hypha.registry.directory import LookupOptions
 from hypha.store import Bookmark

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hypha.hub.local_service import LocalService
-from hypha.registry.schema import local_service
+from hypha.builtins.service import BuiltinService
 from hypha.workspaces.functions_clients import ClientFunctions
 from hypha.workspaces.functions_events import EventFunctions
 from hypha.workspaces.functions_services import ServiceFunctions
@@ -38,10 +37,10 @@ class WorkspaceManager(
 ):
     """Services, clients, tokens, events and settings of the current workspace."""
 
-    def service(self, facts: Mapping[str, Any]) -> LocalService:
+    def service(self, facts: Mapping[str, Any]) -> BuiltinService:
         """The manager as a service; `facts` about the server become part of its config."""
         config = {"require_context": True, "visibility": "public", **facts}
-        made = local_service(
+        made = BuiltinService.of(
             self,
             id="default",
             type="workspace-manager",

@@ -6,10 +6,10 @@ import inspect
 
 import pytest
 
-from hypha.auth.permissions import permission_of
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
+from hypha.builtins.permission import permission_of
 from hypha.registry.query import QUERY_KEYS
 from hypha.registry.records import Registrant, parse_registration
 from hypha.store.records import WorkspaceRecord

@@ -19,8 +19,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hypha.auth.permissions import Row, table_of
 from hypha.auth.scopes import Level
+from hypha.builtins.table import Row, table_of
 from hypha.testing import RawCallError, RawClient, ServerProcess, mint_token
 from tests.conftest import Connections, Person, make_person
 

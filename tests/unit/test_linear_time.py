@@ -21,6 +21,7 @@ from hypha.auth.hooks import checked as checked_user
 from hypha.auth.minting import TokenRequest
 from hypha.auth.scopes import Level
 from hypha.auth.users import User
+from hypha.builtins.schema import parse_docstring
 from hypha.errors import HyphaError
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import check_new_password
@@ -37,7 +38,6 @@ from hypha.gateways.http.tracebacks import remote_error
 from hypha.networks import parse_address
 from hypha.registry.query import parse_list_query
 from hypha.registry.records import Registrant, parse_registration
-from hypha.registry.schema import parse_docstring
 from hypha.registry.search import SearchRequest, score
 from hypha.web.cookies import cookies_of
 from hypha.web.credentials import explicit_token

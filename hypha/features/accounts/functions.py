@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import NOTHING, permission
 from hypha.errors import InvalidRequest, NotAuthenticated, RateLimited
 from hypha.features.accounts.accounts import TOKEN_LIFE_S, LocalAccounts, SignedIn
 from hypha.features.accounts.answers import Answer, FunctionGroup, answered

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 from hypha.features.accounts.codes import INVITATION_MARK
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from hypha.builtins.service import BuiltinService
 from hypha.features.admin.service import AdminUtils
 from hypha.features.admin.terminal import AdminUtilsWithTerminal
 from hypha.features.base import Feature, FeatureContext
-from hypha.registry.schema import local_service
 from hypha.workspaces.records import ROOT
 
 
@@ -19,5 +19,5 @@ class AdminFeature(Feature):
         settings = context.settings
         has_terminal = settings.enable_admin_terminal and bool(settings.root_token)
         functions = (AdminUtilsWithTerminal if has_terminal else AdminUtils)(context)
-        service = local_service(functions, id="admin-utils", type="admin-utils", name="Admin utilities")
+        service = BuiltinService.of(functions, id="admin-utils", type="admin-utils", name="Admin utilities")
         context.offer(service, workspace=ROOT, visibility="protected")

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.blocklist import Kind
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, NotFound
 from hypha.features.admin.usage import metrics, resource_usage
 from hypha.store.audit import AuditQuery

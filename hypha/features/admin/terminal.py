@@ -14,9 +14,9 @@ import io
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
 from hypha.features.admin.service import AdminUtils
 from hypha.values import is_number, is_whole

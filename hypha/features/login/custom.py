@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from hypha.auth.current import CURRENT
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
+from hypha.builtins.schema import parse_docstring
+from hypha.builtins.service import BuiltinFunction
 from hypha.errors import (
     CallFailed,
     HyphaError,
@@ -24,8 +26,6 @@ from hypha.errors import (
     ServerFault,
 )
 from hypha.features.login.providers import GenerateToken, GetToken, Handler, LoginProvider, ParseToken
-from hypha.hub.local_service import LocalFunction
-from hypha.registry.schema import parse_docstring
 from hypha.values import whole
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Slots(Protocol):
     def use(self, provider: LoginProvider) -> None:
         """Put a provider over those that are there."""
 
-    def put(self, functions: Mapping[str, LocalFunction]) -> None:
+    def put(self, functions: Mapping[str, BuiltinFunction]) -> None:
         """Put functions of `hypha-login` over those that are there."""
 
 
@@ -192,11 +192,11 @@ def token_getter(hook: Hook, call: Caller) -> GetToken:
     return get
 
 
-def as_function(name: str, hook: Hook, call: Caller) -> LocalFunction:
+def as_function(name: str, hook: Hook, call: Caller) -> BuiltinFunction:
     """A provider's callable as a function of `hypha-login`."""
     description, _ = parse_docstring(hook.__doc__)
     schema = {"name": name, "description": description, "parameters": _parameters(hook)}
-    return LocalFunction(name, _handler(hook, call), description, schema, signature=_ANY_ARGUMENTS)
+    return BuiltinFunction(name, _handler(hook, call), description, schema, signature=_ANY_ARGUMENTS)
 
 
 def _parameters(hook: Hook) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hypha.auth.users import Context, User
+from hypha.builtins.service import BuiltinFunction, BuiltinService
 from hypha.errors import HyphaError
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.custom import ServerHooks
@@ -23,13 +24,9 @@ from hypha.features.login.providers import GetToken, Handler, LoginProvider, Pag
 from hypha.features.login.service import PAGE_PATH, Limits, LoginService
 from hypha.features.login.shell import PageShell
 from hypha.limits import Buckets
-from hypha.registry.schema import local_function, local_service
 from hypha.web.client_address import throttled
 from hypha.web.destinations import REDIRECT_WORDS, Destinations
 from hypha.web.headers import headers_of
-
-if TYPE_CHECKING:
-    from hypha.hub.local_service import LocalFunction
 
 SERVICE_ID = "hypha-login"
 FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
@@ -61,7 +58,7 @@ class LoginFeature(Feature):
             self.origin_of,
             context.guard,
         )
-        self._local = local_service(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
+        self._local = BuiltinService.of(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
         self._local = replace(self._local, name="Hypha Login", is_entrance=True)
         self.events: dict[str, Handler] = {}
         self._offer()
@@ -91,9 +88,9 @@ class LoginFeature(Feature):
 
     def add_functions(self, functions: Mapping[str, Handler]) -> None:
         """Add functions to `hypha-login`, over RPC and HTTP; the same name replaces."""
-        self.put({name: local_function(function, name) for name, function in functions.items()})
+        self.put({name: BuiltinFunction.of(function, name) for name, function in functions.items()})
 
-    def put(self, functions: Mapping[str, LocalFunction]) -> None:
+    def put(self, functions: Mapping[str, BuiltinFunction]) -> None:
         """The same for functions that are described already."""
         if functions:
             self._local = replace(self._local, functions={**self._local.functions, **functions})

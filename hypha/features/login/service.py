@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from hypha.addresses import check_workspace_id, fold_email
 from hypha.auth.guard import Guard
 from hypha.auth.minting import TokenRequest, child_of
-from hypha.auth.permissions import NOTHING, permission
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority, fingerprint
 from hypha.auth.users import Context, User
+from hypha.builtins.permission import NOTHING, permission
 from hypha.errors import (
     InvalidRequest,
     NotAuthenticated,

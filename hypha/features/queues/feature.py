@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hypha.builtins.service import BuiltinService
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.queues.delivery import Delivery
 from hypha.features.queues.records import KIND, Queues
 from hypha.features.queues.service import QueueService
-from hypha.registry.schema import local_service
 from hypha.store.usage import Quota
 
 
@@ -29,4 +29,4 @@ class QueuesFeature(Feature):
             ),
         )
         delivery = Delivery(Queues(store, store.usage), context.tenancy.workspaces, context.hub)
-        context.offer(local_service(QueueService(delivery), id="queue", name="Queue"))
+        context.offer(BuiltinService.of(QueueService(delivery), id="queue", name="Queue"))

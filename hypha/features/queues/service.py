@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import msgpack
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
 from hypha.features.queues.delivery import Delivery
 from hypha.values import is_number

@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from hypha.addresses import check_workspace_id
+from hypha.builtins.service import BuiltinService
 from hypha.errors import ConfigurationError, InvalidAddress
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.triton.access import TritonAccess
 from hypha.features.triton.proxy import TritonProxy
 from hypha.features.triton.servers import TritonServers
 from hypha.features.triton.service import TritonService
-from hypha.registry.schema import local_service
 
 
 class TritonFeature(Feature):
@@ -33,7 +33,7 @@ class TritonFeature(Feature):
             is_public=settings.triton_public,
             level_in=context.tenancy.workspaces.level_in,
         )
-        service = local_service(TritonService(servers, access), id="triton-client", name="Triton client")
+        service = BuiltinService.of(TritonService(servers, access), id="triton-client", name="Triton client")
         context.offer(service)
         is_token, on_refused = context.tokens.is_recognised, context.guard.note_refused
         proxy = TritonProxy(servers, access, context.credentials, is_token, on_refused)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from hypha.builtins.service import RefusalNote
 from hypha.errors import BackendUnavailable, PermissionDenied
 from hypha.features.triton.access import TritonAccess, passed_path
 from hypha.features.triton.servers import TritonServers
-from hypha.hub.local_service import RefusalNote
 from hypha.web.credentials import Credentials
 from hypha.web.headers import Headers, checked
 from hypha.web.redaction import Redaction

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from hypha.auth.permissions import permission
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, NotFound, ServerFault
 from hypha.features.triton.access import TritonAccess, checked_name, checked_version
 from hypha.features.triton.servers import Answer, TritonServers

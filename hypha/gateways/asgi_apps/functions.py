@@ -9,6 +9,7 @@ from typing import Any, TypeGuard, cast
 
 from starlette.types import Message
 
+from hypha.builtins.service import BuiltinService
 from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
@@ -19,7 +20,6 @@ from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.results import is_generator, json_of, presentable
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.workbench import holding_of
-from hypha.hub.local_service import LocalService
 from hypha.web.headers import by_name
 
 INDEX = "index"
@@ -173,7 +173,7 @@ def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     }
 
 
-def page_functions(service: LocalService) -> dict[str, Any]:
+def page_functions(service: BuiltinService) -> dict[str, Any]:
     """Functions of a built-in service that answer requests: those whose first parameter is `event`."""
     return {
         name: {"type": "function", "function": function.schema}

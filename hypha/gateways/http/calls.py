@@ -11,6 +11,7 @@ from starlette.types import Receive, Send
 
 from hypha.addresses import ServiceQuery
 from hypha.auth.users import Context, User
+from hypha.builtins.service import BuiltinService
 from hypha.errors import (
     CallFailed,
     FunctionNotFound,
@@ -31,7 +32,6 @@ from hypha.gateways.http.parameters import (
 )
 from hypha.gateways.http.results import ItemStream, is_generator, send_items, send_value
 from hypha.gateways.http.services import FoundService, HttpServices
-from hypha.hub.local_service import LocalService
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.wire.bounded import MAX_VALUES
 
@@ -189,7 +189,7 @@ class FunctionCalls:
         scope: MutableMapping[str, Any],
         receive: Receive,
         send: Send,
-        what: tuple[LocalService, str],
+        what: tuple[BuiltinService, str],
         context: Context,
     ) -> None:
         """Call a function of the server itself: no frame is made."""

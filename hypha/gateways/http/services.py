@@ -10,10 +10,10 @@ from hypha.addresses import ServiceQuery
 from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
+from hypha.builtins.service import BuiltinService
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.workbench import Workbench
 from hypha.hub.callbacks import Function, Session
-from hypha.hub.local_service import LocalService
 from hypha.hub.rates import Rates
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
@@ -94,7 +94,7 @@ class Selector(Protocol):
         """The chosen record, or ServiceNotFound, PermissionDenied, AmbiguousService."""
 
 
-LocalLookup = Callable[[str, str, str], LocalService | None]
+LocalLookup = Callable[[str, str, str], BuiltinService | None]
 
 
 def _knows_no_token(text: str) -> bool:
@@ -123,7 +123,7 @@ class HttpServices:
     selection: Selector
     workspaces: WorkspaceRights
     credentials: Credentials
-    manager: LocalService
+    manager: BuiltinService
     health: Health
     metrics: Metrics
     find_local: LocalLookup = _no_local_service

@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from hypha.auth.permissions import permission_of
 from hypha.auth.scopes import Level
+from hypha.builtins.permission import permission_of
 from hypha.errors import (
     MAX_TEXT_CHARS,
     CallFailed,

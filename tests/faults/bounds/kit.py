@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 
+from hypha.builtins.service import BuiltinService
 from hypha.hub.local_peer import LocalPeer
-from hypha.hub.local_service import LocalService
 from hypha.store import Store
 from hypha.testing import RawClient, ServerProcess
 from tests.conftest import Person, make_person
@@ -81,7 +81,7 @@ class Kit:
     async def manager(self, world: World, **functions: Any) -> LocalPeer:
         """A manager of that hub with a service of these functions."""
         peer = LocalPeer(world.hub, "*", "manager-x", "http://h")
-        peer.host(LocalService("default", {name: function(call) for name, call in functions.items()}, "m"))
+        peer.host(BuiltinService("default", {name: function(call) for name, call in functions.items()}, "m"))
         world.hub.manager = peer
         self.stack.push_async_callback(peer.close)
         return peer

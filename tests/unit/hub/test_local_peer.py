@@ -11,10 +11,10 @@ import pytest
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
+from hypha.builtins.service import BuiltinFunction, BuiltinService
 from hypha.errors import CallFailed, CallTimedOut, ForeignFunction, NotDelivered, OutcomeUnknown
 from hypha.hub import opening
 from hypha.hub.local_peer import LocalPeer
-from hypha.hub.local_service import LocalFunction, LocalService
 from hypha.hub.server_peer import ServerPeer
 from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
@@ -39,9 +39,9 @@ async def slow(*, context: Context) -> str:
     return "done"
 
 
-def function(call: Any, level: Level = Level.NONE) -> LocalFunction:
+def function(call: Any, level: Level = Level.NONE) -> BuiltinFunction:
     parameters = [p for n, p in inspect.signature(call).parameters.items() if n != "context"]
-    return LocalFunction(call.__name__, call, "", {}, level, inspect.Signature(parameters))
+    return BuiltinFunction(call.__name__, call, "", {}, level, inspect.Signature(parameters))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def manager(world: Any) -> Any:
     peer = LocalPeer(world.hub, "*", "manager-x", "http://h")
     functions = {f.__name__: function(f) for f in (echo, whoami, fail, slow)}
     functions["guarded"] = function(echo, Level.READ_WRITE)
-    peer.host(LocalService("default", functions, "manager"))
+    peer.host(BuiltinService("default", functions, "manager"))
     world.hub.manager = peer
     yield peer
     await peer.close()

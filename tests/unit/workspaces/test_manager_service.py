@@ -9,12 +9,12 @@ from typing import Any
 import msgpack
 import pytest
 
-from hypha.auth.permissions import permission_of
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User, anonymous_user
+from hypha.builtins.permission import permission_of
+from hypha.builtins.service import BuiltinService
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
-from hypha.hub.local_service import LocalService
 from hypha.store import Seal, Store
 from hypha.workspaces.parts import Parts
 from hypha.workspaces.service import FUNCTIONS, WorkspaceManager
@@ -33,7 +33,7 @@ ALL = (
 
 
 @pytest.fixture
-async def manager(parts: Parts, hub: FakeHub) -> AsyncIterator[LocalService]:
+async def manager(parts: Parts, hub: FakeHub) -> AsyncIterator[BuiltinService]:
     store = await Store(":memory:").open()
     parts.tenancy = Tenancy.build(store, Settings(), Seal(SECRET), hub.publish)
     parts.tokens = TokenAuthority(SECRET)
@@ -44,7 +44,7 @@ async def manager(parts: Parts, hub: FakeHub) -> AsyncIterator[LocalService]:
 
 
 @pytest.fixture
-async def alice(manager: LocalService, parts: Parts, hub: FakeHub) -> Context:
+async def alice(manager: BuiltinService, parts: Parts, hub: FakeHub) -> Context:
     """A registered user in the own workspace."""
     client = hub.join("ws-user-alice/c")
     client.user = User("alice", email="alice@example.org").within("ws-user-alice", "c", Level.ADMIN)
@@ -53,7 +53,7 @@ async def alice(manager: LocalService, parts: Parts, hub: FakeHub) -> Context:
 
 
 @pytest.fixture
-async def guest(manager: LocalService, parts: Parts, hub: FakeHub) -> Context:
+async def guest(manager: BuiltinService, parts: Parts, hub: FakeHub) -> Context:
     """An anonymous user in the own workspace."""
     user = anonymous_user()
     client = hub.join(f"{user.own_workspace}/g")
@@ -68,20 +68,20 @@ def with_level(context: Context, level: Level) -> Context:
     return Context(user, context.workspace, "c2")
 
 
-async def refusal(manager: LocalService, context: Context, name: str, *args: Any) -> str:
+async def refusal(manager: BuiltinService, context: Context, name: str, *args: Any) -> str:
     with pytest.raises(HyphaError) as caught:
         await manager.invoke(name, list(args), {}, context)
     return refused(caught)
 
 
 @pytest.mark.spec("wire-2")
-def test_the_manager_offers_what_clients_expect(manager: LocalService) -> None:
+def test_the_manager_offers_what_clients_expect(manager: BuiltinService) -> None:
     assert sorted(manager.functions) == sorted(ALL) == sorted(FUNCTIONS)
     assert manager.id == "default"
     assert manager.config == {"require_context": True, "visibility": "public", "server_id": "s"}
 
 
-def test_every_function_is_described_for_users(manager: LocalService) -> None:
+def test_every_function_is_described_for_users(manager: BuiltinService) -> None:
     for function in manager.functions.values():
         schema = function.schema
         assert schema["name"] == function.name
@@ -91,7 +91,7 @@ def test_every_function_is_described_for_users(manager: LocalService) -> None:
         assert "context" not in schema["parameters"]["properties"]
 
 
-def test_the_description_that_every_client_fetches_is_small(manager: LocalService) -> None:
+def test_the_description_that_every_client_fetches_is_small(manager: BuiltinService) -> None:
     packed = sum(len(msgpack.packb(dict(function.schema))) for function in manager.functions.values())
     assert packed < 12_000
 
@@ -119,7 +119,7 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 @pytest.mark.spec("core-M6")
 @pytest.mark.parametrize("name", sorted(LEVELS))
-async def test_a_lower_level_is_refused(manager: LocalService, alice: Context, name: str) -> None:
+async def test_a_lower_level_is_refused(manager: BuiltinService, alice: Context, name: str) -> None:
     lower = with_level(alice, Level(LEVELS[name] - 1))
     text = await refusal(manager, lower, name, *ARGUMENTS.get(name, []))
     assert "Permission denied for workspace ws-user-alice" in text
@@ -137,7 +137,7 @@ def test_the_levels_are_those_of_the_guide() -> None:
 
 
 @pytest.mark.spec("core-M1", "wire-37")
-async def test_status_names_the_permission(manager: LocalService, alice: Context, guest: Context) -> None:
+async def test_status_names_the_permission(manager: BuiltinService, alice: Context, guest: Context) -> None:
     assert await manager.invoke("check_status", [], {}, guest) == {
         "status": "ready",
         "errors": None,
@@ -148,7 +148,7 @@ async def test_status_names_the_permission(manager: LocalService, alice: Context
 
 
 @pytest.mark.spec("core-M3", "core-M4")
-async def test_creating_workspaces(manager: LocalService, alice: Context, guest: Context) -> None:
+async def test_creating_workspaces(manager: BuiltinService, alice: Context, guest: Context) -> None:
     assert "Only registered user can create workspace." in await refusal(
         manager, guest, "create_workspace", {"id": "a-b"}
     )
@@ -160,13 +160,13 @@ async def test_creating_workspaces(manager: LocalService, alice: Context, guest:
 
 
 @pytest.mark.spec("core-11.1.6")
-async def test_nobody_makes_the_workspace_of_another(manager: LocalService, alice: Context) -> None:
+async def test_nobody_makes_the_workspace_of_another(manager: BuiltinService, alice: Context) -> None:
     text = await refusal(manager, alice, "create_workspace", {"id": "ws-user-bob"})
     assert "Permission denied" in text
 
 
 @pytest.mark.spec("core-M14")
-async def test_deleting_workspaces(manager: LocalService, alice: Context, guest: Context) -> None:
+async def test_deleting_workspaces(manager: BuiltinService, alice: Context, guest: Context) -> None:
     await manager.invoke("create_workspace", [{"id": "a-b"}], {}, alice)
     assert "Permission denied for workspace a-b" in await refusal(manager, guest, "delete_workspace", "a-b")
     listed = [found["id"] for found in await manager.invoke("list_workspaces", [], {}, alice)]
@@ -179,7 +179,7 @@ async def test_deleting_workspaces(manager: LocalService, alice: Context, guest:
 
 @pytest.mark.spec("core-11.1.5")
 async def test_info_needs_the_right_on_the_target(
-    manager: LocalService, alice: Context, guest: Context
+    manager: BuiltinService, alice: Context, guest: Context
 ) -> None:
     await manager.invoke("set_env", ["KEY", "secret"], {}, alice)
     own = await manager.invoke("get_workspace_info", [], {}, alice)
@@ -191,14 +191,14 @@ async def test_info_needs_the_right_on_the_target(
     assert "Workspace (nowhere) not found" in refused(caught)
 
 
-async def test_an_owner_reads_another_own_workspace(manager: LocalService, alice: Context) -> None:
+async def test_an_owner_reads_another_own_workspace(manager: BuiltinService, alice: Context) -> None:
     await manager.invoke("create_workspace", [{"id": "a-b"}], {}, alice)
     assert (await manager.invoke("get_workspace_info", ["a-b"], {}, alice))["id"] == "a-b"
     assert await manager.invoke("list_clients", ["a-b"], {}, alice) == []
 
 
 @pytest.mark.spec("core-M5")
-async def test_environment_variables(manager: LocalService, alice: Context) -> None:
+async def test_environment_variables(manager: BuiltinService, alice: Context) -> None:
     await manager.invoke("set_env", ["A", "1"], {}, alice)
     await manager.invoke("set_env", [], {"key": "B", "value": "2"}, alice)
     assert await manager.invoke("get_env", [], {}, alice) == {"A": "1", "B": "2"}
@@ -208,7 +208,7 @@ async def test_environment_variables(manager: LocalService, alice: Context) -> N
 
 
 @pytest.mark.spec("core-M8")
-async def test_the_event_log(manager: LocalService, alice: Context) -> None:
+async def test_the_event_log(manager: BuiltinService, alice: Context) -> None:
     await manager.invoke("log_event", ["x", {"n": 1}], {}, alice)
     await manager.invoke("log", ["hello"], {}, alice)
     events = await manager.invoke("get_events", [], {"event_type": "x"}, alice)
@@ -220,7 +220,7 @@ async def test_the_event_log(manager: LocalService, alice: Context) -> None:
 
 
 @pytest.mark.spec("core-M12")
-async def test_service_types(manager: LocalService, alice: Context, guest: Context) -> None:
+async def test_service_types(manager: BuiltinService, alice: Context, guest: Context) -> None:
     given = {"id": "t", "name": "T", "definition": {"f": {}}}
     await manager.invoke("register_service_type", [given], {}, alice)
     found = await manager.invoke("get_service_type", ["t"], {}, alice)
@@ -233,7 +233,7 @@ async def test_service_types(manager: LocalService, alice: Context, guest: Conte
 
 @pytest.mark.spec("core-11.1.18")
 async def test_bookmarks_reveal_nothing(
-    manager: LocalService, parts: Parts, hub: FakeHub, alice: Context, guest: Context
+    manager: BuiltinService, parts: Parts, hub: FakeHub, alice: Context, guest: Context
 ) -> None:
     client = hub.client(alice.workspace, alice.client_id)
     assert client is not None
@@ -264,13 +264,13 @@ async def test_bookmarks_reveal_nothing(
 )
 @pytest.mark.parametrize("name", ["bookmark", "unbookmark"])
 async def test_wrong_bookmarks_are_refused(
-    manager: LocalService, alice: Context, name: str, item: Any, text: str
+    manager: BuiltinService, alice: Context, name: str, item: Any, text: str
 ) -> None:
     assert text in await refusal(manager, alice, name, item)
 
 
 async def test_cleanup_of_an_empty_temporary_workspace(
-    manager: LocalService, parts: Parts, alice: Context
+    manager: BuiltinService, parts: Parts, alice: Context
 ) -> None:
     await manager.invoke("create_workspace", [{"id": "a-b"}], {}, alice)
     assert await manager.invoke("cleanup", ["a-b"], {}, alice) == {
@@ -282,7 +282,7 @@ async def test_cleanup_of_an_empty_temporary_workspace(
 
 @pytest.mark.spec("core-R8")
 async def test_a_forged_context_changes_nothing(
-    manager: LocalService, alice: Context, guest: Context
+    manager: BuiltinService, alice: Context, guest: Context
 ) -> None:
     forged = {"context": {"ws": "ws-user-alice", "user": {"id": "root", "roles": ["admin"]}}}
     assert await manager.invoke("list_services", [], dict(forged), guest) == []

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from hypha.hub.local_service import LocalFunction, LocalService
-from hypha.registry.schema import type_schema
+from hypha.builtins.schema import type_schema
+from hypha.builtins.service import BuiltinFunction, BuiltinService
 
 MAX_DEPTH = 8
 
@@ -55,9 +55,9 @@ class DescribedService:
         )
 
     @classmethod
-    def of_local(cls, workspace: str, address: str, service: LocalService) -> DescribedService:
+    def of_local(cls, workspace: str, address: str, service: BuiltinService) -> DescribedService:
         """From a service of the server itself, whose results are known too."""
-        functions = tuple(_local_function(function) for function in service.functions.values())
+        functions = tuple(_own_function(function) for function in service.functions.values())
         return cls(
             workspace,
             address,
@@ -98,7 +98,7 @@ def _described(path: str, schema: Mapping[str, Any], hidden: set[str]) -> Descri
     return DescribedFunction(path, _text(schema.get("description")), parameters)
 
 
-def _local_function(function: LocalFunction) -> DescribedFunction:
+def _own_function(function: BuiltinFunction) -> DescribedFunction:
     parameters = dict(function.schema.get("parameters") or {})
     kinds = {parameter.kind for parameter in function.signature.parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:

@@ -9,6 +9,7 @@ import pytest
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User, root_user
+from hypha.builtins.service import BuiltinService
 from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached, NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, mounted_location
 from hypha.gateways.asgi_apps.cookies import AppCookies
@@ -17,7 +18,6 @@ from hypha.gateways.asgi_apps.mount import Visit, is_own, places_of, visit_of
 from hypha.hub import callbacks
 from hypha.hub.callbacks import Session, Sessions
 from hypha.registry.records import ServiceRecord
-from hypha.registry.schema import local_service
 from hypha.web.credentials import http_anonymous_user
 
 FUNCTION = {"type": "function", "function": {}}
@@ -60,7 +60,7 @@ def test_only_functions_that_take_an_event_are_pages_of_the_server() -> None:
         async def report(self, key: str, *, context: Context) -> None:
             """No page."""
 
-    assert list(page_functions(local_service(Service(), id="x"))) == ["index"]
+    assert list(page_functions(BuiltinService.of(Service(), id="x"))) == ["index"]
 
 
 def test_headers_of_answers() -> None:

@@ -12,6 +12,7 @@ import httpx
 from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User, root_user
+from hypha.builtins.service import BuiltinFunction, BuiltinService
 from hypha.errors import (
     CallFailed,
     HyphaError,
@@ -22,7 +23,6 @@ from hypha.errors import (
     TokenExpired,
 )
 from hypha.gateways.http import HttpApplication, HttpServices
-from hypha.hub.local_service import LocalFunction, LocalService
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
 from hypha.web.credentials import Credentials
@@ -178,7 +178,7 @@ def schema_of(value: Any) -> Any:
     return {"type": "function", "function": {"name": "f", "description": "", "parameters": parameters}}
 
 
-def manager_service() -> LocalService:
+def manager_service() -> BuiltinService:
     """A manager with the few functions that the routes use."""
 
     async def list_services(query: dict[str, Any], *, context: Context) -> list[dict[str, Any]]:
@@ -198,7 +198,7 @@ def manager_service() -> LocalService:
     for fn in (list_services, get_workspace_info, echo, broken):
         signature = inspect.signature(fn)
         parameters = [p for p in signature.parameters.values() if p.name != "context"]
-        functions[fn.__name__] = LocalFunction(
+        functions[fn.__name__] = BuiltinFunction(
             fn.__name__,
             fn,
             "Does it.",
@@ -208,7 +208,7 @@ def manager_service() -> LocalService:
             },
             signature=signature.replace(parameters=parameters),
         )
-    return LocalService("default", functions, config={"server_id": "s1", "public_base_url": "http://x"})
+    return BuiltinService("default", functions, config={"server_id": "s1", "public_base_url": "http://x"})
 
 
 def services_of(server: FakeServer, **fields: Any) -> HttpServices:

@@ -1,4 +1,4 @@
-"""A service that the server itself offers: described once, called over RPC and HTTP alike."""
+"""A service that the server itself offers: described by its own code, called over RPC and HTTP alike."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.builtins.permission import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
+from hypha.builtins.schema import caller_signature, function_schema, parse_docstring
 from hypha.errors import FunctionNotFound, HyphaError, InvalidArguments, PermissionDenied
 
 RefusalNote = Callable[[Context, str, HyphaError], None]
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFunction:
+class BuiltinFunction:
     """One function of a built-in service.
 
     `call` takes the caller's arguments and the keyword `context`; `schema` is
@@ -34,6 +36,23 @@ class LocalFunction:
     by_root: bool = False
     by_lapsed: bool = False
     takes_bytes: int | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Awaitable[Any]], name: str) -> BuiltinFunction:
+        """Describe one coroutine; its permission row, if declared, gives the level that is checked."""
+        description, _ = parse_docstring(function.__doc__)
+        row = permission_of(function)
+        return cls(
+            name,
+            function,
+            description,
+            function_schema(function, name),
+            row.level if row is not None and row.on == CURRENT_WORKSPACE else Level.NONE,
+            caller_signature(function),
+            row is not None and row.by_root,
+            row is not None and row.by_lapsed,
+            row.takes_bytes if row is not None else STRANGER_BYTES,
+        )
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
         """Fit the arguments to the parameters; a `context` from outside is dropped."""
@@ -66,14 +85,14 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class LocalService:
+class BuiltinService:
     """A named set of functions of the server itself; `on_refused` hears of callers without the right.
 
     Outsiders may call what `for_outsiders` names; all of it if it is an entrance.
     """
 
     id: str
-    functions: Mapping[str, LocalFunction]
+    functions: Mapping[str, BuiltinFunction]
     name: str = ""
     type: str = "generic"
     description: str = ""
@@ -82,6 +101,33 @@ class LocalService:
     on_refused: RefusalNote | None = None
     is_entrance: bool = False
     for_outsiders: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        obj: object,
+        *,
+        id: str,
+        type: str = "generic",
+        name: str = "",
+        description: str = "",
+        docs: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        only: Sequence[str] | None = None,
+    ) -> BuiltinService:
+        """The service of an object: all its public coroutines, or those named in `only`, in that order.
+
+        The object's class docstring is the description, unless one is given.
+        """
+        names = only if only is not None else [key for key in dir(obj) if not key.startswith("_")]
+        functions: dict[str, BuiltinFunction] = {}
+        for key in names:
+            function = getattr(obj, key)
+            if inspect.iscoroutinefunction(function):
+                functions[key] = BuiltinFunction.of(function, key)
+        if not description:
+            description, _ = parse_docstring(obj.__class__.__doc__)
+        return cls(id, functions, name or id, type, description, docs, dict(config or {}))
 
     async def invoke(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
@@ -113,7 +159,7 @@ class LocalService:
                 self.on_refused(context, f"{self.id}.{name}", error)
             raise
 
-    async def _run(self, function: LocalFunction, bound: inspect.BoundArguments, context: Context) -> Any:
+    async def _run(self, function: BuiltinFunction, bound: inspect.BoundArguments, context: Context) -> Any:
         """Call the function; one that stumbled over arguments of wrong types has refused them."""
         try:
             return await function.call(*bound.args, **bound.kwargs, context=context)

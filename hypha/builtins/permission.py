@@ -1,15 +1,14 @@
-"""The permission table: every built-in function declares its own row (docs/permissions.md).
+"""What a caller needs for a built-in function, declared beside it: `@permission(Level.READ)`.
 
-The check before a call, the documentation and the refusal tests are all made from these rows, so a
+The check before a call, docs/permissions.md and the refusal tests are all made from these rows, so a
 function without a row is found by a test and not by an attacker.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from hypha.auth.scopes import Level
 
@@ -53,16 +52,6 @@ class Permission:
         return f"{self.level.name.lower()} on {self.on}"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    service: str
-    function: str
-    permission: Permission
-    summary: str
-
-
 def permission(
     level: Level,
     on: str = CURRENT_WORKSPACE,
@@ -86,32 +75,3 @@ def permission_of(function: Callable[..., Any]) -> Permission | None:
     """The row that a function declares, or None."""
     row = getattr(function, "__permission__", None)
     return row if isinstance(row, Permission) else None
-
-
-class CallableService(Protocol):
-    """A built-in service as far as the table reads it."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def functions(self) -> Mapping[str, Any]:
-        """Its functions by name; each has `call`."""
-
-
-def table_of(services: Iterable[CallableService]) -> list[Row]:
-    """Collect the rows of running services, sorted by service and function.
-
-    Raises:
-        LookupError: a function declares no row.
-    """
-    rows = []
-    for service in services:
-        for name, function in service.functions.items():
-            declared = permission_of(function.call)
-            if declared is None:
-                raise LookupError(f"{service.id}.{name} declares no permission")
-            summary = (inspect.getdoc(function.call) or "").partition("\n")[0]
-            rows.append(Row(service.id, name, declared, summary))
-    return sorted(rows, key=lambda row: (row.service, row.function))

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from hypha.auth.scopes import Level
-from hypha.auth.users import Context
+from hypha.auth.scopes import Level, Scope
+from hypha.auth.users import Context, User
+from hypha.builtins.schema import parse_docstring, type_schema
+from hypha.builtins.service import BuiltinService
 from hypha.errors import FunctionNotFound, InvalidArguments
-from hypha.registry.schema import local_service, parse_docstring, type_schema
+
+MEMBER = Context(User("anna", scope=Scope({"w": Level.ADMIN}, "w", "me")), "w", "me")
 
 
 class Greeter:
@@ -43,8 +46,8 @@ class Greeter:
     def sync(self) -> None: ...
 
 
-async def test_coroutines_become_functions(member: Context) -> None:
-    service = local_service(Greeter(), id="greeter", config={"visibility": "public"})
+async def test_coroutines_become_functions() -> None:
+    service = BuiltinService.of(Greeter(), id="greeter", config={"visibility": "public"})
     assert service.description == "Says hello to people."
     assert list(service.functions) == ["anything", "greet"]
     assert service.functions["greet"].schema == {
@@ -59,24 +62,24 @@ async def test_coroutines_become_functions(member: Context) -> None:
             "required": ["name"],
         },
     }
-    assert await service.invoke("greet", ["you"], {}, member) == "w: hello you "
+    assert await service.invoke("greet", ["you"], {}, MEMBER) == "w: hello you "
 
 
 @pytest.mark.spec("core-R8")
-async def test_context_from_outside_is_ignored(member: Context) -> None:
-    service = local_service(Greeter(), id="greeter")
+async def test_context_from_outside_is_ignored() -> None:
+    service = BuiltinService.of(Greeter(), id="greeter")
     forged = {"name": "you", "context": {"ws": "x"}}
-    assert await service.invoke("greet", [], forged, member) == "w: hello you "
+    assert await service.invoke("greet", [], forged, MEMBER) == "w: hello you "
 
 
-async def test_wrong_calls_are_refused(member: Context) -> None:
-    service = local_service(Greeter(), id="greeter")
+async def test_wrong_calls_are_refused() -> None:
+    service = BuiltinService.of(Greeter(), id="greeter")
     for args, kwargs in (([], {}), (["a", 1, 2], {}), (["a"], {"odd": 1})):
         with pytest.raises(InvalidArguments):
-            await service.invoke("greet", args, kwargs, member)
+            await service.invoke("greet", args, kwargs, MEMBER)
     for name in ("_hidden", "sync", "__init__", "greet.x"):
         with pytest.raises(FunctionNotFound):
-            await service.invoke(name, [], {}, member)
+            await service.invoke(name, [], {}, MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -104,4 +107,4 @@ def test_type_hints_become_json_schema(hint: Any, expected: dict[str, Any]) -> N
 
 def test_docstrings_may_be_missing() -> None:
     assert parse_docstring(None) == ("", {})
-    assert local_service(Greeter(), id="g").functions["anything"].level is Level.NONE
+    assert BuiltinService.of(Greeter(), id="g").functions["anything"].level is Level.NONE

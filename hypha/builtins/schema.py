@@ -1,8 +1,6 @@
-"""Services of the server, described from their own code: type hints and docstrings become JSON schema.
+"""Type hints and docstrings as JSON schema: how built-in functions are described.
 
-A built-in service is an object whose public coroutines are its functions. Each takes the keyword
-`context`, which the server fills in and which no caller sees. A docstring in the usual form
-(summary, then `Args:` with one entry per parameter) becomes the descriptions.
+A docstring in the usual form (summary, then `Args:` with one entry per parameter) becomes the descriptions.
 """
 
 from __future__ import annotations
@@ -10,68 +8,16 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from hypha.auth.permissions import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
-from hypha.auth.scopes import Level
-from hypha.hub.local_service import LocalFunction, LocalService
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Example|Examples|Note):\s*$")
 _ARGUMENT = re.compile(r"^\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
 
 
-def local_service(
-    obj: object,
-    *,
-    id: str,
-    type: str = "generic",
-    name: str = "",
-    description: str = "",
-    docs: str | None = None,
-    config: Mapping[str, Any] | None = None,
-    only: Sequence[str] | None = None,
-) -> LocalService:
-    """Make a service of an object: all its public coroutines, or those named in `only`, in that order.
-
-    The object's class docstring is the description, unless one is given.
-    """
-    names = only if only is not None else [key for key in dir(obj) if not key.startswith("_")]
-    functions: dict[str, LocalFunction] = {}
-    for key in names:
-        function = getattr(obj, key)
-        if inspect.iscoroutinefunction(function):
-            functions[key] = local_function(function, key)
-    if not description:
-        description, _ = parse_docstring(obj.__class__.__doc__)
-    return LocalService(id, functions, name or id, type, description, docs, dict(config or {}))
-
-
-def local_function(function: Callable[..., Awaitable[Any]], name: str) -> LocalFunction:
-    """Describe one coroutine; its permission row, if declared, gives the level that is checked."""
-    description, _ = parse_docstring(function.__doc__)
-    row = permission_of(function)
-    return LocalFunction(
-        name,
-        function,
-        description,
-        function_schema(function, name),
-        _declared_level(function),
-        _caller_signature(function),
-        row is not None and row.by_root,
-        row is not None and row.by_lapsed,
-        row.takes_bytes if row is not None else STRANGER_BYTES,
-    )
-
-
-def _declared_level(function: Callable[..., Any]) -> Level:
-    """The level needed in the caller's current workspace; rows on other targets are checked inside."""
-    row = permission_of(function)
-    return row.level if row is not None and row.on == CURRENT_WORKSPACE else Level.NONE
-
-
-def _caller_signature(function: Callable[..., Any]) -> inspect.Signature:
+def caller_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature as callers see it: without `context`."""
     signature = inspect.signature(function)
     visible = [parameter for name, parameter in signature.parameters.items() if name != "context"]
     return signature.replace(parameters=visible)
@@ -83,7 +29,7 @@ def function_schema(function: Callable[..., Any], name: str) -> dict[str, Any]:
     hints = get_type_hints(function, include_extras=True)
     properties: dict[str, Any] = {}
     required: list[str] = []
-    for parameter in _caller_signature(function).parameters.values():
+    for parameter in caller_signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         schema = type_schema(hints.get(parameter.name, Any))
