@@ -33,7 +33,7 @@ from hypha.features.oidc import OidcFeature
 from hypha.features.queues import QueuesFeature
 from hypha.features.triton import TritonFeature
 from hypha.gateways.http.application import HttpApplication
-from hypha.gateways.http.workbench import Shares, Workbench
+from hypha.gateways.http.workbench import Workbench, WorkLimits
 from hypha.hub.hub import Hub
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.rates import RateLimits, Rates
@@ -120,7 +120,7 @@ class Server:
         self.credentials: Credentials
         self.context: FeatureContext
         self.http: HttpApplication
-        self.workbench = Workbench(Shares.of_bodies(settings.max_body_bytes))
+        self.workbench = Workbench(WorkLimits.of_bodies(settings.max_body_bytes))
         self._started = False
         self._stopping = False
 

@@ -76,7 +76,7 @@ REQUESTS = (
             "http_burst_limit",
             "http_authenticated_rate_limit",
             "http_authenticated_burst_limit",
-            "hypha.web.ratelimits.MAX_TRACKED",
+            "hypha.limits.buckets.MAX_TRACKED",
         ),
     ),
     Bound("answer_of_a_service", "Wait for the answer of a service", "call", "504", ("http_call_timeout_s",)),

@@ -17,7 +17,7 @@ from hypha.hub.resume import Resume
 from hypha.hub.router import Router
 from hypha.hub.shares import Room, Shares
 from hypha.hub.stats import HubStats
-from hypha.wire.chunks import CacheRooms
+from hypha.wire.chunks import MessageCaches
 from hypha.wire.frames import Sealed, encode
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Hub:
         self.inner_peers: dict[str, LocalPeer] = {}
         self.leftovers = Leftovers(self.loop)
         self.unanswered = Shares(MAX_ALL_PENDING)
-        self.cache_rooms = CacheRooms(self.leftovers.add)
+        self.cache_rooms = MessageCaches(self.leftovers.add)
         self.server_peers: dict[str, ServerPeer] = {}
         self.membership: Membership
         self.gather_turn: Callable[[], None] = lambda: None

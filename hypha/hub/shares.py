@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
 from hypha.auth.users import User
+from hypha.limits import Budget
 from hypha.networks import throttled
 
 
@@ -43,9 +43,15 @@ class Shares:
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.used = self.used_by_strangers = 0
-        self._counted: dict[Holder, tuple[str, bool, int]] = {}
-        self._of_party: Counter[str] = Counter()
+        self.all = Budget(room.total)
+        self.strangers = Budget(room.strangers, self.all)
+        self._counted: dict[Holder, tuple[str, int]] = {}
+        self._parties: dict[str, Budget] = {}
+
+    @property
+    def used(self) -> int:
+        """What all clients have beyond what is free."""
+        return self.all.used
 
     def note(self, client: Holder, amount: int) -> bool:
         """A client has so much from now on; False, and nothing changes, if there is no room for it.
@@ -58,34 +64,27 @@ class Shares:
             if known is not None:
                 self.forget(client)
             return True
-        party, is_stranger, before = known or (_party(client), client.user.is_anonymous, 0)
+        party, before = known or (_party(client), 0)
+        budget = self._parties.get(party)
+        if budget is None:
+            budget = Budget(self.room.party, self.strangers if client.user.is_anonymous else self.all)
         more = excess - before
-        if more > 0 and not self._has_room(party, more, is_stranger):
+        if more > 0 and not budget.has(more):
             return False
-        self._counted[client] = party, is_stranger, excess
-        self._add(party, more, is_stranger)
+        budget.add(more)
+        self._parties[party] = budget
+        self._counted[client] = party, excess
         return True
 
     def forget(self, client: Holder) -> None:
         """A client has nothing any more."""
         known = self._counted.pop(client, None)
         if known is not None:
-            party, is_stranger, excess = known
-            self._add(party, -excess, is_stranger)
-
-    def _has_room(self, party: str, more: int, is_stranger: bool) -> bool:
-        room = self.room
-        if is_stranger and self.used_by_strangers + more > room.strangers:
-            return False
-        return self.used + more <= room.total and self._of_party[party] + more <= room.party
-
-    def _add(self, party: str, more: int, is_stranger: bool) -> None:
-        self.used += more
-        self._of_party[party] += more
-        if not self._of_party[party]:
-            del self._of_party[party]
-        if is_stranger:
-            self.used_by_strangers += more
+            party, excess = known
+            budget = self._parties[party]
+            budget.give_back(excess)
+            if not budget.used:
+                del self._parties[party]
 
 
 def _party(client: Holder) -> str:

@@ -18,8 +18,8 @@ from hypha.auth.tokens import EXPIRED_TEXT
 from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
+from hypha.limits import Places
 from hypha.networks import throttled
-from hypha.places import Places
 from hypha.transports.departures import Departures
 from hypha.transports.descriptors import UNLIMITED
 from hypha.transports.gather import Gather

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hypha.limits import Places
 from hypha.networks import throttled
-from hypha.places import Places
 from hypha.transports.descriptors import room_for_sockets
 
 if TYPE_CHECKING:

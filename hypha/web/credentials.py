@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import OUTSIDER_TEXT, Context, User
 from hypha.errors import HyphaError, NotAuthenticated, PermissionDenied
+from hypha.limits import BoundedMap
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival, arrival_of, is_browser
 from hypha.web.cookies import credential_cookie
@@ -123,7 +123,7 @@ class Credentials:
         self._check_user = check_user
         self.anonymous = http_anonymous_user(Level.READ if serves_anonymous else Level.NONE)
         self._anonymous_context = Context(self.anonymous, ANONYMOUS_WORKSPACE, connection_type="http")
-        self._contexts: OrderedDict[tuple[int, str, Level], tuple[User, Context]] = OrderedDict()
+        self._contexts: BoundedMap[tuple[int, str, Level], tuple[User, Context]] = BoundedMap(CONTEXTS_KEPT)
 
     async def user(self, scope: MutableMapping[str, Any], *, allow_specialized: bool = False) -> User:
         """The user of a request; looked up once per request.
@@ -314,7 +314,5 @@ class Credentials:
         if kept is not None and kept[0] is user:
             return kept[1]
         context = Context(user.within(workspace, None, level), workspace, connection_type="http")
-        self._contexts[key] = (user, context)
-        if len(self._contexts) > CONTEXTS_KEPT:
-            self._contexts.popitem(last=False)
+        self._contexts.put(key, (user, context))
         return context

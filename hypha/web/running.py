@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hypha.errors import LimitReached
+from hypha.limits import Places
 from hypha.networks import throttled
-from hypha.places import Places
 
 if TYPE_CHECKING:
     from hypha.settings import Settings

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hypha.errors import InvalidRequest, LimitReached
+from hypha.limits import Budget
 
 CHUNK_BYTES = 262_144
 SINGLE_FRAME_BYTES = CHUNK_BYTES + 1024
@@ -33,34 +34,8 @@ class _Message:
     size: int = 0
 
 
-class Room:
-    """Bytes that may be used, which also count in the room that this one is a part of."""
-
-    __slots__ = ("limit_bytes", "used_bytes", "whole")
-
-    def __init__(self, limit_bytes: int, whole: Room | None = None) -> None:
-        self.limit_bytes = limit_bytes
-        self.whole = whole
-        self.used_bytes = 0
-
-    def take(self, size_bytes: int) -> bool:
-        """Use so much more; False, and nothing is taken, if it is not there."""
-        if self.used_bytes + size_bytes > self.limit_bytes:
-            return False
-        if self.whole is not None and not self.whole.take(size_bytes):
-            return False
-        self.used_bytes += size_bytes
-        return True
-
-    def give_back(self, size_bytes: int) -> None:
-        """Use so much less."""
-        self.used_bytes -= size_bytes
-        if self.whole is not None:
-            self.whole.give_back(size_bytes)
-
-
-class CacheRooms:
-    """Where the caches of all clients of a server find room.
+class MessageCaches:
+    """The caches of all clients of a server, which together have a bounded size.
 
     Args:
         discard: takes the chunks that nobody needs any more.
@@ -68,22 +43,22 @@ class CacheRooms:
 
     def __init__(self, discard: Callable[[Iterable[bytes]], None] = lambda chunks: None) -> None:
         self.discard = discard
-        self.all = Room(MAX_TOTAL_BYTES)
-        self.anonymous = Room(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
+        self.all = Budget(MAX_TOTAL_BYTES)
+        self.anonymous = Budget(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
 
     def cache(self, *, anonymous: bool) -> MessageCache:
         """A cache for one client."""
         if anonymous:
-            return MessageCache(Room(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous), self.discard)
-        return MessageCache(Room(MAX_CACHE_BYTES, self.all), self.discard)
+            return MessageCache(Budget(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous), self.discard)
+        return MessageCache(Budget(MAX_CACHE_BYTES, self.all), self.discard)
 
 
 class MessageCache:
     """Unfinished chunked messages of one client, bounded in count, bytes and age."""
 
-    def __init__(self, room: Room, discard: Callable[[Iterable[bytes]], None]) -> None:
+    def __init__(self, budget: Budget, discard: Callable[[Iterable[bytes]], None]) -> None:
         self._messages: dict[str, _Message] = {}
-        self._room = room
+        self._budget = budget
         self._discard = discard
 
     def __len__(self) -> int:
@@ -118,7 +93,7 @@ class MessageCache:
         known = message.parts.get(number)
         grown = len(chunk) + CHUNK_OVERHEAD_BYTES
         grown -= 0 if known is None else len(known) + CHUNK_OVERHEAD_BYTES
-        if message.size + grown > MAX_MESSAGE_BYTES or not self._room.take(grown):
+        if message.size + grown > MAX_MESSAGE_BYTES or not self._budget.take(grown):
             self.remove(key)
             raise LimitReached(
                 "The chunked message is too large for a call to the server itself, "
@@ -139,7 +114,7 @@ class MessageCache:
         """Forget a message, finished or not."""
         message = self._get(key)
         del self._messages[key]
-        self._room.give_back(message.size)
+        self._budget.give_back(message.size)
         self._discard(message.parts.values())
 
     def _get(self, key: str) -> _Message:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from hypha.errors import RateLimited
-from hypha.limits import BoundedMap, Bucket
+from hypha.limits import BoundedMap, Bucket, Budget
 from hypha.web.running import Party
 
 MIB = 1024 * 1024
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class WorkLimits:
     """What callers may have. A caller that holds nothing gets what it asks for, if the whole has room.
 
     Args:
@@ -46,7 +46,7 @@ class Shares:
 
     @classmethod
     def of_bodies(cls, max_bytes: int) -> Self:
-        """The usual shares where a body may have so many bytes."""
+        """The usual ones where a body may have so many bytes."""
         return cls(
             max(192 * MIB, 3 * max_bytes), max(512 * MIB, 8 * max_bytes), max(1024 * MIB, 16 * max_bytes)
         )
@@ -128,17 +128,19 @@ def holding_of(scope: Mapping[str, Any]) -> Holding:
 class Workbench:
     """Holds the accounts of callers and the threads: one for strangers, one for signed-in users."""
 
-    shares: Shares = field(default_factory=Shares)
+    limits: WorkLimits = field(default_factory=WorkLimits)
     clock: Callable[[], float] = time.monotonic
     cpu_clock: Callable[[], float] = time.thread_time
     max_tracked: int = MAX_TRACKED
-    strangers_held: int = field(default=0, init=False)
-    held: int = field(default=0, init=False)
+    held: Budget = field(init=False)
+    strangers_held: Budget = field(init=False)
     _accounts: BoundedMap[Party, _Account] = field(init=False)
     _waiters: list[_Waiter] = field(default_factory=list, init=False)
     _threads: dict[bool, ThreadPoolExecutor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.held = Budget(self.limits.total_bytes)
+        self.strangers_held = Budget(self.limits.strangers_bytes, self.held)
         self._accounts = BoundedMap(self.max_tracked, may_go=lambda account: account.is_idle)
 
     def holding(self, party: Party) -> Holding:
@@ -157,14 +159,14 @@ class Workbench:
         if self._has_room(party, account, size):
             self._add(party, account, size)
             return
-        if account.waiting >= self.shares.waiting:
+        if account.waiting >= self.limits.waiting:
             raise self._busy("Too many large bodies of yours wait already.")
         waiter = _Waiter(party, account, size, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         account.waiting += 1
         is_taken = False
         try:
-            async with asyncio.timeout(self.shares.wait_s):
+            async with asyncio.timeout(self.limits.wait_s):
                 await waiter.has_room
             is_taken = True
         except TimeoutError:
@@ -209,11 +211,11 @@ class Workbench:
     async def _take_turn(self, account: _Account) -> None:
         """Wait until nothing else of the caller is worked on, and what was is paid for."""
         wait_s = account.bucket.wait_s(self.clock())
-        if wait_s > self.shares.wait_s or account.waiting >= self.shares.waiting:
+        if wait_s > self.limits.wait_s or account.waiting >= self.limits.waiting:
             raise self._busy("Your large bodies and results have used up their share of the server.", wait_s)
         account.waiting += 1
         try:
-            async with asyncio.timeout(self.shares.wait_s):
+            async with asyncio.timeout(self.limits.wait_s):
                 await account.turn.acquire()
                 try:
                     await asyncio.sleep(account.bucket.wait_s(self.clock()))
@@ -236,28 +238,26 @@ class Workbench:
         return threads
 
     def _has_room(self, party: Party, account: _Account, size: int) -> bool:
-        shares = self.shares
-        if account.held and account.held + size > shares.caller_bytes:
+        if account.held and account.held + size > self.limits.caller_bytes:
             return False
-        if party.is_stranger and self.strangers_held + size > shares.strangers_bytes:
-            return False
-        return self.held + size <= shares.total_bytes
+        return self._whole(party).has(size)
 
     def _add(self, party: Party, account: _Account, size: int) -> None:
         account.held += size
-        self.held += size
-        if party.is_stranger:
-            self.strangers_held += size
+        self._whole(party).add(size)
+
+    def _whole(self, party: Party) -> Budget:
+        return self.strangers_held if party.is_stranger else self.held
 
     def _account(self, party: Party) -> _Account:
         account = self._accounts.use(party)
         if account is None:
-            shares = self.shares
-            rate = shares.stranger_rate if party.is_stranger else shares.user_rate
-            bucket = Bucket(rate * _MICROSECONDS, shares.burst_s * _MICROSECONDS, self.clock())
+            limits = self.limits
+            rate = limits.stranger_rate if party.is_stranger else limits.user_rate
+            bucket = Bucket(rate * _MICROSECONDS, limits.burst_s * _MICROSECONDS, self.clock())
             account = _Account(bucket)
             self._accounts.put(party, account)
         return account
 
     def _busy(self, sentence: str, wait_s: float | None = None) -> RateLimited:
-        return RateLimited(f"{sentence} Try again later.", retry_after_s=wait_s or self.shares.wait_s)
+        return RateLimited(f"{sentence} Try again later.", retry_after_s=wait_s or self.limits.wait_s)

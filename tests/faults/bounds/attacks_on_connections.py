@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from hypha.background import Background
 from hypha.errors import LimitReached
 from hypha.hub.hub import MAX_EVENT_NAME, MAX_SUBSCRIPTIONS
-from hypha.hub.shares import Room
+from hypha.hub.shares import Room, Shares
 from hypha.testing import RawCallError, RawClient, RawRefused
 from hypha.transports.descriptors import room_for_sockets
 from hypha.transports.gather import Gather
@@ -149,7 +149,7 @@ async def subscriptions(kit: Kit) -> None:
 
 async def all_subscriptions(kit: Kit) -> None:
     world = kit.world()
-    world.hub._subscribed.room = Room(free=5, party=20, strangers=20, total=50)
+    world.hub._subscribed = Shares(Room(free=5, party=20, strangers=20, total=50))
     crowd = [world.join(f"c{number}")[0] for number in range(10)]
     for client in crowd:
         for number in range(30):

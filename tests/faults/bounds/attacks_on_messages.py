@@ -18,6 +18,7 @@ from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
 from hypha.hub.rates import RateLimits, Rates
 from hypha.hub.resume import MAX_REPEATED_BYTES
 from hypha.hub.router import MAX_EVENT_BYTES, MAX_PASSED_BYTES, MAX_SESSION_CHARS
+from hypha.limits import Budget
 from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIMEOUT_S, Selection
 from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
 from hypha.registry.index import Registry
@@ -29,7 +30,7 @@ from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.wire import bounded, chunks, json_text
 from hypha.wire.arriving import MAX_DEPTH as MAX_ARRIVING_DEPTH
 from hypha.wire.arriving import MAX_STEPS
-from hypha.wire.chunks import CacheRooms, MessageCache, Room
+from hypha.wire.chunks import MessageCache, MessageCaches
 from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
 from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
@@ -133,7 +134,7 @@ async def all_calls_without_an_answer(kit: Kit) -> None:
     kit.lower("hypha.hub.client.FEW_PENDING_CALLS", 10)
     kit.lower("hypha.hub.client._PENDING_STEP", 5)
     world = kit.world()
-    world.hub.unanswered.room = shares.Room(free=10, party=30, strangers=30, total=100)
+    world.hub.unanswered = shares.Shares(shares.Room(free=10, party=30, strangers=30, total=100))
     a, _ = world.join("a")
     crowd = [world.join(f"b{number}")[0] for number in range(10)]
     for number in range(100):
@@ -170,7 +171,7 @@ async def all_frames_that_wait(kit: Kit) -> None:
     room = shares.Room(free=10 * KIB, party=100 * KIB, strangers=100 * KIB, total=300 * KIB)
     kit.lower("hypha.hub.flow.MAX_HELD_BYTES", room)
     world = kit.world()
-    world.hub.flow.held.room = room
+    world.hub.flow.held = shares.Shares(room)
     a, to_a = world.join("a")
     away = [world.join(f"b{number}")[0] for number in range(30)]
     for b in away:
@@ -268,13 +269,13 @@ async def repeated_frames(kit: Kit) -> None:
 
 
 async def messages_in_chunks(kit: Kit) -> None:
-    rooms = CacheRooms()
-    assert rooms.all.limit_bytes == chunks.MAX_TOTAL_BYTES
-    assert rooms.anonymous.limit_bytes == chunks.MAX_TOTAL_ANONYMOUS_BYTES
-    assert rooms.cache(anonymous=True)._room.limit_bytes == chunks.MAX_ANONYMOUS_CACHE_BYTES
-    assert rooms.cache(anonymous=False)._room.limit_bytes == chunks.MAX_CACHE_BYTES
-    whole = Room(5 * MIB)
-    caches = [MessageCache(Room(3 * MIB, whole), lambda _: None) for _ in range(2)]
+    made = MessageCaches()
+    assert made.all.limit == chunks.MAX_TOTAL_BYTES
+    assert made.anonymous.limit == chunks.MAX_TOTAL_ANONYMOUS_BYTES
+    assert made.cache(anonymous=True)._budget.limit == chunks.MAX_ANONYMOUS_CACHE_BYTES
+    assert made.cache(anonymous=False)._budget.limit == chunks.MAX_CACHE_BYTES
+    whole = Budget(5 * MIB)
+    caches = [MessageCache(Budget(3 * MIB, whole), lambda _: None) for _ in range(2)]
     refusals = 0
     for number in range(16):
         cache = caches[number % 2]
@@ -283,7 +284,7 @@ async def messages_in_chunks(kit: Kit) -> None:
             cache.add(f"k{number}", 0, bytes(MIB // 2))
         except LimitReached:
             refusals += 1
-    assert whole.used_bytes <= 5 * MIB and refusals >= 6
+    assert whole.used <= 5 * MIB and refusals >= 6
     kit.lower("hypha.wire.chunks.MAX_MESSAGE_BYTES", 2 * MIB)
     caches[0].clear()
     caches[0].create("k", 0.0)
@@ -293,7 +294,7 @@ async def messages_in_chunks(kit: Kit) -> None:
 
 
 async def unfinished_messages(kit: Kit) -> None:
-    cache = CacheRooms().cache(anonymous=True)
+    cache = MessageCaches().cache(anonymous=True)
     for number in range(chunks.MAX_MESSAGES):
         cache.create(f"k{number}", 0.0)
     with pytest.raises(LimitReached):

@@ -34,7 +34,8 @@ from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
 from hypha.gateways.http.openapi import DescribedService, documents, schemas, workspace_document
 from hypha.gateways.http.parameters import MAX_FIELDS, MAX_OPTIONS, _types, split_query
 from hypha.gateways.http.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read_ends, remote_error
-from hypha.gateways.http.workbench import Shares, Workbench
+from hypha.gateways.http.workbench import Workbench, WorkLimits
+from hypha.limits import Buckets
 from hypha.registry import query, search, shown
 from hypha.registry.search import SearchRequest
 from hypha.testing import RawCallError
@@ -45,7 +46,6 @@ from hypha.web.destinations import MAX_CHARS, Destinations
 from hypha.web.files import SmallFiles
 from hypha.web.heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from hypha.web.origins import Origins
-from hypha.web.ratelimits import TokenBuckets
 from hypha.web.running import Party
 from hypha.web.uploads import Uploads, keep
 from tests.faults.bounds.kit import KIB, MIB, Kit
@@ -111,7 +111,7 @@ async def unfinished_bodies(kit: Kit) -> None:
 
 async def large_bodies(kit: Kit) -> None:
     bench = Workbench(
-        Shares(caller_bytes=100, strangers_bytes=250, total_bytes=400, wait_s=0.05), max_tracked=20
+        WorkLimits(caller_bytes=100, strangers_bytes=250, total_bytes=400, wait_s=0.05), max_tracked=20
     )
     kit.stack.callback(bench.close)
     stranger = Party("192.0.2.1", is_stranger=True)
@@ -123,7 +123,7 @@ async def large_bodies(kit: Kit) -> None:
         with contextlib.suppress(RateLimited):
             async with asyncio.timeout(1):
                 await bench.holding(party).work(lambda: None)
-    assert len(bench._accounts) <= 21 and bench.strangers_held <= 250
+    assert len(bench._accounts) <= 21 and bench.strangers_held.used <= 250
 
 
 async def packed_bodies(kit: Kit) -> None:
@@ -164,7 +164,7 @@ async def requests_at_once(kit: Kit) -> None:
 
 
 async def requests_per_second(kit: Kit) -> None:
-    buckets = TokenBuckets(1.0, 10.0, max_keys=20)
+    buckets = Buckets(1.0, 10.0, max_keys=20)
     assert sum(not buckets.take("a") for _ in range(100)) == 10
     for number in range(1000):
         buckets.take(f"b{number}")
@@ -308,8 +308,8 @@ async def kept_files(kit: Kit) -> None:
         await files.read(str(path), os.stat(path))
     assert files._contents.weight <= 50 * KIB
     kit.patch.setattr(credentials, "CONTEXTS_KEPT", 20)
-    reader = credentials.Credentials.__new__(credentials.Credentials)
-    reader._contexts = credentials.OrderedDict()
+    workspaces: Any = None
+    reader = credentials.Credentials(workspaces, workspaces)
     users = [SimpleNamespace(within=lambda *_: None) for _ in range(200)]
     for user in users:
         reader._acting(user, "w", Level.READ)  # type: ignore[arg-type]

@@ -68,6 +68,7 @@ INTERNAL = {
     "hypha.wire.frames._PACKED_KEPT": "packed facts of users, the oldest are packed anew",
     "hypha.wire.handshake.MAX_CLOSE_REASON_BYTES": "RFC 6455",
     "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
+    "hypha.workspaces.endings.HEARING_LIMIT_S": "how long a part may clean up after a workspace",
     "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
 }
 

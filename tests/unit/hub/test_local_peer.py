@@ -302,15 +302,15 @@ async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world:
     cache_call(world, a, "set", "k", 0, b"x" * 1000)
     await answer_on(link)
     world.hub.pulse.start_liveness(0.0, 0.01)
-    assert world.hub.cache_rooms.all.used_bytes > 1000
+    assert world.hub.cache_rooms.all.used > 1000
     world.now += MAX_AGE_S + 1
-    await eventually(lambda: not world.hub.cache_rooms.all.used_bytes, within_s=10)
+    await eventually(lambda: not world.hub.cache_rooms.all.used, within_s=10)
     assert not len(manager.unfinished)
 
 
 @pytest.mark.spec("wire-16.13")
 async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Any, manager: Any) -> None:
-    world.hub.cache_rooms.anonymous.limit_bytes = 5000
+    world.hub.cache_rooms.anonymous.limit = 5000
     (a, to_a), (b, to_b) = world.join("a"), world.join("b")
     for client in (a, b):
         cache_call(world, client, "create", "k")
@@ -338,7 +338,7 @@ async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any
     assert all(len(peer.unfinished) for peer in (manager, gateway, own))
     world.hub.end(a, "test")
     assert not any(len(peer.unfinished) for peer in (manager, gateway, own))
-    assert not world.hub.cache_rooms.all.used_bytes
+    assert not world.hub.cache_rooms.all.used
 
 
 @pytest.mark.spec("faults-F14")

@@ -56,8 +56,8 @@ def test_nothing_is_left_when_all_have_gone() -> None:
         shares.note(client, dice.randrange(30))
         if dice.random() < 0.1:
             shares.forget(client)
-        assert 0 <= shares.used_by_strangers <= min(shares.used, 40) and shares.used <= 60
+        assert 0 <= shares.strangers.used <= min(shares.used, 40) and shares.used <= 60
     for client in crowd:
         client.user.is_anonymous = not client.user.is_anonymous  # it has signed in meanwhile
         shares.forget(client)
-    assert (shares.used, shares.used_by_strangers, dict(shares._of_party)) == (0, 0, {})
+    assert (shares.used, shares.strangers.used, shares._parties) == (0, 0, {})

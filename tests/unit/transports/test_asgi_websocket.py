@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from hypha.places import Places
+from hypha.limits import Places
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.wire.frames import encode, payload
 from hypha.wire.handshake import Busy

@@ -6,14 +6,14 @@ import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
 from hypha.wire import chunks
-from hypha.wire.chunks import CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, CacheRooms
+from hypha.wire.chunks import CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, MessageCaches
 from hypha.wire.pieces import Pieces
 
 
 def test_a_split_message_is_assembled_in_any_order() -> None:
     message = bytes(range(256)) * 4000
     parts = list(Pieces([message]).chunks(CHUNK_BYTES))
-    cache = CacheRooms().cache(anonymous=False)
+    cache = MessageCaches().cache(anonymous=False)
     cache.create("k", 0.0)
     for index in reversed(range(len(parts))):
         cache.add("k", index, parts[index])
@@ -24,7 +24,7 @@ def test_a_split_message_is_assembled_in_any_order() -> None:
 
 
 def test_a_key_in_use_is_refused_unless_overwritten() -> None:
-    cache = CacheRooms().cache(anonymous=False)
+    cache = MessageCaches().cache(anonymous=False)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.create("k", 0.0)
@@ -32,7 +32,7 @@ def test_a_key_in_use_is_refused_unless_overwritten() -> None:
 
 
 def test_an_incomplete_or_unknown_message_is_refused() -> None:
-    cache = CacheRooms().cache(anonymous=False)
+    cache = MessageCaches().cache(anonymous=False)
     cache.create("k", 0.0)
     cache.add("k", 1, b"x")
     with pytest.raises(InvalidRequest):
@@ -44,7 +44,7 @@ def test_an_incomplete_or_unknown_message_is_refused() -> None:
 @pytest.mark.spec("wire-16.13")
 def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "MAX_MESSAGE_BYTES", 100)
-    cache = CacheRooms().cache(anonymous=False)
+    cache = MessageCaches().cache(anonymous=False)
     cache.create("big", 0.0)
     with pytest.raises(LimitReached):
         cache.add("big", 0, b"x" * 101)
@@ -58,26 +58,26 @@ def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.spec("wire-16.13")
 def test_all_clients_together_are_bounded_and_anonymous_ones_leave_room_for_the_others() -> None:
-    rooms = CacheRooms()
-    rooms.all.limit_bytes, rooms.anonymous.limit_bytes = 1000, 600
-    first, second = rooms.cache(anonymous=True), rooms.cache(anonymous=True)
+    caches = MessageCaches()
+    caches.all.limit, caches.anonymous.limit = 1000, 600
+    first, second = caches.cache(anonymous=True), caches.cache(anonymous=True)
     for cache in (first, second):
         cache.create("k", 0.0)
     first.add("k", 0, b"x" * 400)
     with pytest.raises(LimitReached):
         second.add("k", 0, b"x" * 100)
-    known = rooms.cache(anonymous=False)
+    known = caches.cache(anonymous=False)
     known.create("k", 0.0)
     known.add("k", 0, b"x" * 300)
     with pytest.raises(LimitReached):
         known.add("k", 1, b"x" * 300)
-    assert rooms.all.used_bytes == rooms.anonymous.used_bytes == 400 + CHUNK_OVERHEAD_BYTES
+    assert caches.all.used == caches.anonymous.used == 400 + CHUNK_OVERHEAD_BYTES
 
 
 def test_tiny_chunks_count_for_what_they_cost() -> None:
-    rooms = CacheRooms()
-    rooms.all.limit_bytes = 10 * CHUNK_OVERHEAD_BYTES
-    cache = rooms.cache(anonymous=False)
+    caches = MessageCaches()
+    caches.all.limit = 10 * CHUNK_OVERHEAD_BYTES
+    cache = caches.cache(anonymous=False)
     cache.create("k", 0.0)
     with pytest.raises(LimitReached):
         for number in range(10):
@@ -86,12 +86,12 @@ def test_tiny_chunks_count_for_what_they_cost() -> None:
 
 @pytest.mark.parametrize("how", ["take", "remove", "clear", "expire", "overwrite", "refuse"])
 def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
-    rooms = CacheRooms()
-    cache = rooms.cache(anonymous=True)
+    caches = MessageCaches()
+    cache = caches.cache(anonymous=True)
     cache.create("k", 0.0)
     cache.add("k", 0, b"x" * 100)
     cache.add("k", 0, b"x" * 50)
-    assert rooms.all.used_bytes == 50 + CHUNK_OVERHEAD_BYTES
+    assert caches.all.used == 50 + CHUNK_OVERHEAD_BYTES
     if how in ("take", "remove"):
         getattr(cache, how)("k")
     elif how == "clear":
@@ -101,15 +101,15 @@ def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
     elif how == "overwrite":
         cache.create("k", 0.0, overwrite=True)
     else:
-        rooms.all.limit_bytes = 200
+        caches.all.limit = 200
         with pytest.raises(LimitReached):
             cache.add("k", 1, b"x" * 100)
-    assert rooms.all.used_bytes == rooms.anonymous.used_bytes == 0
+    assert caches.all.used == caches.anonymous.used == 0
 
 
 @pytest.mark.parametrize(("index", "data"), [(-1, b"x"), (10**9, b"x"), (0, "text"), ("0", b"x")])
 def test_wrong_chunks_are_refused(index: object, data: object) -> None:
-    cache = CacheRooms().cache(anonymous=False)
+    cache = MessageCaches().cache(anonymous=False)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.add("k", index, data)  # type: ignore[arg-type]

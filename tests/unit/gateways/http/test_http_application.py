@@ -11,8 +11,9 @@ from starlette.routing import Mount, Route
 
 from hypha.gateways.http import HttpApplication
 from hypha.gateways.http.cors import CorsPolicy
+from hypha.limits import Buckets
 from hypha.web.client_address import TrustedProxies
-from hypha.web.ratelimits import RequestLimits, TokenBuckets
+from hypha.web.ratelimits import RequestLimits
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 
 
@@ -94,7 +95,7 @@ async def test_metrics_are_prometheus_text(server: FakeServer) -> None:
 
 @pytest.mark.spec("core-H9")
 async def test_strangers_are_limited_by_address_and_users_are_not(server: FakeServer) -> None:
-    limits = RequestLimits(TokenBuckets(5, 10), TokenBuckets(1000, 5000))
+    limits = RequestLimits(Buckets(5, 10), Buckets(1000, 5000))
     async with client_of(server, limits=limits) as http:
         url = "/ws-user-anna/services/demo/add?a=1&b=2"
         anonymous = [await http.get(url) for _ in range(30)]
@@ -111,7 +112,7 @@ async def test_strangers_are_limited_by_address_and_users_are_not(server: FakeSe
 
 
 async def test_a_trusted_proxy_speaks_for_its_clients(server: FakeServer) -> None:
-    limits = RequestLimits(TokenBuckets(0.001, 1), TokenBuckets(0, 0))
+    limits = RequestLimits(Buckets(0.001, 1), Buckets(0, 0))
     async with client_of(server, limits=limits, proxies=TrustedProxies(["127.0.0.0/8"])) as http:
         first = await http.get("/login", headers={"x-forwarded-for": "6.6.6.6, 9.9.9.1"})
         again = await http.get("/login", headers={"x-forwarded-for": "7.7.7.7, 9.9.9.1"})
@@ -120,7 +121,7 @@ async def test_a_trusted_proxy_speaks_for_its_clients(server: FakeServer) -> Non
 
 
 async def test_addresses_of_one_ipv6_network_share_a_limit(server: FakeServer) -> None:
-    limits = RequestLimits(TokenBuckets(0.001, 1), TokenBuckets(0, 0))
+    limits = RequestLimits(Buckets(0.001, 1), Buckets(0, 0))
     async with client_of(server, limits=limits, proxies=TrustedProxies(["127.0.0.0/8"])) as http:
         answers = [
             await http.get("/login", headers={"x-forwarded-for": address})
@@ -168,7 +169,7 @@ async def test_pages_of_other_sites_may_read_every_answer(server: FakeServer, pa
 
 
 async def test_pages_of_other_sites_may_read_what_is_left_of_a_limit(server: FakeServer) -> None:
-    limits = RequestLimits(TokenBuckets(0.001, 3), TokenBuckets(0, 0))
+    limits = RequestLimits(Buckets(0.001, 3), Buckets(0, 0))
     origin = {"origin": "https://page.test"}
     async with client_of(server, limits=limits) as http:
         answers = [await http.get(path, headers=origin) for path in ("/login", "/nope", "/login", "/login")]

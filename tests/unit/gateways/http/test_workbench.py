@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from hypha.errors import RateLimited
-from hypha.gateways.http.workbench import Holding, Shares, Workbench
+from hypha.gateways.http.workbench import Holding, Workbench, WorkLimits
 from hypha.web.running import Party
 
 STRANGER, OTHER = Party("203.0.113.7", is_stranger=True), Party("203.0.113.8", is_stranger=True)
 ANNA = Party("anna", is_stranger=False)
-SHARES = Shares(
+LIMITS = WorkLimits(
     caller_bytes=100, strangers_bytes=250, total_bytes=400, stranger_rate=0.25, user_rate=1.0, burst_s=2.0,
     waiting=3, wait_s=0.2,
 )  # fmt: skip
@@ -36,7 +36,7 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 async def bench(clocks: Clocks) -> AsyncIterator[Workbench]:
-    made = Workbench(SHARES, lambda: clocks.now, lambda: clocks.cpu)
+    made = Workbench(LIMITS, lambda: clocks.now, lambda: clocks.cpu)
     yield made
     made.close()
 
@@ -54,24 +54,24 @@ async def test_a_caller_waits_for_its_own_bodies_and_nobody_elses(bench: Workben
     assert not waiting.done()
     first.shrink(20)
     await waiting
-    assert (bench.held, bench.strangers_held) == (180, 180)
+    assert (bench.held.used, bench.strangers_held.used) == (180, 180)
     for item in (first, second, others):
         item.shrink(0)
-    assert (bench.held, bench.strangers_held) == (0, 0)
+    assert (bench.held.used, bench.strangers_held.used) == (0, 0)
 
 
 async def test_who_holds_nothing_may_hold_more_than_a_share(bench: Workbench) -> None:
     with closing(holding(bench, STRANGER)) as large:
         await large.grow(240)
         assert large.size == 240
-    assert bench.held == 0
+    assert bench.held.used == 0
 
 
 async def test_strangers_leave_room_for_those_who_are_signed_in(bench: Workbench) -> None:
     for number in range(10):
         with pytest.raises(RateLimited) if number >= 3 else _nothing():
             await holding(bench, Party(str(number), is_stranger=True)).grow(80)
-    assert bench.strangers_held == 240
+    assert bench.strangers_held.used == 240
     await holding(bench, ANNA).grow(100)
 
 
@@ -107,7 +107,7 @@ async def test_a_request_that_is_given_up_leaves_nothing_behind(bench: Workbench
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert bench.held == 0
+    assert bench.held.used == 0
     await holding(bench, STRANGER).grow(100)
 
 
@@ -150,11 +150,11 @@ async def test_one_body_of_a_caller_is_worked_on_at_a_time(bench: Workbench) -> 
 
 
 async def test_accounts_are_forgotten_when_there_are_many() -> None:
-    bench = Workbench(SHARES, max_tracked=10)
+    bench = Workbench(LIMITS, max_tracked=10)
     with closing(holding(bench, ANNA)) as kept:
         await kept.grow(1)
         for number in range(100):
             with closing(holding(bench, Party(str(number), is_stranger=True))) as one:
                 await one.grow(1)
         assert len(bench._accounts) <= 11
-    assert bench.held == 0
+    assert bench.held.used == 0

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from hypha.places import Places
+from hypha.limits import Places
 
 
 class Room:
