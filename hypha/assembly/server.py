@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypha import __version__
 from hypha.assembly.access import check_http_user, check_standing, end_clients_of, open_guard, open_tokens
+from hypha.assembly.features import Features, in_order, listed_features
 from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.manager import build_manager, connection_facts
 from hypha.assembly.readings import connections_of
@@ -25,13 +27,8 @@ from hypha.auth.users import User
 from hypha.background import Background
 from hypha.builtins.service import BuiltinService
 from hypha.datafolder import DataFolder
-from hypha.features.accounts import AccountsFeature
-from hypha.features.admin.feature import AdminFeature
-from hypha.features.base import Feature, FeatureContext
-from hypha.features.login.feature import LoginFeature
-from hypha.features.oidc import OidcFeature
-from hypha.features.queues import QueuesFeature
-from hypha.features.triton import TritonFeature
+from hypha.features.base import Feature, FeatureContext, Objects
+from hypha.features.ports import DataPort, EventsPort, ServicesPort, TasksPort
 from hypha.gateways.http.application import HttpApplication
 from hypha.gateways.http.workbench import Workbench, WorkLimits
 from hypha.hub.hub import Hub
@@ -72,22 +69,14 @@ SWITCH_INTERVAL_S = 0.001
 """The event loop waits so long, not 5 ms, for a thread that opens a large message."""
 
 STOP_GRACE_S = 0.2
-FEATURES: tuple[type[Feature], ...] = (
-    LoginFeature,
-    AccountsFeature,
-    AdminFeature,
-    QueuesFeature,
-    TritonFeature,
-    OidcFeature,
-)
-"""What the server offers over its core, in the order in which it starts."""
 
 
 class Server:
     """One server process; nothing is built before `start`, because the hub belongs to its event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, features: Features | None = None) -> None:
         self.settings = settings
+        self._plugged = in_order(listed_features() if features is None else features)
         self.server_id = settings.server_id or readable_id()
         self.is_accepting = False
         self.descriptors = 0
@@ -270,10 +259,25 @@ class Server:
         self.lasting = LastingAnswers(
             partial(check_standing, self.guard, self.tokens, self.workspaces, self.hub)
         )
-        self.context = FeatureContext(
+        self.context = self._feature_context(folder, store)
+        for make in self._plugged:
+            feature = make()
+            await feature.start(replace(self.context, _feature=make))
+            self.features.append(feature)
+
+    def _feature_context(self, folder: DataFolder, store: Store) -> FeatureContext:
+        settings, objects = self.settings, Objects()
+        objects.provide(Workspaces, self.workspaces, "core")
+        return FeatureContext(
             settings=settings,
             server_id=self.server_id,
             base_url=settings.announced_base_url,
+            services=ServicesPort(self.offering, self.hub),
+            data=DataPort(store, store.usage, self.tenancy.quotas, folder.secret),
+            tasks=TasksPort(self.background),
+            events=EventsPort(self.workspaces, self.members),
+            _feature=Feature,
+            _objects=objects,
             hub=self.hub,
             registry=self.registry,
             selection=self.selection,
@@ -290,10 +294,6 @@ class Server:
             server=self,
             rates=self.rates,
         )
-        for make in FEATURES:
-            feature = make()
-            await feature.start(self.context)
-            self.features.append(feature)
 
     def _start_background_work(self, store: Store) -> None:
         settings = self.settings

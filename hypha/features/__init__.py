@@ -1,1 +1,10 @@
-"""What the server offers over its core: one folder each, plugged in by one line in the assembly."""
+"""The features of the server: each is the folder of its name here, and can be removed with its line below."""
+
+FEATURES: tuple[str, ...] = (
+    "login",
+    "accounts",
+    "admin",
+    "queues",
+    "triton",
+    "oidc",
+)

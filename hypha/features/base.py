@@ -1,16 +1,24 @@
-"""How a feature plugs in: one object, one narrow context, never the whole server."""
+"""How a feature plugs in: what it declares, what it is given, and how features find each other.
+
+A feature is a folder here and a line in `hypha/features/__init__.py`. Its `feature.py` holds one subclass of
+`Feature`. It works through the five ports of its context, and with objects that it asks for by class: parts
+of the core, and what other features provide.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from hypha.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from hypha.auth.guard import Guard
     from hypha.auth.tokens import TokenAuthority
+    from hypha.features.ports import DataPort, EventsPort, ServicesPort, TasksPort
     from hypha.hub.hub import Hub
     from hypha.hub.rates import Rates
     from hypha.observe.health import Check
@@ -22,21 +30,45 @@ if TYPE_CHECKING:
     from hypha.workspaces.membership import Members
     from hypha.workspaces.tenancy import Tenancy
 
+T = TypeVar("T")
+
+
+class Objects:
+    """What can be asked for by class: one object of each, with who provided it."""
+
+    def __init__(self) -> None:
+        self._found: dict[type, tuple[str, object]] = {}
+
+    def provide(self, kind: type[T], found: T, provider: str) -> None:
+        """Let others ask for an object by a class, which may be a protocol.
+
+        Raises:
+            ConfigurationError: another feature provides one.
+        """
+        if kind in self._found:
+            first, _ = self._found[kind]
+            raise ConfigurationError(f"The features {first} and {provider} both provide {kind.__name__}.")
+        self._found[kind] = provider, found
+
+    def find(self, kind: type[T]) -> T | None:
+        """The object of a class, None if nobody provides one."""
+        _, found = self._found.get(kind, ("", None))
+        return found  # type: ignore[return-value]  # as it was given to `provide`
+
 
 @dataclass(slots=True)
 class FeatureContext:
-    """What a feature may use.
-
-    `offer` makes a service callable over RPC and HTTP under `public/<server_id>` (or in
-    `ws-user-root` where it says so); `start` runs work that is cancelled and awaited at the end.
-    `guard.audit` takes security events and `guard.blocklist` knows who is kept out; `server` is the
-    whole server, for the administrator's terminal alone.
-    `secret` gives a lasting secret by name; `routes` are tried before the core's own.
-    """
+    """What a feature may use."""
 
     settings: Settings
     server_id: str
     base_url: str
+    services: ServicesPort
+    data: DataPort
+    tasks: TasksPort
+    events: EventsPort
+    _feature: type[Feature]
+    _objects: Objects
     hub: Hub
     registry: Registry
     selection: Selection
@@ -55,11 +87,49 @@ class FeatureContext:
     routes: list[BaseRoute] = field(default_factory=list)
     shared: dict[str, Any] = field(default_factory=dict)
 
+    def provide(self, kind: type[T], found: T) -> None:
+        """Give other features an object, by one of the classes in `Feature.provides`."""
+        if kind not in self._feature.provides:
+            raise TypeError(f"{self._feature.__name__}.provides lacks {kind.__name__}.")
+        self._objects.provide(kind, found, self._feature.name)
+
+    def get(self, kind: type[T]) -> T:
+        """The object of a class in `Feature.needs`.
+
+        Raises:
+            ConfigurationError: nobody provides one.
+        """
+        if kind not in self._feature.needs:
+            raise TypeError(f"{self._feature.__name__}.needs lacks {kind.__name__}.")
+        found = self._objects.find(kind)
+        if found is None:
+            raise ConfigurationError(
+                f"The feature {self._feature.name} needs {kind.__name__}, which no other provides: take its "
+                "line out of hypha/features/__init__.py, or put in one that does."
+            )
+        return found
+
+    def find(self, kind: type[T]) -> T | None:
+        """The object of a class in `Feature.uses`, None if nobody provides one."""
+        if kind not in self._feature.uses:
+            raise TypeError(f"{self._feature.__name__}.uses lacks {kind.__name__}.")
+        return self._objects.find(kind)
+
 
 class Feature:
-    """A part that can be removed by deleting its folder and its line in the assembly."""
+    """A part that can be removed by deleting its folder and its line in `hypha/features/__init__.py`.
 
-    name = ""
+    It is started after all features that provide what it needs or uses, and stopped before them.
+    """
+
+    name: ClassVar[str]
+    """The name of its folder."""
+    needs: ClassVar[tuple[type, ...]] = ()
+    """Classes of the objects without which it does not work."""
+    uses: ClassVar[tuple[type, ...]] = ()
+    """Classes of objects that it uses where somebody provides them."""
+    provides: ClassVar[tuple[type, ...]] = ()
+    """Classes by which others can ask for what it gives to them."""
 
     async def start(self, context: FeatureContext) -> None:
         """Make and offer the feature's services and routes, before the server becomes ready."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypha.errors import LimitReached
@@ -78,6 +78,11 @@ class Members:
         self._is_removing = False
         self._before: dict[tuple[str, str], frozenset[str]] = {}
         self._left = {True: LeftNames(STRANGERS_LEFT_NAMES), False: LeftNames(MAX_LEFT_NAMES)}
+        self._hearers: list[Callable[[str, str], None]] = []
+
+    def follow(self, hear: Callable[[str, str], None]) -> None:
+        """Call `hear` with workspace and id of each client that ends from now on."""
+        self._hearers.append(hear)
 
     def connections_of(self, user_id: str) -> int:
         """Number of clients of one user, held ones included."""
@@ -187,7 +192,15 @@ class Members:
             "client_disconnected",
             {"id": client.client_id, "workspace": client.workspace},
         )
+        self._tell_ended(client)
         self.workspaces.client_left(client.workspace)
+
+    def _tell_ended(self, client: Client) -> None:
+        for hear in self._hearers:
+            try:
+                hear(client.workspace, client.client_id)
+            except Exception:
+                logger.exception("Could not clean up after the client %s", client.address)
 
     async def _remove_unwanted(self) -> None:
         """Delete the rows of clients that have ended; one task for all, however many end at once."""

@@ -6,37 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from hypha.auth.users import Context, User
 from hypha.errors import FrameTooLarge, NotFound
 from hypha.features.queues.records import KIND, Queues, Taken
 from hypha.ids import random_id
-from hypha.store.records import WorkspaceRecord
-from hypha.store.usage import Allowance
 
 if TYPE_CHECKING:
-    from hypha.hub.client import Client
+    from hypha.auth.users import Context
+    from hypha.workspaces.lifecycle import Workspaces
 
 MAX_TASK_BYTES = 4 * 1024 * 1024
 MAX_PEEK_BYTES = 16 * 1024 * 1024
-
-
-class Clients(Protocol):
-    """The hub, as far as it is asked who is still here."""
-
-    def client(self, workspace: str, client_id: str) -> Client | None:
-        """The client with this id, live or held."""
-
-
-class Workspaces(Protocol):
-    """Where the records of workspaces come from."""
-
-    async def open(self, workspace: str, user: User) -> WorkspaceRecord:
-        """The workspace in which a caller acts."""
-
-    def allowance(self, record: WorkspaceRecord, kind: str) -> Allowance | None:
-        """How much more of a kind may be kept in a workspace."""
 
 
 class _Line:
@@ -44,14 +25,21 @@ class _Line:
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self.pushed = asyncio.Event()
+        self.woken = asyncio.Event()
+        """Set when the first is to look whether there is a task for it."""
+        self.first = ""
+        """The client id of the first."""
         self.users = 0
+        """How many stand in it."""
+        self.is_over = False
+        """Its workspace has ended: nothing comes any more."""
 
 
 class Delivery:
     """Takes tasks in, keeps consumers waiting, and wakes the first of them; nothing polls.
 
     Args:
+        has_left: whether a caller is gone, as far as that is known.
         clock: Unix time in seconds.
     """
 
@@ -59,14 +47,15 @@ class Delivery:
         self,
         queues: Queues,
         workspaces: Workspaces,
-        clients: Clients,
+        has_left: Callable[[Context], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queues = queues
         self._workspaces = workspaces
-        self._clients = clients
+        self._has_left = has_left
         self._clock = clock
-        self._lines: dict[tuple[str, str], _Line] = {}
+        self._lines: dict[str, dict[str, _Line]] = {}
+        """Lines by workspace and queue."""
 
     async def push(self, context: Context, queue: str, data: bytes) -> None:
         """Append a task, flushed to disk.
@@ -76,9 +65,9 @@ class Delivery:
         """
         if len(data) > MAX_TASK_BYTES:
             raise FrameTooLarge(f"A task may have at most {MAX_TASK_BYTES} bytes; this has {len(data)}.")
-        record = await self._workspaces.open(context.workspace, context.user)
-        allowance = self._workspaces.allowance(record, KIND)
-        await self._queues.push(record, queue, data, self._clock(), allowance)
+        async with self._workspaces.changing(context.workspace, context.user) as resident:
+            allowance = self._workspaces.allowance(resident.record, KIND)
+            await self._queues.push(resident.record, queue, data, self._clock(), allowance)
         self._wake(context.workspace, queue)
 
     async def pop(
@@ -99,6 +88,7 @@ class Delivery:
                     await line.turn.acquire()
             except TimeoutError:
                 return None
+            line.first = context.client_id or ""
             try:
                 return await self._wait(context, key, line, lease_s, end)
             finally:
@@ -109,8 +99,8 @@ class Delivery:
     ) -> tuple[Taken, str] | None:
         """Wait for a task as the first in line; a caller that has left takes none away."""
         loop = asyncio.get_running_loop()
-        while not self._has_left(context):
-            line.pushed.clear()
+        while not line.is_over and not self._has_left(context):
+            line.woken.clear()
             taken = await self._take(key, lease_s)
             if taken is not None:
                 return taken
@@ -118,7 +108,7 @@ class Delivery:
             until = end if expiry is None else min(end, loop.time() + max(0.01, expiry - self._clock()))
             try:
                 async with asyncio.timeout_at(until):
-                    await line.pushed.wait()
+                    await line.woken.wait()
             except TimeoutError:
                 if loop.time() >= end:
                     return None
@@ -131,13 +121,6 @@ class Delivery:
         else:
             taken = await self._queues.take(*key, now, receipt, now + lease_s)
         return None if taken is None else (taken, receipt)
-
-    def _has_left(self, context: Context) -> bool:
-        """True for a connected caller that is gone; of HTTP callers it is not known."""
-        if context.connection_type == "http" or not context.client_id:
-            return False
-        client = self._clients.client(context.workspace, context.client_id)
-        return client is None or client.ended
 
     async def finish(self, context: Context, queue: str, receipt: str) -> None:
         """A leased task is done: remove it.
@@ -168,22 +151,38 @@ class Delivery:
         """Number of tasks that wait."""
         return await self._queues.length(context.workspace, queue, self._clock())
 
+    async def workspace_ended(self, workspace: str) -> None:
+        """Let nobody wait for the queues of a workspace that is gone."""
+        for line in self._lines.pop(workspace, {}).values():
+            line.is_over = True
+            line.woken.set()
+
+    def client_ended(self, workspace: str, client_id: str) -> None:
+        """Let the next in line stand where a client that has left stood first."""
+        for line in self._lines.get(workspace, {}).values():
+            if line.first == client_id:
+                line.woken.set()
+
     def _wake(self, workspace: str, queue: str) -> None:
-        line = self._lines.get((workspace, queue))
+        line = self._lines.get(workspace, {}).get(queue)
         if line is not None:
-            line.pushed.set()
+            line.woken.set()
 
     @asynccontextmanager
     async def _line(self, key: tuple[str, str]) -> AsyncIterator[_Line]:
         """The line of a queue, which exists while somebody stands in it."""
-        line = self._lines.setdefault(key, _Line())
+        workspace, queue = key
+        lines = self._lines.setdefault(workspace, {})
+        line = lines.setdefault(queue, _Line())
         line.users += 1
         try:
             yield line
         finally:
             line.users -= 1
             if not line.users:
-                del self._lines[key]
+                del lines[queue]
+            if not lines and self._lines.get(workspace) is lines:
+                del self._lines[workspace]
 
 
 def _no_lease(queue: str) -> NotFound:

@@ -8,17 +8,19 @@ from hypha.features.queues.delivery import Delivery
 from hypha.features.queues.records import KIND, Queues
 from hypha.features.queues.service import QueueService
 from hypha.store.usage import Quota
+from hypha.workspaces.lifecycle import Workspaces
 
 
 class QueuesFeature(Feature):
     """The public service `queue`."""
 
     name = "queues"
+    needs = (Workspaces,)
 
     async def start(self, context: FeatureContext) -> None:
-        """Offer the service."""
-        settings, store = context.settings, context.store
-        context.tenancy.quotas.declare(
+        """Offer the service, and follow the ends of those who wait."""
+        settings, data = context.settings, context.data
+        data.bound(
             KIND,
             "tasks",
             Quota(
@@ -28,5 +30,8 @@ class QueuesFeature(Feature):
                 "Take some with pop, or ask the server's operator for more.",
             ),
         )
-        delivery = Delivery(Queues(store, store.usage), context.tenancy.workspaces, context.hub)
-        context.offer(BuiltinService.of(QueueService(delivery), id="queue", name="Queue"))
+        queues = Queues(data.connections, data.usage)
+        delivery = Delivery(queues, context.get(Workspaces), context.services.has_left)
+        context.events.on_workspace_ended(delivery.workspace_ended)
+        context.events.on_client_ended(delivery.client_ended)
+        context.services.offer(BuiltinService.of(QueueService(delivery), id="queue", name="Queue"))

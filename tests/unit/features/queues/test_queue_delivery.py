@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +18,18 @@ from hypha.features.queues.service import QueueService
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance, Quota
+from hypha.workspaces.residents import Resident
+
+
+class WatchedQueues(Queues):
+    """Sets `looked` when a consumer has found nothing and is about to wait."""
+
+    looked: asyncio.Event
+
+    async def next_expiry(self, workspace: str, queue: str) -> float | None:
+        expiry = await super().next_expiry(workspace, queue)
+        self.looked.set()
+        return expiry
 
 
 class Lab:
@@ -27,18 +39,35 @@ class Lab:
         self.now = 1000.0
         self.quota = Quota(1000, 10**9, "tasks", "")
         self.present = {"w-1/one", "w-1/two", "w-2/one"}
-        self.delivery = Delivery(Queues(store, store.usage), self, self, lambda: self.now)
+        self.queues = WatchedQueues(store, store.usage)
+        self.queues.looked = asyncio.Event()
+        self.delivery = Delivery(self.queues, self, self.has_left, lambda: self.now)
         self.service = QueueService(self.delivery)
 
-    async def open(self, workspace: str, user: User) -> WorkspaceRecord:
-        return WorkspaceRecord(workspace, workspace)
+    @asynccontextmanager
+    async def changing(self, workspace: str, user: User) -> AsyncIterator[Resident]:
+        yield Resident(WorkspaceRecord(workspace, workspace))
 
     def allowance(self, record: WorkspaceRecord, kind: str) -> Allowance:
         return Allowance(self.quota, 0, 0)
 
-    def client(self, workspace: str, client_id: str) -> Any:
-        is_here = f"{workspace}/{client_id}" in self.present
-        return SimpleNamespace(ended=False) if is_here else None
+    def has_left(self, context: Context) -> bool:
+        return context.address not in self.present
+
+    def standing(self, workspace: str) -> int:
+        """How many stand in the lines of a workspace."""
+        return sum(line.users for line in self.delivery._lines.get(workspace, {}).values())
+
+    async def consumer(self, client_id: str = "one", workspace: str = "w-1") -> asyncio.Task[Any]:
+        """A call of `pop` that waits: first in the line, with nothing there for it, or behind others."""
+        before = self.standing(workspace)
+        self.queues.looked.clear()
+        waiting = asyncio.create_task(self.service.pop("jobs", 5, context=caller(workspace, client_id)))
+        await asyncio.sleep(0)  # its first step
+        assert self.standing(workspace) == before + 1
+        if not before:
+            await self.queues.looked.wait()
+        return waiting
 
 
 def caller(workspace: str = "w-1", client_id: str = "one") -> Context:
@@ -95,10 +124,7 @@ async def test_queues_of_workspaces_are_apart(lab: Lab) -> None:
 
 
 async def test_waiting_consumers_are_served_in_turn(lab: Lab) -> None:
-    first = asyncio.create_task(lab.service.pop("jobs", 5, context=caller()))
-    await asyncio.sleep(0.01)
-    second = asyncio.create_task(lab.service.pop("jobs", 5, context=caller("w-1", "two")))
-    await asyncio.sleep(0.01)
+    first, second = await lab.consumer("one"), await lab.consumer("two")
     await lab.service.push("jobs", "a", context=caller())
     assert await first == "a"
     await lab.service.push("jobs", "b", context=caller())
@@ -114,12 +140,35 @@ async def test_a_fraction_of_a_second_is_waited(lab: Lab) -> None:
 
 
 async def test_a_caller_that_has_left_takes_nothing(lab: Lab) -> None:
-    gone = asyncio.create_task(lab.service.pop("jobs", 5, context=caller("w-1", "two")))
-    await asyncio.sleep(0.02)
+    gone = await lab.consumer("two")
     lab.present.discard("w-1/two")
     await lab.service.push("jobs", "a", context=caller())
     assert await gone is None
     assert await lab.service.pop("jobs", 0, context=caller()) == "a"
+
+
+async def test_the_next_in_line_stands_where_a_client_that_has_left_stood(lab: Lab) -> None:
+    gone, other = await lab.consumer("two"), await lab.consumer("one")
+    lab.delivery.client_ended("w-1", "one")  # not the first: nothing changes
+    lab.present.discard("w-1/two")
+    lab.delivery.client_ended("w-1", "two")
+    assert await gone is None
+    await lab.service.push("jobs", "a", context=caller())
+    assert await other == "a"
+
+
+async def test_nobody_waits_for_the_queues_of_a_workspace_that_has_ended(lab: Lab) -> None:
+    first, second, elsewhere = [
+        await lab.consumer(*who) for who in (("one", "w-1"), ("two", "w-1"), ("one", "w-2"))
+    ]
+    await lab.delivery.workspace_ended("w-1")
+    assert (await first, await second) == (None, None)
+    anew = await lab.consumer("one")
+    await lab.service.push("jobs", "a", context=caller())
+    assert await anew == "a"
+    await lab.service.push("jobs", "b", context=caller("w-2"))
+    assert await elsewhere == "b"
+    assert not lab.delivery._lines
 
 
 async def test_a_leased_task_comes_back_unless_it_is_done(lab: Lab) -> None:
@@ -149,8 +198,7 @@ async def test_a_task_that_is_given_back_wakes_a_consumer(lab: Lab) -> None:
     me, queue = caller(), lab.service
     await queue.push("jobs", "a", context=me)
     held = await queue.pop("jobs", 0, 60, context=me)
-    waiting = asyncio.create_task(queue.pop("jobs", 5, context=me))
-    await asyncio.sleep(0.02)
+    waiting = await lab.consumer()
     await queue.extend("jobs", held["receipt"], 0, context=me)
     assert await waiting == "a"
 
