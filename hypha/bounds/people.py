@@ -150,7 +150,7 @@ PEOPLE = (
         "Addresses from which an account signed in",
         "account",
         "The oldest are forgotten",
-        ("hypha.store.accounts.MAX_PLACES",),
+        ("hypha.features.accounts.records.MAX_PLACES",),
     ),
     Bound(
         "provider_sign_ins",

@@ -20,6 +20,7 @@ from hypha.cli.listener import bind
 from hypha.datafolder import MEMORY, check_folder
 from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.features.accounts.mail import mail_of
+from hypha.features.accounts.records import has_admin
 from hypha.features.oidc.providers import configured_providers
 from hypha.features.oidc.web import require_packages
 from hypha.features.triton.servers import TritonServers
@@ -201,7 +202,7 @@ async def look_at_database(settings: Settings) -> tuple[bool | None, Findings]:
         if settings.database_uri:
             url = parse_uri(settings.database_uri)
             if url.get_backend_name() != "sqlite":
-                return await look(settings.database_uri), iter(())
+                return await look(settings.database_uri, has_admin), iter(())
             file = None if is_memory(url) else Path(url.database or "")
         else:
             folder = folder_of(settings)
@@ -224,4 +225,4 @@ def _look_at_file(file: Path | None, *, must_be_there: bool) -> bool | None:
         return False
     if not os.access(file, os.R_OK | os.W_OK):
         raise ConfigurationError(f"The database {file} cannot be read and written by this user: chown it")
-    return look_into_file(file)
+    return look_into_file(file, has_admin)

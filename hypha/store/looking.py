@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, select
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from hypha.errors import ConfigurationError
 from hypha.store import schema
 from hypha.store.sql import Store
-from hypha.store.tables import AccountRow
 
+Question = Callable[[Connection], bool]
+"""Asked of a database; its tables may be those of an older server, or not be there."""
 _NEEDS_WRITING = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
 
 
-async def look(uri: str) -> bool | None:
-    """Whether an account has the role admin in a database that is reached over the network.
+async def look(uri: str, question: Question) -> bool:
+    """The answer of a database that is reached over the network.
 
     Raises:
         ConfigurationError: the URI cannot be used, or a newer version of the server wrote the database.
@@ -28,13 +30,13 @@ async def look(uri: str) -> bool | None:
     store = Store(uri)
     try:
         async with store.reading() as connection:
-            return await connection.run_sync(_has_admin)
+            return await connection.run_sync(_asked, question)
     finally:
         await store.close()
 
 
-def look_into_file(file: Path) -> bool | None:
-    """The same of a SQLite file; None where its last writer crashed, so that looking would change it.
+def look_into_file(file: Path, question: Question) -> bool | None:
+    """The answer of a SQLite file; None where its last writer crashed, so that looking would change it.
 
     Raises:
         ConfigurationError: it is no database, cannot be read, or a newer version of the server wrote it.
@@ -46,7 +48,7 @@ def look_into_file(file: Path) -> bool | None:
     )
     try:
         with engine.connect() as connection:
-            return _has_admin(connection)
+            return _asked(connection, question)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None)
         if is_in_use and str(getattr(cause, "sqlite_errorname", "")).startswith(_NEEDS_WRITING):
@@ -58,11 +60,10 @@ def look_into_file(file: Path) -> bool | None:
         engine.dispose()
 
 
-def _has_admin(connection: Connection) -> bool | None:
+def _asked(connection: Connection, question: Question) -> bool:
     if not schema.is_known(connection):
         return False
     try:
-        found = connection.execute(select(AccountRow.id).where(AccountRow.is_admin).limit(1))
-    except SQLAlchemyError:  # of a version before accounts
+        return question(connection)
+    except SQLAlchemyError:  # of a version before the tables that are asked
         return False
-    return found.first() is not None

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError
 from hypha.store import engines, schema
-from hypha.store.accounts import Accounts
 from hypha.store.audit import AuditRecords
 from hypha.store.blocklist import BlockRecords
 from hypha.store.bookmarks import Bookmarks
@@ -23,10 +22,7 @@ from hypha.store.condition import Condition
 from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
-from hypha.store.held_workspaces import HeldWorkspaces
-from hypha.store.invitations import Invitations
 from hypha.store.issued_tokens import IssuedTokens
-from hypha.store.logins import PendingLogins
 from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
@@ -73,10 +69,6 @@ class Store:
         self.blocks = BlockRecords(self)
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)
-        self.pending_logins = PendingLogins(self)
-        self.accounts = Accounts(self)
-        self.invitations = Invitations(self)
-        self.held_workspaces = HeldWorkspaces(self)
 
     async def open(self, holder: str | None = None) -> Self:
         """Connect and bring the database to the newest shape.

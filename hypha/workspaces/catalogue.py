@@ -33,7 +33,7 @@ class Catalogue:
     Args:
         max_per_user: how many workspaces one person may have made.
         publish: sends an event `(workspace, type, data)` to those who subscribed.
-        on_deleted: called with the id of a workspace that was deleted under its clients.
+        on_deleted: called with the id of a workspace that was deleted, or taken, under its clients.
         on_changed: called with the id of a workspace whose owners may be others now.
         on_overwritten: called with the id of a workspace whose clients must go, and the address of the one
             that may stay.

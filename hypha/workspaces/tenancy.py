@@ -13,7 +13,6 @@ from hypha.workspaces.bookmarks import Bookmarks
 from hypha.workspaces.catalogue import Catalogue
 from hypha.workspaces.environment import Environment
 from hypha.workspaces.event_log import EventLog, EventRates
-from hypha.workspaces.held import Held
 from hypha.workspaces.lifecycle import EndTokens, Publish, Workspaces
 from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.service_types import ServiceTypes
@@ -29,7 +28,6 @@ class Tenancy:
     event_log: EventLog
     service_types: ServiceTypes
     bookmarks: Bookmarks
-    held: Held
     quotas: Quotas
 
     @classmethod
@@ -49,7 +47,7 @@ class Tenancy:
 
         Args:
             publish: sends an event `(workspace, type, data)` to those who subscribed.
-            on_deleted: called with the id of a workspace that was deleted, or taken, under its clients.
+            on_deleted: called with the id of a workspace that was deleted under its clients.
             end_tokens: called with the fingerprints of tokens that ended with their workspace.
             on_changed: called with the id of a workspace whose owners may be others now.
             on_overwritten: called with the id of a workspace whose clients must go, and the address of the
@@ -74,6 +72,5 @@ class Tenancy:
             event_log,
             ServiceTypes(workspaces, store),
             Bookmarks(workspaces, store),
-            Held(workspaces, store, on_deleted, on_changed),
             quotas,
         )

@@ -14,10 +14,10 @@ from hypha.errors import InvalidArguments, NotAuthenticated, NotFound, Permissio
 from hypha.features.accounts.attempts import Origin
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import check_new_password, check_password
+from hypha.features.accounts.records import Account
 from hypha.features.accounts.recovery import Recovery
 from hypha.features.accounts.rules import Changed
 from hypha.features.accounts.signing_up import SigningUp
-from hypha.store.accounts import Account
 from hypha.web.client_address import throttled
 
 TOKEN_LIFE_S = 24 * 3600.0

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hypha.features.accounts.records import AccountCode
 from hypha.ids import random_id
-from hypha.store.accounts import AccountCode
 
 SIGN_UP = "sign-up"
 RESET = "reset"

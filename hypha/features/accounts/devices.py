@@ -13,7 +13,7 @@ from hypha.ids import random_id
 from hypha.web.client_address import throttled
 
 if TYPE_CHECKING:
-    from hypha.store.accounts import Accounts
+    from hypha.features.accounts.records import Accounts
 
 LIFE_S = 180 * 86400.0
 COOKIE_PREFIX = "hypha_device_"

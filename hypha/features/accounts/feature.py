@@ -8,8 +8,12 @@ from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.functions import AccountFunctions
 from hypha.features.accounts.functions_invitations import InvitationFunctions
+from hypha.features.accounts.held import Held
+from hypha.features.accounts.held_records import HeldWorkspaces
+from hypha.features.accounts.invitation_records import Invitations
 from hypha.features.accounts.mail import mail_of
 from hypha.features.accounts.page import LoginPage
+from hypha.features.accounts.records import Accounts
 from hypha.features.base import Feature, FeatureContext
 
 if TYPE_CHECKING:
@@ -44,20 +48,28 @@ class AccountsFeature(Feature):
         wanted = is_wanted(settings)
         accounts = None
         if wanted:
+            store, tenancy = context.store, context.tenancy
+            held = Held(
+                tenancy.workspaces,
+                store,
+                HeldWorkspaces(store),
+                tenancy.catalogue.on_deleted,
+                tenancy.catalogue.on_changed,
+            )
             accounts = self._accounts = LocalAccounts(
-                context.store.accounts,
+                Accounts(store),
                 context.tokens,
-                context.tenancy.workspaces,
+                tenancy.workspaces,
                 settings,
                 Codes(context.secret("accounts")),
                 mail=mail_of(settings),
                 base_url=context.base_url,
-                held=context.tenancy.held,
-                invitations=context.store.invitations,
+                held=held,
+                invitations=Invitations(store),
                 start=context.start,
                 admit=context.guard.blocklist.check_user,
             )
-            functions = AccountFunctions(accounts, context.tenancy.held, login, context.guard.audit)
+            functions = AccountFunctions(accounts, held, login, context.guard.audit)
             page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
             invitations = InvitationFunctions(accounts.admittance, page_url, audit)
             login.add_functions({**functions.handlers(), **invitations.handlers()})

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
-    from hypha.store.accounts import Account, AccountCode, Accounts
-    from hypha.workspaces.held import Held
+    from hypha.features.accounts.held import Held
+    from hypha.features.accounts.records import Account, AccountCode, Accounts
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 
 if TYPE_CHECKING:
     from hypha.auth.audit import AuditLog
+    from hypha.features.accounts.held import Held
     from hypha.features.login.providers import Handler, Login
-    from hypha.workspaces.held import Held
 
 NAMES = (
     "signup",

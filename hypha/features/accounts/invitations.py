@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from hypha.addresses import fold_email
 from hypha.errors import InvalidArguments, NotFound, PermissionDenied, QuotaExceeded
 from hypha.features.accounts.codes import INVITATION_MARK, code_in
+from hypha.features.accounts.invitation_records import Invitation
 from hypha.features.accounts.names import check_email
 from hypha.ids import random_id
-from hypha.store.invitations import Invitation
 from hypha.values import check_offset, is_number, is_whole
 
 if TYPE_CHECKING:
     from hypha.features.accounts.codes import Codes
+    from hypha.features.accounts.invitation_records import Invitations
     from hypha.settings import Settings
-    from hypha.store.invitations import Invitations
 
 KIND = "invitation"
 LIFE_S = 7 * 86400.0

@@ -13,8 +13,8 @@ from hypha.features.accounts.codes import PROOF, RESET
 from hypha.features.accounts.letters import proof_letter, reset_letter
 from hypha.features.accounts.names import check_email
 from hypha.features.accounts.passwords import check_new_password
+from hypha.features.accounts.records import Account
 from hypha.features.accounts.rules import AccountRules, Changed
-from hypha.store.accounts import Account
 
 logger = logging.getLogger(__name__)
 

@@ -15,18 +15,18 @@ from hypha.features.accounts.devices import Devices
 from hypha.features.accounts.fresh_start import FreshStart
 from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.passwords import Passwords, check_password
+from hypha.features.accounts.records import Account
 from hypha.ids import readable_id
-from hypha.store.accounts import Account
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
     from hypha.features.accounts.codes import Codes
+    from hypha.features.accounts.held import Held
+    from hypha.features.accounts.invitation_records import Invitations
     from hypha.features.accounts.mail import Letter, Mail
+    from hypha.features.accounts.records import Accounts
     from hypha.features.accounts.throttle import Throttle
     from hypha.settings import Settings
-    from hypha.store.accounts import Accounts
-    from hypha.store.invitations import Invitations
-    from hypha.workspaces.held import Held
     from hypha.workspaces.lifecycle import Workspaces
 
 ID_PREFIX = "local-"

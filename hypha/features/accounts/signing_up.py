@@ -19,8 +19,8 @@ from hypha.features.accounts.invitations import BAD_INVITATION, CLOSED_TEXT
 from hypha.features.accounts.letters import sign_up_letter, taken_letter
 from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.passwords import check_new_password, check_password
+from hypha.features.accounts.records import Account, AccountCode
 from hypha.features.accounts.rules import AccountRules, required
-from hypha.store.accounts import Account, AccountCode
 from hypha.web.client_address import throttled
 
 ADMIN_LINK_LIFE_S = 3600.0

@@ -21,6 +21,7 @@ from hypha.features.login.functions_page import MAX_BODY_BYTES, event_of, respon
 from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys
 from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
+from hypha.features.login.records import PendingLogins
 from hypha.features.login.service import PAGE_PATH, Limits, LoginService
 from hypha.features.login.shell import PageShell
 from hypha.limits import Buckets
@@ -50,7 +51,7 @@ class LoginFeature(Feature):
         self.page = self._shell
         self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._service = LoginService(
-            PendingKeys(context.store.pending_logins, settings.maximum_login_time_s),
+            PendingKeys(PendingLogins(context.store), settings.maximum_login_time_s),
             context.tokens,
             context.tenancy.workspaces,
             context.base_url,

@@ -20,8 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hypha.errors import CallFailed, InvalidLoginKey, InvalidRequest, LimitReached
+from hypha.features.login.records import LoginRecord, PendingLogins
 from hypha.ids import random_id
-from hypha.store.logins import LoginRecord, PendingLogins
 
 INVALID_KEY = "Invalid key, key does not exist"
 LOOK_INTERVAL_S = 1.0

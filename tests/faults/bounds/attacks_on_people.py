@@ -33,8 +33,10 @@ from hypha.features.accounts import invitations as invitations_module
 from hypha.features.accounts import mail, names, page, passwords
 from hypha.features.accounts.attempts import Attempts, Origin
 from hypha.features.accounts.codes import Codes
+from hypha.features.accounts.invitation_records import Invitations
 from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.mail import Letter, Mail
+from hypha.features.accounts.records import MAX_PLACES, _know
 from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.features.accounts.turns import MOST_PER_KEY, MOST_WAITING, Turns
 from hypha.features.admin import terminal as terminal_module
@@ -42,13 +44,13 @@ from hypha.features.admin.terminal import Terminal
 from hypha.features.login import functions_page, pending
 from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys
+from hypha.features.login.records import PendingLogins
 from hypha.features.oidc import attempts as oidc_attempts
 from hypha.features.oidc import web
 from hypha.features.oidc.attempts import Attempt
 from hypha.features.oidc.claims import MAX_ROLES, roles_of
 from hypha.features.oidc.providers import Provider
 from hypha.settings import Settings
-from hypha.store.accounts import MAX_PLACES, _know
 from hypha.store.tables import RevokedToken
 from hypha.testing import RawCallError
 from hypha.workspaces.functions_tokens import (
@@ -161,7 +163,7 @@ async def blocks(kit: Kit) -> None:
 async def logins_of_programs(kit: Kit) -> None:
     kit.patch.setattr(pending, "MAX_PENDING", 5)
     now = [1000.0]
-    keys = PendingKeys((await kit.store()).pending_logins, 60.0, clock=lambda: now[0])
+    keys = PendingKeys(PendingLogins(await kit.store()), 60.0, clock=lambda: now[0])
     made = [await keys.new() for _ in range(5)]
     with pytest.raises(LimitReached):
         await keys.new()
@@ -282,7 +284,7 @@ async def texts_of_accounts(kit: Kit) -> None:
 async def invitations(kit: Kit) -> None:
     kit.patch.setattr(invitations_module, "MAX_KEPT", 3)
     store = await kit.store()
-    admittance = Admittance(store.invitations, Settings(sign_up="invitation"), Codes("secret", lambda: 0.0))
+    admittance = Admittance(Invitations(store), Settings(sign_up="invitation"), Codes("secret", lambda: 0.0))
     for uses, note in (
         (invitations_module.MAX_USES + 1, ""),
         (1, "x" * (invitations_module.MAX_NOTE_CHARS + 1)),

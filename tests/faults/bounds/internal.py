@@ -54,7 +54,7 @@ INTERNAL = {
     "hypha.options.MOST": "numbers that an option may be",
     "hypha.registry.balance.MAX_EXAMPLES": WORDS,
     "hypha.registry.shown.MAX_NAMES": WORDS,
-    "hypha.store.invitations.KEPT_AFTER_S": PACE,
+    "hypha.features.accounts.invitation_records.KEPT_AFTER_S": PACE,
     "hypha.transports.descriptors.MAX_RESERVED": "follows from the limit of open files",
     "hypha.transports.descriptors.MAX_BACKLOG": "follows from the limit of open files",
     "hypha.transports.descriptors.MOST": "more is not asked of the system",

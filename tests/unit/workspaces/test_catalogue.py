@@ -251,3 +251,18 @@ async def test_wrong_ranges_are_refused(tenants: Tenants, query: dict[str, Any],
     with pytest.raises(InvalidRequest, match=text):
         await ids(tenants, ALICE, **query)
     assert await ids(tenants, ALICE, limit=256) == []
+
+
+async def test_owners_of_each_others_workspaces_do_not_wait_for_each_other(tenants: Tenants) -> None:
+    ann, ben = person("ann"), person("ben")
+    for user, other in ((ann, ben), (ben, ann)):
+        config = {"id": user.own_workspace, "persistent": True, "owners": [other.id]}
+        await tenants.catalogue.create(config, acting(user), overwrite=True)
+    async with asyncio.timeout(5):
+        await asyncio.gather(
+            *(
+                tenants.catalogue.create({"id": place}, acting(user), overwrite=True)
+                for _ in range(5)
+                for user, place in ((ann, ben.own_workspace), (ben, ann.own_workspace))
+            )
+        )

@@ -24,6 +24,7 @@ from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.mail import Letter, Mail
 from hypha.features.accounts.passwords import Passwords
+from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
 from hypha.settings import Settings
 from hypha.store import Store
@@ -46,7 +47,7 @@ class Bench:
         self.clock = Clock()
         self.letters: list[Letter] = []
         self.work: list[Any] = []
-        self.records = store.accounts
+        self.records = Accounts(store)
         self.tokens = TokenAuthority("secret-that-is-long-enough-for-hs256", clock=self.clock)
 
         async def nothing(_: str) -> None:
@@ -57,7 +58,7 @@ class Bench:
             return True
 
         self.accounts = LocalAccounts(
-            store.accounts,
+            self.records,
             self.tokens,
             SimpleNamespace(load=nothing),  # type: ignore[arg-type]
             Settings(verification_max_pending=3),  # type: ignore[call-arg]

@@ -21,6 +21,7 @@ from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.devices import LIFE_S, Devices, cookie_in, cookie_name
 from hypha.features.accounts.mail import Letter, Mail
 from hypha.features.accounts.passwords import Passwords
+from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
 from hypha.features.accounts.turns import Turns
 from hypha.settings import Settings
@@ -46,7 +47,7 @@ class Door:
         self.letters: list[Letter] = []
         self.work: list[Any] = []
         self.waits: list[float] = []
-        self.records = store.accounts
+        self.records = Accounts(store)
         self.hashed: list[str | None] = []
         passwords = Passwords(time_cost=1, memory_kib=64)
         matches = passwords.matches
@@ -65,7 +66,7 @@ class Door:
             return True
 
         self.accounts = LocalAccounts(
-            store.accounts,
+            self.records,
             TokenAuthority("secret-that-is-long-enough-for-hs256", clock=self.clock),
             SimpleNamespace(load=nothing),  # type: ignore[arg-type]
             Settings(**settings),

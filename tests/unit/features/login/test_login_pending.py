@@ -12,8 +12,9 @@ from sqlalchemy import select
 from hypha.errors import CallFailed, InvalidLoginKey, InvalidRequest, LimitReached
 from hypha.features.login import pending as module
 from hypha.features.login.pending import PendingKeys
+from hypha.features.login.records import PendingLogins
+from hypha.features.login.tables import PendingLogin
 from hypha.store import Store
-from hypha.store.tables import PendingLogin
 
 
 class Clock:
@@ -38,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def keys(store: Store, clock: Clock) -> PendingKeys:
-    return PendingKeys(store.pending_logins, 60.0, clock=clock)
+    return PendingKeys(PendingLogins(store), 60.0, clock=clock)
 
 
 async def test_the_store_holds_neither_key_nor_token(store: Store, keys: PendingKeys) -> None:
@@ -56,7 +57,7 @@ async def test_a_report_to_another_replica_is_found(
     store: Store, clock: Clock, keys: PendingKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_INTERVAL_S", 0.02)
-    elsewhere = PendingKeys(store.pending_logins, 60.0, clock=clock)
+    elsewhere = PendingKeys(PendingLogins(store), 60.0, clock=clock)
     key = await keys.new()
     waiting = asyncio.create_task(keys.take(key, 5.0))
     await asyncio.sleep(0)

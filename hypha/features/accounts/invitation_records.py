@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hypha.features.accounts.tables import InvitationRow
 from hypha.store.repository import Repository, insert_if_absent
-from hypha.store.tables import InvitationRow
 
 KEPT_AFTER_S = 30 * 86400.0
 """So long an invitation that is over is still listed."""

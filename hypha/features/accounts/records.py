@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.store.held_workspaces import Taken, hold_workspaces
-from hypha.store.invitations import drop_invitations_of, use_invitation
+from hypha.features.accounts.held_records import Taken, hold_workspaces
+from hypha.features.accounts.invitation_records import drop_invitations_of, use_invitation
+from hypha.features.accounts.tables import AccountCodeRow, AccountRow, KnownPlace
 from hypha.store.issued_tokens import IssuedTokenRecord, end_sign_ins
 from hypha.store.repository import Repository, insert_if_absent, upsert
-from hypha.store.tables import AccountCodeRow, AccountRow, IssuedToken, KnownPlace
+from hypha.store.tables import IssuedToken
 
 MAX_PLACES = 50
 """So many places from which an account was used are known, the latest."""
@@ -75,7 +76,7 @@ class Accounts(Repository):
     async def has_admin(self) -> bool:
         """True when somebody's account has the role admin."""
         async with self._connections.reading() as connection:
-            return await _has_admin(connection)
+            return await connection.run_sync(has_admin)
 
     async def put_code(self, code: AccountCode) -> None:
         """Write a code; it replaces the one of the same kind and subject, with its attempts.
@@ -121,7 +122,7 @@ class Accounts(Repository):
         invitation that one is used too, and must be good still.
         """
         async with self._connections.writing() as connection:
-            if first_admin and await _has_admin(connection):
+            if first_admin and await connection.run_sync(has_admin):
                 return False
             if not await _use_up(connection, code):
                 return False
@@ -235,8 +236,9 @@ class Accounts(Repository):
             return int(result.scalar_one())
 
 
-async def _has_admin(connection: AsyncConnection) -> bool:
-    found = await connection.execute(select(AccountRow.id).where(AccountRow.is_admin).limit(1))
+def has_admin(connection: Connection) -> bool:
+    """Whether somebody's account has the role admin."""
+    found = connection.execute(select(AccountRow.id).where(AccountRow.is_admin).limit(1))
     return found.first() is not None
 
 

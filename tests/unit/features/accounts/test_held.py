@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from hypha.errors import NotAuthenticated
-from hypha.workspaces.held import Held
+from hypha.features.accounts.held import Held
+from hypha.features.accounts.held_records import HeldWorkspaces
+from hypha.store import Store
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
+
+
+@pytest.fixture
+async def tenants() -> AsyncIterator[Tenants]:
+    """A tenancy of its own, started."""
+    async with Store(":memory:") as store:
+        made = Tenants(store)
+        await made.workspaces.start()
+        yield made
+
 
 SQUATTER = replace(person("local-ann"), credential="mark-of-a-token")
 OWN = SQUATTER.own_workspace
@@ -30,7 +42,7 @@ async def plant(tenants: Tenants) -> object:
 async def test_nothing_begun_before_an_account_started_clean_is_done_after(
     tenants: Tenants, act: Callable[[Tenants], Awaitable[object]]
 ) -> None:
-    held = Held(tenants.workspaces, tenants.store)
+    held = Held(tenants.workspaces, tenants.store, HeldWorkspaces(tenants.store))
     async with held.changing(SQUATTER.id):
         begun = asyncio.ensure_future(act(tenants))
         for _ in range(20):  # as far as it comes
@@ -42,18 +54,3 @@ async def test_nothing_begun_before_an_account_started_clean_is_done_after(
         await begun
     for workspace in ("the-lab", OWN):
         assert await tenants.store.workspaces.get(workspace) is None
-
-
-async def test_owners_of_each_others_workspaces_do_not_wait_for_each_other(tenants: Tenants) -> None:
-    ann, ben = person("ann"), person("ben")
-    for user, other in ((ann, ben), (ben, ann)):
-        config = {"id": user.own_workspace, "persistent": True, "owners": [other.id]}
-        await tenants.catalogue.create(config, acting(user), overwrite=True)
-    async with asyncio.timeout(5):
-        await asyncio.gather(
-            *(
-                tenants.catalogue.create({"id": place}, acting(user), overwrite=True)
-                for _ in range(5)
-                for user, place in ((ann, ben.own_workspace), (ben, ann.own_workspace))
-            )
-        )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypha.errors import NotFound
+from hypha.features.accounts.held_records import HeldWorkspaces, Taken
 from hypha.store import Store
-from hypha.store.held_workspaces import Taken
 from hypha.workspaces import records
 from hypha.workspaces.lifecycle import Workspaces
 
@@ -24,6 +24,7 @@ class Held:
 
     workspaces: Workspaces
     store: Store
+    records: HeldWorkspaces
     on_taken: Callable[[str], None] = lambda _: None
     on_changed: Callable[[str], None] = lambda _: None
 
@@ -34,7 +35,7 @@ class Held:
         Its own one is held also where it is not in the store yet: what is made for the account
         meanwhile waits for it (`Workspaces.making`).
         """
-        touched = await self.store.held_workspaces.touched_by(account_id)
+        touched = await self.records.touched_by(account_id)
         async with self.workspaces.all_locked({*touched, records.PERSONAL_PREFIX + account_id}):
             yield
 
@@ -72,7 +73,7 @@ class Held:
                 "owners_before": list(found.owners),
                 "held_at": found.held_at,
             }
-            for found in await self.store.held_workspaces.list(account_id)
+            for found in await self.records.list(account_id)
         ]
 
     async def settle(self, account_id: str, workspace: object, *, keep: bool) -> None:
@@ -82,7 +83,7 @@ class Held:
             NotFound: it does not wait for this person.
         """
         name = workspace if isinstance(workspace, str) else ""
-        change = self.store.held_workspaces.keep if keep else self.store.held_workspaces.drop
+        change = self.records.keep if keep else self.records.drop
         async with self.workspaces.locked(name[:128]):
             if not name or not await change(account_id, name):
                 raise NotFound(f"No workspace of that id waits for you: {name[:128]}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from hypha.features.login.records import LoginRecord, PendingLogins
 from hypha.store import Store
-from hypha.store.logins import LoginRecord
 
 
 async def test_one_report_and_one_taker_win(store: Store) -> None:
-    logins = store.pending_logins
+    logins = PendingLogins(store)
     assert await logins.add(LoginRecord("k", 100.0, "ws-a", 60.0), 0.0, 10)
     assert await logins.get("k", 1.0) == LoginRecord("k", 100.0, "ws-a", 60.0)
     assert await logins.take("k", 1.0) is None
@@ -21,7 +21,7 @@ async def test_one_report_and_one_taker_win(store: Store) -> None:
 
 
 async def test_what_is_over_can_neither_be_answered_nor_taken(store: Store) -> None:
-    logins = store.pending_logins
+    logins = PendingLogins(store)
     await logins.add(LoginRecord("k", 100.0), 0.0, 10)
     assert not await logins.answer("k", b"x", 100.0)
     assert await logins.answer("k", b"x", 99.0)
@@ -29,7 +29,7 @@ async def test_what_is_over_can_neither_be_answered_nor_taken(store: Store) -> N
 
 
 async def test_a_full_table_refuses_until_old_ones_are_over(store: Store) -> None:
-    logins = store.pending_logins
+    logins = PendingLogins(store)
     assert await logins.add(LoginRecord("a", 10.0), 0.0, 1)
     assert not await logins.add(LoginRecord("b", 20.0), 5.0, 1)
     assert await logins.add(LoginRecord("b", 20.0), 10.0, 1)

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hypha.features.accounts.tables import HeldWorkspace
 from hypha.store.issued_tokens import end_tokens_for
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Repository, upsert
-from hypha.store.tables import HeldWorkspace, Workspace, WorkspaceOwner
+from hypha.store.tables import Workspace, WorkspaceOwner
 from hypha.store.workspaces import delete_workspaces, write_owners
 
 

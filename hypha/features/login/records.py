@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, update
 
+from hypha.features.login.tables import PendingLogin
 from hypha.store.repository import Repository, insert_if_absent
-from hypha.store.tables import PendingLogin
 
 
 @dataclass(frozen=True, slots=True)
