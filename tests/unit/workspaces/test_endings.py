@@ -7,9 +7,7 @@ import asyncio
 import pytest
 
 from hypha.store import Store
-from hypha.store.held_workspaces import hold_workspaces
 from hypha.workspaces.endings import Endings
-from hypha.workspaces.held import Held
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
 
 
@@ -68,22 +66,6 @@ async def test_not_back_after_a_restart(tenants: Tenants, store: Store) -> None:
     after.clock.advance(after.settings.resume_window_s + 1)
     await after.settle()
     assert ended == [guest.workspace]
-
-
-async def test_taken_from_an_account_and_dropped(tenants: Tenants, ended: list[str]) -> None:
-    ann, held = acting(person("local-ann")), Held(tenants.workspaces, tenants.store)
-    await tenants.environment.set(ann, "A", "b")
-    for name in ("kept-lab", "lost-lab"):
-        await tenants.catalogue.create({"id": name, "persistent": True}, ann)
-    await tenants.catalogue.create({"id": "short-lab"}, ann)
-    async with held.changing("local-ann"):
-        async with tenants.store.writing() as connection:
-            taken = await hold_workspaces(connection, "local-ann", now=1.0, until=2.0)
-        await held.apply(taken)
-    assert sorted(ended) == ["short-lab", ann.workspace]
-    await held.settle("local-ann", "kept-lab", keep=True)
-    await held.settle("local-ann", "lost-lab", keep=False)
-    assert sorted(ended) == ["lost-lab", "short-lab", ann.workspace]
 
 
 async def test_nobody_makes_it_anew_before_all_have_heard(tenants: Tenants) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hypha.errors import NotAuthenticated
 from hypha.features.accounts.held import Held
-from hypha.features.accounts.held_records import HeldWorkspaces
+from hypha.features.accounts.held_records import HeldWorkspaces, hold_workspaces
 from hypha.store import Store
 from tests.unit.workspaces.tenancy_kit import Tenants, acting, person
 
@@ -54,3 +54,27 @@ async def test_nothing_begun_before_an_account_started_clean_is_done_after(
         await begun
     for workspace in ("the-lab", OWN):
         assert await tenants.store.workspaces.get(workspace) is None
+
+
+async def test_whoever_keeps_something_for_workspaces_hears_which_ended(tenants: Tenants) -> None:
+    ended: list[str] = []
+
+    async def hear(workspace: str) -> None:
+        assert await tenants.store.workspaces.get(workspace) is None
+        ended.append(workspace)
+
+    tenants.workspaces.endings.follow(hear)
+    ann = acting(person("local-ann"))
+    held = Held(tenants.workspaces, tenants.store, HeldWorkspaces(tenants.store))
+    await tenants.environment.set(ann, "A", "b")
+    for name in ("kept-lab", "lost-lab"):
+        await tenants.catalogue.create({"id": name, "persistent": True}, ann)
+    await tenants.catalogue.create({"id": "short-lab"}, ann)
+    async with held.changing("local-ann"):
+        async with tenants.store.writing() as connection:
+            taken = await hold_workspaces(connection, "local-ann", now=1.0, until=2.0)
+        await held.apply(taken)
+    assert sorted(ended) == ["short-lab", ann.workspace]
+    await held.settle("local-ann", "kept-lab", keep=True)
+    await held.settle("local-ann", "lost-lab", keep=False)
+    assert sorted(ended) == ["lost-lab", "short-lab", ann.workspace]
