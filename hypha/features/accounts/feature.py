@@ -44,47 +44,52 @@ class AccountsFeature(Feature):
     async def start(self, context: FeatureContext) -> None:
         """Join the login service; print nothing, leave the administrator's link for the start-up block."""
         login: Login = context.shared["login"]
-        settings = context.settings
-        wanted = is_wanted(settings)
-        accounts = None
-        if wanted:
-            store, tenancy = context.store, context.tenancy
-            held = Held(
-                tenancy.workspaces,
-                store,
-                HeldWorkspaces(store),
-                tenancy.catalogue.on_deleted,
-                tenancy.catalogue.on_changed,
-            )
-            accounts = self._accounts = LocalAccounts(
-                Accounts(store),
-                context.tokens,
-                tenancy.workspaces,
-                settings,
-                Codes(context.secret("accounts")),
-                mail=mail_of(settings),
-                base_url=context.base_url,
-                held=held,
-                invitations=Invitations(store),
-                start=context.start,
-                admit=context.guard.blocklist.check_user,
-            )
-            functions = AccountFunctions(accounts, held, login, context.guard.audit)
-            page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
-            invitations = InvitationFunctions(accounts.admittance, page_url, audit)
-            login.add_functions({**functions.handlers(), **invitations.handlers()})
-            context.credentials.headers.append(HEADER)
-            context.credentials.cookies.append(COOKIE)
-            link = await accounts.new_admin_link(page_url)
-            if link:
-                notes = context.shared.setdefault(WELCOME, [])
-                notes.append("admin  become the administrator, once and within an hour:")
-                notes.append(f"       {link}")
-        page = LoginPage(context, login, accounts)
+        if is_wanted(context.settings):
+            await self._open(context, login)
+        page = LoginPage(context, login, self._accounts)
         login.page = page.answer
         context.routes[:0] = page.routes()
+
+    async def _open(self, context: FeatureContext, login: Login) -> None:
+        store, catalogue = context.store, context.tenancy.catalogue
+        held = Held(
+            context.tenancy.workspaces,
+            store,
+            HeldWorkspaces(store),
+            catalogue.on_deleted,
+            catalogue.on_changed,
+        )
+        accounts = self._accounts = _local_accounts(context, held)
+        page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
+        functions = AccountFunctions(accounts, held, login, audit)
+        invitations = InvitationFunctions(accounts.admittance, page_url, audit)
+        login.add_functions({**functions.handlers(), **invitations.handlers()})
+        context.credentials.headers.append(HEADER)
+        context.credentials.cookies.append(COOKIE)
+        link = await accounts.new_admin_link(page_url)
+        if link:
+            notes = context.shared.setdefault(WELCOME, [])
+            notes.append("admin  become the administrator, once and within an hour:")
+            notes.append(f"       {link}")
 
     async def stop(self) -> None:
         """Let threads go."""
         if self._accounts is not None:
             self._accounts.close()
+
+
+def _local_accounts(context: FeatureContext, held: Held) -> LocalAccounts:
+    store, settings = context.store, context.settings
+    return LocalAccounts(
+        Accounts(store),
+        context.tokens,
+        context.tenancy.workspaces,
+        settings,
+        Codes(context.secret("accounts")),
+        mail=mail_of(settings),
+        base_url=context.base_url,
+        held=held,
+        invitations=Invitations(store),
+        start=context.start,
+        admit=context.guard.blocklist.check_user,
+    )
