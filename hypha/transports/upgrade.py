@@ -6,6 +6,7 @@ is tested against it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -174,6 +175,8 @@ class HubHttpProtocol(DeadlineProtocol):
     stream_path: ClassVar[str]
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
     is_elsewhere: ClassVar[Callable[[Any], bool] | None] = None
+    nobody: ClassVar[asyncio.Protocol]
+    """Takes this protocol's place in the transport, so that its memory is free while the socket is open."""
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The peer will send nothing more: let it hear what it asked for, or close in turn.
@@ -205,6 +208,7 @@ class HubHttpProtocol(DeadlineProtocol):
         protocol.connection_made(self.transport)
         self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more
         _feed(protocol, _HANDSHAKE % self.key + rest)
+        self.transport.set_protocol(self.nobody)  # uvloop keeps what the last protocol of its kind was
         self.transport.set_protocol(protocol)
 
     @property
@@ -239,6 +243,7 @@ def hub_http_protocol(
         "reception": reception,
         "sockets": reception.sockets,
         "warnings": Seldom(WARN_EACH_S),
+        "nobody": asyncio.Protocol(),
         "hub_path": f"{base_path}/ws",
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),
