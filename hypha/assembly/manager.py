@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha import __version__
 from hypha.registry.directory import Directory
+from hypha.web.signing_in import LOGIN_FUNCTIONS
 from hypha.workspaces.limits import LimitsInUse
 from hypha.workspaces.parts import Parts
 from hypha.workspaces.service import WorkspaceManager
@@ -59,5 +60,5 @@ def manager_facts(settings: Settings, manager_id: str, server_id: str) -> dict[s
         "auth0_domain": settings.auth0_domain,
         "auth0_audience": settings.auth0_audience,
         "auth0_issuer": settings.auth0_issuer,
-        "login_service_url": f"{settings.announced_base_url}/public/services/hypha-login",
+        "login_service_url": f"{settings.announced_base_url}{LOGIN_FUNCTIONS}",
     }

@@ -8,8 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from hypha.errors import ConfigurationError
 from hypha.web.origins import origin_of
+from hypha.web.signing_in import OWN_COOKIES
 
-_OWN_COOKIES = (b"access_token", b"hypha_")
 ON_APPS_ORIGIN = "hypha.on_apps_origin"
 """Set in the scope of a request that was sent to this origin."""
 
@@ -65,4 +65,4 @@ class AppsOrigin:
 
     def _without_sessions(self, value: bytes) -> bytes:
         parts = (part.strip(b" \t") for part in value.split(b";"))
-        return b"; ".join(part for part in parts if not part.lower().startswith(_OWN_COOKIES))
+        return b"; ".join(part for part in parts if not part.lower().startswith(OWN_COOKIES))

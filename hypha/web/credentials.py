@@ -16,9 +16,9 @@ from hypha.web.arrival import Arrival, arrival_of, is_browser
 from hypha.web.cookies import credential_cookie
 from hypha.web.headers import headers_of
 from hypha.web.origins import Origins
+from hypha.web.signing_in import SESSION_COOKIE
 
 ANONYMOUS_WORKSPACE = "ws-anonymous"
-COOKIE_NAME = b"access_token"
 CONTEXTS_KEPT = 1000
 PERSONAL = "hypha.personal"
 """Set in the scope of a request whose answer depends on who asks."""
@@ -117,7 +117,7 @@ class Credentials:
         self._authenticate = authenticate
         self.origins = origins or Origins()
         self.headers: list[bytes] = []
-        self.cookies: list[bytes] = [COOKIE_NAME]
+        self.cookies: list[bytes] = [SESSION_COOKIE.encode()]
         self._workspaces = workspaces
         self.token_source = token_source
         self._check_user = check_user

@@ -40,7 +40,7 @@ def friends_of(settings: Settings) -> frozenset[str]:
 class Destinations:
     """Checks addresses that a link or a form names as the place to go to afterwards.
 
-    `others` are origins that the operator has named as friends, `folders` the words of static mounts.
+    `friends` are origins that the operator has named, `folders` the words of static mounts.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Destinations:
         origins: Origins,
         base_path: str = "",
         *,
-        others: Collection[str] = (),
+        friends: Collection[str] = (),
         folders: Collection[str] = (),
     ) -> None:
         self.origins = origins
         self._base = base_path.rstrip("/")
-        self._others = frozenset(others)
+        self.friends = frozenset(friends)
         self._folders = frozenset(folders)
         self.home = f"{self._base}/"
 
@@ -61,7 +61,7 @@ class Destinations:
     def from_settings(cls, settings: Settings, origins: Origins) -> Self:
         """What the operator has set."""
         folders = [mount.partition(":")[0].strip("/") for mount in settings.static_mounts]
-        return cls(origins, settings.url_path, others=friends_of(settings), folders=folders)
+        return cls(origins, settings.url_path, friends=friends_of(settings), folders=folders)
 
     def checked(self, target: str, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
         """A path of this server, or a URL of a friend; what is no page of ours becomes the front page.
@@ -75,12 +75,26 @@ class Destinations:
         if parts is None or (not parts.netloc and not target.startswith("/")):
             raise InvalidRequest("This link wants to lead to a site that this server does not know.")
         if parts.netloc and not self.origins.is_own(target, scope, headers):
-            if origin_of(target) not in self._others:
+            if origin_of(target) not in self.friends:
                 raise InvalidRequest("This link wants to lead to a site that this server does not know.")
             return target
         if "//" in parts.path or _HIDDEN.search(parts.path) or _climbs(parts.path):
             raise InvalidRequest("This link hides where it leads.")
         return self._page(parts)
+
+    def opener(self, origin: str, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """The origin of a page that opened ours and is told when all is done: our own, or a friend's.
+
+        Raises:
+            InvalidRequest: it is another one, or no origin.
+        """
+        if not origin:
+            return ""
+        found = origin_of(origin)
+        is_known = found in self.friends or self.origins.is_own(origin, scope, headers)
+        if found is None or found != origin.lower() or not is_known:
+            raise InvalidRequest("This page was opened from a site that this server does not know.")
+        return found
 
     def _page(self, parts: SplitResult) -> str:
         path = parts.path or "/"

@@ -12,9 +12,10 @@ from hypha.features.accounts.held import Held
 from hypha.features.accounts.held_records import HeldWorkspaces
 from hypha.features.accounts.invitation_records import Invitations
 from hypha.features.accounts.mail import mail_of
-from hypha.features.accounts.page import LoginPage
+from hypha.features.accounts.page import OLD_COOKIE, LoginPage
 from hypha.features.accounts.records import Accounts
 from hypha.features.base import Feature, FeatureContext
+from hypha.web.signing_in import LOGIN_PAGE
 
 if TYPE_CHECKING:
     from hypha.features.login.providers import Login
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 WELCOME = "welcome"
 """In `FeatureContext.shared`: lines of the start-up block."""
-PAGE_PATH = "/public/apps/hypha-login/"
 HEADER = b"x-local-auth"
-COOKIE = b"hypha_local_token"
 _OTHER_WAYS = ("auth0_domain", "oidc_providers", "oidc_discovery_url")
 
 
@@ -60,12 +59,12 @@ class AccountsFeature(Feature):
             catalogue.on_changed,
         )
         accounts = self._accounts = _local_accounts(context, held)
-        page_url, audit = context.base_url + PAGE_PATH, context.guard.audit
+        page_url, audit = context.base_url + LOGIN_PAGE, context.guard.audit
         functions = AccountFunctions(accounts, held, login, audit)
         invitations = InvitationFunctions(accounts.admittance, page_url, audit)
         login.add_functions({**functions.handlers(), **invitations.handlers()})
         context.credentials.headers.append(HEADER)
-        context.credentials.cookies.append(COOKIE)
+        context.credentials.cookies.append(OLD_COOKIE.encode())
         link = await accounts.new_admin_link(page_url)
         if link:
             notes = context.shared.setdefault(WELCOME, [])

@@ -30,9 +30,9 @@ from hypha.errors import (
     UnsupportedContent,
 )
 from hypha.features.accounts.devices import LIFE_S
-from hypha.web.destinations import REDIRECT_WORDS, Destinations, friends_of
+from hypha.web.destinations import REDIRECT_WORDS, Destinations
 from hypha.web.headers import headers_of
-from hypha.web.origins import origin_of
+from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE, SESSION_COOKIE, SessionCookie
 
 if TYPE_CHECKING:
     from hypha.features.accounts.accounts import LocalAccounts
@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from hypha.features.login.providers import Login
 
 STATIC_FOLDER = Path(__file__).parent / "static"
-PATH = "/public/apps/hypha-login"
-SIGN_IN_PATH = "/public/services/hypha-login"
-COOKIE = "access_token"
+PATH = LOGIN_PAGE.rstrip("/")
 OLD_COOKIE = "hypha_local_token"
 PROGRAM_LIFE_S = 24 * 3600.0
 MAX_BODY_BYTES = 64 * 1024
@@ -65,7 +63,7 @@ class LoginPage:
         parts = urlsplit(context.base_url)
         self._base_path = parts.path.rstrip("/")
         self._is_secure = parts.scheme == "https"
-        self._friends = friends_of(settings)
+        self._cookie = SessionCookie(context.base_url)
         self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._files = {name: (STATIC_FOLDER / name).read_bytes() for name in _FILES}
         self._html = (STATIC_FOLDER / "login.html").read_text("utf-8")
@@ -90,12 +88,12 @@ class LoginPage:
     # -- the page --------------------------------------------------------------------------------
 
     def _page(self, request: Request) -> Response:
-        query = request.query_params
+        query, scope, headers = request.query_params, request.scope, headers_of(request.scope)
         try:
             redirect = next((query[word] for word in REDIRECT_WORDS if query.get(word)), "")
             facts = {
-                "redirect": self._destinations.checked(redirect, request.scope, headers_of(request.scope)),
-                "opener": self._checked_origin(query.get("origin", ""), request),
+                "redirect": self._destinations.checked(redirect, scope, headers),
+                "opener": self._destinations.opener(query.get("origin", ""), scope, headers),
                 "problem": "",
             }
         except InvalidRequest as error:
@@ -107,7 +105,7 @@ class LoginPage:
         return Response(text, 400 if facts["problem"] else 200, self._page_headers(), media_type="text/html")
 
     def _page_headers(self) -> dict[str, str]:
-        ancestors = " ".join(["'self'", *sorted(self._friends)])
+        ancestors = " ".join(["'self'", *sorted(self._destinations.friends)])
         return {
             "cache-control": "no-store",
             "content-security-policy": (
@@ -118,16 +116,6 @@ class LoginPage:
             "x-content-type-options": "nosniff",
             "referrer-policy": "same-origin",
         }
-
-    def _checked_origin(self, origin: str, request: Request) -> str:
-        """The page to tell when all is done: ours, or a configured one, else InvalidRequest."""
-        scope, found = request.scope, origin_of(origin)
-        is_known = found in self._friends or self._credentials.origins.is_own(
-            origin, scope, headers_of(scope)
-        )
-        if origin and (found is None or found != origin.lower() or not is_known):
-            raise InvalidRequest("This page was opened from a site that this server does not know.")
-        return found or ""
 
     # -- session ---------------------------------------------------------------------------------
 
@@ -184,7 +172,7 @@ class LoginPage:
         if user.scope.current_workspace in (None, user.own_workspace):
             await self._workspaces.open(user.own_workspace, user)
         response = _json({"user": await self._person(user)})
-        self._set_cookie(response, token, int(life_s))
+        self._cookie.set(response, token, life_s)
         await self._know_device(response, user)
         return response
 
@@ -194,7 +182,7 @@ class LoginPage:
         if account is None or self._accounts is None:
             return
         name, value = self._accounts.devices.cookie(account.folded)
-        path = f"{self._base_path}{SIGN_IN_PATH}"
+        path = f"{self._base_path}{LOGIN_FUNCTIONS}"
         response.set_cookie(
             name, value, max_age=int(LIFE_S), path=path, samesite="lax", secure=self._is_secure, httponly=True
         )
@@ -206,15 +194,10 @@ class LoginPage:
         if user is not None and self._guard.issued is not None:
             await self._guard.issued.end_session(user.credential)
         response = _json({})
-        for name in (COOKIE, OLD_COOKIE):
+        for name in (SESSION_COOKIE, OLD_COOKIE):
             for path in {"/", self._base_path or "/"}:
-                response.delete_cookie(name, path=path, samesite="lax", secure=self._is_secure, httponly=True)
+                self._cookie.delete(response, name=name, path=path)
         return response
-
-    def _set_cookie(self, response: Response, token: str, life_s: int) -> None:
-        response.set_cookie(
-            COOKIE, token, max_age=life_s, path="/", samesite="lax", secure=self._is_secure, httponly=True
-        )
 
     # -- approval --------------------------------------------------------------------------------
 

@@ -22,14 +22,14 @@ from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys
 from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
 from hypha.features.login.records import PendingLogins
-from hypha.features.login.service import PAGE_PATH, Limits, LoginService
+from hypha.features.login.service import Limits, LoginService
 from hypha.features.login.shell import PageShell
 from hypha.limits import Buckets
 from hypha.web.client_address import throttled
 from hypha.web.destinations import REDIRECT_WORDS, Destinations
 from hypha.web.headers import headers_of
+from hypha.web.signing_in import LOGIN_PAGE, LOGIN_SERVICE, SessionCookie
 
-SERVICE_ID = "hypha-login"
 FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
 STARTS_PER_S, STARTS_AT_ONCE = 5.0, 200.0
 MISTAKES_AT_ONCE, MISTAKE_EVERY_S = 100, 1.0
@@ -47,7 +47,7 @@ class LoginFeature(Feature):
         """Offer the service and the page, and let providers plug in."""
         self._context = context
         settings = context.settings
-        self._shell = PageShell(settings.url_path, context.credentials)
+        self._shell = PageShell(settings.url_path, context.credentials, SessionCookie(context.base_url))
         self.page = self._shell
         self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._service = LoginService(
@@ -59,13 +59,13 @@ class LoginFeature(Feature):
             self.origin_of,
             context.guard,
         )
-        self._local = BuiltinService.of(self._service, id=SERVICE_ID, type="functions", only=FUNCTIONS)
+        self._local = BuiltinService.of(self._service, id=LOGIN_SERVICE, type="functions", only=FUNCTIONS)
         self._local = replace(self._local, name="Hypha Login", is_entrance=True)
         self.events: dict[str, Handler] = {}
         self._offer()
         context.routes += [
-            Route(PAGE_PATH.rstrip("/"), self._to_page, methods=["GET"]),
-            Route(f"{PAGE_PATH}{{path:path}}", self._answer, methods=["GET", "POST"]),
+            Route(LOGIN_PAGE.rstrip("/"), self._to_page, methods=["GET"]),
+            Route(f"{LOGIN_PAGE}{{path:path}}", self._answer, methods=["GET", "POST"]),
         ]
         context.shared["login"] = self
         context.shared.setdefault("server_object", {}).update(ServerHooks(self, context.tokens).items())
@@ -122,7 +122,7 @@ class LoginFeature(Feature):
     async def _to_page(self, request: Request) -> Response:
         """Add the slash that the page's relative links need."""
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{self._context.settings.url_path}{PAGE_PATH}{query}", 307)
+        return RedirectResponse(f"{self._context.settings.url_path}{LOGIN_PAGE}{query}", 307)
 
     async def _answer(self, request: Request) -> Response:
         """A function that a provider wrote for requests, or the page."""

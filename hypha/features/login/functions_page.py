@@ -12,6 +12,7 @@ from starlette.responses import Response
 from hypha.auth.users import User
 from hypha.errors import CallFailed, FrameTooLarge
 from hypha.web.headers import by_name, fields_of
+from hypha.web.signing_in import LOGIN_SERVICE
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -34,7 +35,7 @@ async def event_of(request: Request, user: User) -> dict[str, Any]:
         },
         "body": body or None,
         "workspace": "public",
-        "service_id": "hypha-login",
+        "service_id": LOGIN_SERVICE,
         "user": user.to_wire(),
     }
 

@@ -25,10 +25,9 @@ from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys, key_hash
 from hypha.limits import Buckets
 from hypha.values import is_number
+from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE
 from hypha.workspaces.lifecycle import Workspaces
 
-PAGE_PATH = "/public/apps/hypha-login/"
-SERVICE_PATH = "/public/services/hypha-login"
 DEFAULT_CHILD_LIFE_S = 3600.0
 MAX_TEXT = 2000
 MAX_TOKEN_CHARS = 16 * 1024
@@ -89,9 +88,9 @@ class LoginService:
             query["workspace"] = workspace
         if expires_in is not None:
             query["expires_in"] = expires_in
-        service_url = f"{self._base_url}{SERVICE_PATH}"
+        service_url = f"{self._base_url}{LOGIN_FUNCTIONS}"
         return {
-            "login_url": f"{self._base_url}{PAGE_PATH}?{urlencode(query)}",
+            "login_url": f"{self._base_url}{LOGIN_PAGE}?{urlencode(query)}",
             "key": key,
             "report_url": f"{service_url}/report",
             "check_url": f"{service_url}/check",
@@ -162,7 +161,7 @@ class LoginService:
     @permission(Level.NONE, on=NOTHING)
     async def index(self, *, context: Context) -> dict[str, Any]:
         """Where the login page is."""
-        url = f"{self._base_url}{PAGE_PATH}"
+        url = f"{self._base_url}{LOGIN_PAGE}"
         return {"status": 307, "headers": {"Location": url}, "body": ""}
 
     @permission(Level.NONE, on=NOTHING)
@@ -185,7 +184,7 @@ class LoginService:
         Args:
             config: Nothing is read from it.
         """
-        return {"logout_url": f"{self._base_url}{PAGE_PATH}?logout=1"}
+        return {"logout_url": f"{self._base_url}{LOGIN_PAGE}?logout=1"}
 
     # -- for login pages and providers -----------------------------------------------------------
 

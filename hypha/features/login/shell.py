@@ -12,15 +12,16 @@ from starlette.responses import Response
 
 from hypha.errors import PermissionDenied
 from hypha.web.credentials import Credentials
+from hypha.web.signing_in import SessionCookie
 
 PAGE = Path(__file__).parent / "page.html"
-COOKIE = "access_token"
 
 
 class PageShell:
     """A page without accounts, for servers whose people have tokens already."""
 
-    def __init__(self, base_path: str, credentials: Credentials) -> None:
+    def __init__(self, base_path: str, credentials: Credentials, cookie: SessionCookie) -> None:
+        self._cookie = cookie
         self._credentials = credentials
         self._text = PAGE.read_text("utf-8").replace("__BASE_PATH__", html.escape(base_path))
 
@@ -44,5 +45,5 @@ class PageShell:
         if not self._credentials.may_act(request.scope):
             raise PermissionDenied("This request came from another site, or from no page of this server.")
         response = Response(status_code=204)
-        response.delete_cookie(COOKIE, path="/", samesite="lax")
+        self._cookie.delete(response)
         return response

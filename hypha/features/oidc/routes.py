@@ -25,11 +25,10 @@ from hypha.web.arrival import is_browser
 from hypha.web.cookies import credential_cookie
 from hypha.web.destinations import Destinations
 from hypha.web.headers import headers_of
+from hypha.web.signing_in import LOGIN_PAGE, SessionCookie
 
 logger = logging.getLogger(__name__)
 
-LOGIN_PAGE = "/public/apps/hypha-login/"
-TOKEN_COOKIE = "access_token"
 MAX_CODE_CHARS = 8192
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _HEADERS = {
@@ -85,6 +84,7 @@ class OidcRoutes:
         parts = urlsplit(self._base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._cookie_path = "/" if parts.scheme == "https" else f"{parts.path}/oidc"
+        self._session = SessionCookie(self._base_url)
         self._cookies: dict[str, Any] = {
             "httponly": True,
             "samesite": "lax",
@@ -181,7 +181,7 @@ class OidcRoutes:
         token = await self._issue(person)
         answer = RedirectResponse(self._next(attempt), 303, _HEADERS)
         answer.delete_cookie(name, path=self._cookie_path, **self._cookies)
-        answer.set_cookie(TOKEN_COOKIE, token, max_age=int(self._token_life_s), path="/", **self._cookies)
+        self._session.set(answer, token, self._token_life_s)
         return answer
 
     def _next(self, attempt: Attempt) -> str:

@@ -15,12 +15,13 @@ from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 
 from hypha.web.headers import is_token
+from hypha.web.signing_in import OWN_COOKIES
 
 MARK = b"app-"
 MAX_COOKIE_BYTES = 4096
 """What browsers keep of one cookie."""
 
-_RESERVED = (b"access_token", b"hypha_", b"__host-", b"__secure-", b"__http-", b"__host-http-", MARK)
+_RESERVED = (*OWN_COOKIES, b"__host-", b"__secure-", b"__http-", b"__host-http-", MARK)
 _OCTETS = rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
 # quoted values of Python's http.cookies hold spaces and backslashes
 _VALUE = re.compile(_OCTETS + rb'|"[\x20\x21\x23-\x3a\x3c-\x7e]*"')

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE
+
 OPEN_WORDS = frozenset(
     {"login", "static", "assets", "health", "metrics", "oidc", "oauth", "rpc", "ws", "openapi.json"}
 )
 """First words of paths that lead to nobody's services. Clients prove themselves behind `rpc` and `ws`."""
 
-_SIGN_IN = ("/public/apps/hypha-login", "/public/services/hypha-login")
+_SIGN_IN = (LOGIN_PAGE.rstrip("/"), LOGIN_FUNCTIONS)
 
 
 def is_for_all(path: str, mounts: Iterable[str] = ()) -> bool:

@@ -21,8 +21,8 @@ from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import value_response
 from hypha.gateways.http.services import HttpServices
 from hypha.web.headers import headers_of
+from hypha.web.signing_in import LOGIN_PAGE
 
-LOGIN_PAGE = "/public/apps/hypha-login/"
 _SHOWN_FACTS = (
     "server_id",
     "hypha_version",

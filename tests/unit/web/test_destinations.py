@@ -19,6 +19,12 @@ def checked(target: str, **options: str) -> str:
     return destinations.checked(target, SCOPE, HEADERS)
 
 
+def opener(origin: str) -> str:
+    settings = Settings(allow_origins="https://lab.example,*")
+    destinations = Destinations.from_settings(settings, Origins("https://hub.example"))
+    return destinations.opener(origin, SCOPE, HEADERS)
+
+
 @pytest.mark.parametrize(
     ("target", "goal"),
     [
@@ -127,6 +133,33 @@ def test_friends_and_folders_of_the_operator_are_destinations() -> None:
     mounts = {"static_mounts": ("/tools:./webtools",)}
     assert checked("/tools/viewer.html?a=1", **mounts) == "/tools/viewer.html?a=1"  # type: ignore[arg-type]
     assert checked("/other/viewer.html") == "/"
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "https://hub.example", "http://hub.example:8000", "https://Lab.example"]
+)
+def test_pages_of_this_server_and_of_friends_may_open_ours(origin: str) -> None:
+    assert opener(origin) == origin.lower()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "https://hub.example.evil",
+        "https://hub.example@evil.example",
+        "https://lab.example/",
+        "https://lab.example:443",
+        "http://lab.example",
+        "//lab.example",
+        "null",
+        "*",
+        " https://lab.example",
+    ],
+)
+def test_pages_of_others_are_not_told_anything(origin: str) -> None:
+    with pytest.raises(InvalidRequest, match="does not know"):
+        opener(origin)
 
 
 def test_what_is_outside_of_the_base_path_is_no_page_of_ours() -> None:

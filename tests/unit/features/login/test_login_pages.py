@@ -19,6 +19,7 @@ from hypha.features.login.custom import Caller, as_function, generator
 from hypha.features.login.functions_page import event_of, response_of
 from hypha.features.login.shell import PageShell
 from hypha.web.credentials import Credentials
+from hypha.web.signing_in import SessionCookie
 
 
 def credentials() -> Credentials:
@@ -51,7 +52,7 @@ async def test_hooks_receive_whole_numbers_where_they_are_whole(expires_at: floa
 
 
 def test_the_page_runs_its_own_script_only() -> None:
-    shell = PageShell("/my/engine", credentials())
+    shell = PageShell("/my/engine", credentials(), SessionCookie("https://hub.example"))
     app = Starlette(
         routes=[Route("/logout", shell.logout, methods=["POST"]), Route("/{path:path}", shell.__call__)]
     )
