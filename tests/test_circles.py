@@ -12,13 +12,12 @@ Graph = Mapping[str, Iterable[str]]
 
 STILL_IN_CIRCLES = frozenset(
     {
-        "hypha.assembly.inner_clients", "hypha.assembly.manager", "hypha.assembly.web",
         "hypha.hub.border", "hypha.hub.calls", "hypha.hub.flow", "hypha.hub.local_peer", "hypha.hub.pulse",
         "hypha.hub.resume", "hypha.hub.router", "hypha.hub.unfinished",
     }
 )  # fmt: skip
-"""Parts that still ask for the whole (`Hub`, `Server`). Take names out, never put any in."""
-WHOLES = frozenset({"hypha.assembly.server", "hypha.hub.hub"})
+"""Parts that still ask for the whole `Hub`. Take names out, never put any in."""
+WHOLES = frozenset({"hypha.hub.hub"})
 
 
 def imported_by() -> dict[str, set[str]]:

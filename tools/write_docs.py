@@ -108,7 +108,7 @@ async def built_in_services() -> list[BuiltinService]:
     await server.start()
     await asyncio.sleep(0)  # its background work begins, so that it can be ended
     try:
-        return [server.manager_service, *server.offering.services()]
+        return [server.parts.tenants.manager, *server.parts.core.offering.services()]
     finally:
         await server.stop()
 

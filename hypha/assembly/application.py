@@ -27,7 +27,7 @@ class Application:
         self.state = SimpleNamespace(store=self.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one scope; without a lifespan the first request starts the server."""
+        """Serve one scope; that of the lifespan starts and stops the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -40,8 +40,8 @@ class Application:
         except (ConfigurationError, BackendUnavailable, FileNotFoundError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        logger.info("Serving at %s; data in %s", self.server.context.base_url, self.server.data_shown)
-        for note in self.server.context.shared.get("welcome", ()):  # no start-up block is printed here
+        logger.info("Serving at %s; data in %s", self.server.parts.core.base_url, self.server.data_shown)
+        for note in self.server.parts.plugged.notes:  # no start-up block is printed here
             logger.warning(note.strip())
         with before_stop(self._begin_stop):
             await send({"type": "lifespan.startup.complete"})

@@ -13,7 +13,10 @@ from hypha.ids import random_id
 from hypha.startup import run_startup_functions, server_object
 
 if TYPE_CHECKING:
-    from hypha.assembly.server import Server
+    from collections.abc import Mapping
+
+    from hypha.assembly.core import Core
+    from hypha.assembly.tenants import Tenants
 
 
 class Opening:
@@ -35,10 +38,19 @@ class Opening:
 
 
 class InnerClients:
-    """Makes the server object of startup functions, and more like it for them."""
+    """Makes the server object of startup functions, and more like it for them.
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    `extras` are what the object has beside the functions of a client; `for_admins` what it has in addition
+    for those with the role admin.
+    """
+
+    def __init__(
+        self, core: Core, tenants: Tenants, extras: Mapping[str, Any], for_admins: Mapping[str, Any]
+    ) -> None:
+        self._core = core
+        self._tenants = tenants
+        self._extras = extras
+        self._for_admins = for_admins
         self._startup_object: Any = None
 
     async def run_startup_functions(self) -> None:
@@ -47,15 +59,15 @@ class InnerClients:
         Raises:
             ConfigurationError: one cannot be loaded or failed.
         """
-        uris = self._server.settings.startup_functions
+        uris = self._core.settings.startup_functions
         if uris:
-            CURRENT.set(self._server.tokens)
+            CURRENT.set(self._core.tokens)
             # kept: it serves what the functions registered
             self._startup_object = await run_startup_functions(uris, self._root_in_public)
 
     async def _root_in_public(self) -> Any:
         """The server object of startup functions: root, in `public`, under the server's own id."""
-        return await self._client("public", self._server.server_id, root_user("public"))
+        return await self._client("public", self._core.server_id, root_user("public"))
 
     async def open(self, workspace: str, user: User | None = None, client_id: str | None = None) -> Any:
         """A client that acts as `user` (root by default) in a workspace.
@@ -64,21 +76,20 @@ class InnerClients:
             WorkspaceNotFound, PermissionDenied: as for a client that connects from outside.
         """
         acting = user or root_user(workspace)
-        await self._server.workspaces.open(workspace, acting)
+        await self._tenants.workspaces.open(workspace, acting)
         return await self._client(workspace, client_id or random_id(), acting)
 
     async def _client(self, workspace: str, client_id: str, user: User) -> Any:
         """A client with the keys that startup functions get (docs/running.md#startup-functions)."""
-        server = self._server
+        hub = self._core.hub
         acting = user.within(workspace, client_id, user.level(workspace))
-        facts = connection_facts(server.settings, server.hub.manager_id)
-        link = LocalConnection.open(server.hub, workspace, client_id, acting, facts)
+        facts = connection_facts(self._core.settings, hub.manager_id)
+        link = LocalConnection.open(hub, workspace, client_id, acting, facts)
         assert link.client is not None
-        server.members.joined(link.client, restore=False)
+        self._tenants.members.joined(link.client, restore=False)
         extras = {
-            "store": server,
             "get_root_user": root_user,
-            "get_workspace_interface": server.get_workspace_interface,
-            **(server.context.shared.get("server_object", {}) if user.is_admin else {}),
+            **self._extras,
+            **(self._for_admins if user.is_admin else {}),
         }
         return await server_object(link, link.connection_info, extras)

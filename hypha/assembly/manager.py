@@ -12,31 +12,28 @@ from hypha.workspaces.parts import Parts
 from hypha.workspaces.service import WorkspaceManager
 
 if TYPE_CHECKING:
-    from hypha.assembly.server import Server
+    from hypha.assembly.core import Core
     from hypha.builtins.service import BuiltinService
+    from hypha.registry.balance import Selection
     from hypha.settings import Settings
+    from hypha.workspaces.membership import Members
+    from hypha.workspaces.tenancy import Tenancy
 
 
-def build_manager(server: Server) -> BuiltinService:
-    """Make the manager of a server whose hub, tenancy and members are there, and put it on the wire."""
-    peer = server.hub.manager
-    assert peer is not None
+def build_manager(core: Core, tenancy: Tenancy, members: Members, selection: Selection) -> BuiltinService:
+    """Make the manager, and put it on the wire."""
+    settings, peer = core.settings, core.manager_peer
     directory = Directory(
-        server.selection,
-        peer,
-        server.settings.announced_base_url,
-        lambda: peer.describe(service),
-        server.offering.describe,
+        selection, peer, core.base_url, lambda: peer.describe(service), core.offering.describe
     )
-    limits = LimitsInUse(server.settings, server.members, server.registry, server.rates, server.workspaces)
+    limits = LimitsInUse(settings, members, core.registry, core.rates, tenancy.workspaces)
     manager = WorkspaceManager(
         Parts(
-            server.hub, peer, server.registry, server.selection, directory, server.tenancy, server.tokens,
-            server.settings, server.background, server.guard, limits.of,
+            core.hub, peer, core.registry, selection, directory, tenancy, core.tokens, settings,
+            core.background, core.guard, limits.of,
         )
     )  # fmt: skip
-    facts = manager_facts(server.settings, server.hub.manager_id, server.server_id)
-    service = manager.service(facts)
+    service = manager.service(manager_facts(settings, core.hub.manager_id, core.server_id))
     peer.host(service)
     return service
 

@@ -25,50 +25,76 @@ from hypha.web.running import Running
 from hypha.web.uploads import Uploads
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
     from starlette.types import Receive, Scope, Send
 
-    from hypha.assembly.server import Server
+    from hypha.assembly.core import Core
+    from hypha.assembly.tenants import Tenants
+    from hypha.settings import Settings
+    from hypha.transports.reception import Reception
+    from hypha.web.apps_origin import AppsOrigin
+    from hypha.web.lasting import LastingAnswers
 
 UNREACHABLE_RATE = 1e6
 """Frames per second that no connection reaches: such a limit is none, and is not counted."""
 
 
-def build_http(server: Server) -> HttpApplication:
-    """Make the web application of a server whose other parts are all there."""
-    services = http_services(server)
+def build_web(
+    core: Core, tenants: Tenants, reception: Reception, services: HttpServices, routes: Sequence[BaseRoute]
+) -> HttpApplication:
+    """Make the web application; `routes` are those of features."""
     console = Console(services)
-    first, apps = _first_routes(server, console), AppRoutes(services).routes()
-    return HttpApplication(services, first=first, apps=apps, last=console.last())
+    rpc = RpcEndpoint(
+        reception,
+        core.tokens.authenticate,
+        core.proxies.address_in,
+        partial(tenants.credentials.token, with_cookies=False),
+        StreamSecrets.from_settings(core.settings, tenants.credentials.origins),
+        core.settings.stream_ping_interval_s,
+    )
+    first: list[BaseRoute] = [
+        Route("/rpc", rpc),
+        WebSocketRoute("/ws", AsgiHub(core, reception)),
+        *routes,
+        *console.first(),
+    ]
+    taken = literal_words(map(path_of, [*first, *console.last()]))
+    first += mount_routes(core.settings.static_mounts, taken)
+    return HttpApplication(services, first=first, apps=AppRoutes(services).routes(), last=console.last())
 
 
-def http_services(server: Server) -> HttpServices:
+def http_services(
+    core: Core, tenants: Tenants, lasting: LastingAnswers, apps_origin: AppsOrigin | None
+) -> HttpServices:
     """What HTTP requests are answered from."""
-    settings = server.settings
+    settings = core.settings
     return HttpServices(
-        peer=server.http_peer,
-        selection=server.selection,
-        workspaces=server.workspaces,
-        credentials=server.credentials,
-        find_local=server.offering.find,
-        is_token=server.tokens.is_recognised,
-        manager=server.manager_service,
-        health=server.health,
-        metrics=Metrics(partial(reading_of, server.hub, server.registry, Load(server.hub))),
+        peer=core.http_peer,
+        selection=tenants.selection,
+        workspaces=tenants.workspaces,
+        credentials=tenants.credentials,
+        find_local=core.offering.find,
+        is_token=core.tokens.is_recognised,
+        manager=tenants.manager,
+        health=core.health,
+        metrics=Metrics(partial(reading_of, core.hub, core.registry, Load(core.hub))),
         limits=RequestLimits.from_settings(settings),
         running=Running.from_settings(settings),
         uploads=Uploads.from_settings(settings),
-        proxies=server.proxies,
-        lasting=server.lasting,
-        blocklist=server.guard.blocklist,
-        audit=server.guard.audit,
-        rates=server.rates,
+        proxies=core.proxies,
+        lasting=lasting,
+        blocklist=core.guard.blocklist,
+        audit=core.guard.audit,
+        rates=core.rates,
         cors=CorsPolicy(settings.allow_origins.split(",")),
-        apps_origin=server.apps_origin,
+        apps_origin=apps_origin,
         base_path=settings.url_path,
         public_base_url=settings.announced_base_url,
         version=__version__,
         inactive=settings.inactive_features,
-        workbench=server.workbench,
+        workbench=core.workbench,
         call_timeout_s=settings.http_call_timeout_s,
         max_body_bytes=settings.max_body_bytes,
         expose_errors=settings.expose_detailed_errors,
@@ -77,42 +103,23 @@ def http_services(server: Server) -> HttpServices:
     )
 
 
-def _first_routes(server: Server, console: Console) -> list[BaseRoute]:
-    """Routes that are tried before the gateway's own: transports, features, files."""
-    rpc = RpcEndpoint(
-        server.reception,
-        server.tokens.authenticate,
-        server.proxies.address_in,
-        partial(server.credentials.token, with_cookies=False),
-        StreamSecrets.from_settings(server.settings, server.credentials.origins),
-        server.settings.stream_ping_interval_s,
-    )
-    routes = [
-        Route("/rpc", rpc),
-        WebSocketRoute("/ws", AsgiHub(server)),
-        *server.context.routes,
-        *console.first(),
-    ]
-    taken = literal_words(map(path_of, [*routes, *console.last()]))
-    return [*routes, *mount_routes(server.settings.static_mounts, taken)]
-
-
 class AsgiHub:
     """The hub's WebSocket as an ASGI endpoint, for servers whose sockets are not ours."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, core: Core, reception: Reception) -> None:
+        self._core = core
+        self._reception = reception
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
-        server = self._server
-        address, rate = server.proxies.address_in(scope), new_frame_rate(server)
-        await AsgiLink(server.reception, address, rate, scope, receive, send).run()
+        core = self._core
+        address, rate = core.proxies.address_in(scope), new_frame_rate(core.settings, core.hub.loop)
+        await AsgiLink(self._reception, address, rate, scope, receive, send).run()
 
 
-def new_frame_rate(server: Server) -> FrameRate | None:
+def new_frame_rate(settings: Settings, loop: asyncio.AbstractEventLoop) -> FrameRate | None:
     """What slows one connection's frames, as the operator has set it; None for nothing."""
-    rate_per_s = server.settings.ws_msg_rate_limit
+    rate_per_s = settings.ws_msg_rate_limit
     if not 0 < rate_per_s < UNREACHABLE_RATE:
         return None
-    return FrameRate.of_connection(rate_per_s, server.settings.ws_msg_burst_limit, server.hub.loop)
+    return FrameRate.of_connection(rate_per_s, settings.ws_msg_burst_limit, loop)

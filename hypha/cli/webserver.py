@@ -37,7 +37,7 @@ class HubServer(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector need not look at it again
         hub_server = self._hub_server
-        notes = hub_server.context.shared.get("welcome", ())
+        notes = hub_server.parts.plugged.notes
         print(welcome(hub_server.settings, hub_server.data_shown, notes), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ def http_server(server: Server, settings: Settings) -> HubServer:
         ws_ping_interval=None,
         ws_ping_timeout=None,
         ws_per_message_deflate=False,
-        backlog=backlog(server.descriptors),
+        backlog=backlog(server.parts.edge.descriptors),
     )
     return HubServer(config, server, drain_s)
 

@@ -19,15 +19,25 @@ if TYPE_CHECKING:
 
 
 class Offering:
-    """The server's own peers, one per workspace in which it offers something."""
+    """The server's own peers, one per workspace in which it offers something.
 
-    def __init__(self, hub: Hub, registry: Registry, server_id: str, base_url: str) -> None:
+    `on_refused` is told when a function refuses its caller.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        server_id: str,
+        base_url: str,
+        on_refused: RefusalNote | None = None,
+    ) -> None:
         self._hub = hub
         self._registry = registry
         self._server_id = server_id
         self._base_url = base_url
         self._peers: dict[str, ServerPeer] = {}
-        self.on_refused: RefusalNote | None = None
+        self._on_refused = on_refused
         self._peer("public")
 
     def _peer(self, workspace: str) -> ServerPeer:
@@ -46,7 +56,7 @@ class Offering:
         self, service: BuiltinService, *, workspace: str = "public", visibility: str = "public"
     ) -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
-        self._peer(workspace).host(replace(service, on_refused=self.on_refused))
+        self._peer(workspace).host(replace(service, on_refused=self._on_refused))
         self._registry.add(
             ServiceRecord(
                 workspace,

@@ -60,14 +60,14 @@ async def test_no_first_word_of_a_route_can_become_a_workspace(tmp_path: Path) -
     server = application(*mount).server
     await server.start()
     try:
-        paths = [getattr(route, "path", "") for route in server.http.router.routes]
+        paths = [getattr(route, "path", "") for route in server.app.router.routes]
         paths += ["/health", "/metrics", *server.settings.inactive_features]
         words = {path.split("/")[1] for path in paths if path.strip("/")} - {"public", "{workspace}"}
         assert {"web-tools", "triton", "openapi.json", "favicon.ico", "api-docs", "static", "s3"} < words
         context = Context(root_user(), "ws-user-root", "me")
         for word in words:
             with pytest.raises(HyphaError, match=r"reserved|belongs to the server|Invalid workspace name"):
-                await server.tenancy.catalogue.create({"id": word}, context)
+                await server.parts.tenants.tenancy.catalogue.create({"id": word}, context)
     finally:
         await server.stop()
 

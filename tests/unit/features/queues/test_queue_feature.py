@@ -25,7 +25,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 def queue_of(server: Server) -> BuiltinService:
-    service = server.offering.find("public", server.server_id, "queue")
+    service = server.parts.core.offering.find("public", server.server_id, "queue")
     assert service is not None
     return service
 
@@ -36,33 +36,33 @@ async def call(server: Server, function: str, *arguments: Any, context: Context)
 
 async def test_a_consumer_waits_no_longer_than_its_workspace_lives(server: Server) -> None:
     root = Context(root_user(), "ws-user-root")
-    await server.tenancy.catalogue.create({"id": "the-lab"}, root)
+    await server.parts.tenants.tenancy.catalogue.create({"id": "the-lab"}, root)
     inside = Context(root_user("the-lab"), "the-lab", connection_type="http")
     await call(server, "push", "jobs", 1, context=inside)
     assert await call(server, "pop", "jobs", 30, context=inside) == 1
     waiting = asyncio.create_task(call(server, "pop", "jobs", 30, context=inside))
     await asyncio.sleep(0)  # its first step
-    await server.tenancy.catalogue.delete("the-lab", root)
+    await server.parts.tenants.tenancy.catalogue.delete("the-lab", root)
     assert await asyncio.wait_for(waiting, 5) is None
 
 
 async def test_tasks_of_a_temporary_workspace_go_with_it(server: Server) -> None:
-    guest, workspaces = anonymous_user(), server.workspaces
+    guest, workspaces = anonymous_user(), server.parts.tenants.workspaces
     workspaces.open_new(guest)
     workspaces.client_joined(guest.own_workspace)
     await call(server, "push", "jobs", 1, context=Context(guest, guest.own_workspace, "c1"))
-    assert await server.store.workspaces.get(guest.own_workspace) is not None
+    assert await server.parts.core.store.workspaces.get(guest.own_workspace) is not None
     workspaces.client_left(guest.own_workspace)
     assert await workspaces.unload(guest.own_workspace)
-    assert await server.store.workspaces.get(guest.own_workspace) is None
+    assert await server.parts.core.store.workspaces.get(guest.own_workspace) is None
 
 
 async def test_a_consumer_waits_no_longer_than_its_client_lives(server: Server) -> None:
     user = root_user("public").within("public", "consumer", Level.ADMIN)
-    link = LocalConnection.open(server.hub, "public", "consumer", user, {})
+    link = LocalConnection.open(server.parts.core.hub, "public", "consumer", user, {})
     assert link.client is not None
-    server.members.joined(link.client, restore=False)
+    server.parts.tenants.members.joined(link.client, restore=False)
     waiting = asyncio.create_task(call(server, "pop", "jobs", 30, context=link.client.context))
     await asyncio.sleep(0)  # its first step
-    server.hub.end(link.client, "goodbye")
+    server.parts.core.hub.end(link.client, "goodbye")
     assert await asyncio.wait_for(waiting, 5) is None

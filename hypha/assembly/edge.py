@@ -1,0 +1,87 @@
+"""How the outside reaches a server: the reception of links and the web application, built last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hypha.assembly.access import check_standing
+from hypha.assembly.manager import connection_facts
+from hypha.assembly.web import build_web, http_services, new_frame_rate
+from hypha.transports.reception import Limits, Reception
+from hypha.transports.sockets import Sockets
+from hypha.web.apps_origin import AppsOrigin
+from hypha.web.lasting import LastingAnswers
+from hypha.workspaces.admission import Admission
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.routing import BaseRoute
+
+    from hypha.assembly.core import Core
+    from hypha.assembly.tenants import Tenants
+    from hypha.gateways.http.application import HttpApplication
+    from hypha.transports.upgrade import HubHttpProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What takes connections and requests; `descriptors` is how many files the process may open."""
+
+    app: HttpApplication
+    reception: Reception
+    lasting: LastingAnswers
+    apps_origin: AppsOrigin | None
+    descriptors: int
+
+
+def build_edge(core: Core, tenants: Tenants, routes: Sequence[BaseRoute], descriptors: int) -> Edge:
+    """Build it; `routes` are those of features, and nobody can make a workspace of their words."""
+    settings = core.settings
+    lasting = LastingAnswers(partial(check_standing, core.guard, core.tokens, tenants.workspaces, core.hub))
+    apps_origin = AppsOrigin(settings.apps_origin, core.base_url) if settings.apps_origin else None
+    reception = build_reception(core, tenants, descriptors)
+    app = build_web(core, tenants, reception, http_services(core, tenants, lasting, apps_origin), routes)
+    tenants.tenancy.catalogue.keep_free(app.words)
+    return Edge(app, reception, lasting, apps_origin, descriptors)
+
+
+def build_reception(core: Core, tenants: Tenants, descriptors: int) -> Reception:
+    """Where links of clients come in."""
+    settings, hub = core.settings, core.hub
+    return Reception(
+        hub,
+        Admission(core.tokens, tenants.workspaces, serves_anonymous=settings.allow_anonymous),
+        core.tokens,
+        tenants.members,
+        connection_facts(settings, hub.manager_id),
+        Limits.from_settings(settings),
+        lambda: core.health.is_ready,
+        core.guard,
+        core.rates,
+        Sockets.of_settings(settings, descriptors, hub.time, core.proxies.trusts),
+    )
+
+
+def http_protocol(core: Core, edge: Edge) -> type[HubHttpProtocol]:
+    """uvicorn's HTTP protocol with the hub's WebSocket behind the upgrade."""
+    from hypha.transports.upgrade import hub_http_protocol
+
+    settings, apps_origin = core.settings, edge.apps_origin
+
+    def is_elsewhere(scope: Any) -> bool:
+        """Whether an upgrade was sent to the origin of applications, where the hub is not."""
+        core.proxies.enter(scope)
+        return apps_origin is not None and apps_origin.is_asked(scope)
+
+    return hub_http_protocol(
+        edge.reception,
+        settings.url_path,
+        lambda: new_frame_rate(settings, core.hub.loop),
+        core.proxies.address_in,
+        head_timeout_s=settings.head_timeout_s,
+        stall_timeout_s=settings.answer_stall_timeout_s,
+        is_elsewhere=is_elsewhere if apps_origin is not None else None,
+    )

@@ -1,0 +1,71 @@
+"""Workspaces, who is in them, and what the manager lets them do: built on the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hypha.assembly.access import check_http_user, end_clients_of
+from hypha.assembly.manager import build_manager
+from hypha.registry.balance import Selection
+from hypha.store import Seal
+from hypha.web.credentials import Credentials
+from hypha.web.origins import Origins
+from hypha.workspaces.membership import Members
+from hypha.workspaces.tenancy import Tenancy
+
+if TYPE_CHECKING:
+    from hypha.assembly.core import Core
+    from hypha.assembly.endings import Endings
+    from hypha.builtins.service import BuiltinService
+    from hypha.workspaces.lifecycle import Workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """Workspaces with their clients and services, and the rights of whoever asks."""
+
+    tenancy: Tenancy
+    members: Members
+    selection: Selection
+    manager: BuiltinService
+    credentials: Credentials
+
+    @property
+    def workspaces(self) -> Workspaces:
+        """All workspaces of the deployment."""
+        return self.tenancy.workspaces
+
+
+async def open_tenants(core: Core, endings: Endings) -> Tenants:
+    """Load the workspaces, and put the manager on the wire."""
+    hub, tokens = core.hub, core.tokens
+    tenancy = Tenancy.build(
+        core.store,
+        core.settings,
+        Seal(core.folder.secret("sealing")),
+        hub.publish,
+        partial(end_clients_of, hub),
+        tokens.revocations.apply,
+        lambda workspace: members.standing.workspace_changed(workspace),
+        partial(end_clients_of, hub),
+        tokens.revocations.ends,
+    )
+    workspaces = tenancy.workspaces
+    endings.add("the workspaces", workspaces.stop)
+    await workspaces.start()
+    members = Members(hub, core.registry, workspaces, core.store.subscriptions, core.background)
+    await members.load()
+    hub.membership = members
+    hub.on_refused = core.guard.note_refused_frame
+    selection = Selection(core.registry, hub, core.manager_peer)
+    credentials = Credentials(
+        tokens.authenticate,
+        workspaces,
+        check_user=partial(check_http_user, core.guard.blocklist, hub),
+        serves_anonymous=core.settings.allow_anonymous,
+        origins=Origins(core.base_url, core.proxies),
+    )
+    manager = build_manager(core, tenancy, members, selection)
+    return Tenants(tenancy, members, selection, manager, credentials)
