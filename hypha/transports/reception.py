@@ -15,7 +15,15 @@ from hypha.auth.blocklist import Blocked
 from hypha.auth.guard import Guard
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import EXPIRED_TEXT
-from hypha.errors import BackendUnavailable, HyphaError, InvalidAddress, NotAuthenticated, NotDelivered
+from hypha.errors import (
+    AlreadyExists,
+    BackendUnavailable,
+    HyphaError,
+    InvalidAddress,
+    NotAuthenticated,
+    NotDelivered,
+    PermissionDenied,
+)
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
 from hypha.limits import Places
@@ -154,7 +162,7 @@ class Reception:
             self._note_refused(error, first, connection)
             raise
         except Blocked as error:
-            raise Refused(error.message, 1008) from None
+            raise Refused(error.message, 1008, kind=PermissionDenied) from None
         hub = self.hub
         address = f"{identity.workspace}/{identity.client_id}"
         present = hub.clients.get(address)
@@ -167,7 +175,7 @@ class Reception:
         elif present is not None:
             await self._make_room(present, identity)
         if identity.user.is_lapsed:
-            raise Refused(EXPIRED_TEXT, 1008)
+            raise Refused(EXPIRED_TEXT, 1008, kind=NotAuthenticated)
         self._check_limits(identity)
         self._take_place(identity, connection)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
@@ -191,7 +199,9 @@ class Reception:
         if not self.sockets.admit(connection, user.id, is_anonymous=user.is_anonymous):
             whose = "anonymous users of your network have" if user.is_anonymous else f"user {user.id} has"
             raise Refused(
-                f"Connection limit exceeded: {whose} too many connections; sign in, or close some", 1008
+                f"Connection limit exceeded: {whose} too many connections; sign in, or close some",
+                1008,
+                kind=PermissionDenied,
             )
 
     def _note_refused(self, error: Refused, first: FirstMessage, connection: Connection) -> None:
@@ -216,9 +226,11 @@ class Reception:
         except Refused:
             raise
         except NotAuthenticated as error:
-            raise Refused(f"Authentication error: {error.message}", 1008) from None
+            raise Refused(f"Authentication error: {error.message}", 1008, kind=NotAuthenticated) from None
         except BackendUnavailable as error:
             raise Busy(error.message) from None
+        except PermissionDenied as error:
+            raise Refused(f"{PREFIX}{error.message}", kind=PermissionDenied) from None
         except HyphaError as error:
             raise Refused(f"{PREFIX}{error.message}") from None
         if f"{identity.workspace}/{identity.client_id}" in self.hub.server_peers:
@@ -230,7 +242,7 @@ class Reception:
         try:
             self.tokens.check_not_removed(user)
         except NotAuthenticated as error:
-            raise Refused(error.message, 1008) from None
+            raise Refused(error.message, 1008, kind=NotAuthenticated) from None
 
     async def _make_room(self, present: Client, identity: Identity) -> None:
         """A new client wants an id that is taken: only a dead or held one gives way, to whom it may.
@@ -241,10 +253,14 @@ class Reception:
         if identity.resumes and present.is_held:
             raise Busy(f"{present.address} belongs to a newer client, which is reconnecting")
         if present.is_live and await self._answers(present):
-            raise Refused(f"{PREFIX}Client already exists and is active: {present.address}")
+            raise Refused(
+                f"{PREFIX}Client already exists and is active: {present.address}", kind=AlreadyExists
+            )
         if not _may_succeed(identity, present):
             raise Refused(
-                f"{PREFIX}Client already exists and may come back: {present.address} belongs to somebody else"
+                f"{PREFIX}Client already exists and may come back: {present.address} belongs to somebody "
+                "else",
+                kind=AlreadyExists,
             )
         self.hub.end(present, "a new client took its id")
 
@@ -269,15 +285,21 @@ class Reception:
         address = f"{identity.workspace}/{identity.client_id}"
         present = self.hub.clients.get(address)
         if present is not None:
-            raise Refused(f"{PREFIX}Client already exists and is active: {address}")
+            raise Refused(f"{PREFIX}Client already exists and is active: {address}", kind=AlreadyExists)
         user, workspace, members = identity.user.id, identity.workspace, self.members
         count, limit = members.connections_of(user), self.limits.connections_per_user
         if count >= limit and not self._replaces_held(members.clients_of(user)):
-            raise Refused(f"Connection limit exceeded: user {user} has {count}/{limit} connections", 1008)
+            raise Refused(
+                f"Connection limit exceeded: user {user} has {count}/{limit} connections",
+                1008,
+                kind=PermissionDenied,
+            )
         count, limit = members.clients_in(workspace), self.limits.clients_per_workspace
         if count >= limit and not self._replaces_held(self.hub.clients_of(workspace)):
             raise Refused(
-                f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients", 1008
+                f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients",
+                1008,
+                kind=PermissionDenied,
             )
 
     def _replaces_held(self, clients: Iterable[Client]) -> bool:

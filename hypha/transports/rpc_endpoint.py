@@ -13,19 +13,16 @@ from starlette.responses import Response
 
 from hypha.auth.tokens import fingerprint
 from hypha.errors import (
-    AlreadyExists,
-    FrameTooLarge,
     HyphaError,
     InvalidRequest,
     NotAuthenticated,
     NotDelivered,
     PermissionDenied,
     TokenExpired,
-    WorkspaceNotFound,
 )
 from hypha.transports.http_stream import StreamLink, cookie_name
-from hypha.transports.reception import BUSY
-from hypha.web.uploads import keep
+from hypha.transports.reception import BUSY, PREFIX
+from hypha.web.bodies import read_whole
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -140,9 +137,7 @@ class RpcEndpoint:
         if user is not None and not self._gives_as_much(user, client):
             raise PermissionDenied(NOT_ITS_TOKEN)
         most = self.reception.limits.frame_bytes
-        body = await _read_body(receive, most)
-        if body is None:
-            raise FrameTooLarge(f"A frame may have at most {most} bytes.")
+        body = await read_whole(receive, most, f"A frame may have at most {most} bytes.")
         if not body:
             raise InvalidRequest("Empty request body")
         if not await self._readable(link):
@@ -199,37 +194,8 @@ class RpcEndpoint:
 def _refusal(error: Refused, resuming: bool) -> HyphaError:
     """The HTTP error that says what a WebSocket client reads before it is closed."""
     text = error.message
-    if text.startswith("Authentication error") or "Token has been revoked" in text:
-        return NotAuthenticated(f"Invalid reconnection token: {text}" if resuming else text)
-    if error.close_code == 1008 and " is blocked" in text:
-        return PermissionDenied(text)
-    if "Permission denied" in text or "Connection limit" in text:
-        plain = text.removeprefix("Failed to establish connection: ")
-        return PermissionDenied(
-            plain.replace("Permission denied for workspace: ", "Permission denied for workspace ")
-        )
-    if "mismatch" in text:
-        return NotAuthenticated(f"Invalid reconnection token: {text}")
-    if "already exists" in text:
-        return AlreadyExists(text)
-    if "does not exist" in text:
-        return WorkspaceNotFound(text)
-    return InvalidRequest(text)
-
-
-async def _read_body(receive: Receive, most_bytes: int) -> bytes | None:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b""
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most_bytes:
-            return None
-        if message.get("more_body"):
-            keep(receive, len(part))
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+    if error.kind is NotAuthenticated and resuming:
+        text = f"Invalid reconnection token: {text}"
+    elif error.kind is PermissionDenied:
+        text = text.removeprefix(PREFIX).replace("denied for workspace: ", "denied for workspace ")
+    return error.kind(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from hypha.errors import HyphaError
+from hypha.errors import HyphaError, InvalidRequest
 
 MAX_FIRST_MESSAGE_BYTES = 64 * 1024
 MAX_CONTROL_CHARS = 1000
@@ -18,14 +18,18 @@ OBSOLETE_QUERY_KEYS = frozenset({"workspace", "client_id", "token", "reconnectio
 class Refused(HyphaError):
     """A handshake is refused for good: the text is sent, then the socket is closed with the code.
 
-    `user_id` is who was refused, where that is known; a stranger is who showed no valid credential.
+    `kind` is what it would be in answer to a request. `user_id` is who was refused, where that is known;
+    a stranger is who showed no valid credential.
     """
 
     code, status = "refused", 403
 
-    def __init__(self, message: str, close_code: int = 1001) -> None:
+    def __init__(
+        self, message: str, close_code: int = 1001, *, kind: type[HyphaError] = InvalidRequest
+    ) -> None:
         super().__init__(message)
         self.close_code = close_code
+        self.kind = kind
         self.user_id = ""
         self.is_stranger = True
 

@@ -15,7 +15,14 @@ from hypha.addresses import check_client_id
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import REVOKED_TEXT, TokenAuthority
 from hypha.auth.users import OUTSIDER_TEXT, User, anonymous_user
-from hypha.errors import InvalidAddress, NotAuthenticated, WorkspaceNotFound
+from hypha.errors import (
+    HyphaError,
+    InvalidAddress,
+    InvalidRequest,
+    NotAuthenticated,
+    PermissionDenied,
+    WorkspaceNotFound,
+)
 from hypha.store.records import WorkspaceRecord
 from hypha.wire.handshake import FirstMessage, Refused
 from hypha.workspaces.lifecycle import Workspaces
@@ -92,7 +99,8 @@ class Admission:
         scope = user.scope
         if scope.client_id is not None and scope.client_id != first.client_id:
             raise _refused(
-                f"Client id mismatch: this token is restricted to client with client_id='{scope.client_id}'"
+                f"Client id mismatch: this token is restricted to client with client_id='{scope.client_id}'",
+                kind=NotAuthenticated,
             )
         bound = None if user.is_root else scope.current_workspace
         wanted = first.workspace
@@ -111,9 +119,12 @@ class Admission:
         if workspace is None or client_id is None:
             raise _refused("Invalid reconnection token: it names no workspace or no client")
         if client_id != first.client_id:
-            raise _refused("Client id mismatch, disconnecting")
+            raise _refused("Client id mismatch, disconnecting", kind=NotAuthenticated)
         if first.workspace is not None and first.workspace != workspace:
-            raise _refused(f"Invalid scope, workspace mismatch: {workspace} != {first.workspace[:200]}")
+            raise _refused(
+                f"Invalid scope, workspace mismatch: {workspace} != {first.workspace[:200]}",
+                kind=NotAuthenticated,
+            )
         return await self._enter(first, user, workspace, resumes=True)
 
     async def _authenticate(self, token: str, *, is_ours: bool = False) -> User:
@@ -122,8 +133,8 @@ class Admission:
             user = self._tokens.parse(token) if is_ours else await self._tokens.authenticate(token)
         except NotAuthenticated as error:
             if error.message == REVOKED_TEXT:
-                raise _refused(AUTHENTICATION_PREFIX + REVOKED_TEXT) from None
-            raise Refused(error.message, POLICY_VIOLATION) from None
+                raise _refused(AUTHENTICATION_PREFIX + REVOKED_TEXT, kind=NotAuthenticated) from None
+            raise Refused(error.message, POLICY_VIOLATION, kind=NotAuthenticated) from None
         if user.is_anonymous and not self._serves_anonymous:
             raise _refused(OUTSIDER_TEXT, user)
         if user.scope.is_specialized:
@@ -139,12 +150,14 @@ class Admission:
         try:
             record = await self._workspaces.open(workspace, user, returning=resumes)
         except WorkspaceNotFound as error:
-            raise _refused(f"'{error.message}'", user) from None
+            raise _refused(f"'{error.message}'", user, WorkspaceNotFound) from None
         if resumes and _is_newer(record, user):
-            raise _refused(f"Permission denied for workspace: {workspace}, which was made anew", user)
+            raise _refused(
+                f"Permission denied for workspace: {workspace}, which was made anew", user, PermissionDenied
+            )
         level = self._workspaces.level_for(user, record)
         if level < Level.READ:
-            raise _refused(f"Permission denied for workspace: {workspace}", user)
+            raise _refused(f"Permission denied for workspace: {workspace}", user, PermissionDenied)
         acting = user.within(workspace, first.client_id, level)
         if acting.lapses_at is not None and acting.lapses_at <= self._clock():
             acting = acting.lapsed()
@@ -163,8 +176,8 @@ def _is_newer(record: WorkspaceRecord, returning: User) -> bool:
     return returning.minted_at is not None and record.created_at > returning.minted_at
 
 
-def _refused(text: str, user: User | None = None) -> Refused:
-    refusal = Refused(PREFIX + text)
+def _refused(text: str, user: User | None = None, kind: type[HyphaError] = InvalidRequest) -> Refused:
+    refusal = Refused(PREFIX + text, kind=kind)
     if user is not None:
         refusal.user_id, refusal.is_stranger = user.id, user.is_anonymous
     return refusal

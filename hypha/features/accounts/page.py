@@ -22,7 +22,6 @@ from starlette.routing import Route
 
 from hypha.auth.users import User
 from hypha.errors import (
-    FrameTooLarge,
     InvalidRequest,
     NotAuthenticated,
     NotFound,
@@ -30,6 +29,7 @@ from hypha.errors import (
     UnsupportedContent,
 )
 from hypha.features.accounts.devices import LIFE_S
+from hypha.web.bodies import read_whole
 from hypha.web.destinations import REDIRECT_WORDS, Destinations
 from hypha.web.headers import headers_of
 from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE, SESSION_COOKIE, SessionCookie
@@ -244,11 +244,8 @@ class LoginPage:
             raise PermissionDenied("This request came from another site, or from no page of this server.")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedContent("Send JSON (application/json).")
-        data = b""
-        async for part in request.stream():
-            data += part
-            if len(data) > MAX_BODY_BYTES:
-                raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        text = f"The body is larger than {MAX_BODY_BYTES} bytes."
+        data = await read_whole(request.receive, MAX_BODY_BYTES, text)
         try:
             body = json.loads(data or b"{}")
         except (ValueError, RecursionError):

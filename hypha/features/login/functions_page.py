@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hypha.auth.users import User
-from hypha.errors import CallFailed, FrameTooLarge
+from hypha.errors import CallFailed
+from hypha.web.bodies import read_whole
 from hypha.web.headers import by_name, fields_of
 from hypha.web.signing_in import LOGIN_SERVICE
 
@@ -19,7 +20,10 @@ MAX_BODY_BYTES = 1024 * 1024
 
 async def event_of(request: Request, user: User) -> dict[str, Any]:
     """The request as a handler of a provider sees it (docs/applications.md#functions-services)."""
-    body = await _body_of(request) if request.method not in ("GET", "HEAD") else b""
+    body = b""
+    if request.method not in ("GET", "HEAD"):
+        text = f"The body is larger than {MAX_BODY_BYTES} bytes."
+        body = await read_whole(request.receive, MAX_BODY_BYTES, text)
     scope = request.scope
     return {
         "type": "http",
@@ -38,15 +42,6 @@ async def event_of(request: Request, user: User) -> dict[str, Any]:
         "service_id": LOGIN_SERVICE,
         "user": user.to_wire(),
     }
-
-
-async def _body_of(request: Request) -> bytes:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise FrameTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return body
 
 
 def response_of(result: Any) -> Response:

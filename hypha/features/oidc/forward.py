@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from hypha.errors import FrameTooLarge, NotFound, UnsupportedContent
+from hypha.errors import NotFound, UnsupportedContent
 from hypha.features.oidc.web import ProviderWeb
+from hypha.web.bodies import read_whole
 
 MAX_FORM_BYTES = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
@@ -44,11 +45,8 @@ class Auth0Doors:
         self._require()
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise UnsupportedContent(f"Send a form ({_FORM}).")
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_FORM_BYTES:
-                raise FrameTooLarge(f"The form is larger than {MAX_FORM_BYTES} bytes.")
+        text = f"The form is larger than {MAX_FORM_BYTES} bytes."
+        body = await read_whole(request.receive, MAX_FORM_BYTES, text)
         headers = {"content-type": _FORM, "accept": "application/json"}
         if basic := request.headers.get("authorization", ""):
             headers |= {"authorization": basic} if basic.lower().startswith("basic ") else {}

@@ -20,13 +20,13 @@ from hypha.gateways.asgi_apps.mount import Mount, is_cross_origin, is_own, place
 from hypha.gateways.asgi_apps.outgoing import Outgoing, until_gone
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.asgi_apps.question import may_ask, send_question
-from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.services import FoundService, HttpServices
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival
+from hypha.web.bodies import ClientLeft
 from hypha.web.client_address import PREFIX
 from hypha.web.headers import headers_of
 

@@ -20,7 +20,6 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
 from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
-from hypha.gateways.http.bodies import ClientLeft
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -33,6 +32,7 @@ from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.workbench import HOLDING, Holding
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import mount_of
+from hypha.web.bodies import ClientLeft
 from hypha.web.caching import for_one_person
 from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer

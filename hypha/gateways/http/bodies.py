@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded, and decompressed within the same bound."""
+"""Bodies of calls: decompressed within the bound that holds for the body as it was sent."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
-from hypha.errors import FrameTooLarge, HyphaError
+from hypha.errors import FrameTooLarge
 from hypha.gateways.http.codings import LARGEST_RATIO, codings_of, gunzip
 from hypha.gateways.http.workbench import Holding
-from hypha.web.uploads import keep
+from hypha.web.bodies import read_whole, too_large
 from hypha.wire.bounded import MAX_PASSED_VALUES
 
 SMALL_BYTES = 64 * 1024
 """A body of this size is read and parsed on the spot; more is held on the caller's account."""
 _QUICK_BYTES = 256 * 1024
 """So much is decompressed on the spot, in less than a millisecond."""
-
-
-class ClientLeft(HyphaError):
-    """The client closed the connection before its request was complete; there is nobody to tell."""
-
-    code, status = "client_left", 499
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +54,10 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     expected = int(length[:20]) if length is not None and length.isdigit() else 0
     if expected > limit:
         raise too_large(limit)
-    message = await _next_part(receive)
-    body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
-        body = await _read_rest(receive, body, limit)
-    if len(body) > limit:
-        raise too_large(limit)
+    body = await read_whole(receive, limit)
     for _ in range(times if body else 0):
         body = await _opened(body, limit, holding)
     return body
-
-
-async def _next_part(receive: Receive) -> Message:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientLeft
-    return message
-
-
-async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    parts, size, more = [first], len(first), True
-    keep(receive, size)
-    while more:
-        message = await _next_part(receive)
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise too_large(limit)
-        keep(receive, len(part))
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 async def _opened(body: bytes, limit: int, holding: Holding) -> bytes:
@@ -105,8 +72,3 @@ async def _opened(body: bytes, limit: int, holding: Holding) -> bytes:
     plain = await holding.work(partial(gunzip, body, limit))
     holding.shrink(len(plain))
     return plain
-
-
-def too_large(limit: int) -> FrameTooLarge:
-    """The error for a body above a limit."""
-    return FrameTooLarge(f"The request body is larger than the limit of {limit} bytes.")

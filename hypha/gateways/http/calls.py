@@ -23,7 +23,7 @@ from hypha.errors import (
 )
 from hypha.gateways.http.accept import wants_msgpack
 from hypha.gateways.http.arguments import request_arguments
-from hypha.gateways.http.bodies import Allowance, ClientLeft
+from hypha.gateways.http.bodies import Allowance
 from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.json_form import JsonForm
 from hypha.gateways.http.parameters import (
@@ -32,6 +32,7 @@ from hypha.gateways.http.parameters import (
 )
 from hypha.gateways.http.results import ItemStream, is_generator, send_items, send_value
 from hypha.gateways.http.services import FoundService, HttpServices
+from hypha.web.bodies import ClientLeft
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.wire.bounded import MAX_VALUES
 

@@ -6,19 +6,20 @@ import asyncio
 import contextlib
 import secrets
 import threading
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from starlette.requests import Request
+from starlette.types import Message
 
 from hypha.auth import blocklist, keysets, minting, tokens
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.revocation import PURGE_AT, Revocations
 from hypha.auth.scopes import Level
 from hypha.auth.tokens import TokenAuthority
-from hypha.auth.users import User
+from hypha.auth.users import User, root_user
 from hypha.errors import (
     BackendUnavailable,
     FrameTooLarge,
@@ -273,12 +274,12 @@ async def texts_of_accounts(kit: Kit) -> None:
     answer = await http.post("/public/apps/hypha-login/session", json={"token": "x" * page.MAX_BODY_BYTES})
     assert answer.status_code == 413
 
-    async def stream() -> AsyncIterator[bytes]:
-        while True:
-            yield bytes(functions_page.MAX_BODY_BYTES // 4)
+    async def receive() -> Message:
+        part = bytes(functions_page.MAX_BODY_BYTES // 4)
+        return {"type": "http.request", "body": part, "more_body": True}
 
     with pytest.raises(FrameTooLarge):
-        await functions_page._body_of(SimpleNamespace(stream=stream))  # type: ignore[arg-type]
+        await functions_page.event_of(Request({"type": "http", "method": "POST"}, receive), root_user())
 
 
 async def invitations(kit: Kit) -> None:
