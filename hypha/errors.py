@@ -6,6 +6,8 @@ HyphaError                      code               http  retry
 │  ├─ InvalidArguments          invalid_arguments  400   no
 │  ├─ MalformedFrame            malformed_frame    400   no      dropped or rejected by the hub
 │  ├─ InvalidLoginKey           invalid_login_key  400   no      start the login again
+│  ├─ InvalidKey                invalid_key        400   no      the path of a file
+│  ├─ Corrupted                 corrupted          400   no      the bytes are not those that were meant
 │  ├─ UnsupportedContent        unsupported_type   415   no
 │  └─ UnprocessableContent      unprocessable      422   no
 ├─ NotAuthenticated             not_authenticated  401   after login
@@ -13,7 +15,8 @@ HyphaError                      code               http  retry
 ├─ PermissionDenied             permission_denied  403   no      (also a PermissionError)
 │  └─ ForeignFunction           foreign_function   403   no      a function value names not its sender
 ├─ NotFound                     not_found          404   no      (also a KeyError)
-│  └─ WorkspaceNotFound, ServiceNotFound, FunctionNotFound, ArtifactNotFound, AppNotFound
+│  └─ WorkspaceNotFound, ServiceNotFound, FunctionNotFound, ArtifactNotFound, AppNotFound,
+│     ObjectNotFound, UploadNotFound (also a ValueError)
 ├─ Conflict                     conflict           409   no
 │  └─ AlreadyExists (ServiceTypeExists), VersionConflict
 ├─ LimitReached                 limit_reached      429   after retry_after_s
@@ -26,7 +29,8 @@ HyphaError                      code               http  retry
 ├─ OutcomeUnknown               outcome_unknown    504   only if idempotent
 │  └─ CallTimedOut
 └─ ServerFault                  server_fault       500   no      our bug; logged, id shown to the user
-   └─ BackendUnavailable        backend_unavailable 503  yes
+   ├─ BackendUnavailable        backend_unavailable 503  yes
+   └─ StorageFull               storage_full       507   yes     nothing was changed
 
 `rpc_name` is what a caller over RPC reads before the sentence: the builtin exception that
 existing callers know, or the class's own name where there is none.
@@ -126,6 +130,18 @@ class InvalidLoginKey(InvalidRequest):
     code, rpc_name = "invalid_login_key", "ValueError"
 
 
+class InvalidKey(InvalidRequest):
+    """The path of a file climbs, is empty or malformed."""
+
+    code = "invalid_key"
+
+
+class Corrupted(InvalidRequest):
+    """Bytes that came are not those whose checksum was given."""
+
+    code = "corrupted"
+
+
 class UnsupportedContent(InvalidRequest):
     """The type or coding of an HTTP body is not understood; `accept_encoding` names the codings that are."""
 
@@ -193,6 +209,16 @@ class ArtifactNotFound(NotFound):
 
 class AppNotFound(NotFound):
     """No such installed app."""
+
+
+class ObjectNotFound(NotFound):
+    """No object is at that path."""
+
+
+class UploadNotFound(NotFound, ValueError):
+    """No upload in parts has this id, or not any more."""
+
+    rpc_name = "ValueError"
 
 
 class Conflict(HyphaError):
@@ -306,6 +332,12 @@ class BackendUnavailable(ServerFault):
     """A store that the server needs does not answer."""
 
     code, status, retry = "backend_unavailable", 503, "yes"
+
+
+class StorageFull(ServerFault):
+    """The disk has no room, or cannot be written."""
+
+    code, status, retry = "storage_full", 507, "yes"
 
 
 class ConfigurationError(HyphaError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 SAME = "the same bound as in a row of the table, checked here too"
 PARTS = "a part of the bound on OpenAPI descriptions"
 WORDS = "length of a text that the server itself writes"
+FILES = "of objects (tests/contract/test_object_store.py), to which no way leads in yet"
 PACE = "how often the server does something by itself"
 
 INTERNAL = {
@@ -60,6 +61,11 @@ INTERNAL = {
     "hypha.transports.descriptors.MOST": "more is not asked of the system",
     "hypha.values._MAX_OFFSET": "numbers that a database takes",
     "hypha.web.files._MAX_DIGITS": "longer numbers name no place in a file",
+    "hypha.objects.keys.MAX_KEY_BYTES": FILES,
+    "hypha.objects.keys.MAX_WORD_BYTES": FILES,
+    "hypha.objects.local.facts.MAX_FACTS_BYTES": FILES,
+    "hypha.objects.store.MAX_LISTED": FILES,
+    "hypha.objects.store.MAX_PARTS": FILES,
     "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
     "hypha.wire.frames.MAX_FRAME_BYTES": SAME,
     "hypha.wire.frames._MAX_KEY_VALUES": SAME,

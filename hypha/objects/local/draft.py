@@ -1,0 +1,105 @@
+"""A file in the making: it has a name of its own until it is complete and on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from hypha.errors import InvalidKey, StorageFull
+from hypha.objects.local.facts import Facts
+
+ETAG_CHARS = 32
+_FULL = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+)
+_COPY_BYTES = 64 * 1024 * 1024
+
+
+class Draft:
+    """Bytes are added in worker threads, one call after another; `discard` it in the end, whatever came."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / secrets.token_hex(12)
+        self.size = 0
+        self._hash = hashlib.sha256()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._descriptor: int | None = os.open(self.path, flags, 0o600)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        assert self._descriptor is not None
+        self._hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.size += len(data)
+
+    def append(self, file: Path) -> None:
+        """Add the bytes of another file, without their passing through this process where that can be."""
+        assert self._descriptor is not None
+        with open(file, "rb") as source:
+            left = os.fstat(source.fileno()).st_size
+            self.size += left
+            while left:
+                done = _transfer(source.fileno(), self._descriptor, min(left, _COPY_BYTES))
+                if not done:
+                    raise OSError(errno.EIO, "a part ended early")
+                left -= done
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written so far; nothing of what was appended is in it."""
+        return self._hash.hexdigest()
+
+    def finish(self, facts: Facts) -> Facts:
+        """Bring the bytes to disk; returns the facts with size and time of the file."""
+        assert self._descriptor is not None
+        os.fsync(self._descriptor)
+        found = os.fstat(self._descriptor)
+        self._close()
+        return facts.of(found)
+
+    def discard(self) -> None:
+        """Close and delete the file, unless it was renamed."""
+        self._close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _transfer(source: int, target: int, size: int) -> int:
+    try:
+        return os.copy_file_range(source, target, size)
+    except (OSError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in _FULL - {errno.EPERM}:
+            raise
+        data = os.read(source, min(size, 1024 * 1024))
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
+        return len(data)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Say what a fault of the disk means."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EILSEQ):
+            raise InvalidKey("The path of the file cannot be written on the server's disk.") from error
+        if error.errno in _FULL:
+            raise StorageFull(
+                "The server's disk is full or cannot be written: nothing was changed. "
+                "Delete something, or ask the server's operator for room."
+            ) from error
+        raise

@@ -1,0 +1,158 @@
+"""Where objects lie on disk, and the changes of folders that must not cross each other."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat as stat_bits
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from hypha.errors import AlreadyExists, ObjectNotFound
+from hypha.objects.keys import BESIDE, names_of
+from hypha.objects.local.facts import Facts, FactsKeeper
+
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class Layout:
+    """The files of one bucket; everything here runs in worker threads.
+
+    Names are looked up and changed under one lock, in which nothing waits for the disk.
+    """
+
+    def __init__(self, root: Path, facts: FactsKeeper) -> None:
+        self.root = root
+        self.facts = facts
+        self._lock = threading.Lock()
+
+    def open(self, key: str) -> tuple[int, str, os.stat_result]:
+        """Open an object: its descriptor, its place below the root, its state.
+
+        Raises:
+            ObjectNotFound: there is none, or what is there is no plain file.
+        """
+        with self._lock:
+            for place in self._places(key):
+                try:
+                    descriptor = os.open(self.root / place, _READ)
+                except OSError:
+                    continue
+                found = os.fstat(descriptor)
+                if stat_bits.S_ISREG(found.st_mode) and self._is_within(place):
+                    return descriptor, place, found
+                os.close(descriptor)
+        raise ObjectNotFound(f"File not found: {key[:200]}")
+
+    def look(self, key: str) -> tuple[Facts, str]:
+        """Facts and place of an object.
+
+        Raises:
+            ObjectNotFound: see `open`.
+        """
+        descriptor, place, found = self.open(key)
+        try:
+            return self.facts.read(descriptor, place, found), place
+        finally:
+            os.close(descriptor)
+
+    def put(self, file: Path, key: str, facts: Facts, *, if_absent: bool = False) -> None:
+        """Let a complete file be the object; what was there is gone. It is on disk when this returns.
+
+        Raises:
+            AlreadyExists: something is there and `if_absent` was asked for.
+        """
+        made: list[Path] = []
+        with self._lock:
+            places = self._places(key)
+            there = [place for place in places if self._is_file(place)]
+            if if_absent and there:
+                raise AlreadyExists(f"A file is at {key[:200]} already.")
+            self._make_folders(key, made)
+            place = places[1] if (self.root / places[0]).is_dir() else places[0]
+            self.facts.write(file, place, facts)
+            os.replace(file, self.root / place)
+            file.unlink(missing_ok=True)  # a second link of what is there already: nothing was renamed
+            for other in there:
+                if other != place:
+                    self._unlink(other)
+            folder = os.open((self.root / place).parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        for parent in made:
+            sync_folder(parent.parent)
+
+    def delete(self, key: str) -> bool:
+        """Delete an object and the folders that are empty then; False if there was none."""
+        with self._lock:
+            there = [place for place in self._places(key) if self._is_file(place) and self._is_within(place)]
+            for place in there:
+                self._unlink(place)
+            if there:
+                parent = (self.root / there[0]).parent
+                self._drop_empty(parent)
+        if there:
+            while not parent.is_dir():
+                parent = parent.parent
+            sync_folder(parent)
+        return bool(there)
+
+    def _places(self, key: str) -> list[str]:
+        """Where an object may lie: under its own name, or beside a folder that has the name."""
+        place = "/".join(names_of(key))
+        return [place, place + BESIDE]
+
+    def _is_file(self, place: str) -> bool:
+        with contextlib.suppress(OSError):
+            return stat_bits.S_ISREG(os.lstat(self.root / place).st_mode)
+        return False
+
+    def _is_within(self, place: str) -> bool:
+        """False where a symbolic link leads out of the way: nobody puts one there through us."""
+        folder = (self.root / place).parent
+        return os.path.realpath(folder) == str(folder)
+
+    def _make_folders(self, key: str, made: list[Path]) -> None:
+        folder = self.root
+        for name in names_of(key)[:-1]:
+            folder = folder / name
+            if folder.is_symlink():
+                raise OSError(errno.ELOOP, "a symbolic link is in the way")
+            if folder.is_file():  # an object that has the name of a folder from now on
+                os.replace(folder, folder.with_name(name + BESIDE))
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                made.append(folder)
+
+    def _unlink(self, place: str) -> None:
+        (self.root / place).unlink(missing_ok=True)
+        self.facts.drop(place)
+
+    def _drop_empty(self, folder: Path) -> None:
+        while folder != self.root:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def walk(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """Entries of a folder below the root; none where it isn't there, or is reached by a link."""
+        path = self.root / folder if folder else self.root
+        if os.path.realpath(path) != str(path):
+            return
+        with contextlib.suppress(OSError), os.scandir(path) as entries:
+            yield from entries
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,283 @@
+"""`ObjectStore` with plain files: each object is one, under its own name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from hypha.errors import Corrupted, FrameTooLarge, InvalidRequest
+from hypha.objects.keys import check_bucket, check_key, check_prefix
+from hypha.objects.local.draft import ETAG_CHARS, Draft, told
+from hypha.objects.local.facts import Facts, FactsKeeper, checked_metadata
+from hypha.objects.local.layout import Layout
+from hypha.objects.local.listing import list_page
+from hypha.objects.local.uploads import Uploads, check_number, joined_etag
+from hypha.objects.store import (
+    DEFAULT_TYPE,
+    MAX_LISTED,
+    ObjectInfo,
+    ObjectStore,
+    Page,
+    Reading,
+    Source,
+)
+
+BLOCK_BYTES = 1024 * 1024
+"""Read and written at a time: each costs a trip to a worker thread."""
+THREADS = 8
+
+Result = TypeVar("Result")
+
+
+class LocalObjects(ObjectStore):
+    """Objects under `{root}/{bucket}/{key}`; what is not complete lies in folders beside the bucket.
+
+    Args:
+        root: a folder that no other server uses. bucket: see `check_bucket`.
+    """
+
+    def __init__(self, root: Path, bucket: str) -> None:
+        check_bucket(bucket)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root = root.resolve()
+        self.folder = root / bucket
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._drafts = root / ".drafts" / bucket
+        shutil.rmtree(self._drafts, ignore_errors=True)  # of a server that was killed
+        self._drafts.mkdir(mode=0o700, parents=True)
+        self._uploads = Uploads(root / ".uploads" / bucket)
+        self._layout = Layout(self.folder, FactsKeeper.of(root / ".facts" / bucket, self.folder))
+        self._threads = ThreadPoolExecutor(THREADS, "objects")
+
+    @classmethod
+    async def open_at(cls, root: Path, bucket: str) -> Self:
+        """The same beside the event loop."""
+        return await asyncio.to_thread(cls, root, bucket)
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    # -- objects
+
+    async def put(
+        self,
+        key: str,
+        source: Source,
+        *,
+        content_type: str = DEFAULT_TYPE,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        sha256: str | None = None,
+        max_bytes: int | None = None,
+    ) -> ObjectInfo:
+        """See `ObjectStore`."""
+        key, more = check_key(key), checked_metadata(metadata)
+        async with self._draft() as draft:
+            await self._fill(draft, source, max_bytes)
+            if sha256 is not None and sha256.lower() != draft.sha256:
+                raise Corrupted(f"The bytes that came for {key[:200]} have the sha-256 {draft.sha256}.")
+            digest = draft.sha256
+            facts = Facts(0, 0, digest[:ETAG_CHARS], content_type, more, digest)
+            return await self._run(self._keep, draft, key, facts, if_absent)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """See `ObjectStore`."""
+        facts, _ = await self._run(self._layout.look, check_key(key))
+        return facts.info(key)
+
+    async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        """See `ObjectStore`."""
+        return await self._run(self._open, check_key(key), start, stop)
+
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int = 1000, recursive: bool = True
+    ) -> Page:
+        """See `ObjectStore`."""
+        limit = max(1, min(limit, MAX_LISTED))
+        return await self._run(list_page, self._layout, check_prefix(prefix), after, limit, recursive)
+
+    async def delete(self, key: str) -> bool:
+        """See `ObjectStore`."""
+        return await self._run(self._layout.delete, check_key(key))
+
+    async def delete_folder(self, prefix: str) -> int:
+        """See `ObjectStore`."""
+        folder, count = check_key(prefix.removesuffix("/")) + "/", 0
+        while True:
+            page = await self.list(folder, limit=MAX_LISTED)
+            for info in page.objects:
+                count += await self.delete(info.key)
+            if not page.rest:
+                return count
+
+    async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
+        """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
+        return await self._run(self._copy, check_key(source), check_key(target), if_absent)
+
+    # -- uploads in parts
+
+    async def begin(
+        self, key: str, *, content_type: str = DEFAULT_TYPE, metadata: Mapping[str, str] | None = None
+    ) -> str:
+        """See `ObjectStore`."""
+        return await self._run(self._uploads.begin, check_key(key), content_type, checked_metadata(metadata))
+
+    async def put_part(
+        self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
+    ) -> str:
+        """See `ObjectStore`."""
+        check_number(number)
+        await self._run(self._uploads.about, check_key(key), upload)
+        async with self._draft() as draft:
+            await self._fill(draft, source, max_bytes)
+            return await self._run(self._keep_part, draft, upload, number)
+
+    async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+        """See `ObjectStore`."""
+        about = await self._run(self._uploads.about, check_key(key), upload)
+        files = await self._run(self._uploads.parts, upload, parts)
+        async with self._draft() as draft:
+            for file in files:
+                await self._run(draft.append, file)
+            facts = Facts(0, 0, joined_etag(files), about["content_type"], about["metadata"])
+            info = await self._run(self._keep, draft, key, facts, False)
+        await self._run(self._uploads.forget, upload)
+        return info
+
+    async def abort(self, key: str, upload: str) -> None:
+        """See `ObjectStore`."""
+        await self._run(self._uploads.about, check_key(key), upload)
+        await self._run(self._uploads.forget, upload)
+
+    async def uploads_before(self, time: float) -> Sequence[tuple[str, str]]:
+        """See `ObjectStore`."""
+        return await self._run(self._uploads.before, time)
+
+    # -- in worker threads
+
+    def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
+        facts = draft.finish(facts)
+        self._layout.put(draft.path, key, facts, if_absent=if_absent)
+        return facts.info(key)
+
+    def _keep_part(self, draft: Draft, upload: str, number: int) -> str:
+        draft.finish(Facts(0, 0, ""))
+        return self._uploads.put(upload, number, draft)
+
+    def _open(self, key: str, start: int, stop: int | None) -> _LocalReading:
+        descriptor, place, found = self._layout.open(key)
+        try:
+            info = self._layout.facts.read(descriptor, place, found).info(key)
+            if start < 0 or (stop is not None and stop < start):
+                raise InvalidRequest("A range of bytes begins at 0 or later, and ends behind its begin.")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        stop = info.size if stop is None else min(stop, info.size)
+        return _LocalReading(self._run, descriptor, info, min(start, stop), stop, self.folder / place)
+
+    def _copy(self, source: str, target: str, if_absent: bool) -> ObjectInfo:
+        facts, place = self._layout.look(source)
+        draft = Draft(self._drafts)
+        try:
+            if self._layout.facts.has_attributes:
+                draft.discard()
+                os.link(self.folder / place, draft.path)
+            else:
+                draft.append(self.folder / place)
+                facts = draft.finish(facts)
+            self._layout.put(draft.path, target, facts, if_absent=if_absent)
+        finally:
+            draft.discard()
+        return facts.info(target)
+
+    # -- between the event loop and the threads
+
+    async def _fill(self, draft: Draft, source: Source, max_bytes: int | None) -> None:
+        async for block in _blocks(source):
+            if max_bytes is not None and draft.size + len(block) > max_bytes:
+                raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
+            await self._run(draft.write, block)
+
+    def _draft(self) -> AbstractAsyncContextManager[Draft]:
+        @asynccontextmanager
+        async def drafted() -> AsyncIterator[Draft]:
+            draft = await self._run(Draft, self._drafts)
+            try:
+                yield draft
+            finally:
+                await self._run(draft.discard)
+
+        return drafted()
+
+    async def _run(self, work: Callable[..., Result], *args: object) -> Result:
+        """Do something in a worker thread, to its end even when the caller gives up."""
+        job = asyncio.get_running_loop().run_in_executor(self._threads, partial(_told, work, *args))
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.wait((job,))
+            raise
+
+
+class _LocalReading(Reading):
+    def __init__(
+        self,
+        run: Callable[..., object],
+        descriptor: int,
+        info: ObjectInfo,
+        start: int,
+        stop: int,
+        path: Path,
+    ) -> None:
+        self.info, self.start, self.stop, self.path = info, start, stop, path
+        self._run = run
+        self._descriptor: int | None = descriptor
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """See `Reading`."""
+        at = self.start
+        while at < self.stop and self._descriptor is not None:
+            data: bytes = await self._run(  # type: ignore[misc]
+                os.pread, self._descriptor, min(BLOCK_BYTES, self.stop - at), at
+            )
+            if not data:
+                return
+            at += len(data)
+            yield data
+
+    async def close(self) -> None:
+        """See `Reading`."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _told(work: Callable[..., Result], *args: object) -> Result:
+    with told():
+        return work(*args)
+
+
+async def _blocks(source: Source) -> AsyncIterator[bytes]:
+    """The bytes of a source in pieces that are worth a trip to a thread."""
+    if not isinstance(source, AsyncIterable):
+        yield source
+        return
+    waiting: list[bytes] = []
+    size = 0
+    async for piece in source:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)

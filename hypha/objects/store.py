@@ -1,0 +1,191 @@
+"""What every object store can do; `hypha.objects.local` does it with plain files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_TYPE = "application/octet-stream"
+MAX_PARTS = 10_000
+MAX_LISTED = 10_000
+
+Source = bytes | AsyncIterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of an object.
+
+    Attributes:
+        etag: changes when the content does; without the quotes that HTTP puts around it.
+        modified: Unix seconds.
+        sha256: hex digest of the content; empty where it is not known (made of parts, put there by hand).
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+    content_type: str = DEFAULT_TYPE
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list: objects and folders in the order of their keys; `rest` says whether more follow."""
+
+    objects: list[ObjectInfo]
+    folders: list[str]
+    rest: bool = False
+
+
+class Reading(ABC):
+    """An opened object, or a range of it; `close` it."""
+
+    info: ObjectInfo
+    start: int
+    stop: int
+    path: Path | None = None
+    """Where the whole object lies as a file, for the system's own ways to send it; None if it doesn't."""
+
+    @abstractmethod
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes of the range, in pieces."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give back what is held."""
+
+    async def whole(self) -> bytes:
+        """All bytes of the range at once."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+
+class ObjectStore(ABC):
+    """One bucket of objects.
+
+    What `put`, `copy` and `complete` answer for is on disk when they return, and readers see the object of
+    before or the new one, never a part. Keys are checked by all of them (`check_key`).
+    """
+
+    @abstractmethod
+    async def put(
+        self,
+        key: str,
+        source: Source,
+        *,
+        content_type: str = DEFAULT_TYPE,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        sha256: str | None = None,
+        max_bytes: int | None = None,
+    ) -> ObjectInfo:
+        """Keep bytes under a key, in place of what was there.
+
+        Args:
+            if_absent: nothing may be there. sha256: the hex digest that the bytes must have.
+            max_bytes: how many there may be.
+
+        Raises:
+            InvalidKey. AlreadyExists: with `if_absent`. Corrupted: the bytes have another digest.
+            FrameTooLarge: there are more. StorageFull: there is no room. Nothing is changed by any of them.
+        """
+
+    @abstractmethod
+    async def head(self, key: str) -> ObjectInfo:
+        """What is known of an object.
+
+        Raises:
+            ObjectNotFound, InvalidKey.
+        """
+
+    @abstractmethod
+    async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        """Open the bytes from `start` up to but not including `stop` (default: its end) for reading.
+
+        Raises:
+            ObjectNotFound, InvalidKey.
+        """
+
+    @abstractmethod
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int = 1000, recursive: bool = True
+    ) -> Page:
+        """Objects whose keys begin with a prefix, in the order of their keys.
+
+        Args:
+            after: only keys behind this one (or behind this folder, given with `/`).
+            recursive: all below; else the objects of that folder, and the folders in it with `/` at the end.
+
+        Raises:
+            InvalidKey: the prefix is none.
+        """
+
+    @abstractmethod
+    async def delete(self, key: str) -> bool:
+        """Delete an object; False if there was none.
+
+        Raises:
+            InvalidKey.
+        """
+
+    @abstractmethod
+    async def delete_folder(self, prefix: str) -> int:
+        """Delete all objects of a folder and below; returns how many there were.
+
+        Raises:
+            InvalidKey.
+        """
+
+    @abstractmethod
+    async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
+        """Keep the bytes and facts of an object under another key, too.
+
+        Raises:
+            ObjectNotFound, InvalidKey, AlreadyExists, StorageFull: see `put`.
+        """
+
+    @abstractmethod
+    async def begin(
+        self, key: str, *, content_type: str = DEFAULT_TYPE, metadata: Mapping[str, str] | None = None
+    ) -> str:
+        """Begin an upload in parts and return its id.
+
+        Raises:
+            InvalidKey.
+        """
+
+    @abstractmethod
+    async def put_part(
+        self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
+    ) -> str:
+        """Keep one part, 1 to 10,000, in place of what was sent for it before; returns its ETag.
+
+        Raises:
+            UploadNotFound: there is no such upload to this key. InvalidRequest: the number is none.
+            FrameTooLarge, StorageFull: see `put`.
+        """
+
+    @abstractmethod
+    async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+        """Put the parts (number, ETag) together under the key and forget the upload.
+
+        Raises:
+            UploadNotFound. InvalidRequest: parts are missing, in no order, or of another ETag.
+            StorageFull: see `put`.
+        """
+
+    @abstractmethod
+    async def abort(self, key: str, upload: str) -> None:
+        """Forget an upload and its parts.
+
+        Raises:
+            UploadNotFound: there is none of this id for this key.
+        """
+
+    @abstractmethod
+    async def uploads_before(self, time: float) -> Sequence[tuple[str, str]]:
+        """Key and id of the uploads that were begun before a time, in Unix seconds."""
