@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Any, TypeGuard
 
 from hypha.errors import InvalidRequest
 
@@ -25,6 +27,11 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def whole(value: float) -> int | float:
     """A number without fraction as a whole one, others as they are: so programs write and compare them."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def unknown_keys(given: Mapping[Any, object], known: Collection[str]) -> set[str]:
+    """Keys of a caller's map that mean nothing, for a refusal: at most 20 of them, cut to 100 characters."""
+    return set(islice((str(key)[:100] for key in given if key not in known), 20))
 
 
 def check_offset(value: object) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -15,6 +14,7 @@ from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.records import ServiceRecord
 from hypha.registry.shown import MAX_LISTED, shown
+from hypha.values import unknown_keys
 
 QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id", "docs"})
 MAX_PART_CHARS = 512
@@ -41,8 +41,7 @@ def parse_list_query(query: object, current_workspace: str) -> ServiceFilter:
         query = _parse_text(query, current_workspace)
     if not isinstance(query, Mapping):
         raise InvalidRequest("Service query must be text or a map.")
-    if not set(query) <= QUERY_KEYS:
-        unknown = set(islice((str(key)[:100] for key in query if key not in QUERY_KEYS), 20))
+    if unknown := unknown_keys(query, QUERY_KEYS):
         raise InvalidRequest(f"Invalid query keys: {unknown}")
     if query.get("id") is not None and query.get("service_id") is not None:
         raise InvalidAddress("Service query must not have both 'id' and 'service_id'.")

@@ -6,14 +6,13 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
 from hypha.registry.query import Listing
 from hypha.registry.records import ServiceRecord
-from hypha.values import is_whole
+from hypha.values import is_whole, unknown_keys
 
 MAX_LIMIT = 1000
 MAX_QUERY_CHARS = 1000
@@ -101,8 +100,7 @@ def _parse_filters(filters: object) -> dict[str, frozenset[str]] | None:
         return None
     if not isinstance(filters, Mapping):
         raise InvalidRequest("Search filters must be a map of field names to values.")
-    if not set(filters) <= FILTER_KEYS:
-        unknown = set(islice((str(key)[:100] for key in filters if key not in FILTER_KEYS), 20))
+    if unknown := unknown_keys(filters, FILTER_KEYS):
         raise InvalidRequest(f"Invalid filter keys: {unknown}, must be among {sorted(FILTER_KEYS)}.")
     allowed: dict[str, frozenset[str]] = {}
     for key, value in filters.items():

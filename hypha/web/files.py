@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,56 +15,24 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from hypha.limits import BoundedMap
+from hypha.web.ranges import asks_for_ranges, with_ranges_that_count
 
 SMALL_FILE_BYTES = 2 * 1024 * 1024
 KEPT_BYTES = 16 * 1024 * 1024
-_RANGE = re.compile(rb"([0-9]+)-([0-9]*)|-([0-9]+)")
-_MAX_DIGITS = 18
 
 
 class LargeChunkFileResponse(FileResponse):
-    """A file sent in pieces of 2 MiB: each piece costs a trip to a worker thread.
-
-    A `Range` counts for GET, if it is well formed and in bytes; otherwise it is as if it weren't there.
-    """
+    """A file sent in pieces of 2 MiB: each piece costs a trip to a worker thread."""
 
     chunk_size = SMALL_FILE_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, or the ranges of it that are asked for."""
-        given = [value for name, value in scope["headers"] if name == b"range"]
-        if given:
+        if asks_for_ranges(scope):
             if self.stat_result is None:
                 self.stat_result = await anyio.to_thread.run_sync(os.stat, self.path)
-            is_one = scope["method"] == "GET" and len(given) == 1
-            ranges = satisfiable_ranges(given[0], self.stat_result.st_size) if is_one else None
-            headers = [field for field in scope["headers"] if field[0] != b"range"]
-            if ranges is not None:
-                headers.append((b"range", ranges))
-            scope = {**scope, "headers": headers}
+            scope = with_ranges_that_count(scope, self.stat_result.st_size)
         await super().__call__(scope, receive, send)
-
-
-def satisfiable_ranges(value: bytes, size_bytes: int) -> bytes | None:
-    """A `Range` of bytes with only those ranges of which the file has something (RFC 9110, 14).
-
-    If it has nothing of any, the value stays, to be refused. None for one to be ignored: of another unit,
-    malformed, or with an end before its begin.
-    """
-    unit, _, listed = value.partition(b"=")
-    found = [_RANGE.fullmatch(each) for each in listed.translate(None, b" \t").split(b",") if each]
-    if unit.strip().lower() != b"bytes" or not found:
-        return None
-    kept = []
-    for match in found:
-        if match is None:
-            return None
-        first, last, suffix = (int(digits[:_MAX_DIGITS]) if digits else None for digits in match.groups())
-        if first is not None and last is not None and last < first:
-            return None
-        if (first if first is not None else size_bytes - (suffix or 0)) < size_bytes:
-            kept.append(match[0])
-    return b"bytes=" + b",".join(kept or [match[0] for match in found if match])
 
 
 class SmallFiles:
@@ -126,7 +93,7 @@ class StaticFolder(StaticFiles):
             return response
         if response.stat_result.st_size > SMALL_FILE_BYTES or scope["method"] != "GET":
             return response
-        if any(name == b"range" for name, _ in scope["headers"]):
+        if asks_for_ranges(scope):
             return response
         content = await self._small.read(str(response.path), response.stat_result)
         quick = Response(content, response.status_code)

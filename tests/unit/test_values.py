@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypha.errors import InvalidRequest
-from hypha.values import check_offset, is_number, is_whole
+from hypha.values import check_offset, is_number, is_whole, unknown_keys
 
 INFINITY, NAN = float("inf"), float("nan")
 
@@ -37,3 +37,9 @@ def test_offsets_that_a_database_counts_with() -> None:
     for value in (-1, True, 1.0, "1", None, 2**31, 2**70):
         with pytest.raises(InvalidRequest, match="Offset number must be"):
             check_offset(value)
+
+
+def test_unknown_keys_are_named_in_bounds() -> None:
+    assert unknown_keys({"type": 1, "tpye": 2, 3: 4}, {"type"}) == {"tpye", "3"}
+    many = unknown_keys({f"{number:03}" + "x" * 1000: 0 for number in range(1000)}, {"type"})
+    assert len(many) == 20 and all(len(key) == 100 for key in many)
