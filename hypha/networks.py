@@ -27,6 +27,11 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
+def is_meant_here(host: str) -> bool:
+    """Whether a host is meant to be this machine (RFC 6761, 6.3)."""
+    return is_loopback(host) or host.endswith(".localhost")
+
+
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The address; IPv4 inside IPv6 is the IPv4 address. None if it is none."""
     try:

@@ -2,7 +2,8 @@
 
 A settings class is a frozen dataclass whose fields come from `flag` (a command-line flag, with the
 environment twin `HYPHA_<FLAG>` that is read only on request) or `variable` (only from the
-environment, always read). This module knows no single option; `hypha.settings` declares them.
+environment, always read). This module knows no single option: `hypha.settings` declares the core's, each
+feature its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,22 @@ TRUE_WORDS = frozenset({"true", "1", "yes", "y", "on"})
 _SHOWN_CHARS = 60
 _OPTION = "option"
 _GIVEN = "_given"
+
+
+class FeatureOptions:
+    """The options of one feature: a frozen dataclass in the `options.py` of its folder."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other or would open access.
+
+        Raises:
+            ConfigurationError: with the sentence for the user.
+        """
+
+    @property
+    def lets_sign_in(self) -> bool:
+        """Whether people can sign in by what is configured here."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,8 @@ def options_of(settings_class: type) -> list[Option]:
     sections = _sections(settings_class)
     found = []
     for each in dataclasses.fields(settings_class):
+        if _OPTION not in each.metadata:
+            continue
         hint = hints[each.name]
         is_optional = type(None) in get_args(hint)
         kind = next(a for a in get_args(hint) if a is not type(None)) if is_optional else hint
@@ -179,13 +198,13 @@ class OptionParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def build_parser(settings_class: type, prog: str, description: str) -> argparse.ArgumentParser:
+def build_parser(options: Sequence[Option], prog: str, description: str) -> argparse.ArgumentParser:
     """Make the argument parser of all flags, grouped by section."""
     parser = OptionParser(
         prog=prog, usage="%(prog)s [--flag value ...]", description=description, allow_abbrev=False
     )
     groups: dict[str, Any] = {}
-    for option in options_of(settings_class):
+    for option in options:
         if not option.is_flag:
             continue
         if option.section not in groups:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypha.cli.application import create_application
-from hypha.settings import get_argparser
+from hypha.configuration import get_argparser
 
 __all__ = ["create_application", "get_argparser", "main"]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 from hypha.assembly import Server
 from hypha.builtins.service import BuiltinService
 from hypha.builtins.table import table_of
-from hypha.options import Option, options_of, shown_default
-from hypha.settings import Settings
+from hypha.configuration import all_options, get_argparser, load_settings
+from hypha.options import Option, shown_default
 
 sys.path.insert(0, str(Path(__file__).parent))
 from credentials_table import table as credentials_table
@@ -21,9 +20,9 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 HEAD = """# Options
 
-<!-- Written by `make docs` from hypha/settings/: change it there. -->
+<!-- Written by `make docs` from hypha/settings/ and the options.py of each feature: change it there. -->
 
-Every option is declared once, in `hypha/settings/`.
+Every option is declared once, in `hypha/settings/` or, if a feature's, in the `options.py` of its folder.
 
 - A **flag** is given on the command line: `python -m hypha.server --port 9000`. Its variable is
   `HYPHA_` and the flag's name in capitals (`--enable-s3`: `HYPHA_ENABLE_S3`). These variables are read
@@ -42,7 +41,7 @@ def options_page() -> str:
     """The text of docs/options.md."""
     lines = [HEAD]
     section = ""
-    for option in options_of(Settings):
+    for option in all_options():
         if option.section != section:
             section = option.section
             lines += [f"## {section}", "", "| option | default | meaning |", "|---|---|---|"]
@@ -103,7 +102,7 @@ def permissions_page() -> str:
 
 async def built_in_services() -> list[BuiltinService]:
     """All services of the server itself."""
-    settings = Settings(data_dir=":memory:", root_token="r" * 64, **EVERYTHING)
+    settings, _ = load_settings(get_argparser().parse_args(EVERYTHING), {})
     server = Server(settings)
     await server.start()
     await asyncio.sleep(0)  # its background work begins, so that it can be ended
@@ -113,12 +112,14 @@ async def built_in_services() -> list[BuiltinService]:
         await server.stop()
 
 
-EVERYTHING: dict[str, Any] = {
-    "enable_admin_terminal": True,
-    "enable_local_auth": True,
-    "triton_servers": "http://127.0.0.1:9",
-}
-"""The options without which a built-in service is not there."""
+EVERYTHING = [
+    "--data-dir=:memory:",
+    f"--root-token={'r' * 64}",
+    "--enable-admin-terminal",
+    "--enable-local-auth",
+    "--triton-servers=http://127.0.0.1:9",
+]
+"""The flags without which a built-in service is not there."""
 
 BEGIN = "<!-- Written by `make docs` from hypha/web/arrival.py and credentials.py: change them there. -->\n"
 END = "<!-- The end of what is written. -->\n"

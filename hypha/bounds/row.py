@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from hypha.configuration import all_options
 from hypha.hub.shares import Room
-from hypha.options import Option, options_of
-from hypha.settings import Settings
+from hypha.options import Option
 
 KIB = 1024
 _ZERO = re.compile(r"\b0(?:, and at most)?: ([^;]+)")
@@ -48,7 +48,7 @@ class Numbers:
     """Looks up what the rows name."""
 
     def __init__(self) -> None:
-        self.options: dict[str, Option] = {option.name: option for option in options_of(Settings)}
+        self.options: dict[str, Option] = {option.name: option for option in all_options()}
 
     def value(self, name: str) -> Any:
         """What an option is by default, or a constant is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hypha.settings import get_argparser
+from hypha.configuration import get_argparser
 
 if TYPE_CHECKING:
     from hypha.assembly import Application
@@ -20,7 +20,7 @@ def create_application(arguments: argparse.Namespace | None = None) -> Applicati
 
     from hypha.assembly import create_application as assemble
     from hypha.cli.environment import load_env_file
-    from hypha.settings import load_settings
+    from hypha.configuration import load_settings
 
     load_env_file()
     settings, warnings = load_settings(arguments or get_argparser().parse_args([]))

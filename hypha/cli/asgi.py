@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hypha.cli.application import create_application
 from hypha.cli.environment import adopt_uvicorn_flags, load_env_file
 from hypha.cli.streams import secure_streams
+from hypha.configuration import get_argparser
 from hypha.errors import ConfigurationError
 from hypha.observe.logs import setup_logging
-from hypha.settings import get_argparser
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

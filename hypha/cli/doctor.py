@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from hypha.assembly.features import listed_features
 from hypha.cli.environment import nearest_env_file, values_in
 from hypha.cli.exposure import examine
-from hypha.cli.findings import Finding, Findings, Grade, broken, note, risky, without, worst
 from hypha.cli.surroundings import (
     look_at_database,
     look_at_folder,
@@ -22,9 +22,11 @@ from hypha.cli.surroundings import (
     look_at_port,
     look_at_variables,
 )
+from hypha.configuration import all_options, get_argparser, load_settings, values_of
 from hypha.errors import ConfigurationError
-from hypha.options import given_names, options_of
-from hypha.settings import Settings, get_argparser, load_settings
+from hypha.findings import Finding, Findings, Grade, broken, note, risky, without, worst
+from hypha.options import given_names
+from hypha.settings import Settings
 
 DESCRIPTION = (
     "Say what is risky for a server on the internet with these settings, and what is broken. Takes the flags "
@@ -55,7 +57,7 @@ def diagnose(arguments: argparse.Namespace, environment: Mapping[str, str]) -> l
     except ConfigurationError as error:
         return [without(broken(str(error)), _secrets_of(environment))]
     found = [*_told(warnings), *_all(settings)]
-    given = given_names(arguments, options_of(Settings))
+    given = given_names(arguments, all_options())
     found += look_at_variables(environment, given, use_twins=bool(arguments.from_env), env_file=env_file)
     hidden = [*_secrets_in(settings), *_secrets_of(environment)]
     return [without(finding, hidden) for finding in found]
@@ -67,8 +69,16 @@ def _told(warnings: Sequence[str]) -> Findings:
 
 
 def _all(settings: Settings) -> Iterator[Finding]:
-    has_admin, found = asyncio.run(look_at_database(settings))
-    yield from examine(settings, has_admin=has_admin)
+    features = listed_features()
+    by_role = any(feature.makes_administrators(settings) for feature in features)
+    has_admin, found = asyncio.run(
+        look_at_database(
+            settings, lambda database: any(feature.has_administrator(database) for feature in features)
+        )
+    )
+    yield from examine(settings, has_admin=by_role or has_admin)
+    for feature in features:
+        yield from feature.examine(settings)
     yield from look_at_parts(settings)
     yield from look_at_folder(settings)
     yield from found
@@ -77,8 +87,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
 
 
 def _secrets_in(settings: Settings) -> Iterator[str]:
-    for option in options_of(Settings):
-        value = getattr(settings, option.name)
+    for option, value in values_of(settings):
         if option.is_secret and isinstance(value, str) and value != option.default:
             yield value
     for uri in (settings.database_uri, settings.redis_uri):
@@ -89,6 +98,6 @@ def _secrets_in(settings: Settings) -> Iterator[str]:
 
 
 def _secrets_of(environment: Mapping[str, str]) -> Iterator[str]:
-    for option in options_of(Settings):
+    for option in all_options():
         if option.is_secret:
             yield from (environment.get(name, "") for name in (option.twin, *option.variables))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 from urllib.parse import urlsplit
 
-from hypha.cli.findings import Finding, Findings, broken, note, risky
-from hypha.errors import ConfigurationError
-from hypha.features.accounts.feature import is_wanted as has_local_accounts
-from hypha.features.oidc.providers import configured_providers
-from hypha.networks import is_loopback, parse_address, reachable_host
-from hypha.options import options_of
+from hypha.configuration import values_of
+from hypha.findings import Finding, Findings, broken, note, risky
+from hypha.networks import is_meant_here, parse_address, reachable_host
 from hypha.settings import Settings
 from hypha.settings.checks import GUESSABLE_WORDS, STRONG_ROOT_TOKEN_CHARS, differing_paths
 from hypha.web.origins import origin_of
@@ -22,12 +18,7 @@ MIN_SECRET_CHARS = 32
 MIN_DISTINCT_CHARS = 10
 _WORDS = [word for word in GUESSABLE_WORDS if len(word) > 3]
 _NO_LIMIT = "0: no limit"
-_RATES = (
-    "http_rate_limit",
-    "http_authenticated_rate_limit",
-    "sign_in_attempts_per_account",
-    "sign_in_attempts_per_address",
-)
+_RATES = ("http_rate_limit", "http_authenticated_rate_limit")
 _REGISTRY_CHARS = 3
 _WIDEST_PREFIX = {4: 8, 6: 32}
 
@@ -42,12 +33,12 @@ class Reach:
     @classmethod
     def of(cls, settings: Settings) -> Reach:
         """What the settings say of it."""
-        return cls(settings.public_base_url or "", _is_local(reachable(settings.host)))
+        return cls(settings.public_base_url or "", is_meant_here(reachable(settings.host)))
 
     @property
     def is_public(self) -> bool:
         """Its URL names another host than this machine."""
-        return bool(self.public_url) and not _is_local(host_of(self.public_url))
+        return bool(self.public_url) and not is_meant_here(host_of(self.public_url))
 
     @property
     def is_https(self) -> bool:
@@ -71,18 +62,12 @@ def host_of(url: str) -> str:
         return ""
 
 
-def _is_local(host: str) -> bool:
-    """Whether a host is meant to be this machine (RFC 6761, 6.3)."""
-    return is_loopback(host) or host.endswith(".localhost")
-
-
 def examine(settings: Settings, *, has_admin: bool | None = None) -> Iterator[Finding]:
-    """All findings of the settings; `has_admin`: whether an account with the role admin is known."""
+    """All findings of the settings; `has_admin`: whether anybody has the role admin; None: not known."""
     reach = Reach.of(settings)
     yield from _addresses(settings, reach)
     yield from _secrets(settings)
     yield from _doors(settings)
-    yield from _mail(settings)
     yield from _people(settings, has_admin)
     yield from _pages(settings, reach)
     yield from _limits(settings)
@@ -169,22 +154,12 @@ def weakness(secret: str) -> str | None:
 
 def _doors(settings: Settings) -> Findings:
     """What opens more than people expect."""
-    if settings.enable_admin_terminal and settings.root_token:
-        yield risky(
-            "--enable-admin-terminal: who has the root token, or the role admin, runs any code in the "
-            "server; leave it out unless you need it now"
-        )
     if settings.trust_apps:
         yield risky(
             "--trust-apps: pages that clients serve act with the session of whoever opens them; leave it out"
         )
     if settings.expose_detailed_errors:
         yield risky("HYPHA_EXPOSE_DETAILED_ERRORS: errors show the inside of the server; leave it out")
-    if settings.triton_servers and settings.triton_public:
-        yield risky(
-            "--triton-public: strangers run models on your Triton servers; leave it out, and give those who "
-            "may read_write on --triton-workspace"
-        )
     if settings.streams_by_address == "on":
         yield risky(
             "--streams-by-address on: all behind one address can speak for each other's anonymous streams; "
@@ -192,18 +167,8 @@ def _doors(settings: Settings) -> Findings:
         )
 
 
-def _mail(settings: Settings) -> Findings:
-    host = settings.smtp_host
-    if host and settings.smtp_security == "none" and not _is_local(host):
-        yield risky(
-            "HYPHA_SMTP_SECURITY none: codes that prove addresses can be read on the way; use starttls or tls"
-        )
-    elif host and settings.smtp_security not in ("starttls", "tls", "none"):
-        yield broken("HYPHA_SMTP_SECURITY must be starttls, tls or none")
-
-
 def _people(settings: Settings, has_admin: bool | None) -> Findings:
-    if not settings.root_token and has_admin is False and not _has_admin_role(settings):
+    if not settings.root_token and has_admin is False:
         yield risky(
             "nobody can administer the server (block users, read the audit log): set --root-token, or open "
             "the administrator's link that the server prints at its start"
@@ -213,26 +178,6 @@ def _people(settings: Settings, has_admin: bool | None) -> Findings:
             "anonymous users are served: anybody may connect, call public services and use resources; set "
             "HYPHA_ALLOW_ANONYMOUS=false unless you want that"
         )
-    if not has_local_accounts(settings):
-        return
-    is_open = settings.sign_up == "open" and settings.allow_sign_up
-    has_mail = bool(settings.smtp_host or settings.resend_api_key)
-    if is_open and not settings.sign_up_domains.strip():
-        yield risky(
-            "anybody may make an account: set HYPHA_SIGN_UP to invitation or closed, or HYPHA_SIGN_UP_DOMAINS"
-        )
-    if not has_mail:
-        yield risky(
-            "no e-mail is sent: addresses of accounts are not proven and forgotten passwords cannot be "
-            "replaced; set HYPHA_SMTP_HOST or RESEND_API_KEY, and HYPHA_VERIFICATION_FROM_EMAIL"
-        )
-
-
-def _has_admin_role(settings: Settings) -> bool:
-    """Whether a provider's role makes administrators here."""
-    with contextlib.suppress(ConfigurationError):
-        return any(provider.admin_role for provider in configured_providers(settings))
-    return False
 
 
 def _pages(settings: Settings, reach: Reach) -> Findings:
@@ -288,9 +233,9 @@ def _limits(settings: Settings) -> Findings:
         yield note(
             "calls over open connections have no rate: HYPHA_USER_CALL_RATE_LIMIT sets one for each user"
         )
-    for option in options_of(Settings):
+    for option, value in values_of(settings):
         is_bound = _NO_LIMIT in option.help or option.name in _RATES
-        if is_bound and option.default and not getattr(settings, option.name) > 0:
+        if is_bound and option.default and not value > 0:
             yield risky(f"{option.variables[0]} is 0, no limit: one visitor can use up what others need")
     if settings.data_dir == ":memory:":
         yield risky(

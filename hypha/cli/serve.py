@@ -17,8 +17,9 @@ from types import FrameType
 from hypha.cli.environment import load_env_file
 from hypha.cli.listener import bind
 from hypha.cli.supervisor import Supervisor, inherited_listener
+from hypha.configuration import load_settings
 from hypha.errors import BackendUnavailable, ConfigurationError
-from hypha.settings import Settings, load_settings
+from hypha.settings import Settings
 
 logger = logging.getLogger(__name__)
 

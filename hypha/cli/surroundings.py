@@ -5,30 +5,24 @@ Nothing is made or changed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import difflib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hypha.cli.exposure import weakness
-from hypha.cli.findings import Findings, broken, note, risky
 from hypha.cli.listener import bind
+from hypha.configuration import all_options
 from hypha.datafolder import MEMORY, check_folder
 from hypha.errors import BackendUnavailable, ConfigurationError
-from hypha.features.accounts.mail import mail_of
-from hypha.features.accounts.records import has_admin
-from hypha.features.oidc.providers import configured_providers
-from hypha.features.oidc.web import require_packages
-from hypha.features.triton.servers import TritonServers
+from hypha.findings import Findings, broken, note, refusals, risky
 from hypha.gateways.http.static import mount_routes, parse_mount
-from hypha.options import options_of
 from hypha.settings import Settings
 from hypha.store.engines import is_memory, parse_uri
-from hypha.store.looking import look, look_into_file
+from hypha.store.looking import Question, look, look_into_file
 from hypha.transports.descriptors import raise_limit
 from hypha.web.apps_origin import AppsOrigin
 
@@ -48,7 +42,7 @@ def look_at_variables(
     environment: Mapping[str, str], given: set[str], *, use_twins: bool, env_file: Path | None
 ) -> Findings:
     """Variables that have no effect although somebody set them, and who may read them."""
-    options = options_of(Settings)
+    options = all_options()
     known = {name for option in options for name in (option.twin, *option.variables)}
     for name in sorted(name for name in environment if name.startswith("HYPHA_") and name not in known):
         near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
@@ -71,32 +65,11 @@ def look_at_variables(
 
 def look_at_parts(settings: Settings) -> Findings:
     """Settings that a part of the server would refuse when it is built."""
-    checks: list[Callable[[], object]] = [
-        lambda: mail_of(settings),
-        lambda: _check_providers(settings),
-        lambda: mount_routes(settings.static_mounts),
-    ]
+    yield from refusals(lambda: mount_routes(settings.static_mounts))
     if settings.apps_origin:
         origin = settings.apps_origin
-        checks.append(lambda: AppsOrigin(origin, settings.announced_base_url))
-    if settings.triton_servers:
-        servers = settings.triton_servers
-        checks.append(lambda: asyncio.run(_try_triton(servers)))
-    for check in checks:
-        try:
-            check()
-        except (ConfigurationError, FileNotFoundError) as error:
-            yield broken(str(error))
+        yield from refusals(lambda: AppsOrigin(origin, settings.announced_base_url))
     yield from _startup_files(settings)
-
-
-def _check_providers(settings: Settings) -> None:
-    if configured_providers(settings):
-        require_packages()
-
-
-async def _try_triton(addresses: str) -> None:
-    await TritonServers(addresses, 0).close()
 
 
 def _startup_files(settings: Settings) -> Findings:
@@ -196,18 +169,18 @@ def look_at_limits() -> Findings:
         yield note("this is the system's root user: run the server as a user of its own")
 
 
-async def look_at_database(settings: Settings) -> tuple[bool | None, Findings]:
-    """Whether an account of an administrator is known (None: not known), and what was found."""
+async def look_at_database(settings: Settings, question: Question) -> tuple[bool | None, Findings]:
+    """What the database answers (None: it is not known), and what was found."""
     try:
         if settings.database_uri:
             url = parse_uri(settings.database_uri)
             if url.get_backend_name() != "sqlite":
-                return await look(settings.database_uri, has_admin), iter(())
+                return await look(settings.database_uri, question), iter(())
             file = None if is_memory(url) else Path(url.database or "")
         else:
             folder = folder_of(settings)
             file = None if folder is None else folder / "hypha.sqlite"
-        return _look_at_file(file, must_be_there=bool(settings.database_uri)), iter(())
+        return _look_at_file(file, question, must_be_there=bool(settings.database_uri)), iter(())
     except BackendUnavailable:
         return None, iter(
             [broken("--database-uri: the database does not answer; start it, or correct the URI")]
@@ -216,7 +189,7 @@ async def look_at_database(settings: Settings) -> tuple[bool | None, Findings]:
         return None, iter([broken(str(error))])
 
 
-def _look_at_file(file: Path | None, *, must_be_there: bool) -> bool | None:
+def _look_at_file(file: Path | None, question: Question, *, must_be_there: bool) -> bool | None:
     if file is None or str(file).startswith("file:"):
         return None if file else False
     if not file.exists():
@@ -225,4 +198,4 @@ def _look_at_file(file: Path | None, *, must_be_there: bool) -> bool | None:
         return False
     if not os.access(file, os.R_OK | os.W_OK):
         raise ConfigurationError(f"The database {file} cannot be read and written by this user: chown it")
-    return look_into_file(file, has_admin)
+    return look_into_file(file, question)

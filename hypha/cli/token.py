@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hypha.cli.environment import load_env_file
+from hypha.configuration import load_settings
 from hypha.errors import ConfigurationError
 from hypha.options import MOST, OptionParser
-from hypha.settings import Settings, load_settings
+from hypha.settings import Settings
 
 LEVELS = ("read", "read_write", "admin")
 

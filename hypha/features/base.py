@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from hypha.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from starlette.routing import BaseRoute
 
     from hypha.auth.guard import Guard
     from hypha.auth.tokens import TokenAuthority
     from hypha.features.ports import DataPort, EventsPort, ServicesPort, TasksPort
+    from hypha.findings import Findings
     from hypha.hub.hub import Hub
     from hypha.hub.rates import Rates
     from hypha.observe.health import Check
@@ -136,3 +138,22 @@ class Feature:
 
     async def stop(self) -> None:
         """Flush and close what the feature opened."""
+
+    @classmethod
+    def examine(cls, settings: Settings) -> Findings:
+        """What `doctor` says of its options: what is risky on the internet, what would not start."""
+        return iter(())
+
+    @classmethod
+    def makes_administrators(cls, settings: Settings) -> bool:
+        """Whether people become administrators by what is configured; for `doctor`."""
+        return False
+
+    @classmethod
+    def has_administrator(cls, database: Connection) -> bool:
+        """Whether a database knows an administrator; it may be of an older server, without our tables.
+
+        Raises:
+            SQLAlchemyError: it lacks them.
+        """
+        return False

@@ -1,11 +1,10 @@
-"""All options of the server, each declared once, in the module of its group.
+"""The options of the core, each declared once, in the module of its group; features declare their own.
 
 The command line, the environment variables and `docs/options.md` are generated from these
-fields. Import of this package must stay cheap: `--help` waits for it.
+fields (`hypha.configuration`). Import of this package must stay cheap: `--help` waits for it.
 """
 
 from hypha.settings.checks import check_settings
-from hypha.settings.loading import get_argparser, inactive_flags, load_settings
 from hypha.settings.settings import Settings
 
-__all__ = ["Settings", "check_settings", "get_argparser", "inactive_flags", "load_settings"]
+__all__ = ["Settings", "check_settings"]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 MIN_ROOT_TOKEN_CHARS = 32
 STRONG_ROOT_TOKEN_CHARS = 64
 GUESSABLE_WORDS = "test root admin password token secret 123 abc hypha default".split()
-SIGN_UP_MODES = ("open", "invitation", "closed")
 _BASE_PATH = re.compile(r"/?(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?/?")
 _PLAIN_URL = re.compile(r"[!-~]+")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -35,7 +34,8 @@ def check_settings(settings: Settings) -> None:
         if taken:
             named = ", ".join("--" + name.replace("_", "-") for name in taken)
             raise ConfigurationError(f"--start-minio-server makes its own {named}: give one or the other")
-    _check_sign_up(settings)
+    for options in settings.of_features:
+        options.check()
     if settings.workers != 1:
         raise ConfigurationError("--workers above 1 needs Redis, which is not active in this version: use 1")
     if not 0 <= settings.port <= 65535:
@@ -76,18 +76,6 @@ def _check_base_url(url: str) -> None:
         raise ConfigurationError(
             "--public-base-url must be a URL such as https://hub.example.org, with its scheme and without "
             f"a user, a query or spaces: {url!r}"
-        )
-
-
-def _check_sign_up(settings: Settings) -> None:
-    if settings.sign_up not in SIGN_UP_MODES:
-        raise ConfigurationError(
-            f"HYPHA_SIGN_UP must be one of {', '.join(SIGN_UP_MODES)}, not {settings.sign_up[:40]!r}"
-        )
-    if settings.sign_up_domains and not (settings.smtp_host or settings.resend_api_key):
-        raise ConfigurationError(
-            "HYPHA_SIGN_UP_DOMAINS needs e-mail, which proves that an address is somebody's: set "
-            "HYPHA_SMTP_HOST or RESEND_API_KEY"
         )
 
 

@@ -50,9 +50,6 @@ class Files:
 class Features:
     """Features."""
 
-    enable_admin_terminal: bool = flag(
-        False, "A Python prompt inside the server for root; needs --root-token"
-    )
     interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
     enable_server: bool = flag(False, "With --interactive: serve as well")
     enable_server_apps: bool = flag(False, "Apps that the server runs", feature="server apps")
@@ -69,13 +66,6 @@ class Features:
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
     enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
     enable_terminal_worker: bool = flag(False, "Apps in a terminal", feature="the terminal worker")
-    triton_servers: str | None = flag(None, "URLs of Triton servers, separated by commas")
-    triton_workspace: str = flag(
-        "ws-user-root", "Who has read_write on this workspace may run models on the Triton servers"
-    )
-    triton_public: bool = flag(
-        False, "Let everybody, strangers too, run models on the Triton servers and read about them"
-    )
     disable_agent_skills: bool = flag(
         False, "No documentation for language-model tools", feature="agent skills"
     )

@@ -47,12 +47,6 @@ class Quotas:
     max_bookmark_bytes_per_workspace: int = variable(
         MIB, "The same in bytes", "HYPHA_MAX_BOOKMARK_BYTES_PER_WORKSPACE", unit="bytes"
     )
-    max_tasks_per_workspace: int = variable(
-        100_000, "Tasks in the queues of one workspace", "HYPHA_MAX_TASKS_PER_WORKSPACE"
-    )
-    max_task_bytes_per_workspace: int = variable(
-        512 * MIB, "The same in bytes", "HYPHA_MAX_TASK_BYTES_PER_WORKSPACE", unit="bytes"
-    )
     max_stored_bytes_per_person: int = variable(
         4 * GIB,
         "All of this together in the workspaces that one person made; 0: no limit",

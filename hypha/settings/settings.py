@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hypha.networks import reachable_host
+from hypha.options import FeatureOptions
 from hypha.settings.connecting import Connecting
 from hypha.settings.features import INACTIVE_ROUTES, Features, Files
 from hypha.settings.limits import Limits
@@ -14,10 +16,19 @@ from hypha.settings.serving import Serving
 from hypha.settings.signing_in import SigningIn
 from hypha.settings.storing import Storing
 
+OptionsT = TypeVar("OptionsT", bound=FeatureOptions)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Settings(Features, Files, Limits, Quotas, Connecting, SigningIn, Storing, Serving):
     """All options, read once at start; never printed as a whole, since some are secrets."""
+
+    of_features: tuple[FeatureOptions, ...] = ()
+    """What the features declare, for them to ask for with `of`."""
+
+    def of(self, kind: type[OptionsT]) -> OptionsT:
+        """The options of one feature; its defaults where none were read."""
+        return next((each for each in self.of_features if isinstance(each, kind)), None) or kind()
 
     @property
     def url_path(self) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hypha.options import options_of
-from hypha.settings import Settings
+from hypha.configuration import all_options
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "docs" / "spec"
@@ -118,7 +117,7 @@ def in_source(where: str) -> float:
         for name in path.split("."):
             value = getattr(value, name)
     else:
-        value = next(option.default for option in options_of(Settings) if where in option.variables)
+        value = next(option.default for option in all_options() if where in option.variables)
     assert isinstance(value, int | float)
     return float(value)
 

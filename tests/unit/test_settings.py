@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
+from hypha import configuration
+from hypha.configuration import all_options, get_argparser, inactive_flags, load_settings
 from hypha.errors import ConfigurationError
-from hypha.options import describe, options_of
-from hypha.settings import Settings, get_argparser, inactive_flags, load_settings
+from hypha.options import FeatureOptions, describe, variable
+from hypha.settings import Settings
 
 STRONG = "7f3a9c5e1b8d4f60a2c7e9b3d5f1084c"
 
@@ -129,14 +132,30 @@ def test_flags_of_later_features_give_one_warning_that_names_them() -> None:
 
 
 def test_every_feature_flag_of_a_later_version_is_known() -> None:
-    flags = [option.flag for option in options_of(Settings) if option.is_flag]
-    for name in ("enable-server-apps", "enable-a2a", "triton-servers", "minio-version", "openai-api-key"):
+    flags = [option.flag for option in all_options() if option.is_flag]
+    for name in ("enable-server-apps", "enable-a2a", "enable-s3", "minio-version", "openai-api-key"):
         assert f"--{name}" in flags
 
 
-def test_the_admin_terminal_needs_a_root_token() -> None:
-    _, warnings = load("--enable-admin-terminal")
-    assert "switched off" in warnings[0]
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LampOptions(FeatureOptions):
+    """Lamps."""
+
+    brightness: int = variable(3, "How bright it is", "LAMP_BRIGHTNESS")
+
+
+def test_a_feature_asks_for_its_options_and_gets_its_defaults_where_none_were_read() -> None:
+    assert Settings().of(LampOptions).brightness == 3
+    assert Settings(of_features=(FeatureOptions(), LampOptions(brightness=7))).of(LampOptions).brightness == 7
+
+
+def test_options_of_features_are_read_with_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configuration, "classes_of_features", lambda: [LampOptions])
+    assert [option.name for option in all_options()][-1] == "brightness"
+    settings, warnings = load(LAMP_BRIGHTNESS="9")
+    assert (settings.of(LampOptions).brightness, warnings) == (9, [])
+    settings, warnings = load(LAMP_BRIGHTNESS="bright")
+    assert settings.of(LampOptions).brightness == 3 and "LAMP_BRIGHTNESS is skipped" in warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +188,11 @@ def test_the_public_url_is_announced_without_its_slash() -> None:
 
 
 def test_every_option_has_help_and_a_unique_name() -> None:
-    options = options_of(Settings)
+    options = all_options()
     assert all(describe(option) for option in options)
     variables = [name for option in options for name in option.variables]
     assert len(variables) == len(set(variables))
+    assert len(options) == len({option.name for option in options})
     assert not inactive_flags(Settings())
 
 

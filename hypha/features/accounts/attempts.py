@@ -18,7 +18,7 @@ from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.web.client_address import throttled
 
 if TYPE_CHECKING:
-    from hypha.settings import Settings
+    from hypha.features.accounts.options import AccountOptions
 
 WITHIN_S = 600.0
 HOUR_S = 3600.0
@@ -61,12 +61,12 @@ class Attempts:
 
     def __init__(
         self,
-        settings: Settings,
+        options: AccountOptions,
         devices: Devices,
         throttle: Throttle | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings
+        self._options = options
         self._devices = devices
         self._throttle = Throttle() if throttle is None else throttle
         self._pause = pause
@@ -86,7 +86,7 @@ class Attempts:
             RateLimited: there were too many from this place.
         """
         place, is_own = self._place(folded, origin)
-        most = self._settings.sign_in_attempts_per_account
+        most = self._options.sign_in_attempts_per_account
         wanted = [] if is_own else self._by_address(origin.address)
         if most <= 0:
             self._throttle.take(wanted)
@@ -115,7 +115,7 @@ class Attempts:
         return (f"device {device}", True) if device else (throttled(origin.address), False)
 
     def _by_address(self, address: str) -> Taken:
-        most = self._settings.sign_in_attempts_per_address
+        most = self._options.sign_in_attempts_per_address
         name = f"address:{throttled(address)}"
         return [(name, Allowance(most, WITHIN_S))] if address and most > 0 else []
 
@@ -123,7 +123,7 @@ class Attempts:
 
     def pause_letters(self, kind: str, folded: str) -> None:
         """From now on the next letter of a kind to this recipient has to wait if it is asked for again."""
-        pause_s = self._settings.verification_resend_throttle_s
+        pause_s = self._options.verification_resend_throttle_s
         if pause_s > 0:
             self._throttle.count(f"pause {kind}:{folded}", Allowance(1, pause_s))
 
@@ -133,7 +133,7 @@ class Attempts:
         Raises:
             RateLimited: it is too soon.
         """
-        pause_s = self._settings.verification_resend_throttle_s
+        pause_s = self._options.verification_resend_throttle_s
         if pause_s <= 0:
             return
         try:
@@ -150,13 +150,13 @@ class Attempts:
         Raises:
             RateLimited: there were too many; it says for how long.
         """
-        settings = self._settings
+        options = self._options
         wanted: Taken = []
-        if settings.letters_per_recipient > 0:
-            wanted.append((f"letters to {folded}", Allowance(settings.letters_per_recipient, HOUR_S)))
-        if settings.letters_per_address > 0 and origin.address:
+        if options.letters_per_recipient > 0:
+            wanted.append((f"letters to {folded}", Allowance(options.letters_per_recipient, HOUR_S)))
+        if options.letters_per_address > 0 and origin.address:
             asker = f"letters from {throttled(origin.address)}"
-            wanted.append((asker, Allowance(settings.letters_per_address, HOUR_S)))
+            wanted.append((asker, Allowance(options.letters_per_address, HOUR_S)))
         self._take_letters(wanted)
 
     def letter_of_all(self, kind: str) -> None:
@@ -165,7 +165,7 @@ class Attempts:
         Raises:
             RateLimited: there were too many.
         """
-        most = self._settings.letters_per_hour
+        most = self._options.letters_per_hour
         if most > 0:
             self._take_letters([(f"letters of kind {kind}", Allowance(most, HOUR_S))])
 

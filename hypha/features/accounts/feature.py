@@ -6,30 +6,35 @@ from typing import TYPE_CHECKING
 
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
+from hypha.features.accounts.doctor import examine_mail, examine_sign_up, examine_tries
 from hypha.features.accounts.functions import AccountFunctions
 from hypha.features.accounts.functions_invitations import InvitationFunctions
 from hypha.features.accounts.held import Held
 from hypha.features.accounts.held_records import HeldWorkspaces
 from hypha.features.accounts.invitation_records import Invitations
 from hypha.features.accounts.mail import mail_of
+from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.page import OLD_COOKIE, LoginPage
-from hypha.features.accounts.records import Accounts
+from hypha.features.accounts.records import Accounts, has_admin
 from hypha.features.base import Feature, FeatureContext
 from hypha.web.signing_in import LOGIN_PAGE
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from hypha.features.login.providers import Login
+    from hypha.findings import Findings
     from hypha.settings import Settings
 
 WELCOME = "welcome"
 """In `FeatureContext.shared`: lines of the start-up block."""
 HEADER = b"x-local-auth"
-_OTHER_WAYS = ("auth0_domain", "oidc_providers", "oidc_discovery_url")
 
 
 def is_wanted(settings: Settings) -> bool:
     """Asked for, or the default because no other way to sign in is set up."""
-    return settings.enable_local_auth or not any(getattr(settings, name, None) for name in _OTHER_WAYS)
+    has_other_way = bool(settings.auth0_domain) or any(each.lets_sign_in for each in settings.of_features)
+    return settings.of(AccountOptions).enable_local_auth or not has_other_way
 
 
 class AccountsFeature(Feature):
@@ -76,16 +81,30 @@ class AccountsFeature(Feature):
         if self._accounts is not None:
             self._accounts.close()
 
+    @classmethod
+    def examine(cls, settings: Settings) -> Findings:
+        """What `doctor` says of letters, and of who may make an account."""
+        options = settings.of(AccountOptions)
+        yield from examine_mail(options)
+        yield from examine_tries(options)
+        if is_wanted(settings):
+            yield from examine_sign_up(options)
+
+    @classmethod
+    def has_administrator(cls, database: Connection) -> bool:
+        """Whether an account has the role admin."""
+        return has_admin(database)
+
 
 def _local_accounts(context: FeatureContext, held: Held) -> LocalAccounts:
-    store, settings = context.store, context.settings
+    store, options = context.store, context.settings.of(AccountOptions)
     return LocalAccounts(
         Accounts(store),
         context.tokens,
         context.tenancy.workspaces,
-        settings,
+        options,
         Codes(context.secret("accounts")),
-        mail=mail_of(settings),
+        mail=mail_of(options),
         base_url=context.base_url,
         held=held,
         invitations=Invitations(store),

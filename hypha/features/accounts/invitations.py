@@ -19,7 +19,7 @@ from hypha.values import check_offset, is_number, is_whole
 if TYPE_CHECKING:
     from hypha.features.accounts.codes import Codes
     from hypha.features.accounts.invitation_records import Invitations
-    from hypha.settings import Settings
+    from hypha.features.accounts.options import AccountOptions
 
 KIND = "invitation"
 LIFE_S = 7 * 86400.0
@@ -43,15 +43,15 @@ class Admittance:
     def __init__(
         self,
         invitations: Invitations | None,
-        settings: Settings,
+        options: AccountOptions,
         codes: Codes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._invitations = invitations
         self._codes = codes
         self._clock = clock
-        self.mode = settings.sign_up if settings.allow_sign_up else "closed"
-        self.domains = tuple(filter(None, map(_domain, settings.sign_up_domains.split(","))))
+        self.mode = options.sign_up if options.allow_sign_up else "closed"
+        self.domains = tuple(filter(None, map(_domain, options.sign_up_domains.split(","))))
 
     @property
     def is_open(self) -> bool:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from hypha.errors import BackendUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
-    from hypha.settings import Settings
+    from hypha.features.accounts.options import AccountOptions
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +73,17 @@ class Mail:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def mail_of(settings: Settings) -> Mail | None:
+def mail_of(options: AccountOptions) -> Mail | None:
     """The way e-mail goes with these settings; None if there is none."""
-    if settings.smtp_host:
-        return Mail(SmtpDelivery.of(settings))
-    if settings.resend_api_key:
-        return Mail(ResendDelivery.of(settings))
+    if options.smtp_host:
+        return Mail(SmtpDelivery.of(options))
+    if options.resend_api_key:
+        return Mail(ResendDelivery.of(options))
     return None
 
 
-def _sender(settings: Settings) -> str:
-    sender = settings.verification_from_email or settings.smtp_user
+def _sender(options: AccountOptions) -> str:
+    sender = options.verification_from_email or options.smtp_user
     if not sender or "@" not in sender or any(char in sender for char in "\r\n"):
         raise ConfigurationError(
             "E-mail needs a sender: set HYPHA_VERIFICATION_FROM_EMAIL to an address such as hypha@example.org"
@@ -107,15 +107,15 @@ class SmtpDelivery:
     password: str | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> SmtpDelivery:
+    def of(cls, options: AccountOptions) -> SmtpDelivery:
         """As the settings say."""
         return cls(
-            settings.smtp_host or "",
-            settings.smtp_port,
-            _sender(settings),
-            settings.smtp_security,
-            settings.smtp_user,
-            settings.smtp_password,
+            options.smtp_host or "",
+            options.smtp_port,
+            _sender(options),
+            options.smtp_security,
+            options.smtp_user,
+            options.smtp_password,
         )
 
     def __call__(self, letter: Letter) -> None:
@@ -143,12 +143,12 @@ class ResendDelivery:
     sender: str
 
     @classmethod
-    def of(cls, settings: Settings) -> ResendDelivery:
+    def of(cls, options: AccountOptions) -> ResendDelivery:
         """As the settings say."""
-        base = settings.resend_api_url.rstrip("/")
+        base = options.resend_api_url.rstrip("/")
         if urlsplit(base).scheme not in ("https", "http"):
             raise ConfigurationError("RESEND_API_URL must be an address such as https://api.resend.com")
-        return cls(f"{base}/emails", settings.resend_api_key or "", _sender(settings))
+        return cls(f"{base}/emails", options.resend_api_key or "", _sender(options))
 
     def __call__(self, letter: Letter) -> None:
         body = {"from": self.sender, "to": [letter.to], "subject": letter.subject, "text": letter.text}

@@ -46,8 +46,8 @@ class Recovery(AccountRules):
     async def _send_reset(self, folded: str) -> None:
         """Send the letter if there is an account; a code is kept anyway, or guessing it would tell."""
         account = await self._records.find(folded)
-        life_s = self._settings.verification_code_ttl_s
-        if await self._records.count_codes(RESET, self._clock()) >= self._settings.verification_max_pending:
+        life_s = self._options.verification_code_ttl_s
+        if await self._records.count_codes(RESET, self._clock()) >= self._options.verification_max_pending:
             logger.warning("Too many password resets are waiting for their codes: one was not sent")
             return
         text, code = self._codes.make(RESET, folded, life_s, {})
@@ -116,7 +116,7 @@ class Recovery(AccountRules):
             raise PermissionDenied("This server sends no e-mail, so no address can be proven.")
         self._attempts.check_pause(PROOF, account.folded)
         self._attempts.letter(account.folded, origin)
-        life_s = self._settings.verification_code_ttl_s
+        life_s = self._options.verification_code_ttl_s
         text, code = self._codes.make(PROOF, account.id, life_s, {})
         await self._records.put_code(code)
         letter = proof_letter(account.email, text, life_s, self._base_url)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from hypha.features.accounts.held import Held
     from hypha.features.accounts.invitation_records import Invitations
     from hypha.features.accounts.mail import Letter, Mail
+    from hypha.features.accounts.options import AccountOptions
     from hypha.features.accounts.records import Accounts
     from hypha.features.accounts.throttle import Throttle
-    from hypha.settings import Settings
     from hypha.workspaces.lifecycle import Workspaces
 
 ID_PREFIX = "local-"
@@ -58,7 +58,7 @@ class AccountRules:
         records: Accounts,
         tokens: TokenAuthority,
         workspaces: Workspaces,
-        settings: Settings,
+        options: AccountOptions,
         codes: Codes,
         *,
         mail: Mail | None,
@@ -74,7 +74,7 @@ class AccountRules:
         self._records = records
         self._tokens = tokens
         self._workspaces = workspaces
-        self._settings = settings
+        self._options = options
         self._codes = codes
         self.mail = mail
         self._base_url = base_url
@@ -82,9 +82,9 @@ class AccountRules:
         self._admit = admit
         self._passwords = passwords or Passwords()
         self.devices = Devices(records, codes.secret, clock)
-        self._attempts = Attempts(settings, self.devices, throttle)
+        self._attempts = Attempts(options, self.devices, throttle)
         self._clock = clock
-        self.admittance = Admittance(invitations, settings, codes, clock)
+        self.admittance = Admittance(invitations, options, codes, clock)
         self._fresh_start = FreshStart(records, tokens, held, clock)
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ class SigningUp(AccountRules):
         if account is not None and self.mail is None:
             raise AlreadyExists("Email already registered")
         now = self._clock()
-        if await self._records.count_codes(SIGN_UP, now) >= self._settings.verification_max_pending:
+        if await self._records.count_codes(SIGN_UP, now) >= self._options.verification_max_pending:
             raise LimitReached("Too many sign-ups are waiting for their codes. Please try again later.")
         if self.mail is not None:
             self._attempts.letter(folded, origin)
@@ -88,7 +88,7 @@ class SigningUp(AccountRules):
         return bool(waiting.data.get("contested")) or not is_same
 
     async def _send_sign_up_code(self, folded: str, data: dict[str, Any]) -> str:
-        life_s = self._settings.verification_code_ttl_s
+        life_s = self._options.verification_code_ttl_s
         text, code = self._codes.make(SIGN_UP, folded, life_s, {**data, "mailed": self.mail is not None})
         await self._records.put_code(code)
         self._attempts.pause_letters(SIGN_UP, folded)
@@ -130,7 +130,7 @@ class SigningUp(AccountRules):
             InvalidArguments: no code is waiting, or it is another one; says how many tries are left.
         """
         folded, origin = fold_email(check_email(email)), Origin.of(origin)
-        most = self._settings.verification_max_attempts
+        most = self._options.verification_max_attempts
         self._attempts.use(origin)
         waiting = await self._records.code(SIGN_UP, folded)
         if waiting is None or waiting.expires_at <= self._clock():

@@ -19,6 +19,7 @@ from hypha.features.base import Feature, FeatureContext
 from hypha.features.login.custom import ServerHooks
 from hypha.features.login.functions_page import MAX_BODY_BYTES, event_of, response_of
 from hypha.features.login.mistakes import Mistakes
+from hypha.features.login.options import LoginOptions
 from hypha.features.login.pending import PendingKeys
 from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
 from hypha.features.login.records import PendingLogins
@@ -51,7 +52,7 @@ class LoginFeature(Feature):
         self.page = self._shell
         self._destinations = Destinations.from_settings(settings, context.credentials.origins)
         self._service = LoginService(
-            PendingKeys(PendingLogins(context.store), settings.maximum_login_time_s),
+            PendingKeys(PendingLogins(context.store), settings.of(LoginOptions).maximum_login_time_s),
             context.tokens,
             context.tenancy.workspaces,
             context.base_url,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypha.auth.keysets import IssuerTokens, KeySet
 from hypha.auth.scopes import Level, Scope
+from hypha.errors import ConfigurationError
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.oidc.access import AccessTokens, Source
 from hypha.features.oidc.attempts import Attempts
@@ -15,10 +18,15 @@ from hypha.features.oidc.claims import Person
 from hypha.features.oidc.discovery import WELL_KNOWN, Discovery
 from hypha.features.oidc.flow import SignIn
 from hypha.features.oidc.forward import Auth0Doors
+from hypha.features.oidc.options import OidcOptions
 from hypha.features.oidc.providers import AUTH0, Provider, auth0_url, configured_providers
 from hypha.features.oidc.routes import OidcRoutes
 from hypha.features.oidc.web import ProviderWeb, require_packages
+from hypha.findings import Findings, refusals
 from hypha.web.destinations import Destinations
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
 
 LOGIN_BUTTONS = "login_buttons"
 """In `FeatureContext.shared`: what the login page offers, each with `id`, `name` and `url`."""
@@ -50,7 +58,8 @@ class OidcFeature(Feature):
 
     def _offer_sign_in(self, context: FeatureContext, providers: tuple[Provider, ...]) -> None:
         settings, base_url = context.settings, context.base_url.rstrip("/")
-        life_s = min(settings.oidc_token_life_s, settings.max_token_life_time_s)
+        options = settings.of(OidcOptions)
+        life_s = min(options.oidc_token_life_s, settings.max_token_life_time_s)
 
         async def issue(person: Person) -> str:
             user = replace(person.user, scope=Scope({person.user.own_workspace: Level.ADMIN}))
@@ -72,7 +81,7 @@ class OidcFeature(Feature):
                 self._web,
                 f"{base_url}/oidc/{each.id}/callback",
                 others=_others(each, providers),
-                key_pause_s=settings.oidc_key_pause_s,
+                key_pause_s=options.oidc_key_pause_s,
             )
             for each in providers
         }
@@ -105,7 +114,7 @@ class OidcFeature(Feature):
     ) -> list[Source]:
         """A provider's access tokens; some issuers' names end in a slash that their address lacks."""
         discovery = Discovery(self._web, provider.discovery_url, provider.issuer)
-        keys = KeySet(discovery.fetch_keys, pause_s=context.settings.oidc_key_pause_s)
+        keys = KeySet(discovery.fetch_keys, pause_s=context.settings.of(OidcOptions).oidc_key_pause_s)
         address = (provider.issuer or provider.discovery_url.removesuffix(WELL_KNOWN)).rstrip("/")
         return [
             Source(
@@ -117,20 +126,32 @@ class OidcFeature(Feature):
         ]
 
     def _auth0_source(self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str) -> Source:
-        settings = context.settings
+        settings, options = context.settings, context.settings.of(OidcOptions)
         provider = Provider(
             id=AUTH0,
             name="Auth0",
             client_id=settings.auth0_client_id,
             roles_claim=f"{settings.auth0_namespace}roles",
-            admin_role=settings.auth0_admin_role,
+            admin_role=options.auth0_admin_role,
             keeps_subject=True,
         )
         keys = KeySet(
-            lambda: self._web.get_object(f"{tenant}/.well-known/jwks.json"), pause_s=settings.oidc_key_pause_s
+            lambda: self._web.get_object(f"{tenant}/.well-known/jwks.json"), pause_s=options.oidc_key_pause_s
         )
         tokens = IssuerTokens(keys=keys, issuer=f"{tenant}/", audience=settings.auth0_audience)
         return Source(provider, tokens, settings.auth0_namespace, _others(provider, providers))
+
+    @classmethod
+    def examine(cls, settings: Settings) -> Findings:
+        """What `doctor` says of the providers."""
+        return refusals(lambda: _check(settings))
+
+    @classmethod
+    def makes_administrators(cls, settings: Settings) -> bool:
+        """Whether a role at a provider makes administrators here."""
+        with contextlib.suppress(ConfigurationError):
+            return any(provider.admin_role for provider in configured_providers(settings))
+        return False
 
     async def stop(self) -> None:
         """Close the connections to providers."""
@@ -140,3 +161,8 @@ class OidcFeature(Feature):
 def _others(provider: Provider, providers: tuple[Provider, ...]) -> tuple[str, ...]:
     """Ids under which other providers' users live; one that keeps its subjects must not use them."""
     return tuple(each.id for each in providers if each.id != provider.id)
+
+
+def _check(settings: Settings) -> None:
+    if configured_providers(settings):
+        require_packages()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from hypha.errors import ConfigurationError
 from hypha.features.oidc.discovery import WELL_KNOWN
+from hypha.features.oidc.options import OidcOptions
 from hypha.features.oidc.web import is_safe_url
 
 if TYPE_CHECKING:
@@ -137,28 +138,28 @@ def configured_providers(settings: Settings) -> tuple[Provider, ...]:
     Raises:
         ConfigurationError: one is not understood, or two have the same id.
     """
-    found = []
-    if settings.oidc_discovery_url or settings.oidc_client_id:
+    options, found = settings.of(OidcOptions), []
+    if options.oidc_discovery_url or options.oidc_client_id:
         declared = {
-            "id": settings.oidc_provider_id,
-            "discovery_url": settings.oidc_discovery_url,
-            "client_id": settings.oidc_client_id,
-            "client_secret": settings.oidc_client_secret or "",
-            "scopes": settings.oidc_scopes,
-            "roles_claim": settings.oidc_roles_claim,
-            "admin_role": settings.oidc_admin_role,
-            **({"name": settings.oidc_name} if settings.oidc_name else {}),
+            "id": options.oidc_provider_id,
+            "discovery_url": options.oidc_discovery_url,
+            "client_id": options.oidc_client_id,
+            "client_secret": options.oidc_client_secret or "",
+            "scopes": options.oidc_scopes,
+            "roles_claim": options.oidc_roles_claim,
+            "admin_role": options.oidc_admin_role,
+            **({"name": options.oidc_name} if options.oidc_name else {}),
         }
         found.append(Provider.read(declared))
-    found += [Provider.read(each) for each in _listed(settings.oidc_providers)]
+    found += [Provider.read(each) for each in _listed(options.oidc_providers)]
     if settings.auth0_domain and settings.auth0_client_id:
         declared = {
             "preset": AUTH0,
             "discovery_url": auth0_url(settings.auth0_domain) + WELL_KNOWN,
             "client_id": settings.auth0_client_id,
-            "client_secret": settings.auth0_client_secret or "",
+            "client_secret": options.auth0_client_secret or "",
             "roles_claim": f"{settings.auth0_namespace}roles",
-            "admin_role": settings.auth0_admin_role,
+            "admin_role": options.auth0_admin_role,
         }
         found.append(Provider.read(declared))
     ids = [provider.id for provider in found]

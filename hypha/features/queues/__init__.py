@@ -1,5 +1,1 @@
 """Durable work queues, one name space per workspace."""
-
-from hypha.features.queues.feature import QueuesFeature
-
-__all__ = ["QueuesFeature"]

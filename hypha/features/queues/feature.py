@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypha.builtins.service import BuiltinService
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.queues.delivery import Delivery
+from hypha.features.queues.options import QueueOptions
 from hypha.features.queues.records import KIND, Queues
 from hypha.features.queues.service import QueueService
 from hypha.store.usage import Quota
@@ -19,13 +20,13 @@ class QueuesFeature(Feature):
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service, and follow the ends of those who wait."""
-        settings, data = context.settings, context.data
+        options, data = context.settings.of(QueueOptions), context.data
         data.bound(
             KIND,
             "tasks",
             Quota(
-                settings.max_tasks_per_workspace,
-                settings.max_task_bytes_per_workspace,
+                options.max_tasks_per_workspace,
+                options.max_task_bytes_per_workspace,
                 "tasks in queues",
                 "Take some with pop, or ask the server's operator for more.",
             ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from starlette.routing import Route
 
 from hypha.addresses import check_workspace_id
@@ -9,9 +12,14 @@ from hypha.builtins.service import BuiltinService
 from hypha.errors import ConfigurationError, InvalidAddress
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.triton.access import TritonAccess
+from hypha.features.triton.options import TritonOptions
 from hypha.features.triton.proxy import TritonProxy
 from hypha.features.triton.servers import TritonServers
 from hypha.features.triton.service import TritonService
+from hypha.findings import Findings, refusals, risky
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
 
 
 class TritonFeature(Feature):
@@ -24,13 +32,13 @@ class TritonFeature(Feature):
 
     async def start(self, context: FeatureContext) -> None:
         """Offer both, if there are servers."""
-        settings = context.settings
-        if not settings.triton_servers:
+        options = context.settings.of(TritonOptions)
+        if not options.triton_servers:
             return
-        servers = self._servers = TritonServers(settings.triton_servers, settings.max_body_bytes)
+        servers = self._servers = TritonServers(options.triton_servers, context.settings.max_body_bytes)
         access = TritonAccess(
-            _checked_workspace(settings.triton_workspace),
-            is_public=settings.triton_public,
+            _checked_workspace(options.triton_workspace),
+            is_public=options.triton_public,
             level_in=context.tenancy.workspaces.level_in,
         )
         service = BuiltinService.of(TritonService(servers, access), id="triton-client", name="Triton client")
@@ -38,6 +46,20 @@ class TritonFeature(Feature):
         is_token, on_refused = context.tokens.is_recognised, context.guard.note_refused
         proxy = TritonProxy(servers, access, context.credentials, is_token, on_refused)
         context.routes.append(Route("/triton/{path:path}", proxy, methods=["GET", "POST"]))
+
+    @classmethod
+    def examine(cls, settings: Settings) -> Findings:
+        """What `doctor` says of the addresses, and of who may use the servers."""
+        options = settings.of(TritonOptions)
+        if not options.triton_servers:
+            return
+        servers = options.triton_servers
+        if options.triton_public:
+            yield risky(
+                "--triton-public: strangers run models on your Triton servers; leave it out, and give those "
+                "who may read_write on --triton-workspace"
+            )
+        yield from refusals(lambda: asyncio.run(_try_servers(servers)))
 
     async def stop(self) -> None:
         """Close the connections to the servers."""
@@ -50,3 +72,7 @@ def _checked_workspace(workspace: str) -> str:
         return check_workspace_id(workspace)
     except InvalidAddress as error:
         raise ConfigurationError(f"--triton-workspace: {error.message}") from None
+
+
+async def _try_servers(addresses: str) -> None:
+    await TritonServers(addresses, 0).close()

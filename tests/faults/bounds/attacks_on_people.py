@@ -37,6 +37,7 @@ from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.invitation_records import Invitations
 from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.mail import Letter, Mail
+from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.records import MAX_PLACES, _know
 from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.features.accounts.turns import MOST_PER_KEY, MOST_WAITING, Turns
@@ -51,7 +52,6 @@ from hypha.features.oidc import web
 from hypha.features.oidc.attempts import Attempt
 from hypha.features.oidc.claims import MAX_ROLES, roles_of
 from hypha.features.oidc.providers import Provider
-from hypha.settings import Settings
 from hypha.store.tables import RevokedToken
 from hypha.testing import RawCallError
 from hypha.workspaces.functions_tokens import (
@@ -197,7 +197,7 @@ async def sign_in_attempts(kit: Kit) -> None:
     async def pause(seconds: float) -> None:
         waits.append(seconds)
 
-    made = Attempts(Settings(sign_in_attempts_per_address=30), devices(), throttle)
+    made = Attempts(AccountOptions(sign_in_attempts_per_address=30), devices(), throttle)
     made._pause = pause
     origin = Origin.of("192.0.2.1")
     with pytest.raises(RateLimited):
@@ -214,7 +214,7 @@ async def sign_in_attempts(kit: Kit) -> None:
 async def letters(kit: Kit) -> None:
     for bound in ("letters_per_recipient", "letters_per_address", "letters_per_hour"):
         limits = {"letters_per_recipient": 0, "letters_per_address": 0, "letters_per_hour": 0, bound: 3}
-        made = Attempts(Settings(**limits), devices(), Throttle(clock=lambda: 0.0))  # type: ignore[arg-type]
+        made = Attempts(AccountOptions(**limits), devices(), Throttle(clock=lambda: 0.0))  # type: ignore[arg-type]
         with pytest.raises(RateLimited):
             for number in range(10):
                 made.letter(
@@ -285,7 +285,9 @@ async def texts_of_accounts(kit: Kit) -> None:
 async def invitations(kit: Kit) -> None:
     kit.patch.setattr(invitations_module, "MAX_KEPT", 3)
     store = await kit.store()
-    admittance = Admittance(Invitations(store), Settings(sign_up="invitation"), Codes("secret", lambda: 0.0))
+    admittance = Admittance(
+        Invitations(store), AccountOptions(sign_up="invitation"), Codes("secret", lambda: 0.0)
+    )
     for uses, note in (
         (invitations_module.MAX_USES + 1, ""),
         (1, "x" * (invitations_module.MAX_NOTE_CHARS + 1)),

@@ -4,67 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
 
 from hypha.__main__ import main as hypha_main
-from hypha.cli.doctor import diagnose
 from hypha.cli.exposure import examine
-from hypha.cli.findings import Finding, Grade
+from hypha.configuration import all_options
 from hypha.datafolder import DataFolder
-from hypha.features.accounts.records import has_admin
-from hypha.features.accounts.tables import AccountRow
-from hypha.options import options_of
+from hypha.findings import Grade
 from hypha.server import main as server_main
-from hypha.settings import Settings, get_argparser
-from hypha.store import Store
-from hypha.store.looking import look_into_file
-
-FLAGS = [
-    "--public-base-url=https://hub.example",
-    "--apps-origin=https://hub-apps.example",
-    "--trusted-proxies=127.0.0.1",
-    "--allow-origins=https://hub.example",
-    "--port=0",
-    "--from-env",
-]
-ENVIRONMENT = {
-    "HYPHA_ROOT_TOKEN": secrets.token_hex(32),
-    "HYPHA_ALLOW_ANONYMOUS": "false",
-    "HYPHA_SIGN_UP": "invitation",
-    "HYPHA_SMTP_HOST": "mail.hub.example",
-    "HYPHA_VERIFICATION_FROM_EMAIL": "hub@hub.example",
-}
-"""Settings for the internet in which nothing is risky."""
+from hypha.settings import Settings
+from tests.kit.doctor import ENVIRONMENT, FLAGS, bad, found, state_of
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, without variables of ours."""
-    for name in [name for name in os.environ if name.startswith("HYPHA_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def found(*flags: str, without: str = "", **environment: str) -> list[Finding]:
-    """Findings for the good settings, changed by some."""
-    kept = [flag for flag in FLAGS if not without or not flag.startswith(without)]
-    return diagnose(get_argparser().parse_args([*kept, *flags]), {**ENVIRONMENT, **environment})
-
-
-def bad(*flags: str, without: str = "", **environment: str) -> list[Finding]:
-    return [each for each in found(*flags, without=without, **environment) if each.grade > Grade.NOTE]
-
-
-def state_of(folder: Path) -> dict[Path, tuple[int, int]]:
-    """When each file below a folder was written last, and its mode."""
-    return {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in folder.rglob("*")}
+def folder(doctor_folder: Path) -> Path:
+    return doctor_folder
 
 
 def test_good_settings_are_neither_risky_nor_broken() -> None:
@@ -87,22 +45,15 @@ RISKY: list[tuple[list[str], str, dict[str, str], str]] = [
     (["--apps-origin=http://hub-apps.example"], "", {}, "--apps-origin begins with http://"),
     (["--apps-origin=https://apps.hub.example"], "", {}, "hosts of one domain"),
     ([], "", {"HYPHA_ALLOW_ANONYMOUS": "true"}, "HYPHA_ALLOW_ANONYMOUS=false"),
-    ([], "", {"HYPHA_SIGN_UP": "open"}, "anybody may make an account"),
-    ([], "", {"HYPHA_SMTP_HOST": ""}, "no e-mail is sent"),
-    ([], "", {"HYPHA_SMTP_SECURITY": "none"}, "HYPHA_SMTP_SECURITY none"),
     ([], "", {"HYPHA_ROOT_TOKEN": ""}, "nobody can administer"),
     ([], "", {"HYPHA_ROOT_TOKEN": "7" * 64}, "--root-token is made of few different characters"),
     ([], "", {"HYPHA_JWT_SECRET": "s3cr3t!"}, "HYPHA_JWT_SECRET has fewer than 32 characters"),
     ([], "", {"JWT_SECRET": "change-me-password-0123456789-xyz"}, "HYPHA_JWT_SECRET contains a word"),
     ([], "", {"HYPHA_JWT_SECRET": ENVIRONMENT["HYPHA_ROOT_TOKEN"]}, "are the same"),
-    (["--enable-admin-terminal"], "", {}, "--enable-admin-terminal"),
     (["--trust-apps"], "", {}, "--trust-apps"),
     (["--streams-by-address=on"], "", {}, "--streams-by-address on"),
-    (["--triton-servers=http://127.0.0.1:8000", "--triton-public"], "", {}, "--triton-public"),
     ([], "", {"HYPHA_EXPOSE_DETAILED_ERRORS": "1"}, "HYPHA_EXPOSE_DETAILED_ERRORS"),
     ([], "", {"HYPHA_HTTP_RATE_LIMIT": "0"}, "HYPHA_HTTP_RATE_LIMIT is 0"),
-    ([], "", {"HYPHA_LETTERS_PER_HOUR": "0"}, "HYPHA_LETTERS_PER_HOUR is 0"),
-    ([], "", {"HYPHA_SIGN_IN_ATTEMPTS": "0"}, "HYPHA_SIGN_IN_ATTEMPTS is 0"),
     ([], "", {"HYPHA_MAX_STORED_BYTES": "0"}, "HYPHA_MAX_STORED_BYTES is 0"),
     (["--data-dir=:memory:"], "", {}, "--data-dir :memory:"),
     ([], "", {"HYPHA_ALLOW_ANONYMUS": "false"}, "did you mean HYPHA_ALLOW_ANONYMOUS?"),
@@ -125,11 +76,6 @@ BROKEN: list[tuple[list[str], dict[str, str], str]] = [
     (["--trusted-proxies=proxy.example"], {}, "--trusted-proxies"),
     (["--apps-origin=https://hub.example"], {}, "--apps-origin"),
     ([], {"HYPHA_ROOT_TOKEN": "short"}, "--root-token"),
-    ([], {"HYPHA_SIGN_UP": "friends"}, "HYPHA_SIGN_UP"),
-    ([], {"HYPHA_SIGN_UP_DOMAINS": "uni.example", "HYPHA_SMTP_HOST": ""}, "HYPHA_SIGN_UP_DOMAINS"),
-    ([], {"HYPHA_SMTP_SECURITY": "ssl"}, "HYPHA_SMTP_SECURITY"),
-    ([], {"HYPHA_VERIFICATION_FROM_EMAIL": "nobody"}, "HYPHA_VERIFICATION_FROM_EMAIL"),
-    ([], {"HYPHA_OIDC_PROVIDERS": "{not json"}, "HYPHA_OIDC_PROVIDERS"),
     (["--static-mounts=/tools:no-such-folder"], {}, "static mount"),
     (["--static-mounts=/all:."], {}, "serves the data folder"),
     (["--startup-functions=missing.py:setup"], {}, "missing.py"),
@@ -165,16 +111,14 @@ def test_neighbouring_hosts_share_cookies_and_others_do_not() -> None:
 
 def test_an_env_file_counts_and_who_may_read_it(folder: Path) -> None:
     file = folder / ".env"
-    file.write_text("HYPHA_ALLOW_ANONYMOUS=true\nHYPHA_SIGN_UP=open\n")
+    file.write_text("HYPHA_ALLOW_ANONYMOUS=true\nHYPHA_EXPOSE_DETAILED_ERRORS=true\n")
     file.chmod(0o600)
-    environment = {name: value for name, value in ENVIRONMENT.items() if name != "HYPHA_SIGN_UP"}
-    findings = diagnose(get_argparser().parse_args(FLAGS), environment)
-    assert [each.text.split(":")[0] for each in findings if each.grade is Grade.RISKY] == [
-        "anybody may make an account"  # a variable that is set wins over the file
+    assert [each.text.split(":")[0] for each in bad()] == [
+        "HYPHA_EXPOSE_DETAILED_ERRORS"  # a variable that is set wins over the file
     ]
     file.chmod(0o644)
-    assert any(str(file) in each.text and "every user" in each.text for each in bad(HYPHA_SIGN_UP="closed"))
-    assert "HYPHA_SIGN_UP" not in os.environ
+    assert any(str(file) in each.text and "every user" in each.text for each in bad())
+    assert "HYPHA_EXPOSE_DETAILED_ERRORS" not in os.environ
 
 
 @pytest.mark.parametrize("content", ["HYPHA_PORT=1\n".encode("utf-16"), b"HYPHA_NAME=M\xfcller\n"])
@@ -219,23 +163,6 @@ def test_a_port_in_use_is_broken_unless_the_server_itself_has_it(folder: Path) -
             opened.close()
 
 
-@pytest.mark.parametrize("is_admin", [True, False])
-async def test_an_administrators_account_is_found_without_a_change(folder: Path, is_admin: bool) -> None:
-    file = folder / "hub 1?.sqlite"
-    store = await Store(f"sqlite+aiosqlite:///{folder}/made.sqlite").open()
-    row = {"id": "local-ann", "email": "a@b.example", "folded": "a@b.example", "name": "Ann", "password": "x"}
-    async with store.writing() as connection:
-        await connection.execute(
-            insert(AccountRow).values(**row, is_proven=True, is_admin=is_admin, created_at=0.0)
-        )
-    assert look_into_file(folder / "made.sqlite", has_admin) is is_admin  # while a server has it open
-    await store.close()
-    (folder / "made.sqlite").rename(file)
-    before = state_of(folder)
-    assert look_into_file(file, has_admin) is is_admin
-    assert state_of(folder) == before
-
-
 def test_a_database_of_a_newer_version_is_broken(folder: Path) -> None:
     with contextlib.closing(sqlite3.connect(folder / "hub.sqlite")) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
@@ -262,7 +189,7 @@ def test_nothing_is_made_or_changed(folder: Path) -> None:
     assert state_of(folder) == before
 
 
-SECRETS = [option for option in options_of(Settings) if option.is_secret]
+SECRETS = [option for option in all_options() if option.is_secret]
 
 
 @pytest.mark.parametrize("option", SECRETS, ids=lambda option: option.name)
@@ -276,7 +203,7 @@ def test_no_value_of_a_secret_is_ever_said(option: object, value: str) -> None:
 def test_no_password_in_an_address_is_ever_said() -> None:
     value = "zq7!"
     uri = f"postgresql+asyncpg://hub:{value}@127.0.0.1:1/hub"
-    texts = [str(each) for each in found("--triton-servers=ftp://u:zq7!@x", HYPHA_DATABASE_URI=uri)]
+    texts = [str(each) for each in found(HYPHA_DATABASE_URI=uri)]
     assert any("the database does not answer" in text for text in texts)
     assert not [text for text in texts if "zq7!" in text]
 

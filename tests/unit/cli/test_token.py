@@ -13,6 +13,7 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.cli.streams import PatientStream
 from hypha.cli.token import generate_token
 from hypha.datafolder import DataFolder
+from hypha.errors import ConfigurationError
 
 SECRET = "a-signing-secret-of-the-tests-0123456789"
 
@@ -85,9 +86,12 @@ def test_wrong_arguments_are_refused(flags: list[str], capsys: pytest.CaptureFix
 def test_settings_that_are_refused_are_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HYPHA_SIGN_UP", "sometimes")
+    def refuse() -> None:
+        raise ConfigurationError("HYPHA_LAMP must be on")
+
+    monkeypatch.setattr("hypha.cli.token.load_settings", refuse)
     assert generate_token([]) == 1
-    assert capsys.readouterr().err.startswith("hypha: HYPHA_SIGN_UP must be one of")
+    assert capsys.readouterr().err == "hypha: HYPHA_LAMP must be on\n"
 
 
 def test_a_token_that_cannot_be_written_is_a_failure(

@@ -23,10 +23,10 @@ from hypha.errors import (
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.mail import Letter, Mail
+from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.passwords import Passwords
 from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
-from hypha.settings import Settings
 from hypha.store import Store
 
 PASSWORD = "correct horse battery"
@@ -61,7 +61,7 @@ class Bench:
             self.records,
             self.tokens,
             SimpleNamespace(load=nothing),  # type: ignore[arg-type]
-            Settings(verification_max_pending=3),  # type: ignore[call-arg]
+            AccountOptions(verification_max_pending=3),
             Codes("secret", self.clock),
             mail=Mail(self.letters.append),
             base_url="http://here",

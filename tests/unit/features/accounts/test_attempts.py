@@ -20,11 +20,11 @@ from hypha.features.accounts.attempts import PRESSED_ATTEMPTS, Attempts, Origin
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.devices import LIFE_S, Devices, cookie_in, cookie_name
 from hypha.features.accounts.mail import Letter, Mail
+from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.passwords import Passwords
 from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
 from hypha.features.accounts.turns import Turns
-from hypha.settings import Settings
 from hypha.store import Store
 
 PASSWORD = "correct horse battery"
@@ -69,7 +69,7 @@ class Door:
             self.records,
             TokenAuthority("secret-that-is-long-enough-for-hs256", clock=self.clock),
             SimpleNamespace(load=nothing),  # type: ignore[arg-type]
-            Settings(**settings),
+            AccountOptions(**settings),
             Codes("secret", self.clock),
             mail=Mail(self.letters.append),
             base_url="http://here",

@@ -9,9 +9,9 @@ from hypha.errors import InvalidArguments, PermissionDenied, RateLimited
 from hypha.features.accounts.codes import FIRST_ADMIN, INVITATION_MARK, RESET, SIGN_UP, Codes, code_in
 from hypha.features.accounts.invitations import Admittance
 from hypha.features.accounts.names import check_email, check_name
+from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
-from hypha.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_addresses_that_only_look_alike_stay_apart() -> None:
 
 
 def test_domains_that_only_look_alike_do_not_let_people_in() -> None:
-    allowed = Settings(sign_up_domains="strasse.example, *.οσ.example, Größe.example")  # type: ignore[call-arg]
+    allowed = AccountOptions(sign_up_domains="strasse.example, *.οσ.example, Größe.example")
     admittance = Admittance(None, allowed, Codes("secret"))
     for email in ("a@STRASSE.example", "a@x.οσ.example", "a@größe.EXAMPLE"):
         admittance.check_domain(email)

@@ -13,7 +13,8 @@ from joserfc.jwk import ECKey
 
 from hypha.auth.tokens import TokenAuthority
 from hypha.errors import ConfigurationError, NotAuthenticated
-from hypha.features.oidc import OidcFeature
+from hypha.features.oidc.feature import OidcFeature
+from hypha.features.oidc.options import OidcOptions
 from hypha.settings import Settings
 from hypha.web.origins import Origins
 
@@ -66,7 +67,7 @@ def signed(**claims: Any) -> str:
 
 
 async def test_access_tokens_with_the_named_audience_are_accepted() -> None:
-    context = await start(Settings(oidc_providers=PROVIDERS))
+    context = await start(Settings(of_features=(OidcOptions(oidc_providers=PROVIDERS),)))
     user = await context.tokens.authenticate(signed(roles=["a", "admin"], scope="openid ws:*#a"))
     assert (user.id, user.roles) == ("lab|ann", ("a",))
     assert user.scope.is_specialized and not user.scope.workspaces
@@ -76,14 +77,14 @@ async def test_access_tokens_with_the_named_audience_are_accepted() -> None:
 
 
 async def test_without_an_audience_a_provider_signs_nobody_in_by_its_tokens() -> None:
-    context = await start(Settings(oidc_discovery_url=URL, oidc_client_id="c"))
+    context = await start(Settings(of_features=(OidcOptions(oidc_discovery_url=URL, oidc_client_id="c"),)))
     assert context.tokens.foreign is None
     with pytest.raises(NotAuthenticated, match="HS256 only"):
         await context.tokens.authenticate(signed())
 
 
 async def test_the_login_page_is_told_of_each_provider() -> None:
-    context = await start(Settings(oidc_providers=PROVIDERS))
+    context = await start(Settings(of_features=(OidcOptions(oidc_providers=PROVIDERS),)))
     assert context.shared["login_buttons"] == [
         {"id": "lab", "name": "login.example", "url": "https://hypha.example/oidc/lab/start"}
     ]
@@ -100,4 +101,4 @@ async def test_nothing_is_offered_without_providers() -> None:
 async def test_one_issuer_belongs_to_one_provider() -> None:
     twice = json.dumps([LAB, {**LAB, "id": "two"}])
     with pytest.raises(ConfigurationError, match="two sign-in providers"):
-        await start(Settings(oidc_providers=twice))
+        await start(Settings(of_features=(OidcOptions(oidc_providers=twice),)))

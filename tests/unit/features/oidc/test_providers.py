@@ -15,6 +15,7 @@ from hypha.features.oidc.attempts import LIFE_S, Attempt, Attempts
 from hypha.features.oidc.claims import verified_email
 from hypha.features.oidc.discovery import Discovery
 from hypha.features.oidc.flow import SignIn
+from hypha.features.oidc.options import OidcOptions
 from hypha.features.oidc.providers import Provider, auth0_url, configured_providers
 from hypha.features.oidc.web import is_safe_url
 from hypha.settings import Settings
@@ -22,9 +23,16 @@ from hypha.settings import Settings
 URL = "https://login.example/.well-known/openid-configuration"
 
 
+def settings(auth0_domain: str = "", auth0_client_id: str = "", **options: Any) -> Settings:
+    """What the operator configured."""
+    return Settings(
+        auth0_domain=auth0_domain, auth0_client_id=auth0_client_id, of_features=(OidcOptions(**options),)
+    )
+
+
 def test_one_provider_from_variables() -> None:
-    settings = Settings(oidc_discovery_url=URL, oidc_client_id="c", oidc_client_secret="s")
-    (found,) = configured_providers(settings)
+    given = settings(oidc_discovery_url=URL, oidc_client_id="c", oidc_client_secret="s")
+    (found,) = configured_providers(given)
     assert (found.id, found.name, found.client_secret) == ("oidc", "login.example", "s")
     assert found.scopes == "openid profile email" and not found.admin_role
 
@@ -38,7 +46,7 @@ def test_several_from_json_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "providers.json"
     file.write_text(json.dumps(declared))
     for text in (json.dumps(declared), str(file)):
-        found = configured_providers(Settings(oidc_providers=text))
+        found = configured_providers(settings(oidc_providers=text))
         assert [each.id for each in found] == ["google", "github", "sso"]
         assert found[0].discovery_url.startswith("https://accounts.google.com/")
         assert found[1].emails_endpoint and not found[1].discovery_url
@@ -46,10 +54,10 @@ def test_several_from_json_or_a_file(tmp_path: Path) -> None:
 
 
 def test_auth0_from_its_variables() -> None:
-    settings = Settings(auth0_domain="lab.eu.auth0.com", auth0_client_id="c")
-    (found,) = configured_providers(settings)
+    given = settings("lab.eu.auth0.com", "c")
+    (found,) = configured_providers(given)
     assert found.keeps_subject and found.discovery_url.startswith("https://lab.eu.auth0.com/.well-known/")
-    assert configured_providers(Settings(auth0_domain="lab.eu.auth0.com")) == ()
+    assert configured_providers(settings("lab.eu.auth0.com")) == ()
     assert configured_providers(Settings()) == ()
 
 
@@ -72,13 +80,13 @@ def test_auth0_from_its_variables() -> None:
 def test_mistakes_are_told_at_start(declared: Any, reason: str) -> None:
     text = declared if isinstance(declared, str) else json.dumps(declared)
     with pytest.raises(ConfigurationError, match=reason):
-        configured_providers(Settings(oidc_providers=text))
+        configured_providers(settings(oidc_providers=text))
 
 
 def test_the_documented_example_and_keys_are_true() -> None:
     page = (Path(__file__).parents[4] / "docs" / "providers.md").read_text()
     example = page.partition("```json")[2].partition("```")[0]
-    assert [each.id for each in configured_providers(Settings(oidc_providers=example))] == [
+    assert [each.id for each in configured_providers(settings(oidc_providers=example))] == [
         "google",
         "github",
         "keycloak",

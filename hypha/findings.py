@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+
+from hypha.errors import ConfigurationError
 
 _IN_URL = re.compile(r"//[^/@\s]+@")
 
@@ -51,6 +53,15 @@ def risky(text: str) -> Finding:
 def broken(text: str) -> Finding:
     """The server would not start, or not work, so."""
     return Finding(Grade.BROKEN, text)
+
+
+def refusals(*checks: Callable[[], object]) -> Findings:
+    """What parts of the server say that would not start so."""
+    for check in checks:
+        try:
+            check()
+        except (ConfigurationError, FileNotFoundError) as error:
+            yield broken(str(error))
 
 
 def without(finding: Finding, secrets: Iterable[str]) -> Finding:
