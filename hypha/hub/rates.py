@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class RateLimits:
     """Frames and bytes per second; 0 is no limit. `burst_s` seconds' worth may come at once."""
 
-    user_calls_per_s: float = 0.0
-    user_bytes_per_s: float = 0.0
-    workspace_calls_per_s: float = 0.0
-    workspace_bytes_per_s: float = 0.0
-    burst_s: float = 5.0
+    user_calls_per_s: float
+    user_bytes_per_s: float
+    workspace_calls_per_s: float
+    workspace_bytes_per_s: float
+    burst_s: float
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

@@ -24,16 +24,14 @@ from hypha.errors import (
     NotDelivered,
     PermissionDenied,
 )
-from hypha.hub.rates import RateLimits, Rates
+from hypha.hub.rates import Rates
 from hypha.ids import random_id
 from hypha.limits import Places
 from hypha.networks import throttled
 from hypha.transports.departures import Departures
-from hypha.transports.descriptors import UNLIMITED
 from hypha.transports.gather import Gather
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.sockets import Sockets
-from hypha.wire.frames import MAX_FRAME_BYTES
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
@@ -61,13 +59,13 @@ class Limits:
     a live client has to prove it when a newcomer wants its id. `frame_bytes` is the size of one frame.
     """
 
-    handshakes: int = 200
-    handshakes_per_address: int = 150
-    connections_per_user: int = 2000
-    clients_per_workspace: int = 10_000
-    handshake_timeout_s: float = 5.0
+    handshakes: int
+    handshakes_per_address: int
+    connections_per_user: int
+    clients_per_workspace: int
+    handshake_timeout_s: float
+    frame_bytes: int
     ping_timeout_s: float = 5.0
-    frame_bytes: int = MAX_FRAME_BYTES
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -78,7 +76,7 @@ class Limits:
             settings.max_connections_per_user,
             settings.max_clients_per_workspace,
             settings.handshake_timeout_s,
-            frame_bytes=settings.max_frame_bytes,
+            settings.max_frame_bytes,
         )
 
 
@@ -102,9 +100,9 @@ class Reception:
         facts: Mapping[str, Any],
         limits: Limits,
         is_accepting: Callable[[], bool],
-        guard: Guard | None = None,
-        rates: Rates | None = None,
-        sockets: Sockets | None = None,
+        guard: Guard,
+        rates: Rates,
+        sockets: Sockets,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -113,9 +111,9 @@ class Reception:
         self.facts = dict(facts)
         self.limits = limits
         self.is_accepting = is_accepting
-        self.guard = guard or Guard()
-        self.rates = rates if rates is not None else Rates(RateLimits(), hub.time)
-        self.sockets = sockets or Sockets(UNLIMITED, hub.time)
+        self.guard = guard
+        self.rates = rates
+        self.sockets = sockets
         places = limits.handshakes, limits.handshakes_per_address
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)

@@ -28,10 +28,10 @@ MOST_AT_ONCE = 100
 class WatchLimits:
     """When a stream is asked for life, how long its client may take, and how often it may fail."""
 
-    idle_threshold_s: float = 60.0
-    sweep_interval_s: float = 30.0
-    ping_timeout_s: float = 5.0
-    max_misses: int = 3
+    idle_threshold_s: float
+    sweep_interval_s: float
+    ping_timeout_s: float
+    max_misses: int
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

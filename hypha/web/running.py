@@ -32,7 +32,7 @@ class Running:
         limit: of signed-in users, and once more of strangers. per_user, per_address: of one of them.
     """
 
-    def __init__(self, limit: int = 4000, per_user: int = 1000, per_address: int = 400) -> None:
+    def __init__(self, limit: int, per_user: int, per_address: int) -> None:
         self.users: Places[object] = Places(limit, per_user, lambda _: None, time.monotonic)
         self.strangers: Places[object] = Places(limit, per_address, lambda _: None, time.monotonic)
 

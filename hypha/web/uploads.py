@@ -30,10 +30,10 @@ class Uploads:
 
     def __init__(
         self,
-        limit_bytes: int = 512 * MIB,
-        per_party_bytes: int = 192 * MIB,
-        least_rate: float = 1024.0,
-        patience_s: float = 20.0,
+        limit_bytes: int,
+        per_party_bytes: int,
+        least_rate: float,
+        patience_s: float,
     ) -> None:
         self.limit_bytes = limit_bytes
         self.per_party_bytes = min(per_party_bytes, limit_bytes)

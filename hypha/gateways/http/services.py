@@ -126,12 +126,12 @@ class HttpServices:
     manager: BuiltinService
     health: Health
     metrics: Metrics
+    running: Running
+    uploads: Uploads
     find_local: LocalLookup = _no_local_service
     is_token: Callable[[str], bool] = _knows_no_token
     limits: RequestLimits | None = None
     lasting: LastingAnswers = field(default_factory=LastingAnswers)
-    running: Running = field(default_factory=Running)
-    uploads: Uploads = field(default_factory=Uploads)
     blocklist: Blocklist = field(default_factory=Blocklist)
     audit: AuditLog | None = None
     rates: Rates | None = None

@@ -23,6 +23,7 @@ from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIME
 from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
 from hypha.registry.index import Registry
 from hypha.registry.records import Registrant, parse_registration
+from hypha.settings import Settings
 from hypha.testing import RawCallError
 from hypha.transports import stream_watch
 from hypha.transports.ratelimit import FrameRate
@@ -408,7 +409,7 @@ async def streams_asked(kit: Kit) -> None:
         client.connection = SimpleNamespace(misses=0, abort=lambda number=number: ended.append(number))
     peer = SimpleNamespace(call=call)
     hub: Any = SimpleNamespace(time=lambda: 1e6, live_clients=lambda: crowd, manager=peer)
-    watch = StreamWatch(hub, WatchLimits(max_misses=3), lambda _: True)
+    watch = StreamWatch(hub, WatchLimits.from_settings(Settings(stream_max_ping_misses=3)), lambda _: True)
     for _ in range(3):
         await watch.look()
     assert most_at_once <= stream_watch.MOST_AT_ONCE

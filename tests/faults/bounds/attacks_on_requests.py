@@ -97,7 +97,7 @@ async def body_pace(kit: Kit) -> None:
 
 
 async def unfinished_bodies(kit: Kit) -> None:
-    uploads = Uploads(limit_bytes=100 * KIB, per_party_bytes=40 * KIB)
+    uploads = Uploads(100 * KIB, 40 * KIB, 1024.0, 20.0)
     refusals = 0
     for number in range(20):
         try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from hypha.hub.rates import RateLimits, Rates
+from hypha.settings import Settings
+
+
+def limits(**options: float) -> RateLimits:
+    return RateLimits.from_settings(Settings(**options))  # type: ignore[arg-type]
 
 
 def test_nothing_is_kept_while_no_limit_is_set() -> None:
-    rates = Rates(RateLimits(), lambda: 0.0)
+    rates = Rates(limits(), lambda: 0.0)
     assert rates.meters_of("u", "w") is None
     assert rates.try_take("u", "w", 10) == 0.0
     assert len(rates) == 0 and rates.usage("u", "w") == []
@@ -14,7 +19,7 @@ def test_nothing_is_kept_while_no_limit_is_set() -> None:
 
 def test_connections_of_a_user_share_their_bucket_and_other_users_have_their_own() -> None:
     now = [0.0]
-    rates = Rates(RateLimits(user_calls_per_s=10, burst_s=1), lambda: now[0])
+    rates = Rates(limits(user_call_rate_limit=10, rate_burst_s=1), lambda: now[0])
     meters = rates.meters_of("u", "w1")
     assert meters is not None and len(meters.frames) == 1 and not meters.volume
     assert rates.meters_of("u", "w2") == meters
@@ -30,7 +35,7 @@ def test_connections_of_a_user_share_their_bucket_and_other_users_have_their_own
 
 
 def test_bytes_are_counted_by_size_and_may_be_overdrawn_once() -> None:
-    rates = Rates(RateLimits(workspace_bytes_per_s=1000, burst_s=2), lambda: 0.0)
+    rates = Rates(limits(workspace_byte_rate_limit=1000, rate_burst_s=2), lambda: 0.0)
     meters = rates.meters_of("u", "w")
     assert meters is not None and not meters.frames
     assert meters.take(0.0, 5000) == 3.0

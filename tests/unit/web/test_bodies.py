@@ -45,7 +45,7 @@ async def test_nobody_is_told_who_has_left() -> None:
 
 
 async def test_parts_count_where_unfinished_bodies_are_counted() -> None:
-    uploads = Uploads(limit_bytes=3 * PART_BYTES, per_party_bytes=3 * PART_BYTES)
+    uploads = Uploads(3 * PART_BYTES, 3 * PART_BYTES, 1024.0, 20.0)
     upload = uploads.of(Sender(b"ab", b"cd", b"e"), "a")
     with pytest.raises(LimitReached):
         await read_whole(upload, 100)

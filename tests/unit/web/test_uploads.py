@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
+from hypha.settings import Settings
 from hypha.web.uploads import PART_BYTES, Upload, Uploads, keep
 
 
 def part(body: bytes, more: bool = True) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
+
+
+def made(**options: float) -> Uploads:
+    return Uploads.from_settings(Settings(**options))  # type: ignore[arg-type]
 
 
 class Sender:
@@ -30,7 +35,7 @@ class Sender:
 
 
 async def test_what_comes_whole_is_never_slow_and_what_follows_is_passed_on() -> None:
-    sender = Sender(Uploads(patience_s=0.05), "a")
+    sender = Sender(made(body_patience_s=0.05), "a")
     sender.parts.put_nowait(part(b"x", more=False))
     assert (await sender.upload())["body"] == b"x"
     leaving = asyncio.create_task(sender.upload())
@@ -41,14 +46,14 @@ async def test_what_comes_whole_is_never_slow_and_what_follows_is_passed_on() ->
 
 
 async def test_a_fast_beginning_buys_no_silence() -> None:
-    sender = Sender(Uploads(least_rate=1000, patience_s=0.2), "a")
+    sender = Sender(made(least_body_rate=1000, body_patience_s=0.2), "a")
     await sender.sends(10_000_000)
     with pytest.raises(InvalidRequest, match="1000 bytes per second"):
         await asyncio.wait_for(sender.upload(), 2)
 
 
 async def test_one_byte_again_and_again_is_too_slow() -> None:
-    sender = Sender(Uploads(least_rate=1000, patience_s=0.2), "a")
+    sender = Sender(made(least_body_rate=1000, body_patience_s=0.2), "a")
 
     async def dribble() -> None:
         while True:
@@ -64,14 +69,14 @@ async def test_one_byte_again_and_again_is_too_slow() -> None:
 
 
 async def test_the_time_in_which_nobody_reads_does_not_count() -> None:
-    sender = Sender(Uploads(patience_s=0.2), "a")
+    sender = Sender(made(body_patience_s=0.2), "a")
     await sender.sends(10)
     await asyncio.sleep(0.4)
     await sender.sends(10)
 
 
 async def test_a_party_has_its_share_and_no_more() -> None:
-    uploads = Uploads(limit_bytes=10_000, per_party_bytes=4000)
+    uploads = made(unfinished_bodies_bytes=10_000, unfinished_bodies_per_address_bytes=4000)
     first, second, other = Sender(uploads, "a"), Sender(uploads, "a"), Sender(uploads, "b")
     await first.sends(3000)
     with pytest.raises(LimitReached, match="from your address"):
@@ -83,7 +88,7 @@ async def test_a_party_has_its_share_and_no_more() -> None:
 
 
 async def test_the_greediest_gives_up_its_oldest_when_all_is_taken() -> None:
-    uploads = Uploads(limit_bytes=10_000, per_party_bytes=9000)
+    uploads = made(unfinished_bodies_bytes=10_000, unfinished_bodies_per_address_bytes=9000)
     greedy = [Sender(uploads, "greedy") for _ in range(3)]
     for sender in greedy:
         await sender.sends(2800)
@@ -102,7 +107,7 @@ async def test_the_greediest_gives_up_its_oldest_when_all_is_taken() -> None:
 
 
 async def test_who_gave_up_while_nobody_waited_learns_it_at_the_next_part() -> None:
-    uploads = Uploads(limit_bytes=10_000, per_party_bytes=9000)
+    uploads = made(unfinished_bodies_bytes=10_000, unfinished_bodies_per_address_bytes=9000)
     greedy = Sender(uploads, "greedy")
     await greedy.sends(8000)
     await Sender(uploads, "honest").sends(4000)
@@ -112,7 +117,7 @@ async def test_who_gave_up_while_nobody_waited_learns_it_at_the_next_part() -> N
 
 
 async def test_tiny_parts_count_for_what_they_cost() -> None:
-    uploads = Uploads()
+    uploads = made()
     sender = Sender(uploads, "a")
     for _ in range(10):
         await sender.sends(1)

@@ -25,7 +25,10 @@ from hypha.errors import (
 from hypha.gateways.http import HttpApplication, HttpServices
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
+from hypha.settings import Settings
 from hypha.web.credentials import Credentials
+from hypha.web.running import Running
+from hypha.web.uploads import Uploads
 
 
 @dataclass
@@ -223,6 +226,8 @@ def services_of(server: FakeServer, **fields: Any) -> HttpServices:
         "manager": manager_service(),
         "health": health,
         "metrics": Metrics(),
+        "running": Running.from_settings(Settings()),
+        "uploads": Uploads.from_settings(Settings()),
     }
     return HttpServices(**{**defaults, **fields})
 
