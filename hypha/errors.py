@@ -23,6 +23,7 @@ HyphaError                      code               http  retry
 │  └─ QuotaExceeded, RateLimited; FrameTooLarge (413)
 ├─ CallFailed                   call_failed        500   no      the callee raised; carries its text
 │  ├─ ResultNotJson             result_not_json    500   no      the callee's result needs msgpack
+│  ├─ UnreadableAnswer          call_failed        500   no      the callee's answer cannot be read
 │  └─ ProbeFailed               probe_failed       503   yes     the callee is a probe of a service
 ├─ NotDelivered                 not_delivered      503   yes     certain: the callee never saw the call
 │  └─ PeerGone
@@ -290,6 +291,12 @@ class ResultNotJson(CallFailed):
     """The callee's result holds bytes or another thing that JSON cannot carry."""
 
     code = "result_not_json"
+
+
+class UnreadableAnswer(CallFailed):
+    """The callee's answer breaks the wire format."""
+
+    rpc_name = "RuntimeError"
 
 
 class ProbeFailed(CallFailed):

@@ -10,15 +10,6 @@ from tests.test_layers import MODULES, imports, module_name, part_of
 
 Graph = Mapping[str, Iterable[str]]
 
-STILL_IN_CIRCLES = frozenset(
-    {
-        "hypha.hub.border", "hypha.hub.calls", "hypha.hub.flow", "hypha.hub.local_peer", "hypha.hub.pulse",
-        "hypha.hub.resume", "hypha.hub.router", "hypha.hub.unfinished",
-    }
-)  # fmt: skip
-"""Parts that still ask for the whole `Hub`. Take names out, never put any in."""
-WHOLES = frozenset({"hypha.hub.hub"})
-
 
 def imported_by() -> dict[str, set[str]]:
     """Every module and what it imports of ours, anywhere in its text."""
@@ -26,8 +17,6 @@ def imported_by() -> dict[str, set[str]]:
     for path in MODULES:
         module = module_name(path)
         names = {name for name, _ in imports(ast.parse(path.read_text()), with_typing=True)} - {module}
-        if module in STILL_IN_CIRCLES:
-            names -= WHOLES
         found[module] = names
     return found
 

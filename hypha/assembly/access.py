@@ -90,7 +90,7 @@ async def check_standing(
 
 def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:
     """Tokens were revoked: end the connections that came with them, or with tokens of their lines."""
-    for client in list(hub.clients.values()):
+    for client in hub.clients.all():
         user = client.user
         lines = (line_of(mark) in credentials for mark in user.descent.credentials)
         if user.credential in credentials or any(lines):
@@ -99,7 +99,7 @@ def end_clients_with(hub: Hub, credentials: Collection[str]) -> None:
 
 def end_blocked(hub: Hub, blocklist: Blocklist) -> None:
     """Somebody was blocked: end the connections, the held ones too."""
-    for client in list(hub.clients.values()):
+    for client in hub.clients.all():
         try:
             blocklist.check(client.user, client.peer_address)
         except Blocked as error:
@@ -108,7 +108,7 @@ def end_blocked(hub: Hub, blocklist: Blocklist) -> None:
 
 def end_clients_of(hub: Hub, workspace: str, stays: str = "") -> None:
     """A workspace was deleted or overwritten under its clients; `stays` is the address of one that may."""
-    for client in hub.clients_of(workspace):
+    for client in hub.clients.of(workspace):
         if client.address == stays:
             continue
         hub.kick(client, 1001, f"Workspace unloaded: {workspace}")

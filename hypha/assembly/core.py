@@ -11,7 +11,7 @@ from hypha.assembly.readings import connections_of
 from hypha.background import Background
 from hypha.datafolder import DataFolder
 from hypha.gateways.http.workbench import Workbench, WorkLimits
-from hypha.hub.hub import Hub
+from hypha.hub.hub import Hub, HubLimits
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.rates import RateLimits, Rates
 from hypha.ids import random_id
@@ -72,12 +72,12 @@ async def open_core(settings: Settings, server_id: str, endings: Endings) -> Cor
         ConfigurationError: they cannot be used; its text is for the user.
     """
     folder, store = await open_data(settings, endings)
-    hub = build_hub(settings, folder.manager_id())
+    hub = Hub(folder.manager_id(), HubLimits.from_settings(settings))
     tokens = await open_tokens(settings, folder, store, hub)
     guard = await open_guard(settings, store, tokens, hub)
     if guard.issued is not None:
         endings.add("the register of tokens", guard.issued.close)
-    endings.add("the hub's timers", hub.pulse.stop)
+    endings.add("the hub's timers", hub.stop)
     manager_peer, http_peer = add_peers(hub, settings.announced_base_url, endings)
     registry = Registry()
     offering = Offering(hub, registry, server_id, settings.announced_base_url, guard.note_refused)
@@ -107,24 +107,12 @@ async def open_data(settings: Settings, endings: Endings) -> tuple[DataFolder, S
     return folder, store
 
 
-def build_hub(settings: Settings, manager_id: str) -> Hub:
-    """The hub with the operator's settings; it belongs to the event loop that runs."""
-    return Hub(
-        manager_id,
-        hold_time_s=settings.hold_time_s,
-        window_s=settings.resume_window_s,
-        slow_reader_deadline_s=settings.slow_reader_deadline_s,
-        foreign_pause_limit_s=settings.foreign_pause_limit_s,
-        held_limit_bytes=settings.held_limit_bytes,
-        ack_interval_s=settings.ack_interval_s,
-    )
-
-
 def add_peers(hub: Hub, base_url: str, endings: Endings) -> tuple[LocalPeer, LocalPeer]:
     """The ends of the manager and of calls by HTTP, inside the server."""
-    http_peer = LocalPeer(hub, "", f"http-{random_id(8)}", base_url)
-    hub.inner_peers[http_peer.peer_id] = http_peer
-    hub.manager = LocalPeer(hub, "*", hub.manager_id, base_url)
+    http_peer = LocalPeer(hub.peer_ports, "", f"http-{random_id(8)}", base_url)
+    hub.peers.add_everywhere(http_peer.peer_id, http_peer)
+    hub.manager = LocalPeer(hub.peer_ports, "*", hub.manager_id, base_url)
+    hub.peers.add_manager(hub.manager)
     for peer in (http_peer, hub.manager):
         endings.add(f"the peer {peer.address}", peer.close)
     return hub.manager, http_peer

@@ -79,7 +79,7 @@ def http_protocol(core: Core, edge: Edge) -> type[HubHttpProtocol]:
     return hub_http_protocol(
         edge.reception,
         settings.url_path,
-        lambda: new_frame_rate(settings, core.hub.loop),
+        lambda: new_frame_rate(settings, core.hub.clock),
         core.proxies.address_in,
         head_timeout_s=settings.head_timeout_s,
         stall_timeout_s=settings.answer_stall_timeout_s,

@@ -30,7 +30,7 @@ def build_manager(core: Core, tenancy: Tenancy, members: Members, selection: Sel
     manager = WorkspaceManager(
         Parts(
             core.hub, peer, core.registry, selection, directory, tenancy, core.tokens, settings,
-            core.background, core.guard, limits.of,
+            core.background, core.guard, limits.of, members.keep_subscriptions,
         )
     )  # fmt: skip
     service = manager.service(manager_facts(settings, core.hub.manager_id, core.server_id))

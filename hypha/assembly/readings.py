@@ -19,7 +19,7 @@ def connections_of(hub: Hub) -> dict[str, int]:
     """Connections that are there, held and past, with the names that `/health` uses."""
     stats = hub.stats
     return {
-        "active": sum(1 for _ in hub.live_clients()),
+        "active": sum(1 for _ in hub.clients.live()),
         "held": hub.resume.held,
         "held_frames": hub.resume.held_frames,
         "total_created": stats.connections_total,
@@ -32,11 +32,11 @@ class Load:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._looks: deque[tuple[float, int]] = deque([(hub.time(), hub.stats.frames_in)])
+        self._looks: deque[tuple[float, int]] = deque([(hub.time(), hub.traffic.frames)])
 
     def look(self) -> float:
         """The rate since the first look of the last minute, or since the one before if that is longer ago."""
-        now, frames = self._hub.time(), self._hub.stats.frames_in
+        now, frames = self._hub.time(), self._hub.traffic.frames
         while len(self._looks) > 1 and self._looks[1][0] <= now - LOAD_WITHIN_S:
             self._looks.popleft()
         while len(self._looks) >= MAX_LOOKS:
@@ -49,20 +49,24 @@ class Load:
 def reading_of(hub: Hub, registry: Registry, load: Load) -> Reading:
     """Counters and levels, with the names that existing dashboards use."""
     stats = hub.stats
-    live = sum(1 for _ in hub.live_clients())
+    live = sum(1 for _ in hub.clients.live())
     return Reading(
         values={
             "websocket_connections": live,
             "websocket_connections_established": stats.connections_total,
             "redis_eventbus_local_clients": len(hub.clients),
-            "rpc_call": stats.frames_in,
-            "client_requests": stats.frames_in,
+            "rpc_call": hub.traffic.frames,
+            "client_requests": hub.traffic.frames,
             "client_load_current": load.look(),
             "redis_rpc_connections_created": stats.connections_total,
             "redis_rpc_connections_closed": stats.connections_closed,
             "redis_rpc_active_connections": live,
         },
-        counts=counts_of(stats, "hub"),
+        counts={
+            **counts_of(stats, "hub"),
+            "hub_frames_in": hub.traffic.frames,
+            "hub_frames_to_server": hub.traffic.to_server,
+        },
         levels={
             "hub_clients_live": live,
             "hub_clients_held": hub.resume.held,

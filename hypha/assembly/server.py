@@ -138,7 +138,7 @@ class Server:
         """True while a client on an HTTP stream owes an answer, which comes as a request of its own."""
         return any(
             client.pending and client.connection_type == "http_streaming"
-            for client in self.parts.core.hub.live_clients()
+            for client in self.parts.core.hub.clients.live()
         )
 
     def end_streams(self) -> None:
@@ -166,4 +166,4 @@ class Server:
 
 
 def _links_of(hub: Hub) -> list[Connection]:
-    return [client.connection for client in hub.live_clients() if client.connection is not None]
+    return [client.connection for client in hub.clients.live() if client.connection is not None]

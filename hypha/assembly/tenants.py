@@ -45,7 +45,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
         core.store,
         core.settings,
         Seal(core.folder.secret("sealing")),
-        hub.publish,
+        hub.events.publish,
         partial(end_clients_of, hub),
         tokens.revocations.apply,
         lambda workspace: members.standing.workspace_changed(workspace),
@@ -57,8 +57,8 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     await workspaces.start()
     members = Members(hub, core.registry, workspaces, core.store.subscriptions, core.background)
     await members.load()
-    hub.membership = members
-    hub.on_refused = core.guard.note_refused_frame
+    hub.upcalls.membership = members
+    hub.upcalls.on_refused = core.guard.note_refused_frame
     selection = Selection(core.registry, hub, core.manager_peer)
     credentials = Credentials(
         tokens.authenticate,

@@ -31,7 +31,7 @@ def start_upkeep(core: Core, tenants: Tenants, edge: Edge) -> None:
 
     idle_s = settings.ws_idle_timeout_s
     every_s = min(settings.activity_check_interval_s, idle_s / 4) if idle_s > 0 else 10.0
-    core.hub.pulse.start_liveness(idle_s, max(every_s, 0.2))
+    core.hub.liveness.start(idle_s, max(every_s, 0.2))
     start(forget_absent(), "cleaning up after the last run")
     start(store.watch(), "watching the database")
     start(store.claim.keep(partial(signal.raise_signal, signal.SIGTERM)), "keeping the database")

@@ -25,13 +25,13 @@ from hypha.web.running import Running
 from hypha.web.uploads import Uploads
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from hypha.assembly.core import Core
     from hypha.assembly.tenants import Tenants
+    from hypha.clock import Clock
     from hypha.settings import Settings
     from hypha.transports.reception import Reception
     from hypha.web.apps_origin import AppsOrigin
@@ -113,13 +113,13 @@ class AsgiHub:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
         core = self._core
-        address, rate = core.proxies.address_in(scope), new_frame_rate(core.settings, core.hub.loop)
+        address, rate = core.proxies.address_in(scope), new_frame_rate(core.settings, core.hub.clock)
         await AsgiLink(self._reception, address, rate, scope, receive, send).run()
 
 
-def new_frame_rate(settings: Settings, loop: asyncio.AbstractEventLoop) -> FrameRate | None:
+def new_frame_rate(settings: Settings, clock: Clock) -> FrameRate | None:
     """What slows one connection's frames, as the operator has set it; None for nothing."""
     rate_per_s = settings.ws_msg_rate_limit
     if not 0 < rate_per_s < UNREACHABLE_RATE:
         return None
-    return FrameRate.of_connection(rate_per_s, settings.ws_msg_burst_limit, loop)
+    return FrameRate.of_connection(rate_per_s, settings.ws_msg_burst_limit, clock)

@@ -82,8 +82,8 @@ CONNECTIONS = (
         "client",
         "`LimitReached`",
         (
-            "hypha.hub.hub.MAX_SUBSCRIPTIONS",
-            "hypha.hub.hub.MAX_EVENT_NAME",
+            "hypha.hub.events.MAX_SUBSCRIPTIONS",
+            "hypha.hub.events.MAX_EVENT_NAME",
             "hypha.workspaces.functions_events.MAX_NAMES_AT_ONCE",
         ),
     ),
@@ -92,7 +92,7 @@ CONNECTIONS = (
         "Event types that clients listen to, together",
         "one person or address of anonymous users; all anonymous users; all",
         "`LimitReached`; who comes back does so without them",
-        ("hypha.hub.hub.MAX_ALL_SUBSCRIPTIONS",),
+        ("hypha.hub.events.MAX_ALL_SUBSCRIPTIONS",),
     ),
     Bound(
         "subscriptions_left_behind",

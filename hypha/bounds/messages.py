@@ -18,7 +18,7 @@ MESSAGES = (
         "Event to other clients",
         "event",
         "Refused, its sender is told",
-        ("hypha.hub.router.MAX_EVENT_BYTES",),
+        ("hypha.hub.events.MAX_EVENT_BYTES",),
     ),
     Bound(
         "dense_frame",
@@ -92,7 +92,7 @@ MESSAGES = (
         "The same of several clients, each frame with 256 bytes besides its own",
         "one person or address of anonymous users; all anonymous users; all",
         "As for one client",
-        ("hypha.hub.flow.MAX_HELD_BYTES",),
+        ("hypha.hub.waiting.MAX_HELD_BYTES",),
     ),
     Bound(
         "unread_frames",
@@ -112,7 +112,7 @@ MESSAGES = (
         "Bytes kept for a client that answers no PING",
         "client",
         "Its link is cut",
-        ("hypha.hub.pulse.UNPROVEN_LIMIT_BYTES",),
+        ("hypha.hub.acknowledgement.UNPROVEN_LIMIT_BYTES",),
     ),
     Bound(
         "repeated_frames",

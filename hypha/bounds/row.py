@@ -24,7 +24,7 @@ class Bound:
         name: what its test is called.
         resource: what is bounded. each: for whom the numbers hold.
         then: what happens when it is reached.
-        at: where the numbers stand: names of options, and paths of constants such as `hypha.hub.hub.NAME`.
+        at: where the numbers stand: names of options, and paths of constants such as `hypha.hub.events.NAME`.
     """
 
     name: str

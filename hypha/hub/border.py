@@ -9,11 +9,12 @@ and nobody can look into encrypted ones. Large messages are looked into as their
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import OUTSIDER_TEXT
 from hypha.errors import ForeignFunction, HyphaError, MalformedFrame, NotAuthenticated, PermissionDenied
+from hypha.hub.events import check_event
 from hypha.hub.parcels import CACHE, Parcels
 from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.bounded import MAX_QUICK_VALUES
@@ -23,8 +24,10 @@ from hypha.wire.spelling import holds_oddly_spelt_key, may_be_oddly_spelt
 from hypha.wire.values import BUILT_IN, SERVICES, is_function, maps_in
 
 if TYPE_CHECKING:
+    from hypha.clock import Clock
     from hypha.hub.client import Client
-    from hypha.hub.hub import Hub
+    from hypha.hub.peers import Peers
+    from hypha.hub.upcalls import Upcalls
 
 _TARGETS = re.compile(rb"_rtarget")
 _METHOD_KEYS = ("_rmethod", "_rclose_method")
@@ -42,10 +45,11 @@ def needs_look(method: str, data: Buffer, head: int) -> bool:
 class Border:
     """Looks into frames that hold function values and pass between clients with different rights."""
 
-    def __init__(self, hub: Hub, check_event: Callable[[Client, str, str], None]) -> None:
-        self._hub = hub
-        self._check_event = check_event
-        self.parcels = Parcels(self._open_message, lambda: hub.time())
+    def __init__(self, peers: Peers, upcalls: Upcalls, clock: Clock) -> None:
+        self._peers = peers
+        self._upcalls = upcalls
+        self.parcels = Parcels(self._open_message, clock.time)
+        """Messages in chunks that are passing."""
 
     def admits(self, sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> bool:
         """Whether the frame may pass; if not, the call to which it belongs is ended with the reason."""
@@ -92,11 +96,11 @@ class Border:
         if not isinstance(kind, str) or not isinstance(method, str):
             raise MalformedFrame("Malformed message: no type, or no method")
         if kind != "method":
-            self._check_event(sender, kind, target.workspace)
+            check_event(sender, kind, target.workspace, "", 0)
         elif _HIDDEN in method or method.startswith(CACHE):
             raise PermissionDenied("Permission denied: such a call does not come in chunks.")
         elif method.startswith(SERVICES) and sender.realm != target.workspace:
-            if not self._hub.membership.may_call(sender, target, method):
+            if not self._upcalls.membership.may_call(sender, target, method):
                 raise protected(sender, target, method)
 
     @staticmethod
@@ -132,20 +136,20 @@ class Border:
             return SERVICES
         workspace, _, client_id = address.partition("/")
         is_neighbour = workspace == sender.workspace == target.workspace
-        return BUILT_IN if is_neighbour and self._hub.inner_peer(address, client_id) is None else ""
+        return BUILT_IN if is_neighbour and self._peers.find(address, client_id) is None else ""
 
     def _refuse(
         self, sender: Client, target: Client, main: dict[str, Any], method: str, error: HyphaError
     ) -> None:
         what = "a frame" if sender.is_outsider else "a function of somebody else in a frame"
-        self._hub.on_refused(sender, target.workspace, what)
+        self._upcalls.on_refused(sender, target.workspace, what)
         session, _, name = method.partition(".")
         if name == "resolve" or name == "reject":
             sender.pending.pop((target, session), None)
             sender.doubts.pop((target, session), None)
-            target.reject(session, sender.address, error.rpc_text)
+            target.reject(session, sender.address, error)
         elif isinstance(main.get("session"), str):
-            sender.reject(main["session"], target.address, error.rpc_text)
+            sender.reject(main["session"], target.address, error)
 
 
 def protected(sender: Client, target: Client, method: str) -> PermissionDenied:

@@ -18,7 +18,7 @@ from hypha.errors import (
     OutcomeUnknown,
 )
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
-from hypha.hub.router import absent_text
+from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
 from hypha.limits import BoundedMap
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
@@ -28,9 +28,10 @@ from hypha.wire.pieces import Pieces, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
 
 if TYPE_CHECKING:
+    from hypha.clock import Timer
     from hypha.hub.client import Client
-    from hypha.hub.hub import Hub
     from hypha.hub.opening import Opened
+    from hypha.hub.ports import PeerPorts
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class _Waiting:
         self.future = future
         self.target = target
         self.timeout_s = timeout_s
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: Timer | None = None
         self.functions: list[dict[Any, Any]] = []
 
 
@@ -59,8 +60,11 @@ class Calls:
     said per call by a Context, which the server made.
     """
 
-    def __init__(self, hub: Hub, workspace: str, peer_id: str) -> None:
-        self.hub = hub
+    ended = False
+    """It lives as long as the server."""
+
+    def __init__(self, ports: PeerPorts, workspace: str, peer_id: str) -> None:
+        self.ports = ports
         self.workspace = workspace
         self.peer_id = peer_id
         self.address = f"{workspace}/{peer_id}"
@@ -91,14 +95,14 @@ class Calls:
             OutcomeUnknown: it went away meanwhile. CallTimedOut: no answer and no heartbeat.
             ForeignFunction: it answered with functions that are not its own.
         """
-        client = self.hub.find(target)
+        client = self.ports.clients.find(target)
         if client is None or client.fails_fast:
-            raise NotDelivered(absent_text(target).partition(": ")[2])
+            raise absent(target)
         self._count += 1
         session = f"{self._prefix}{self._count}"
         body = _pack_body(args, kwargs, timeout_s / 2)
-        waiting = _Waiting(self.hub.loop.create_future(), target, timeout_s)
-        waiting.timer = self.hub.loop.call_later(timeout_s, self._time_out, session)
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), target, timeout_s)
+        waiting.timer = self.ports.clock.call_later(timeout_s, self._time_out, session)
         self._waiting[session] = waiting
         try:
             await self._send(client, session, method, body, timeout_s / 2, context)
@@ -128,7 +132,7 @@ class Calls:
                         )
         except ForeignFunction:
             workspace = context.workspace if context is not None else callee.workspace
-            self.hub.on_refused(callee, workspace, "an answer with a function that is not its own")
+            self.ports.upcalls.on_refused(callee, workspace, "an answer with a function that is not its own")
             raise
 
     def _may_follow(self, callee: Client, method: object, context: Context | None) -> bool:
@@ -137,7 +141,7 @@ class Calls:
             return False
         if not method.startswith(SERVICES):
             return True
-        return context is not None and self.hub.membership.may_follow(context, callee, method)
+        return context is not None and self.ports.upcalls.membership.may_follow(context, callee, method)
 
     async def _send(
         self,
@@ -164,7 +168,7 @@ class Calls:
             return
         kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
         client.calls_recent += 1
-        self.hub.gather_turn()
+        self.ports.upcalls.gather_turn()
         client.deliver(seal(*pieces), kind, (self, session), interval_s)
 
     async def send_chunked(
@@ -232,11 +236,12 @@ class Calls:
         except HyphaError:
             return
 
-    def reject(self, session: str, source: str, text: str) -> None:
-        """The hub ends a waiting call (its callee is gone)."""
+    def reject(self, session: str, source: str, error: HyphaError) -> None:
+        """The hub ends a waiting call: its callee is gone, or has answered what cannot be read."""
         waiting = self._waiting.get(session)
         if waiting is not None and not waiting.future.done():
-            waiting.future.set_exception(error_from_text(text))
+            is_of_hub = isinstance(error, NotDelivered | OutcomeUnknown)
+            waiting.future.set_exception(error if is_of_hub else CallFailed(error.rpc_text))
 
     def give_up(self, sender: Client, session: object, reason: str) -> None:
         """End one of our calls, if it is one of this client's, whose answer cannot be read."""
@@ -244,8 +249,7 @@ class Calls:
         if waiting is None or waiting.target != sender.address or waiting.future.done():
             return
         logger.info("An answer of %s cannot be read: %s", sender.address, reason)
-        text = f"RuntimeError: the answer of {sender.address} cannot be read: {reason}"
-        waiting.future.set_exception(CallFailed(text))
+        waiting.future.set_exception(CallFailed(unreadable(sender.address, reason).rpc_text))
 
     def _time_out(self, session: str) -> None:
         waiting = self._waiting.get(session)
@@ -272,7 +276,7 @@ class Calls:
         if name == "heartbeat":
             if waiting.timer is not None:
                 waiting.timer.cancel()
-            waiting.timer = self.hub.loop.call_later(waiting.timeout_s, self._time_out, session)
+            waiting.timer = self.ports.clock.call_later(waiting.timeout_s, self._time_out, session)
             return
         value = args[0] if args else None
         if name == "resolve":
@@ -305,13 +309,3 @@ def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s
         return pack_call(args, kwargs, rest)
     given = {"args": [*args, kwargs], "with_kwargs": True} if kwargs else {"args": list(args)}
     return pack_pieces({**given, **rest})
-
-
-def error_from_text(text: str) -> HyphaError:
-    """Turn the text with which the hub ends a call into the error it stands for."""
-    name, _, rest = text.partition(": ")
-    if name == "NotDelivered":
-        return NotDelivered(rest)
-    if name == "OutcomeUnknown":
-        return OutcomeUnknown(rest)
-    return CallFailed(text)

@@ -1,22 +1,28 @@
-"""One client of the hub: its identity, its link, what is on its way to it and owed by it."""
+"""One client of the hub: its identity, where it is in its life, what is on its way to it and owed by it.
+
+All that changes its state stands here, under "Its life"; what follows from a change is done by `Resume`
+and `Ending`. See "Life of a client" in ARCHITECTURE.md.
+"""
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
+from hypha.errors import HyphaError, ServerFault
 from hypha.hub.outbox import PING_BYTES, CallKey, Kind, Outbox, PendingCall
-from hypha.hub.shares import Room
+from hypha.hub.refusals import reject_frame
+from hypha.hub.shares import Room, Shares
 from hypha.wire.frames import Sealed, Stamp, encode
 
 if TYPE_CHECKING:
     from hypha.hub.connection import Connection
-
-logger = logging.getLogger(__name__)
 
 MAX_PENDING_CALLS = 50_000
 FEW_PENDING_CALLS = 1000
@@ -27,89 +33,202 @@ NOWHERE = ""
 STRANGERS = "ws-anonymous"
 MEASURED_SUFFIX = "__rlb"
 """Client ids that end so ask for their load to be measured (docs/spec/manager.md#modes)."""
+FLAP_LIFE_S = 5.0
+"""A link that lived shorter is a flap (docs/spec/reconnecting.md#facts)."""
 _CALL, _EVENT = int(Kind.CALL), int(Kind.EVENT)
 
 
-class Client:
-    """A connected (or held) peer, `workspace/client_id`.
+class State(Enum):
+    """Where a client is in its life."""
 
-    It outlives its connections: while it is held it has none, and resumes on a new one. `user`
-    and `stamp` are made at the handshake and change only by `act_as`. `realm` is the workspace whose
-    services it may call unasked, its own one. `generation` counts its connections; whoever cleans
-    up after a connection compares it first. `left` is the connection whose loss made it held.
-    `rights` is the same object for all clients that may do the same.
-    """
+    NEW = "new"
+    """It is being made."""
+    OPENING = "opening"
+    """It has a link; frames wait until it has sent one."""
+    OPEN = "open"
+    """Frames are written at once."""
+    HELD = "held"
+    """It is between two links; calls wait for it."""
+    FAILING_FAST = "failing fast"
+    """It has been away for long: calls are refused, the rest is kept."""
+    ENDED = "ended"
+    """It is forgotten by all."""
+
+
+NEXT: Mapping[State, frozenset[State]] = {
+    State.NEW: frozenset({State.OPENING}),
+    State.OPENING: frozenset({State.OPENING, State.OPEN, State.HELD, State.ENDED}),
+    State.OPEN: frozenset({State.OPENING, State.HELD, State.ENDED}),
+    State.HELD: frozenset({State.OPENING, State.FAILING_FAST, State.ENDED}),
+    State.FAILING_FAST: frozenset({State.OPENING, State.ENDED}),
+    State.ENDED: frozenset(),
+}
+"""What may follow what; from a state with a link to `OPENING`: a newer link takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPorts:
+    """What all clients of a hub share."""
+
+    time: Callable[[], float]
+    """Loop time (s)."""
+    frame_waits: Callable[[Client], None]
+    """A frame was kept for a client whose link is not open."""
+    unacknowledged: Callable[[Client], None]
+    """A frame was written to a client, and is kept until it is known to have arrived."""
+    unanswered: Shares
+    """How many calls clients owe answers to, together."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """A client between two links."""
+
+    link: Connection
+    """The one that it lost."""
+    since: float
+    """When it lost it (s, loop time)."""
+    calls_until: float = math.inf
+    """How long calls wait for it (s, loop time); then it fails fast. Set by `Resume`."""
+    ends_at: float = math.inf
+    """When its state ends, unless it is back (s, loop time). Set by `Resume`."""
+    look_at: float = -math.inf
+    """When the calls that wait for it are looked at next (s, loop time); `Waiting` plans it."""
+    look_from: float = -math.inf
+    """Before when they are not, however soon a caller's patience ends (s, loop time)."""
+
+
+@dataclass(slots=True)
+class Pressure:
+    """Too much waits for a client: those who send to it are not read meanwhile (`Flow`)."""
+
+    since: float
+    """When it became so (s, loop time)."""
+    level: int
+    """What waited when it was looked at last (bytes)."""
+    drained_at: float
+    """When something was last seen to have drained (s, loop time)."""
+    feeders: set[Client] = field(default_factory=set)
+    """Who is paused because of it."""
+
+
+class Client:
+    """A client, `workspace/client_id`, live or held: it outlives its links and resumes on new ones."""
 
     __slots__ = (
         "address",
         "calls_recent",
-        "choked_level",
-        "choked_since",
         "client_id",
         "connected_at",
         "connection",
         "doubts",
-        "drained_at",
-        "ended",
         "fails_fast",
-        "feeders",
         "flaps",
         "generation",
-        "held_since",
-        "hold_until",
-        "hub",
-        "is_choked",
+        "hold",
         "is_open",
         "is_outsider",
         "last_alive",
         "last_received",
-        "left",
         "load",
         "load_at",
         "outbox",
         "paused_by",
         "pending",
+        "ports",
+        "pressure",
         "realm",
         "rights",
         "stamp",
+        "state",
         "subscriptions",
         "token",
         "user",
         "workspace",
     )  # fmt: skip
 
-    def __init__(self, hub: Any, workspace: str, client_id: str, user: User, token: str | None) -> None:
-        self.hub = hub
+    ports: ClientPorts
+    """What it needs of the hub."""
+    workspace: str
+    """Where it is, for good."""
+    client_id: str
+    """Its name there."""
+    address: str
+    """Both together, as frames name it."""
+    token: str | None
+    """The credential with which it came first, if any."""
+
+    user: User
+    """Who it is, with its rights; this and the next four are changed by `act_as`."""
+    is_outsider: bool
+    """True for anonymous users of a server that serves none."""
+    realm: str
+    """The workspace whose services it may call unasked."""
+    rights: str
+    """One object for all clients that may do the same."""
+    stamp: Stamp
+    """Its identity, as it goes on its frames."""
+
+    state: State
+    """Where it is in its life; this and the next six are changed under "Its life" alone."""
+    is_open: bool
+    """`state is OPEN`, for the way of a frame."""
+    fails_fast: bool
+    """`state is FAILING_FAST`, for the way of a frame."""
+    connection: Connection | None
+    """Its link while it is opening or open."""
+    hold: Hold | None
+    """While it is held or fails fast."""
+    generation: int
+    """Counts its links: who cleans up after one compares it first."""
+    flaps: int
+    """Links in a row that lived shorter than `FLAP_LIFE_S`."""
+    connected_at: float
+    """When it got its present or last link (s, loop time); set there, too."""
+    last_received: float
+    """When its link last took something of it (s, loop time); kept by the link."""
+    last_alive: float
+    """When its link last saw a PONG of it (s, loop time); kept by the link."""
+
+    outbox: Outbox
+    """What is on its way to it; kept by `Acknowledgement`, `Resume` and `Waiting`."""
+    pending: dict[CallKey, PendingCall]
+    """Calls passed on to it, or waiting for it, that it has not answered; the router sees the answers."""
+    doubts: dict[CallKey, float]
+    """Of these, whose outcome is open since its link broke: until when it may answer (s, loop time)."""
+    subscriptions: set[str]
+    """Types of the events it gets; kept by `Events`."""
+    pressure: Pressure | None
+    """While too much waits for it; kept by `Flow`."""
+    paused_by: set[Client]
+    """Because of whom its link is not read; kept by `Flow`."""
+    calls_recent: int
+    """Calls passed on to it since `load_at`; counted by who passes them on."""
+    load: float
+    """Its load until `load_at` in calls, fading; changed by `load_per_min`."""
+    load_at: float
+    """When its load was last asked for (s, loop time)."""
+
+    def __init__(
+        self, ports: ClientPorts, workspace: str, client_id: str, user: User, token: str | None
+    ) -> None:
+        self.ports = ports
         self.workspace = workspace
         self.client_id = client_id
         self.address = f"{workspace}/{client_id}"
         self.token = token
         self.act_as(user)
-        self.connection: Connection | None = None
-        self.generation = 0
-        self.connected_at = 0.0
-        self.last_received = 0.0
-        self.left: Connection | None = None
-        self.last_alive = 0.0
-        self.is_open = False
-        self.ended = False
-        self.held_since: float | None = None
-        self.hold_until = 0.0
-        self.flaps = 0
-        self.fails_fast = False
-        self.subscriptions: set[str] = set()
+        self.state = State.NEW
+        self.is_open = self.fails_fast = False
+        self.connection = self.hold = self.pressure = None
+        self.generation = self.flaps = self.calls_recent = 0
+        self.connected_at = self.last_received = self.last_alive = self.load = 0.0
+        self.load_at = ports.time()
         self.outbox = Outbox()
-        self.pending: dict[CallKey, PendingCall] = {}
-        self.doubts: dict[CallKey, float] = {}
-        self.is_choked = False
-        self.choked_since = 0.0
-        self.choked_level = 0
-        self.drained_at = 0.0
-        self.feeders: set[Client] = set()
-        self.paused_by: set[Client] = set()
-        self.calls_recent = 0
-        self.load = 0.0
-        self.load_at = hub.time()
+        self.pending = {}
+        self.doubts = {}
+        self.subscriptions = set()
+        self.paused_by = set()
 
     def act_as(self, user: User) -> None:
         """Act with the rights of this user record from now on; who the user is stays the same.
@@ -123,26 +242,81 @@ class Client:
         facts_for = user.facts_for if user.names_others else None
         self.stamp = Stamp(self.address, self.realm or STRANGERS, user.to_wire(), facts_for)
 
+    # -- Its life
+
+    def _become(self, state: State) -> None:
+        if state not in NEXT[self.state]:
+            raise ServerFault(f"{self.address} cannot become {state.value}: it is {self.state.value}.")
+        self.state = state
+        self.is_open = state is State.OPEN
+        self.fails_fast = state is State.FAILING_FAST
+
+    def attach(self, connection: Connection) -> None:
+        """It has a link, its first or a new one: nothing is written before it is opened."""
+        self._become(State.OPENING)
+        self.connection, self.hold = connection, None
+        self.generation += 1
+        self.connected_at = self.last_received = self.last_alive = self.ports.time()
+
+    def open(self) -> None:
+        """It has shown that it hears: frames are written at once."""
+        self._become(State.OPEN)
+
+    def lose_link(self, link: Connection) -> Hold:
+        """Its link is gone: it is held."""
+        self._become(State.HELD)
+        now = self.ports.time()
+        self.flaps = self.flaps + 1 if now - self.connected_at < FLAP_LIFE_S else 0
+        self.connection, self.hold = None, Hold(link, now)
+        return self.hold
+
+    def fail_fast(self) -> None:
+        """Nobody waits for it any more: calls are refused."""
+        self._become(State.FAILING_FAST)
+
+    def end(self) -> Connection | None:
+        """It is no more; the link that it had is to be closed."""
+        self._become(State.ENDED)
+        link, self.connection, self.hold = self.connection, None, None
+        return link
+
+    @property
+    def ended(self) -> bool:
+        """True at the end of its life."""
+        return self.state is State.ENDED
+
+    @property
+    def is_held(self) -> bool:
+        """True between two links."""
+        return self.hold is not None
+
+    @property
+    def is_live(self) -> bool:
+        """True while it has a link."""
+        return self.connection is not None
+
+    # -- What others ask about it
+
+    @property
+    def is_choked(self) -> bool:
+        """True while too much waits for it."""
+        return self.pressure is not None
+
     @property
     def is_inner(self) -> bool:
         """True for clients inside the server's own process."""
         return self.connection is not None and self.connection.kind == "inner"
 
     @property
-    def is_held(self) -> bool:
-        """True between two connections."""
-        return self.held_since is not None
-
-    @property
-    def is_live(self) -> bool:
-        """True while a connection is attached."""
-        return self.connection is not None and not self.ended
+    def last_link(self) -> Connection | None:
+        """Its link, or the one that it lost while it is held."""
+        return self.connection if self.hold is None else self.hold.link
 
     @property
     def peer_address(self) -> str:
         """Its network address, or the last one while it is held; empty for the server's own clients."""
-        connection = self.connection or self.left
-        return connection.peer_address if connection is not None else ""
+        link = self.last_link
+        return link.peer_address if link is not None else ""
 
     @property
     def connection_type(self) -> str:
@@ -154,7 +328,7 @@ class Client:
         """Calls forwarded to it in about the last minute; 0 unless its id asks to be measured."""
         if not self.client_id.endswith(MEASURED_SUFFIX):
             return 0.0
-        now = self.hub.time()
+        now = self.ports.time()
         minutes = (now - self.load_at) / 60.0
         faded = math.exp(-minutes)
         spread = (1.0 - faded) / minutes if minutes > 0.001 else 1.0
@@ -169,6 +343,8 @@ class Client:
         return Context(
             self.user, self.workspace, self.client_id, self.connection_type or "websocket", details
         )
+
+    # -- What goes to it
 
     def deliver(self, frame: Sealed, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
         """Send a frame, or keep it in order until the client is back.
@@ -192,18 +368,18 @@ class Client:
         if key is not None:
             self._expect(key, seq, interval_s)
         if not self.is_open:
-            self.hub.flow.check_held(self)
+            self.ports.frame_waits(self)
             return
         outbox.written = seq + 1
         unpinged = outbox.unpinged_bytes
         outbox.unpinged_bytes = unpinged + size
         self.connection.send_frame(frame)  # type: ignore[union-attr]
         if not unpinged or unpinged > PING_BYTES:
-            self.hub.pulse.unacknowledged(self)
+            self.ports.unacknowledged(self)
 
     def _expect(self, key: CallKey, seq: int, interval_s: float) -> None:
         """Remember a call until its answer passes; its answer proves what was sent before it."""
-        self.pending[key] = (seq, self.hub.time(), interval_s)
+        self.pending[key] = (seq, self.ports.time(), interval_s)
         if len(self.pending) > FEW_PENDING_CALLS:
             self._expect_many()
 
@@ -212,29 +388,24 @@ class Client:
         pending = self.pending
         if len(pending) > MAX_PENDING_CALLS:
             pending.pop(next(iter(pending)))
-        elif len(pending) % _PENDING_STEP == 0 and not self.hub.unanswered.note(self, len(pending)):
+        elif len(pending) % _PENDING_STEP == 0 and not self.ports.unanswered.note(self, len(pending)):
             for key in list(islice(pending, _PENDING_STEP)):
                 del pending[key]
 
-    def reject(self, session: str, source: str, text: str) -> None:
+    def reject(self, session: str, source: str, error: HyphaError) -> None:
         """End a waiting call of this client with an error, as if `source` had answered."""
         if not self.ended:
-            self.deliver(reject_frame(session, source, self.address, text), Kind.ANSWER)
+            self.deliver(reject_frame(session, source, self.address, error), Kind.ANSWER)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send it an event of the server."""
+        self.deliver(encode(message), Kind.EVENT)
 
     def __repr__(self) -> str:
-        state = "ended" if self.ended else "held" if self.is_held else "live"
-        return f"<Client {self.address} {state} g{self.generation}>"
+        return f"<Client {self.address} {self.state.value} g{self.generation}>"
 
 
 def _rights(workspace: str, user: User) -> str:
     """One text for where somebody acts, as whom, and with what rights."""
     levels = sorted((name, level.code) for name, level in user.scope.workspaces.items())
     return sys.intern(repr((workspace, user.id, user.roles, levels, user.limit)))
-
-
-def reject_frame(session: str, source: str, to: str, text: str) -> Sealed:
-    """An error answer in the form that unmodified clients accept (docs/spec/wire-protocol.md#errors)."""
-    return encode(
-        {"type": "method", "from": source, "to": to, "method": f"{session}.reject", "parent": session},
-        {"args": [{"_rtype": "error", "_rvalue": text, "_rtrace": text}]},
-    )

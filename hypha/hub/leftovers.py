@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
+from hypha.clock import Clock
 from hypha.wire.frames import Sealed
 
 PER_TURN_BYTES = 1024 * 1024
@@ -18,10 +18,10 @@ class Leftovers:
     once (unfinished messages, frames that it never read), and everybody else would wait meanwhile.
     """
 
-    __slots__ = ("_buffers", "_loop")
+    __slots__ = ("_buffers", "_clock")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._buffers: list[Sealed] = []
 
     def add(self, buffers: Iterable[Sealed]) -> None:
@@ -29,7 +29,7 @@ class Leftovers:
         is_idle = not self._buffers
         self._buffers += [buffer for buffer in buffers if len(buffer) >= _WORTH_BYTES]
         if is_idle and self._buffers:
-            self._loop.call_soon(self._free_some)
+            self._clock.call_soon(self._free_some)
 
     def _free_some(self) -> None:
         """Free the newest first: the C library can give back only the end of its heap."""
@@ -37,4 +37,4 @@ class Leftovers:
         while buffers and freed < PER_TURN_BYTES:
             freed += len(buffers.pop())
         if buffers:
-            self._loop.call_soon(self._free_some)
+            self._clock.call_soon(self._free_some)

@@ -56,10 +56,6 @@ class LocalConnection:
         link = cls(hub)
         link.workspace, link.client_id = workspace, client_id
         link.client = hub.join(workspace, client_id, user, None, link)
-        peer = hub.server_peers.get(link.client.address)
-        if peer is not None:  # frames go through the server's own peer, which passes on what isn't its
-            del hub.clients[link.client.address]
-            peer.guest = link.client
         link.connection_info = {
             **facts,
             "workspace": workspace,
@@ -115,7 +111,7 @@ class LocalConnection:
         if self._on_message is None:
             self._waiting.append(frame)
         else:
-            self.hub.loop.call_soon(self._call_handler, frame)
+            self.hub.clock.call_soon(self._call_handler, frame)
 
     def _call_handler(self, frame: bytes) -> None:
         if self._on_message is None:

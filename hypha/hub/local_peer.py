@@ -28,9 +28,9 @@ from hypha.errors import (
 )
 from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.calls import Calls
-from hypha.hub.client import reject_frame
 from hypha.hub.opening import Opened, Opener
 from hypha.hub.outbox import Kind
+from hypha.hub.refusals import reject_frame
 from hypha.hub.shares import Room, Shares
 from hypha.hub.unfinished import UnfinishedMessages
 from hypha.ids import random_id
@@ -42,9 +42,10 @@ from hypha.wire.pieces import Pieces, open_message, pack_pieces
 from hypha.wire.values import SERVICES, absolute_targets, check_owner, method_value
 
 if TYPE_CHECKING:
+    from hypha.clock import Timer
     from hypha.hub.client import Client
     from hypha.hub.connection import Connection
-    from hypha.hub.hub import Hub
+    from hypha.hub.ports import PeerPorts
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +86,13 @@ class LocalPeer(Calls):
     function value. `is_usable` says who may have the description of a service.
     """
 
-    def __init__(self, hub: Hub, workspace: str, peer_id: str, server_url: str) -> None:
-        super().__init__(hub, workspace, peer_id)
+    def __init__(self, ports: PeerPorts, workspace: str, peer_id: str, server_url: str) -> None:
+        super().__init__(ports, workspace, peer_id)
         self.server_url = server_url
         self.services: dict[str, BuiltinService] = {}
         self._described: dict[str, bytes] = {}
         self.is_usable: Callable[[str, Context], bool] = lambda name, context: True
-        self.unfinished = UnfinishedMessages(hub)
+        self.unfinished = UnfinishedMessages(ports.cache_rooms)
         self._opener = Opener()
         self._max_values = MAX_VALUES if workspace else MAX_PASSED_VALUES  # those of all pass on for HTTP
         self._running: dict[str, int] = {}
@@ -132,7 +133,7 @@ class LocalPeer(Calls):
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle a routed frame; the context comes from the connection, never from the frame."""
-        self.hub.stats.frames_to_server += 1
+        self.ports.traffic.to_server += 1
         if len(data) > STRANGER_BYTES and sender.user.is_anonymous:
             self._check_size(main, len(data))
         try:
@@ -188,7 +189,7 @@ class LocalPeer(Calls):
         if is_answer(main) and isinstance(method, str):
             self.give_up(sender, method.rpartition(".")[0], str(error))
         else:
-            self.hub.router.refuse_malformed(sender, self._malformed(main, error))
+            self.ports.refuse_malformed(sender, self._malformed(main, error))
 
     def _dispatch(
         self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
@@ -222,7 +223,9 @@ class LocalPeer(Calls):
         return not method.startswith(_BUILT_IN) and not self.awaits(sender, parent)
 
     def _refuse_lent(self, request: Request) -> None:
-        self.hub.on_refused(request.sender, request.sender.workspace, "a function that somebody else lent")
+        self.ports.upcalls.on_refused(
+            request.sender, request.sender.workspace, "a function that somebody else lent"
+        )
         text = (
             "Permission denied: a caller lent you this function of the server; "
             "it would run with your rights, not with the caller's."
@@ -298,7 +301,7 @@ class LocalPeer(Calls):
 
     def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
         """Run until it ends or the peer is closed."""
-        task = self.hub.loop.create_task(work)
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -328,11 +331,13 @@ class LocalPeer(Calls):
             found = absolute_targets(arguments, sender.workspace) if opened is None else opened.found()
             check_owner(found, sender.address)
         except ForeignFunction:
-            self.hub.on_refused(sender, sender.workspace, "a function of somebody else in an argument")
+            self.ports.upcalls.on_refused(
+                sender, sender.workspace, "a function of somebody else in an argument"
+            )
             raise
 
     async def _run(self, request: Request, path: str, work: Awaitable[Any]) -> None:
-        timer = self.hub.loop.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
+        timer = self.ports.clock.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
             await self._resolve(request, await _packed({"args": [await work]}))
@@ -353,11 +358,11 @@ class LocalPeer(Calls):
             else:
                 self._running.pop(sender.address, None)
 
-    def _beat(self, request: Request, timers: list[asyncio.TimerHandle]) -> None:
+    def _beat(self, request: Request, timers: list[Timer]) -> None:
         if request.sender.ended or request.heartbeat is None:
             return
         self._send_answer(request, request.heartbeat, None)
-        timers.append(self.hub.loop.call_later(request.interval_s, self._beat, request, timers))
+        timers.append(self.ports.clock.call_later(request.interval_s, self._beat, request, timers))
         del timers[:-1]
 
     def _send_answer(self, request: Request, method: str, body: bytes | None) -> None:
@@ -399,9 +404,8 @@ class LocalPeer(Calls):
         if request.reject is None or request.sender.ended:
             return
         session = request.reject.partition(".")[0]
-        text = error.rpc_text
         request.sender.deliver(
-            reject_frame(session, request.address, request.sender.address, text), Kind.ANSWER
+            reject_frame(session, request.address, request.sender.address, error), Kind.ANSWER
         )
 
     def _answer_built_in(self, request: Request, name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
@@ -468,7 +472,7 @@ class LocalPeer(Calls):
     def _cache_create(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, heartbeat, overwrite = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.create"])
         self._touch(request, key, heartbeat)
-        self.unfinished.of(request.sender).create(key, self.hub.time(), bool(overwrite))
+        self.unfinished.of(request.sender).create(key, self.ports.clock.time(), bool(overwrite))
 
     def _cache_append(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> Any:
         key, data, heartbeat = _positional(args, kwargs, _CHUNK_ARGUMENTS["message_cache.append"])
@@ -523,7 +527,7 @@ class LocalPeer(Calls):
         try:
             self._check_size(main, size)
         except TooManyBytes as error:
-            self.hub.router.refuse_malformed(sender, error)  # ends the call that was in the message
+            self.ports.refuse_malformed(sender, error)  # ends the call that was in the message
             raise
 
     async def _open_large(self, request: Request, pieces: list[bytes], session: object) -> None:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Protocol
 
+from hypha.errors import HyphaError
 from hypha.wire.frames import Sealed
 
 
@@ -37,11 +38,15 @@ REPEATABLE_METHODS = frozenset(
 
 
 class Caller(Protocol):
-    """Whoever waits for the answer of a call: a client, or a peer inside the server."""
+    """Who waits for the answer of a call: a client, or a peer inside the server."""
 
     address: str
 
-    def reject(self, session: str, source: str, text: str) -> None:
+    @property
+    def ended(self) -> bool:
+        """True when it waits for nothing any more."""
+
+    def reject(self, session: str, source: str, error: HyphaError) -> None:
         """End the waiting call `session` with an error as if `source` had answered."""
 
 

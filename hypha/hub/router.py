@@ -8,61 +8,75 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hypha.auth.scopes import Level
-from hypha.errors import InvalidRequest, MalformedFrame, NotDelivered, PermissionDenied
+from hypha.errors import InvalidRequest, MalformedFrame, PermissionDenied
 from hypha.hub.border import Border, needs_look, protected
-from hypha.hub.client import Client
+from hypha.hub.events import check_event
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
+from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
 from hypha.wire.frames import ANSWERS, Buffer, EnvelopeParser, Sealed
 
 if TYPE_CHECKING:
-    from hypha.hub.hub import Hub
+    from hypha.clock import Clock
+    from hypha.hub.client import Client
+    from hypha.hub.clients import Clients
+    from hypha.hub.events import Events
+    from hypha.hub.flow import Flow
+    from hypha.hub.outbox import Caller
+    from hypha.hub.peers import Peers
+    from hypha.hub.stats import HubStats
+    from hypha.hub.traffic import Traffic
+    from hypha.hub.upcalls import Upcalls
 
 logger = logging.getLogger(__name__)
 
 MAX_LOGGED_PER_S = 5
-MAX_EVENT_BYTES = 512 * 1024
 MAX_PASSED_BYTES = 1024 * 1024 - 4096
 """A larger frame breaks the link of a Python client. The libraries send what is larger than 257 KiB in
 chunks, so no honest frame is near it; the rest is for the sender's identity."""
 MAX_SESSION_CHARS = 256
 """Names of calls are kept until their answers pass; those of the libraries have some 20 characters."""
 DEFAULT_INTERVAL_S = 15.0
-RESERVED_EVENTS = frozenset(
-    {
-        "client_connected", "client_disconnected", "client_updated", "service_added", "service_removed",
-        "service_updated", "workspace_loaded", "workspace_ready", "workspace_changed", "workspace_deleted",
-        "workspace_unloaded", "workspace_status_changed", "force-exit", "peer_not_found", "error",
-        "connection_info", "reconnection_token", "ping", "pong",
-    }
-)  # fmt: skip
-"""Event names that only the server may send (docs/spec/wire-protocol.md#reserved-names)."""
-
 _CALL, _ANSWER, _REPEATABLE, _EVENT = int(Kind.CALL), int(Kind.ANSWER), int(Kind.REPEATABLE), int(Kind.EVENT)
 
 
 class Router:
     """Decides where a client's frame goes and passes it on."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.clients = hub.clients
-        self.stats = hub.stats
+    def __init__(
+        self,
+        clients: Clients,
+        peers: Peers,
+        border: Border,
+        flow: Flow,
+        events: Events,
+        upcalls: Upcalls,
+        stats: HubStats,
+        traffic: Traffic,
+        clock: Clock,
+    ) -> None:
+        self._find = clients.by_address.get
+        self._peers = peers
+        self._border = border
+        self._flow = flow
+        self._events = events
+        self._upcalls = upcalls
+        self._stats = stats
+        self._traffic = traffic
+        self._time = clock.time
         self._parse = EnvelopeParser().parse
-        self.border = Border(hub, lambda sender, kind, place: self._check_event(sender, kind, place, "", 0))
         self._logged = (0, 0)
+        """The second (loop time) in which a broken frame was logged last, and how many were in it."""
 
     def route(self, sender: Client, data: Buffer) -> None:
         """Route one binary frame of a client; a bad one is dropped, its caller is told."""
-        stats = self.stats
-        stats.frames_in += 1
+        self._traffic.frames += 1
         try:
             main, head, interval_s = self._parse(data)
             to: Any = main.get("to")
             kind = main.get("type")
             if kind == "method":
-                target = self.clients.get(to)
+                target = self._find(to)
                 if target is not None and not target.fails_fast:
                     self.forward(sender, target, main, data, head, interval_s)
                     return
@@ -75,8 +89,8 @@ class Router:
             self.refuse_malformed(sender, MalformedFrame("Malformed frame: its fields have wrong types"))
         except Exception:
             logger.exception("A frame of %s could not be handled", sender.address)
-        if sender.is_choked:
-            self.hub.flow.pause(sender, sender)
+        if sender.pressure is not None:
+            self._flow.pause(sender, sender)
 
     def forward(
         self,
@@ -97,7 +111,7 @@ class Router:
             raise _unfit(main, len(data))
         if sender.rights is not target.rights and (
             (sender.is_outsider or needs_look(method, data, head))
-            and not self.border.admits(sender, target, main, data, head)
+            and not self._border.admits(sender, target, main, data, head)
         ):
             return
         if method.startswith("services."):
@@ -114,18 +128,18 @@ class Router:
                 target.deliver(frame, kind, (sender, session), interval_s or DEFAULT_INTERVAL_S)
         else:
             self._forward_session(sender, target, method, main, data, head, interval_s)
-        if target.is_choked:
-            self.hub.flow.pause(sender, target)
+        if target.pressure is not None:
+            self._flow.pause(sender, target)
 
     def _may_call(self, sender: Client, target: Client, method: str, main: dict[str, Any]) -> bool:
         """Whether a caller of another workspace may call this service; if not, the caller is told."""
-        if self.hub.membership.may_call(sender, target, method):
+        if self._upcalls.membership.may_call(sender, target, method):
             return True
         error = protected(sender, target, method)
-        self.hub.on_refused(sender, target.workspace, "a call of a protected service")
+        self._upcalls.on_refused(sender, target.workspace, "a call of a protected service")
         session = _session(main)
         if session is not None:
-            sender.reject(session, target.address, error.rpc_text)
+            sender.reject(session, target.address, error)
         return False
 
     def _forward_session(
@@ -164,7 +178,7 @@ class Router:
         call = sender.pending.get(key)
         if call is not None:
             sender.outbox.acknowledge(call[0])
-            sender.pending[key] = (call[0], self.hub.time(), call[2])
+            sender.pending[key] = (call[0], self._time(), call[2])
             sender.doubts.pop(key, None)
 
     def _resolve(
@@ -181,21 +195,18 @@ class Router:
             raise MalformedFrame("Malformed frame: no `to`", session=_session(main))
         address = to if "/" in to else f"{sender.workspace}/{to}"
         workspace, _, client_id = address.partition("/")
-        target = self.clients.get(address)
+        target = self._find(address)
         if target is not None and not target.fails_fast:
             self.forward(sender, target, main, data, head, interval_s)
             return
-        if workspace == "*":
-            if client_id == self.hub.manager_id and self.hub.manager is not None:
-                self.hub.manager.receive(sender, main, data, head)
-                return
-        elif (peer := self.hub.inner_peer(address, client_id)) is not None:
+        peer = self._peers.at(workspace, client_id, address)
+        if peer is not None:
             peer.receive(sender, main, data, head)
             return
         session = _session(main)
         if session is not None:
-            self.stats.rejects_not_delivered += 1
-            sender.reject(session, address, absent_text(address))
+            self._stats.rejects_not_delivered += 1
+            sender.reject(session, address, absent(address))
         elif target is not None and str(main.get("method")).endswith((".resolve", ".reject")):
             self.forward(sender, target, main, data, head, None)  # kept until its client is back
 
@@ -209,67 +220,56 @@ class Router:
         workspace, _, client_id = address.partition("/")
         try:
             size = len(data) + len(address) + len(sender.stamp.ws_user)
-            self._check_event(sender, kind, workspace, client_id, size)
+            check_event(sender, kind, workspace, client_id, size)
         except (InvalidRequest, PermissionDenied) as error:
             logger.debug("Event %r of %s refused: %s", kind[:80], sender.address, error)
             if workspace != sender.workspace:
-                self.hub.on_refused(sender, workspace, "an event")
+                self._upcalls.on_refused(sender, workspace, "an event")
             if session is not None:
-                sender.reject(session, address, error.rpc_text)
+                sender.reject(session, address, error)
             return
         frame = sender.stamp.apply(main, data, head, address, True)
         if client_id == "*":
-            self.hub.broadcast(workspace, kind, frame, sender)
+            self._events.broadcast(workspace, kind, frame, sender)
             return
-        target = self.clients.get(address)
+        target = self._find(address)
         if target is not None:
             target.deliver(frame, _EVENT)
-            if target.is_choked:
-                self.hub.flow.pause(sender, target)
+            if target.pressure is not None:
+                self._flow.pause(sender, target)
         elif session is not None:
-            sender.reject(session, address, absent_text(address))
-
-    @staticmethod
-    def _check_event(sender: Client, kind: str, workspace: str, client_id: str, size: int) -> None:
-        """Events stay where their sender may write (docs/spec/wire-protocol.md#events)."""
-        if kind in RESERVED_EVENTS:
-            raise PermissionDenied(f"Event name {kind!r} is reserved for the server.")
-        if size > MAX_EVENT_BYTES:
-            raise InvalidRequest("Events may not be larger than 512 KiB; send large data in a call.")
-        if workspace == "*":
-            raise PermissionDenied("Permission denied: an event cannot be sent to all workspaces.")
-        if workspace != sender.workspace:
-            if client_id == "*" or sender.user.level(workspace) < Level.READ_WRITE:
-                raise PermissionDenied(f"Permission denied for workspace {workspace}")
-        elif client_id == "*" and sender.user.level(workspace) < Level.READ_WRITE:
-            raise PermissionDenied(f"Read-only client {sender.client_id} cannot broadcast messages.")
+            sender.reject(session, address, absent(address))
 
     def refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
         """Drop a frame; its caller is told, if it could be read who that is."""
-        self.stats.malformed += 1
+        self._stats.malformed += 1
         level = logging.INFO if self._may_log() else logging.DEBUG
         logger.log(level, "Frame of %s dropped: %s", sender.address, error)
         if error.method and error.method.endswith(ANSWERS) and error.target:
             self._end_unanswered(sender, error.method, error.target, error)
         elif error.session:
-            target = error.target or f"*/{self.hub.manager_id}"
+            target = error.target or f"*/{self._peers.manager_id}"
             source = target if "/" in target else f"{sender.workspace}/{target}"
-            sender.reject(error.session, source, error.rpc_text)
+            sender.reject(error.session, source, error)
 
     def _end_unanswered(self, sender: Client, method: str, to: str, error: MalformedFrame) -> None:
         """Tell a caller that the answer to its call could not be read."""
         address = to if "/" in to else f"{sender.workspace}/{to}"
-        caller = self.hub.caller(address)
+        caller = self._caller(address)
         session, _, name = method.rpartition(".")
         if caller is None or name == "heartbeat" or sender.pending.pop((caller, session), None) is None:
             return
         sender.doubts.pop((caller, session), None)
-        text = f"RuntimeError: the answer of {sender.address} cannot be read: {error.message}"
-        caller.reject(session, sender.address, text)
+        caller.reject(session, sender.address, unreadable(sender.address, error.message))
+
+    def _caller(self, address: str) -> Caller | None:
+        """Who calls from this address: a client, or a peer inside the server."""
+        workspace, _, client_id = address.partition("/")
+        return self._find(address) or self._peers.at(workspace, client_id, address)
 
     def _may_log(self) -> bool:
         """True for a few lines a second; nobody fills the log with broken frames."""
-        second = int(self.hub.time())
+        second = int(self._time())
         if second != self._logged[0]:
             self._logged = (second, 0)
         self._logged = (second, self._logged[1] + 1)
@@ -303,14 +303,3 @@ def _unfit(main: dict[str, Any], size: int) -> MalformedFrame:
         target=target if isinstance(target, str) else None,
         method=method if isinstance(method, str) else None,
     )
-
-
-def absent_text(address: str) -> str:
-    """What a caller of an absent client reads; programs look for the first words.
-
-    See docs/spec/wire-protocol.md#absent-peers.
-    """
-    error = NotDelivered(
-        f"Target peer {address} is not connected. The call was not delivered; it is safe to repeat it."
-    )
-    return error.rpc_text

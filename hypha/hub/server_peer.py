@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 class ServerPeer(LocalPeer):
     """A peer inside the server that shares its address with a guest client."""
 
-    guest: Client | None = None
-
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Answer what is ours; pass the rest to the guest."""
-        guest = self.guest
-        if guest is None or guest.ended or self._is_ours(main, data, head):
+        guest = self.ports.clients.guest(self.address)
+        if guest is None or self._is_ours(main, data, head):
             super().receive(sender, main, data, head)
         else:
-            self.hub.router.forward(sender, guest, main, data, head)
+            self.ports.forward(sender, guest, main, data, head)
 
     def _is_ours(self, main: dict[str, Any], data: Buffer, head: int) -> bool:
         method = str(main.get("method", ""))

@@ -11,8 +11,6 @@ class HubStats:
 
     connections_total: int = 0
     connections_closed: int = 0
-    frames_in: int = 0
-    frames_to_server: int = 0
     malformed: int = 0
     broadcasts: int = 0
     rejects_not_delivered: int = 0

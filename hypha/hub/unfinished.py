@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypha.wire.chunks import MessageCache
+from hypha.wire.chunks import MessageCache, MessageCaches
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
-    from hypha.hub.hub import Hub
 
 
 class UnfinishedMessages:
     """The message cache of each client of one peer, as long as it has something in it."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, rooms: MessageCaches) -> None:
+        self._rooms = rooms
         self._caches: dict[str, MessageCache] = {}
 
     def __len__(self) -> int:
@@ -28,7 +27,7 @@ class UnfinishedMessages:
         """The cache of a client; a new one if it has none."""
         cache = self._caches.get(client.address)
         if cache is None:
-            cache = self._hub.cache_rooms.cache(anonymous=client.user.is_anonymous)
+            cache = self._rooms.cache(anonymous=client.user.is_anonymous)
             self._caches[client.address] = cache
         return cache
 

@@ -43,9 +43,11 @@ class Offering:
     def _peer(self, workspace: str) -> ServerPeer:
         peer = self._peers.get(workspace)
         if peer is None:
-            peer = self._peers[workspace] = ServerPeer(self._hub, workspace, self._server_id, self._base_url)
+            peer = self._peers[workspace] = ServerPeer(
+                self._hub.peer_ports, workspace, self._server_id, self._base_url
+            )
             peer.is_usable = partial(self._is_usable, workspace)
-            self._hub.server_peers[peer.address] = peer
+            self._hub.peers.add(peer)
         return peer
 
     def _is_usable(self, workspace: str, name: str, context: Context) -> bool:

@@ -11,6 +11,8 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from hypha.clock import Clock
+
 PER_TURN = 16
 
 
@@ -25,15 +27,15 @@ class Departures:
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Transport] = deque()
 
-    def add(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, transport: Any, clock: Clock) -> None:
         """Close a transport soon."""
         if not self._waiting:
-            loop.call_soon(self._close_some, loop)
+            clock.call_soon(self._close_some, clock)
         self._waiting.append(transport)
 
-    def _close_some(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _close_some(self, clock: Clock) -> None:
         waiting = self._waiting
         for _ in range(min(PER_TURN, len(waiting))):
             waiting.popleft().close()
         if waiting:
-            loop.call_soon(self._close_some, loop)
+            clock.call_soon(self._close_some, clock)

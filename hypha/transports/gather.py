@@ -5,9 +5,9 @@ A system call and the waking of the receiver cost more than the routing of a sma
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
 from typing import Protocol
 
+from hypha.clock import Clock
 from hypha.wire.frames import HEADROOM, Sealed
 
 GATHER_BYTES = 1024 * 1024
@@ -31,11 +31,11 @@ class Gather:
         self.is_on = False
         self.links: list[Gathering] = []
 
-    def begin_turn(self, loop: AbstractEventLoop) -> None:
+    def begin_turn(self, clock: Clock) -> None:
         """Keep frames back until this turn of the loop ends: calls of HTTP requests come many at a time."""
         if not self.is_on:
             self.is_on = True
-            loop.call_soon(self.flush)
+            clock.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write everything; until the next read callback frames are written at once."""

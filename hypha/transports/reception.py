@@ -118,7 +118,7 @@ class Reception:
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.gather = Gather()
-        hub.gather_turn = partial(self.gather.begin_turn, hub.loop)
+        hub.upcalls.gather_turn = partial(self.gather.begin_turn, hub.clock)
         self.departures = Departures()
 
     def is_busy_for(self, address: str) -> bool:
@@ -217,7 +217,7 @@ class Reception:
             check_client_id(first.client_id)
         except InvalidAddress as error:
             raise Refused(f"{PREFIX}{error.message}") from None
-        if self.hub.is_reserved(first.client_id):
+        if self.hub.peers.is_reserved(first.client_id):
             raise Refused(RESERVED_ID)
         try:
             identity = await self.admission.identify(first)
@@ -231,7 +231,7 @@ class Reception:
             raise Refused(f"{PREFIX}{error.message}", kind=PermissionDenied) from None
         except HyphaError as error:
             raise Refused(f"{PREFIX}{error.message}") from None
-        if f"{identity.workspace}/{identity.client_id}" in self.hub.server_peers:
+        if self.hub.peers.is_taken(f"{identity.workspace}/{identity.client_id}"):
             raise Refused(RESERVED_ID)
         return identity
 
@@ -293,7 +293,7 @@ class Reception:
                 kind=PermissionDenied,
             )
         count, limit = members.clients_in(workspace), self.limits.clients_per_workspace
-        if count >= limit and not self._replaces_held(self.hub.clients_of(workspace)):
+        if count >= limit and not self._replaces_held(self.hub.clients.of(workspace)):
             raise Refused(
                 f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients",
                 1008,
@@ -302,7 +302,7 @@ class Reception:
 
     def _replaces_held(self, clients: Iterable[Client]) -> bool:
         """End the client that has been away longest, so that a live newcomer takes its place."""
-        away = [(client.held_since, client) for client in clients if client.held_since is not None]
+        away = [(client.hold.since, client) for client in clients if client.hold is not None]
         if away:
             _, longest = min(away, key=lambda entry: entry[0])
             self.hub.end(longest, "a live client needed its place")
@@ -313,7 +313,7 @@ class Reception:
         shared = self.rates.meters_of(client.user.id, client.workspace)
         if shared is None:
             return own
-        return FrameRate(shared, self.hub.loop) if own is None else own.with_shared(shared)
+        return FrameRate(shared, self.hub.clock) if own is None else own.with_shared(shared)
 
     def connection_info(self, client: Client) -> dict[str, Any]:
         """The first message to an admitted client (docs/spec/wire-protocol.md#connection-info)."""

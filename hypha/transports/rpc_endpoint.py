@@ -128,7 +128,7 @@ class RpcEndpoint:
             self.reception.guard.blocklist.check_user(user)
         client = self._stream_client(workspace, client_id, user)
         # a client whose stream was cut goes on sending; the answers wait for its next stream
-        link = (client.connection or client.left) if client is not None else None
+        link = client.last_link if client is not None else None
         if client is None or not isinstance(link, StreamLink):
             raise InvalidRequest(NO_STREAM)
         address = self.peer_address(scope)

@@ -72,7 +72,7 @@ class StreamWatch:
 
         since = self._hub.time() - self._limits.idle_threshold_s
         async with asyncio.TaskGroup() as group:
-            for client in self._hub.live_clients():
+            for client in self._hub.clients.live():
                 link = client.connection
                 if not isinstance(link, StreamLink) or client.last_received > since:
                     continue

@@ -106,7 +106,7 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
     def _count_strangers_read(self) -> None:
         self._strangers_reads += 1
         if self._strangers_reads == _STRANGER_READS:
-            self._link.hub.loop.call_soon(self._link.abort)  # not inside the read itself
+            self._link.hub.clock.call_soon(self._link.abort)  # not inside the read itself
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle what was read; after a full slice let the others have their turn first.
@@ -121,14 +121,14 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             super().buffer_updated(nbytes)
             return
         link = self._link
-        gather, stats = link.reception.gather, link.hub.stats
-        before, before_to_server = stats.frames_in, stats.frames_to_server
+        gather, traffic = link.reception.gather, link.hub.traffic
+        before, before_to_server = traffic.frames, traffic.to_server
         gather.is_on = True
         try:
             super().buffer_updated(nbytes)
         finally:
             gather.flush()
-        self._take_turns(nbytes, stats.frames_in - before, stats.frames_to_server - before_to_server)
+        self._take_turns(nbytes, traffic.frames - before, traffic.to_server - before_to_server)
 
     def _take_turns(self, nbytes: int, frames: int, to_server: int) -> None:
         """After a full slice, in one read or several of one turn, read nothing more until the next."""
@@ -150,11 +150,11 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
             return
         self._turn_bytes = self._turn_frames = 0
         link.pause_reading()
-        link.hub.loop.call_soon(link.resume_reading)
+        link.hub.clock.call_soon(link.resume_reading)
 
     def eof_received(self) -> bool:
         """The peer hung up: close in turn."""
-        self._link.reception.departures.add(self._raw, self._link.hub.loop)
+        self._link.reception.departures.add(self._raw, self._link.hub.clock)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from hypha.clock import Timer
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
 from hypha.transports.fragments import Fragments
 from hypha.transports.gather import GATHER_BYTES, framed
@@ -43,7 +44,7 @@ class WebSocketLink(Link, WSListener):
         super().__init__(reception, peer_address, rate)
         self._query = query
         self._transport: Any = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
         self.fragments: Fragments | None = None
@@ -69,7 +70,7 @@ class WebSocketLink(Link, WSListener):
         if is_obsolete(self, self._query):
             return
         timeout_s = self.reception.limits.handshake_timeout_s
-        self._timer = self.hub.loop.call_later(timeout_s, self._refuse_late)
+        self._timer = self.hub.clock.call_later(timeout_s, self._refuse_late)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Route a binary frame; everything else is rare and handled elsewhere.
@@ -134,13 +135,13 @@ class WebSocketLink(Link, WSListener):
 
     def _on_other_frame(self, client: Client | None, frame: WSFrame) -> None:
         kind = frame.msg_type
-        self.hub.stats.frames_in += 1
+        self.hub.traffic.frames += 1
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(1002, "A reserved bit is set, and no extension is in use")
         elif kind is _PONG:
             if client is not None and client.connection is self:
                 client.last_alive = self.hub.time()
-                self.hub.pulse.pong(client, frame.get_payload_as_bytes())
+                self.hub.acknowledgement.pong(client, frame.get_payload_as_bytes())
         elif kind is _PING:
             self.flush()
             self._transport.send_pong(frame.get_payload_as_bytes())
@@ -209,7 +210,7 @@ class WebSocketLink(Link, WSListener):
             refuse_not_text(self)
         elif self._timer is not None:
             self.reception.newcomers.busy(self)
-            self._task = self.hub.loop.create_task(self._shake_hands(data))
+            self._task = asyncio.get_running_loop().create_task(self._shake_hands(data))
 
     def _keep_early(self, kind: Any, data: bytes) -> None:
         """A client may send before it has `connection_info`; its frames are handled after it."""
@@ -239,7 +240,7 @@ class WebSocketLink(Link, WSListener):
         """
         if self.client is None and self._counted:
             self._retiring = True
-            self.hub.loop.call_later(RETIRE_GRACE_S, self.close, 1001, GOODBYE)
+            self.hub.clock.call_later(RETIRE_GRACE_S, self.close, 1001, GOODBYE)
         else:
             self.close(1001, GOODBYE)
 

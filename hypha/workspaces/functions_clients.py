@@ -29,7 +29,7 @@ class ClientFunctions(ManagerFunctions):
         """
         workspace = workspace or context.workspace
         await self._require(Level.READ, workspace, context)
-        clients = self._parts.hub.clients_of(workspace)
+        clients = self._parts.hub.clients.of(workspace)
         return [
             {"id": client.address, "user": client.user.facts_for(workspace)}
             for client in sorted(clients, key=lambda client: client.address)
@@ -80,7 +80,7 @@ class ClientFunctions(ManagerFunctions):
         if min(context.level(), await self._level(context, workspace)) < Level.ADMIN:
             raise PermissionDenied(f"Permission denied for workspace {workspace}, user: {context.user.id}")
         timeout_s = ping_timeout(timeout)
-        clients = self._parts.hub.clients_of(workspace)
+        clients = self._parts.hub.clients.of(workspace)
         if not clients:
             removed = await self._parts.workspaces.remove_if_empty(workspace)
             return {"removed_workspace": workspace, "removed_clients": []} if removed else {}
@@ -109,7 +109,7 @@ class ClientFunctions(ManagerFunctions):
     async def get_summary(self, *, context: Context) -> dict[str, Any]:
         """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)
-        clients = sorted(client.address for client in self._parts.hub.clients_of(context.workspace))
+        clients = sorted(client.address for client in self._parts.hub.clients.of(context.workspace))
         services = self._parts.listing.records(context)
         return {
             "name": workspace.name,

@@ -97,8 +97,8 @@ class EventFunctions(ManagerFunctions):
             context.require_valid()
             context.require_insider()
         client = self._own_client(context)
-        self._parts.hub.subscribe(client, names)
-        await self._parts.hub.membership.keep_subscriptions(client)
+        self._parts.hub.events.subscribe(client, names)
+        await self._parts.keep_subscriptions(client)
         return True
 
     @permission(Level.NONE, on="nothing", by_lapsed=True)
@@ -110,8 +110,8 @@ class EventFunctions(ManagerFunctions):
         """
         names = parse_event_names(event_type, context.workspace)
         client = self._own_client(context)
-        self._parts.hub.unsubscribe(client, names)
-        await self._parts.hub.membership.keep_subscriptions(client)
+        self._parts.hub.events.unsubscribe(client, names)
+        await self._parts.keep_subscriptions(client)
         return True
 
     def _own_client(self, context: Context) -> Client:

@@ -134,11 +134,11 @@ class ServiceFunctions(ManagerFunctions):
             )
         for other in others:
             registry.remove(*other.key)
-            self._parts.hub.publish(other.workspace, "service_removed", other.to_info())
+            self._parts.hub.events.publish(other.workspace, "service_removed", other.to_info())
 
     def _announce(self, record: ServiceRecord, replaced: ServiceRecord | None) -> None:
         """Send the events of a registration, and start what follows it."""
-        publish, workspace = self._parts.hub.publish, record.workspace
+        publish, workspace = self._parts.hub.events.publish, record.workspace
         if record.is_built_in:
             kind = "client_connected" if replaced is None else "client_updated"
             publish(workspace, kind, {"id": f"{workspace}/{record.client_id}", "workspace": workspace})
@@ -183,7 +183,7 @@ class ServiceFunctions(ManagerFunctions):
         if record is None:
             raise ServiceNotFound(f"Service not found: {service_id[:600]}")
         if not record.is_built_in:
-            self._parts.hub.publish(workspace, "service_removed", record.to_info())
+            self._parts.hub.events.publish(workspace, "service_removed", record.to_info())
 
     @permission(Level.NONE, on="service", note="visibility of the service", by_lapsed=True)
     async def get_service(

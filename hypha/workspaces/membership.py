@@ -136,7 +136,7 @@ class Members:
 
     def _restore(self, client: Client, names: Iterable[str]) -> None:
         try:
-            self.hub.subscribe(client, names)
+            self.hub.events.subscribe(client, names)
         except LimitReached as error:
             logger.info("%s comes back without its subscriptions: %s", client.address, error.message)
 
@@ -177,17 +177,16 @@ class Members:
         self.registry.remove_client(client.workspace, client.client_id)
 
     def client_ended(self, client: Client) -> None:
-        """Forget an ended client and tell its workspace."""
+        """Tell the workspace of an ended client."""
         self._leave(client)
         self.standing.left(client)
-        self.hub.forget(client)
         self._uncount(client)
         if client.address in self._stored:
             self._stored.discard(client.address)
             self._unwanted.add((client.workspace, client.client_id))
             if not self._is_removing:
                 self._is_removing = self.background.start(self._remove_unwanted(), "forgetting subscriptions")
-        self.hub.publish(
+        self.hub.events.publish(
             client.workspace,
             "client_disconnected",
             {"id": client.client_id, "workspace": client.workspace},

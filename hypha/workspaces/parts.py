@@ -20,6 +20,7 @@ from hypha.workspaces.app_ids import AppIds
 
 if TYPE_CHECKING:
     from hypha.auth.tokens import TokenAuthority
+    from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
     from hypha.workspaces.lifecycle import Workspaces
@@ -30,11 +31,16 @@ async def _no_limits(context: Context) -> dict[str, Any]:
     return {}
 
 
+async def _keep_nothing(client: Client) -> None:
+    return
+
+
 @dataclass(slots=True)
 class Parts:
     """The server's parts, as seen by the workspace manager.
 
-    `peer` is its own end on the wire; `limits_of` tells a caller how much of which limit is used.
+    `peer` is its own end on the wire; `limits_of` tells a caller how much of which limit is used;
+    `keep_subscriptions` stores what a client subscribed to, so that a restart keeps it.
     """
 
     hub: Hub
@@ -48,6 +54,7 @@ class Parts:
     background: Background = field(default_factory=Background)
     guard: Guard = field(default_factory=Guard)
     limits_of: Callable[[Context], Awaitable[dict[str, Any]]] = _no_limits
+    keep_subscriptions: Callable[[Client], Awaitable[None]] = _keep_nothing
     listing: Listing = field(init=False)
     search: Search = field(init=False)
     app_ids: AppIds = field(init=False)

@@ -6,7 +6,6 @@ owners they are looked up again; when the token with which the client came expir
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +15,7 @@ from hypha.store.records import WorkspaceRecord
 
 if TYPE_CHECKING:
     from hypha.auth.users import User
+    from hypha.clock import Timer
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
 
@@ -47,7 +47,7 @@ class Standing:
         self._hub = hub
         self._rights = rights
         self._clock = clock
-        self._timers: dict[Client, asyncio.TimerHandle] = {}
+        self._timers: dict[Client, Timer] = {}
 
     def joined(self, client: Client) -> None:
         """End the rights of a new client when its token expires."""
@@ -59,7 +59,7 @@ class Standing:
             self._lapse(client)
             return
         wait_s = min(left_s, LONGEST_WAIT_S)
-        self._timers[client] = self._hub.loop.call_later(wait_s, self._look_at, client)
+        self._timers[client] = self._hub.clock.call_later(wait_s, self._look_at, client)
 
     def left(self, client: Client) -> None:
         """The client's state has ended."""
@@ -75,12 +75,12 @@ class Standing:
     def _lapse(self, client: Client) -> None:
         """Leave a client its identity and its services, and nothing else of its workspace."""
         client.act_as(client.user.lapsed())
-        self._hub.unsubscribe(client, client.subscriptions - OWN_SUBSCRIPTIONS)
+        self._hub.events.unsubscribe(client, client.subscriptions - OWN_SUBSCRIPTIONS)
 
     def workspace_changed(self, workspace: str) -> None:
         """A workspace has other owners: who may no longer be in it is sent away, the others act anew."""
         record = self._rights.get(workspace)
-        for client in self._hub.clients_of(workspace):
+        for client in self._hub.clients.of(workspace):
             user = client.user
             if record is None or user.is_lapsed or client.is_inner:
                 continue

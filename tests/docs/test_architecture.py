@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from hypha.hub.client import Client
+from hypha.hub.client import NEXT, Client, State
 from tests.docs.pages import ROOT, bounds, code_in, in_source, section, tables
 
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
@@ -56,12 +56,16 @@ def test_the_functions_that_are_named_are_there(part: str) -> None:
 
 
 def test_states_are_told_by_attributes_that_clients_have() -> None:
-    states, transitions = tables(section(TEXT, "life-of-a-client"))
-    named = {name for row in states.rows for name in code_in(row[1])} - {"Reception"}
-    assert named <= set(Client.__slots__)
-    known = {row[0] for row in states.rows} | {"", "any", "gone"}
-    used = {state.strip() for row in transitions.rows for cell in row[:2] for state in cell.split(",")}
-    assert used == known
+    states, _ = tables(section(TEXT, "life-of-a-client"))
+    assert [row[0] for row in states.rows] == [state.value for state in State]
+    assert {name for row in states.rows for name in code_in(row[1])} <= set(Client.__slots__)
+
+
+def test_the_transitions_are_those_that_clients_allow() -> None:
+    _, transitions = tables(section(TEXT, "life-of-a-client"))
+    told = {(before, row[1]) for row in transitions.rows for before in row[0].split(", ")}
+    allowed = {(before.value, after.value) for before, then in NEXT.items() for after in then}
+    assert told == allowed
 
 
 @pytest.mark.parametrize(("what", "value", "where"), bounds(TEXT))

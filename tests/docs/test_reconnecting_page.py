@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
-from hypha.hub.resume import LONGEST_PAUSE_S, patience_until, pause_after
+from hypha.hub.resume import LONGEST_PAUSE_S, pause_after
+from hypha.hub.waiting import patience_until
 from tests.docs.pages import SPEC, bounds, code_in, in_source, section, tables
 
 TEXT = (SPEC / "reconnecting.md").read_text()

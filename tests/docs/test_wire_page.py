@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect as open_socket
 
 from hypha.errors import ConfigurationError, HyphaError, MalformedFrame
-from hypha.hub.router import RESERVED_EVENTS
+from hypha.hub.events import RESERVED_EVENTS
 from hypha.testing import RawClient, ServerProcess, mint_token
 from hypha.testing.rawclient import RawCallError, RawRefused
 from hypha.wire.frames import METHOD_BODY_KEYS, EnvelopeParser, decode_body

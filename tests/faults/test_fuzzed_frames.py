@@ -64,7 +64,7 @@ async def test_damaged_frames_forge_nothing_and_hurt_nobody(count: int) -> None:
     hostile, link = world.join("hostile")
     victim, received = world.join("victim")
     stranger, foreign = world.join("victim", "other")
-    world.hub.subscribe(stranger, ["news"])
+    world.hub.events.subscribe(stranger, ["news"])
     arrived = 0
     for number in range(count):
         world.hub.route(hostile, damaged(chance.choice(frames), chance, frames))
@@ -85,4 +85,4 @@ async def test_damaged_frames_forge_nothing_and_hurt_nobody(count: int) -> None:
     assert foreign.closed is None
     world.call(victim, "other/victim", "S-last")
     assert foreign.frames[-1]["session"] == "S-last"
-    world.hub.pulse.stop()
+    world.hub.stop()

@@ -39,7 +39,7 @@ class Histories(RuleBasedStateMachine):
         return World()
 
     def teardown(self) -> None:
-        self.world.hub.pulse.stop()
+        self.world.hub.stop()
         self.loop.close()
 
     def _client(self, name: str) -> Any | None:
@@ -151,7 +151,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def the_books_balance(self) -> None:
-        for client in self.world.hub.clients.values():
+        for client in self.world.hub.clients.all():
             outbox = client.outbox
             assert outbox.base <= outbox.written <= outbox.end
             assert outbox.end - outbox.base == len(outbox.entries)

@@ -109,7 +109,7 @@ async def test_a_part_that_fails_to_stop_keeps_no_other_from_being_stopped(
     failed = sum(name in MAY_FAIL for name in stops.calls)
     assert caplog.text.count("RuntimeError: does not stop") == failed > len(MAY_FAIL)
     stops.failing = set()
-    server.parts.core.hub.pulse.stop()
+    server.parts.core.hub.stop()
 
 
 @pytest.mark.parametrize("part", ["feature", "background"])

@@ -104,7 +104,7 @@ class AdminUtils:
         hub, workspaces = self._context.hub, self._context.tenancy.workspaces
         await workspaces.require(workspace)
         self._note("unload_workspace", context, target=workspace)
-        for client in hub.clients_of(workspace):
+        for client in hub.clients.of(workspace):
             hub.kick(client, 1001, f"Workspace unloaded: {workspace}")
         until = hub.time() + min(float(timeout), MAX_WAIT_S)
         is_gone = await workspaces.unload(workspace)

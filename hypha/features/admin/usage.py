@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def resource_usage(context: FeatureContext) -> dict[str, Any]:
     """Connections per user and workspace, services per client, rates in force, limits."""
     services: Counter[str] = Counter()
-    for client in context.hub.clients.values():
+    for client in context.hub.clients.all():
         count = len(context.registry.of_client(client.workspace, client.client_id))
         if count:
             services[client.address] = count
@@ -47,7 +47,9 @@ def metrics(context: FeatureContext) -> dict[str, Any]:
     counters = {name: getattr(hub.stats, name) for name in hub.stats.__slots__}
     return {
         **counters,
-        "clients_live": sum(1 for _ in hub.live_clients()),
+        "frames_in": hub.traffic.frames,
+        "frames_to_server": hub.traffic.to_server,
+        "clients_live": sum(1 for _ in hub.clients.live()),
         "clients_held": hub.resume.held,
         "workspaces_loaded": len(context.tenancy.workspaces.residents),
         "services": len(context.registry),

@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosed
 
 from hypha.background import Background
 from hypha.errors import LimitReached
-from hypha.hub.hub import MAX_EVENT_NAME, MAX_SUBSCRIPTIONS
-from hypha.hub.shares import Room, Shares
+from hypha.hub.events import MAX_EVENT_NAME, MAX_SUBSCRIPTIONS
+from hypha.hub.shares import Room
 from hypha.testing import RawCallError, RawClient, RawRefused
 from hypha.transports.descriptors import room_for_sockets
 from hypha.transports.gather import Gather
@@ -128,9 +128,9 @@ async def clients_that_are_away(kit: Kit) -> None:
 
 async def idle_connections(kit: Kit) -> None:
     world = kit.world()
-    client, link = world.join("idle")
+    _, link = world.join("idle")
     world.now += 601
-    world.hub.pulse._check_liveness(client, world.now, 600.0)
+    world.hub.liveness.sweep(world.now, 600.0)
     assert link.closed is not None and link.closed[0] == 1001
     assert kit.server.url  # idle HTTP connections end by uvicorn's own timer
 
@@ -139,28 +139,28 @@ async def subscriptions(kit: Kit) -> None:
     world = kit.world()
     client, _ = world.join("c")
     with pytest.raises(LimitReached):
-        world.hub.subscribe(client, [f"e{number}" for number in range(MAX_SUBSCRIPTIONS + 1)])
+        world.hub.events.subscribe(client, [f"e{number}" for number in range(MAX_SUBSCRIPTIONS + 1)])
     with pytest.raises(LimitReached):
-        world.hub.subscribe(client, ["e" * (MAX_EVENT_NAME + 1)])
+        world.hub.events.subscribe(client, ["e" * (MAX_EVENT_NAME + 1)])
     raw = await kit.raw()
     with pytest.raises(RawCallError):
         await raw.call_manager("subscribe", [f"e{number}" for number in range(MAX_NAMES_AT_ONCE + 1)])
 
 
 async def all_subscriptions(kit: Kit) -> None:
+    kit.lower("hypha.hub.events.MAX_ALL_SUBSCRIPTIONS", Room(free=5, party=20, strangers=20, total=50))
     world = kit.world()
-    world.hub._subscribed = Shares(Room(free=5, party=20, strangers=20, total=50))
     crowd = [world.join(f"c{number}")[0] for number in range(10)]
     for client in crowd:
         for number in range(30):
             with contextlib.suppress(LimitReached):
-                world.hub.subscribe(client, [f"e{number}"])
+                world.hub.events.subscribe(client, [f"e{number}"])
     assert [len(client.subscriptions) for client in crowd] == [25] + [5] * 9
-    world.hub.unsubscribe(crowd[0], [f"e{number}" for number in range(30)])
-    world.hub.subscribe(crowd[1], [f"n{number}" for number in range(20)])
+    world.hub.events.unsubscribe(crowd[0], [f"e{number}" for number in range(30)])
+    world.hub.events.subscribe(crowd[1], [f"n{number}" for number in range(20)])
     for client in crowd:
         world.hub.end(client, "test")
-    assert world.hub._subscribed.used == 0
+    assert world.hub.events._counted.used == 0
 
 
 async def subscriptions_left_behind(kit: Kit) -> None:

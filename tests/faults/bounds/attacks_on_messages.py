@@ -12,12 +12,13 @@ import pytest
 from hypha.auth.users import anonymous_user
 from hypha.errors import InvalidRequest, LimitReached, TooManyValues
 from hypha.hub import parcels, shares
+from hypha.hub.acknowledgement import UNPROVEN_LIMIT_BYTES
 from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
+from hypha.hub.events import MAX_EVENT_BYTES
 from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
-from hypha.hub.pulse import UNPROVEN_LIMIT_BYTES
 from hypha.hub.rates import RateLimits, Rates
 from hypha.hub.resume import MAX_REPEATED_BYTES
-from hypha.hub.router import MAX_EVENT_BYTES, MAX_PASSED_BYTES, MAX_SESSION_CHARS
+from hypha.hub.router import MAX_PASSED_BYTES, MAX_SESSION_CHARS
 from hypha.limits import Budget
 from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIMEOUT_S, Selection
 from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
@@ -134,8 +135,8 @@ async def calls_without_an_answer(kit: Kit) -> None:
 async def all_calls_without_an_answer(kit: Kit) -> None:
     kit.lower("hypha.hub.client.FEW_PENDING_CALLS", 10)
     kit.lower("hypha.hub.client._PENDING_STEP", 5)
+    kit.lower("hypha.hub.hub.MAX_ALL_PENDING", shares.Room(free=10, party=30, strangers=30, total=100))
     world = kit.world()
-    world.hub.unanswered = shares.Shares(shares.Room(free=10, party=30, strangers=30, total=100))
     a, _ = world.join("a")
     crowd = [world.join(f"b{number}")[0] for number in range(10)]
     for number in range(100):
@@ -170,9 +171,8 @@ async def all_calls_that_run(kit: Kit) -> None:
 
 async def all_frames_that_wait(kit: Kit) -> None:
     room = shares.Room(free=10 * KIB, party=100 * KIB, strangers=100 * KIB, total=300 * KIB)
-    kit.lower("hypha.hub.flow.MAX_HELD_BYTES", room)
+    kit.lower("hypha.hub.waiting.MAX_HELD_BYTES", room)
     world = kit.world()
-    world.hub.flow.held = shares.Shares(room)
     a, to_a = world.join("a")
     away = [world.join(f"b{number}")[0] for number in range(30)]
     for b in away:
@@ -187,7 +187,7 @@ async def all_frames_that_wait(kit: Kit) -> None:
     assert to_a.paused, "who sends something else is read no more"
     for b in away:
         world.hub.end(b, "test")
-    assert world.hub.flow.held.used == 0
+    assert world.hub.waiting._kept.used == 0
 
 
 async def calls_that_run(kit: Kit) -> None:
@@ -218,7 +218,7 @@ async def calls_that_run(kit: Kit) -> None:
 
 async def frames_that_wait(kit: Kit) -> None:
     world = kit.world()
-    world.hub.flow.held_limit_bytes = 100 * KIB
+    world.hub.waiting.held_limit_bytes = 100 * KIB
     (a, to_a), (b, _) = world.join("a"), world.join("b")
     world.lose(b)
     for number in range(50):
@@ -323,7 +323,7 @@ async def chunks_between_clients(kit: Kit) -> None:
     assert not pair.call("set", "k2", 0, deep, False)
     world.now += parcels.MAX_AGE_S + 1
     assert pair.call("create", "more", False)
-    assert len(world.hub.router.border.parcels) == 1
+    assert len(world.hub.border.parcels) == 1
 
 
 async def all_chunks_that_wait(kit: Kit) -> None:
@@ -335,7 +335,7 @@ async def all_chunks_that_wait(kit: Kit) -> None:
         passed += pair.call("set", f"k{number}", 1, bytes(900), False)
     assert passed == 4  # the sender's own thousand bytes, and what its address may have
     world.hub.end(pair.sender, "it left")
-    assert not world.hub.router.border.parcels._early.used
+    assert not world.hub.border.parcels._early.used
 
 
 async def rates(kit: Kit) -> None:
@@ -408,7 +408,7 @@ async def streams_asked(kit: Kit) -> None:
     for number, client in enumerate(crowd):
         client.connection = SimpleNamespace(misses=0, abort=lambda number=number: ended.append(number))
     peer = SimpleNamespace(call=call)
-    hub: Any = SimpleNamespace(time=lambda: 1e6, live_clients=lambda: crowd, manager=peer)
+    hub: Any = SimpleNamespace(time=lambda: 1e6, clients=SimpleNamespace(live=lambda: crowd), manager=peer)
     watch = StreamWatch(hub, WatchLimits.from_settings(Settings(stream_max_ping_misses=3)), lambda _: True)
     for _ in range(3):
         await watch.look()

@@ -75,14 +75,15 @@ class Kit:
     def world(self) -> World:
         """A hub with a clock that jumps."""
         made = World()
-        self.stack.callback(made.hub.pulse.stop)
+        self.stack.callback(made.hub.stop)
         return made
 
     async def manager(self, world: World, **functions: Any) -> LocalPeer:
         """A manager of that hub with a service of these functions."""
-        peer = LocalPeer(world.hub, "*", "manager-x", "http://h")
+        peer = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
         peer.host(BuiltinService("default", {name: function(call) for name, call in functions.items()}, "m"))
         world.hub.manager = peer
+        world.hub.peers.add_manager(world.hub.manager)
         self.stack.push_async_callback(peer.close)
         return peer
 

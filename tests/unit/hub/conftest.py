@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -11,7 +12,8 @@ import pytest
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
 from hypha.hub.client import Client
-from hypha.hub.hub import Hub
+from hypha.hub.hub import Hub, HubLimits
+from hypha.settings import Settings
 from hypha.wire.frames import Sealed, payload
 from tests.frames import decode
 
@@ -78,8 +80,7 @@ class FakeLink:
 class FakeMembership:
     """Writes down what the hub reports."""
 
-    def __init__(self, hub: Hub, log: list[str]) -> None:
-        self.hub = hub
+    def __init__(self, log: list[str]) -> None:
         self.log = log
 
     def services_end(self, client: Client) -> None:
@@ -87,7 +88,6 @@ class FakeMembership:
 
     def client_ended(self, client: Client) -> None:
         self.log.append(f"ended {client.client_id}")
-        self.hub.forget(client)
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
         return not method.startswith("services.secret.")
@@ -95,19 +95,25 @@ class FakeMembership:
     def may_follow(self, caller: Context, target: Client, method: str) -> bool:
         return method.startswith("services.own.")
 
-    async def keep_subscriptions(self, client: Client) -> None:
-        self.log.append(f"subscriptions {client.client_id}")
-
 
 class World:
-    """A hub, its clock, and shorthands for what clients do."""
+    """A hub, shorthands for what clients do, and the clock: its time jumps, timers run in real time."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.log: list[str] = []
-        self.hub = Hub("manager-x", ack_interval_s=0.1)
-        self.hub.time = lambda: self.now  # type: ignore[method-assign]
-        self.hub.membership = FakeMembership(self.hub, self.log)
+        self.loop = asyncio.get_running_loop()
+        self.hub = Hub("manager-x", HubLimits.from_settings(Settings(ack_interval_s=0.1)), self)
+        self.hub.upcalls.membership = FakeMembership(self.log)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], /, *args: Any) -> asyncio.Handle:
+        return self.loop.call_soon(callback, *args)
+
+    def call_later(self, delay: float, callback: Callable[..., object], /, *args: Any) -> asyncio.Handle:
+        return self.loop.call_later(delay, callback, *args)
 
     def join(
         self, client_id: str, workspace: str = "w", level: Level = Level.ADMIN
@@ -149,15 +155,15 @@ class World:
         self.hub.route(sender, data)
 
     def pong(self, client: Client, link: FakeLink) -> None:
-        self.hub.pulse.pong(client, link.pings[-1])
+        self.hub.acknowledgement.pong(client, link.pings[-1])
 
     def tick(self, seconds: float = 0.0) -> None:
         self.now += seconds
-        self.hub.pulse._tick()
+        self.hub.pulse.beat()
 
 
 @pytest.fixture
 async def world() -> Any:
     made = World()
     yield made
-    made.hub.pulse.stop()
+    made.hub.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -128,7 +129,8 @@ async def test_members_of_a_workspace_name_each_other_but_neither_the_server_nor
         world, a, [function("w/c", "services.s.f"), function("b", "s.f"), function("w/gone", "services.x.y")]
     )
     assert len(lb.frames) == 1
-    world.hub.inner_peers["http-1"] = world.hub.server_peers["w/srv"] = object()
+    world.hub.peers.add_everywhere("http-1", SimpleNamespace())
+    world.hub.peers.add(SimpleNamespace(address="w/srv"))
     for target in ("*/manager-x", "other/c", "w/http-1", "srv", "w/srv"):
         send(world, a, function(target, "services.s.f"))
     assert len(lb.frames) == 1

@@ -60,7 +60,7 @@ async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(
 ) -> None:
     b, c = full
     for receiver in full:
-        world.hub.subscribe(receiver, ["news"])
+        world.hub.events.subscribe(receiver, ["news"])
     to_all = emitting(inner, "*")
     assert await is_waiting(to_all)
     world.hub.flow.release(b)

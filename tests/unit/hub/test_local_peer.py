@@ -46,11 +46,12 @@ def function(call: Any, level: Level = Level.NONE) -> BuiltinFunction:
 
 @pytest.fixture
 async def manager(world: Any) -> Any:
-    peer = LocalPeer(world.hub, "*", "manager-x", "http://h")
+    peer = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
     functions = {f.__name__: function(f) for f in (echo, whoami, fail, slow)}
     functions["guarded"] = function(echo, Level.READ_WRITE)
     peer.host(BuiltinService("default", functions, "manager"))
     world.hub.manager = peer
+    world.hub.peers.add_manager(world.hub.manager)
     yield peer
     await peer.close()
 
@@ -173,8 +174,8 @@ async def test_a_peer_describes_its_own_endpoint_under_the_address_that_was_aske
     endpoint = (await answer_on(la))["args"][0]
     assert endpoint["config"]["api_version"] == 3
     assert endpoint["message_cache"]["create"]["_rtarget"] == "*/manager-x"
-    caller = LocalPeer(world.hub, "", "http-1", "http://h")
-    world.hub.inner_peers["http-1"] = caller
+    caller = LocalPeer(world.hub.peer_ports, "", "http-1", "http://h")
+    world.hub.peers.add_everywhere("http-1", caller)
     main = {"type": "method", "from": a.address, "to": "ws-anonymous/http-1", "session": "S"}
     la.frames.clear()
     world.send(
@@ -261,8 +262,8 @@ async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: Any
 
 
 async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: Any) -> None:
-    peer = LocalPeer(world.hub, "", "http-x", "http://h")
-    world.hub.inner_peers["http-x"] = peer
+    peer = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
+    world.hub.peers.add_everywhere("http-x", peer)
     a, la = world.join("a")
     user = anonymous_user()
     context = Context(user, "other")
@@ -301,7 +302,7 @@ async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world:
     cache_call(world, a, "create", "k")
     cache_call(world, a, "set", "k", 0, b"x" * 1000)
     await answer_on(link)
-    world.hub.pulse.start_liveness(0.0, 0.01)
+    world.hub.liveness.start(0.0, 0.01)
     assert world.hub.cache_rooms.all.used > 1000
     world.now += MAX_AGE_S + 1
     await eventually(lambda: not world.hub.cache_rooms.all.used, within_s=10)
@@ -325,10 +326,10 @@ async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Any
 
 
 async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any, manager: Any) -> None:
-    gateway = LocalPeer(world.hub, "", "http-1", "http://h")
-    own = ServerPeer(world.hub, "public", "srv", "http://h")
-    world.hub.inner_peers["http-1"] = gateway
-    world.hub.server_peers["public/srv"] = own
+    gateway = LocalPeer(world.hub.peer_ports, "", "http-1", "http://h")
+    own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
+    world.hub.peers.add_everywhere("http-1", gateway)
+    world.hub.peers.add(own)
     a, link = world.join("a")
     for to in ("*/manager-x", "w/http-1", "public/srv"):
         main = {"type": "method", "from": a.address, "to": to, "session": "S"}

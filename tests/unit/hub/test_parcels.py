@@ -60,7 +60,7 @@ EVIL = packed({"args": [1], "from": "*/manager-x", "ctx": {"user": {"id": "root"
 async def test_an_honest_message_passes(pair: Pair, size: int) -> None:
     assert pair.send(HONEST, size)
     assert pair.send(HONEST, size)  # the key is free again
-    assert len(pair.world.hub.router.border.parcels) == 0
+    assert len(pair.world.hub.border.parcels) == 0
 
 
 async def test_chunks_may_come_in_another_order_as_they_do_over_http(pair: Pair) -> None:
@@ -165,7 +165,7 @@ async def test_an_incomplete_message_is_not_processed(pair: Pair) -> None:
 
 
 async def test_what_is_kept_of_messages_is_bounded(pair: Pair) -> None:
-    parcels = pair.world.hub.router.border.parcels
+    parcels = pair.world.hub.border.parcels
     for number in range(MAX_MESSAGES):
         assert pair.call("create", f"k{number}", False)
     assert not pair.call("create", "one more", False)

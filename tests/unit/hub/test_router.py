@@ -80,13 +80,13 @@ async def test_events_reach_subscribers_only(world: Any) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     _, lc = world.join("c")
-    world.hub.subscribe(a, ["e"])
-    world.hub.subscribe(b, ["e"])
+    world.hub.events.subscribe(a, ["e"])
+    world.hub.events.subscribe(b, ["e"])
     world.send(a, {"type": "e", "to": "*", "data": {"q": 1}, "from": "w/zzz"})
     assert [link.frames[0]["from"] for link in (la, lb)] == ["w/a", "w/a"]
     assert la.frames[0]["to"] == "w/*"
     assert lc.frames == []
-    world.hub.unsubscribe(b, ["e"])
+    world.hub.events.unsubscribe(b, ["e"])
     world.send(a, {"type": "e", "to": "*"})
     assert len(lb.frames) == 1
 
@@ -99,9 +99,9 @@ async def test_events_to_other_workspaces_and_reserved_names_are_refused(
 ) -> None:
     a, _ = world.join("a")
     x, lx = world.join("x", "other")
-    world.hub.subscribe(x, ["e", "client_disconnected", "force-exit", "peer_not_found"])
+    world.hub.events.subscribe(x, ["e", "client_disconnected", "force-exit", "peer_not_found"])
     b, lb = world.join("b")
-    world.hub.subscribe(b, ["client_disconnected", "force-exit", "peer_not_found"])
+    world.hub.events.subscribe(b, ["client_disconnected", "force-exit", "peer_not_found"])
     world.send(a, {"type": kind, "to": to, "data": {}})
     assert lx.frames == []
     assert lb.frames == []
@@ -112,7 +112,9 @@ async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(wor
     a, la = world.join("a")
     x, lx = world.join("x", "other")
     refused: list[str] = []
-    world.hub.on_refused = lambda client, workspace, what: refused.append(f"{client.client_id} {workspace}")
+    world.hub.upcalls.on_refused = lambda client, workspace, what: refused.append(
+        f"{client.client_id} {workspace}"
+    )
     world.call(a, x.address, method="services.secret.f")
     assert lx.frames == [] and la.methods() == ["S.reject"] and refused == ["a other"]
     world.call(a, x.address, session=None, method="services.secret.f")
@@ -128,16 +130,16 @@ async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(wor
 async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: Any, to: str) -> None:
     a, _ = world.join("a", level=Level.READ)
     b, lb = world.join("b")
-    world.hub.subscribe(b, ["e"])
+    world.hub.events.subscribe(b, ["e"])
     world.send(a, {"type": "e", "to": to})
     assert lb.frames == []
 
 
 async def test_server_events_are_encoded_once_for_all(world: Any) -> None:
     a, la = world.join("a")
-    world.hub.subscribe(a, ["service_added"])
-    world.hub.publish("w", "service_added", {"id": 1})
-    world.hub.publish("other", "service_added", {"id": 2})
+    world.hub.events.subscribe(a, ["service_added"])
+    world.hub.events.publish("w", "service_added", {"id": 1})
+    world.hub.events.publish("other", "service_added", {"id": 2})
     assert la.frames == [{"type": "service_added", "to": "*", "data": {"id": 1}}]
 
 

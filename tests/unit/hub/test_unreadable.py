@@ -20,9 +20,10 @@ CUT_OFF = b"\x81\xa4args\x91"
 @pytest.fixture
 async def peer(world: Any) -> Any:
     """A peer that calls clients, as the one of HTTP callers does."""
-    made = LocalPeer(world.hub, "", "http-x", "http://h")
-    world.hub.inner_peers["http-x"] = made
-    world.hub.manager = LocalPeer(world.hub, "*", "manager-x", "http://h")
+    made = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
+    world.hub.peers.add_everywhere("http-x", made)
+    world.hub.manager = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
+    world.hub.peers.add_manager(world.hub.manager)
     yield made
     await made.close()
     await world.hub.manager.close()
@@ -180,9 +181,9 @@ async def test_no_interval_of_a_caller_disturbs_the_servers_timers(
 
 
 async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: Any) -> None:
-    own = ServerPeer(world.hub, "public", "srv", "http://h")
+    own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
     own.guest, guest_link = world.join("guest", "public")
-    world.hub.server_peers["public/srv"] = own
+    world.hub.peers.add(own)
     a, la = world.join("a")
     main = {"type": "method", "from": "w/a", "to": "public/srv", "method": "services.built-in.get_service"}
     world.hub.route(a, msgpack.packb({**main, "session": "S"}) + LIST_AS_KEY)

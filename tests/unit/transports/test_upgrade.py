@@ -61,7 +61,7 @@ async def opened() -> AsyncIterator[HubSocket]:
     yield made
     transport.abort()
     listener.close()
-    world.hub.pulse.stop()
+    world.hub.stop()
 
 
 def read(protocol: HubSocket, data: bytes) -> list[int]:
@@ -109,12 +109,13 @@ async def test_a_fragmented_message_is_read_in_slices_of_its_own(opened: HubSock
 
 async def test_a_flood_of_calls_to_the_server_is_read_in_the_smallest_slices(opened: HubSocket) -> None:
     hub = opened._link.hub
-    manager = LocalPeer(hub, "*", "manager-x", "http://h")
+    manager = LocalPeer(hub.peer_ports, "*", "manager-x", "http://h")
     hub.manager = manager
+    hub.peers.add_manager(hub.manager)
     call = {"type": "method", "to": "*/manager-x", "method": "services.none.none", "session": "S"}
     sizes = read(opened, masked(pack(call)) * 5000)
     assert max(sizes[len(sizes) // 2 :]) == upgrade._CALLS_SLICE_BYTES
-    assert hub.stats.frames_to_server == 5000
+    assert hub.traffic.to_server == 5000
     await manager.close()
 
 

@@ -45,7 +45,7 @@ class FakeTransport:
 async def world() -> Any:
     made = World()
     yield made
-    made.hub.pulse.stop()
+    made.hub.stop()
 
 
 def give_link(world: Any, client: Any) -> tuple[WebSocketLink, FakeTransport]:

@@ -40,23 +40,36 @@ class FakeClient:
         return Context(self.user, self.workspace, self.client_id)
 
 
-class FakeMembership:
-    """Keeps the addresses of clients whose subscriptions were stored."""
+class FakeClients(dict[str, FakeClient]):
+    """Clients by address."""
+
+    def of(self, workspace: str) -> list[FakeClient]:
+        return [client for client in self.values() if client.workspace == workspace]
+
+
+class FakeEvents:
+    """The events published, and who subscribed to what."""
 
     def __init__(self) -> None:
-        self.kept: list[str] = []
+        self.published: list[tuple[str, str, Any]] = []
 
-    async def keep_subscriptions(self, client: Any) -> None:
-        self.kept.append(client.address)
+    def publish(self, workspace: str, kind: str, data: Any) -> None:
+        self.published.append((workspace, kind, data))
+
+    def subscribe(self, client: FakeClient, names: Iterable[str]) -> None:
+        client.subscriptions |= set(names)
+
+    def unsubscribe(self, client: FakeClient, names: Iterable[str]) -> None:
+        client.subscriptions -= set(names)
 
 
 class FakeHub:
     """Clients, the events published, and what the manager called at whom."""
 
     def __init__(self) -> None:
-        self.membership = FakeMembership()
-        self.clients: dict[str, FakeClient] = {}
-        self.events: list[tuple[str, str, Any]] = []
+        self.clients = FakeClients()
+        self.events = FakeEvents()
+        self.kept: list[str] = []
         self.kicked: list[str] = []
         self.calls: list[tuple[str, str]] = []
         self.answers: dict[str, Callable[[str, Sequence[Any]], Any]] = {}
@@ -71,17 +84,8 @@ class FakeHub:
     def client(self, workspace: str, client_id: str) -> FakeClient | None:
         return self.clients.get(f"{workspace}/{client_id}")
 
-    def clients_of(self, workspace: str) -> list[FakeClient]:
-        return [client for client in self.clients.values() if client.workspace == workspace]
-
-    def publish(self, workspace: str, kind: str, data: Any) -> None:
-        self.events.append((workspace, kind, data))
-
-    def subscribe(self, client: FakeClient, names: Iterable[str]) -> None:
-        client.subscriptions |= set(names)
-
-    def unsubscribe(self, client: FakeClient, names: Iterable[str]) -> None:
-        client.subscriptions -= set(names)
+    async def keep_subscriptions(self, client: Any) -> None:
+        self.kept.append(client.address)
 
     def kick(self, client: FakeClient, code: int, reason: str) -> None:
         self.kicked.append(client.address)
@@ -108,7 +112,7 @@ class FakeHub:
         return answer(method, args)
 
     def kinds(self) -> list[str]:
-        return [kind for _, kind, _ in self.events]
+        return [kind for _, kind, _ in self.events.published]
 
 
 def info(
@@ -192,6 +196,7 @@ async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
         tenancy=no_owners,
         tokens=unused,
         settings=settings,
+        keep_subscriptions=hub.keep_subscriptions,
     )
     yield made
     await made.background.close()

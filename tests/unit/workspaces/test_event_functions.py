@@ -44,7 +44,7 @@ async def test_subscribing_and_unsubscribing(parts: Parts, hub: FakeHub) -> None
     assert client.subscriptions == {"x", "y"}
     assert await events.unsubscribe("x", context=client.context) is True
     assert client.subscriptions == {"y"}
-    assert hub.membership.kept == ["w/a", "w/a"]
+    assert hub.kept == ["w/a", "w/a"]
 
 
 async def test_callers_without_a_connection_cannot_subscribe(parts: Parts, hub: FakeHub) -> None:

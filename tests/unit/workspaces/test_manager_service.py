@@ -35,7 +35,7 @@ ALL = (
 @pytest.fixture
 async def manager(parts: Parts, hub: FakeHub) -> AsyncIterator[BuiltinService]:
     store = await Store(":memory:").open()
-    parts.tenancy = Tenancy.build(store, Settings(), Seal(SECRET), hub.publish)
+    parts.tenancy = Tenancy.build(store, Settings(), Seal(SECRET), hub.events.publish)
     parts.tokens = TokenAuthority(SECRET)
     await parts.tenancy.workspaces.start()
     yield WorkspaceManager(parts).service({"server_id": "s"})

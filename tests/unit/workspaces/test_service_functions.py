@@ -49,7 +49,7 @@ async def settle() -> None:
 async def test_registering_is_announced(services: ServiceFunctions, hub: FakeHub, alice: FakeClient) -> None:
     await register(services, alice, "built-in", type="built-in")
     await register(services, alice, "s")
-    connected, added = hub.events
+    connected, added = hub.events.published
     assert connected == ("w", "client_connected", {"id": "w/alice", "workspace": "w"})
     assert added[:2] == ("w", "service_added")
     assert added[2]["id"] == "w/alice:s" and added[2]["config"]["created_by"] == {"id": "user-alice"}
@@ -71,7 +71,7 @@ async def test_a_resumed_client_repeats_itself_without_events(
     await register(services, alice, "built-in")
     await register(services, alice, "s")
     alice.generation = 2
-    hub.events.clear()
+    hub.events.published.clear()
     await register(services, alice, "built-in")
     await register(services, alice, "s")
     assert hub.kinds() == ["client_updated"]
@@ -95,7 +95,7 @@ async def test_callback_interfaces_are_dropped_silently(
 ) -> None:
     await register(services, alice, "_rintf_5")
     await register(services, alice, "s", config={"_local_only": True})
-    assert await listed(services, alice) == [] and hub.events == []
+    assert await listed(services, alice) == [] and hub.events.published == []
 
 
 async def test_a_client_that_left_is_ignored(
@@ -199,11 +199,11 @@ async def test_a_reconnect_storm_asks_for_no_app_ids(
     await register(services, alice, "s")
     await settle()
     hub.calls.clear()
-    hub.events.clear()
+    hub.events.published.clear()
     alice.generation = 2
     await register(services, alice, "s")
     await settle()
-    assert hub.calls == [] and hub.events == []
+    assert hub.calls == [] and hub.events.published == []
     assert (await services.list_services(context=alice.context))[0]["app_id"] == "app-1"
 
 

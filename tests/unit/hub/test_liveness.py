@@ -13,8 +13,7 @@ def look_for(world: World, seconds: float) -> None:
     end = world.now + seconds
     while world.now < end:
         world.now += 10.0
-        for client in list(world.hub.clients.values()):
-            world.hub.pulse._check_liveness(client, world.now, 0.0)
+        world.hub.liveness.sweep(world.now, 0.0)
 
 
 def silent(world: World, name: str) -> tuple[Client, FakeLink]:

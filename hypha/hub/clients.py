@@ -1,0 +1,68 @@
+"""Who is here: the clients of this process by address and by workspace, live and held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
+
+
+class Clients:
+    """All clients that have not ended."""
+
+    def __init__(self) -> None:
+        self.by_address: dict[str, Client] = {}
+        """Those that frames reach under their address; the router looks here."""
+        self._guests: dict[str, Client] = {}
+        """Those that share the address of a peer inside the server, which passes on what isn't its own."""
+        self._by_workspace: dict[str, set[Client]] = {}
+        """All, guests included; no set is empty."""
+
+    def __len__(self) -> int:
+        return len(self.by_address)
+
+    def get(self, address: str) -> Client | None:
+        """The client that frames to this address reach."""
+        return self.by_address.get(address)
+
+    def guest(self, address: str) -> Client | None:
+        """The client behind the peer of the server that has this address."""
+        return self._guests.get(address)
+
+    def find(self, address: str) -> Client | None:
+        """The client with this address, guests included."""
+        return self.by_address.get(address) or self._guests.get(address)
+
+    def all(self) -> list[Client]:
+        """All but guests; a copy."""
+        return list(self.by_address.values())
+
+    def live(self) -> Iterator[Client]:
+        """Of these, those with a link."""
+        return (client for client in self.all() if client.connection is not None)
+
+    def of(self, workspace: str) -> list[Client]:
+        """All of a workspace, guests included; a copy."""
+        return list(self._by_workspace.get(workspace, ()))
+
+    def add(self, client: Client, *, as_guest: bool = False) -> None:
+        """It can be found from now on; an older one of its address must be gone."""
+        (self._guests if as_guest else self.by_address)[client.address] = client
+        self._by_workspace.setdefault(client.workspace, set()).add(client)
+
+    def hide(self, client: Client) -> None:
+        """It is no longer found by its address."""
+        for known in (self.by_address, self._guests):
+            if known.get(client.address) is client:
+                del known[client.address]
+
+    def forget(self, client: Client) -> None:
+        """It is gone."""
+        self.hide(client)
+        members = self._by_workspace.get(client.workspace)
+        if members is not None:
+            members.discard(client)
+            if not members:
+                del self._by_workspace[client.workspace]

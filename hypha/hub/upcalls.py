@@ -1,0 +1,65 @@
+"""What the hub asks and tells the layers above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from hypha.auth.users import Context
+    from hypha.hub.client import Client
+
+
+class Membership(Protocol):
+    """What the layers above do when clients come and go, and what they know of services."""
+
+    def services_end(self, client: Client) -> None:
+        """Remove the client's services; called before its callers are told."""
+
+    def client_ended(self, client: Client) -> None:
+        """Send the events and release what was kept; called after its callers were told."""
+
+    def may_call(self, sender: Client, target: Client, method: str) -> bool:
+        """Whether a client of another workspace may call `services.<name>…` of a client."""
+
+    def may_follow(self, caller: Context, target: Client, method: str) -> bool:
+        """Whether `services.<name>…` is of a registered service that the caller may call itself."""
+
+
+class NothingAbove:
+    """A hub on its own: no service is registered, so nobody may call one of another workspace."""
+
+    def services_end(self, client: Client) -> None:
+        """It has none."""
+
+    def client_ended(self, client: Client) -> None:
+        """Nobody hears of it."""
+
+    def may_call(self, sender: Client, target: Client, method: str) -> bool:
+        """No."""
+        return False
+
+    def may_follow(self, caller: Context, target: Client, method: str) -> bool:
+        """No."""
+        return False
+
+
+def _gather_nothing() -> None:
+    """Every frame is written at once."""
+
+
+def _note_nothing(client: Client, workspace: str, what: str) -> None:
+    """Nobody keeps an audit log."""
+
+
+@dataclass(slots=True)
+class Upcalls:
+    """The layers above, as far as the hub knows them; they put themselves in when they are made."""
+
+    membership: Membership = field(default_factory=NothingAbove)
+    """Who keeps workspaces and services in step with the clients."""
+    on_refused: Callable[[Client, str, str], None] = _note_nothing
+    """Hears of a frame that was refused: its sender, the workspace to which it went, what it was."""
+    gather_turn: Callable[[], None] = _gather_nothing
+    """Lets transports write what is sent until this turn of the event loop ends together."""
