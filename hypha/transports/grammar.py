@@ -23,6 +23,8 @@ from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
     BODY_IS_HERE,
+    MAX_HEAD_BYTES,
+    MAX_TARGET_BYTES,
     METHODS,
     SIZE_IS_CHECKED,
     check_host,
@@ -77,6 +79,8 @@ class GrammarProtocol(HttpToolsProtocol):
 
     warnings: ClassVar[Seldom]
     _is_handshake = _is_passed_over = False
+    _came_bytes = _head_at_most = 0
+    """Of the last read, and of all reads since the request began: its head is no larger."""
     _problem: HyphaError | HTTPException | None = None
     _last_words: bytes | None = None
     _drops_left: int | None = None
@@ -89,6 +93,8 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
+        self._came_bytes = len(data)
+        self._head_at_most += self._came_bytes
         self._unset_keepalive_if_required()
         if self._drops_left is not None:
             self._drop(len(data))
@@ -129,12 +135,14 @@ class GrammarProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._head_at_most = self._came_bytes
         self._is_handshake = self._is_passed_over = False
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
         try:
-            check_size(len(self.url), self.headers)
+            if self._head_at_most > MAX_HEAD_BYTES or len(self.url) > MAX_TARGET_BYTES:
+                check_size(len(self.url), self.headers)
             version = self.parser.get_http_version()
             if version not in ("1.0", "1.1"):
                 raise HTTPException(505, "The versions of HTTP spoken here are 1.1 and 1.0.")

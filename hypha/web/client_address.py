@@ -46,6 +46,8 @@ class TrustedProxies:
 
     def trusts(self, text: str) -> bool:
         """Whether an address is one of a trusted proxy."""
+        if not self._networks:  # asked for at every connect
+            return False
         address = parse_address(text)
         return address is not None and any(address in network for network in self._networks)
 
