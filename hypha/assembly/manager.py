@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from hypha.assembly.core import Core
     from hypha.builtins.service import BuiltinService
     from hypha.registry.balance import Selection
+    from hypha.registry.calling import Calling
     from hypha.settings import Settings
     from hypha.workspaces.membership import Members
     from hypha.workspaces.tenancy import Tenancy
 
 
-def build_manager(core: Core, tenancy: Tenancy, members: Members, selection: Selection) -> BuiltinService:
+def build_manager(
+    core: Core, tenancy: Tenancy, members: Members, selection: Selection, calling: Calling
+) -> BuiltinService:
     """Make the manager, and put it on the wire."""
     settings, peer = core.settings, core.manager_peer
-    directory = Directory(
-        selection, peer, core.base_url, lambda: peer.describe(service), core.offering.describe
-    )
+    directory = Directory(calling, core.base_url, lambda: service.encoded(peer.address, core.base_url))
     limits = LimitsInUse(settings, members, core.registry, core.rates, tenancy.workspaces)
     manager = WorkspaceManager(
         Parts(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypha.assembly.access import check_http_user, end_clients_of
 from hypha.assembly.manager import build_manager
 from hypha.registry.balance import Selection
+from hypha.registry.calling import Calling
 from hypha.store import Seal
 from hypha.web.credentials import Credentials
 from hypha.web.origins import Origins
@@ -29,6 +30,7 @@ class Tenants:
     tenancy: Tenancy
     members: Members
     selection: Selection
+    calling: Calling
     manager: BuiltinService
     credentials: Credentials
 
@@ -60,6 +62,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     hub.upcalls.membership = members
     hub.upcalls.on_refused = core.guard.note_refused_frame
     selection = Selection(core.registry, hub, core.manager_peer)
+    calling = Calling(core.registry, selection, core.http_peer, core.manager_peer, core.base_url)
     credentials = Credentials(
         tokens.authenticate,
         workspaces,
@@ -67,5 +70,5 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
         serves_anonymous=core.settings.allow_anonymous,
         origins=Origins(core.base_url, core.proxies),
     )
-    manager = build_manager(core, tenancy, members, selection)
-    return Tenants(tenancy, members, selection, manager, credentials)
+    manager = build_manager(core, tenancy, members, selection, calling)
+    return Tenants(tenancy, members, selection, calling, manager, credentials)

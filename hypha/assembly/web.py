@@ -16,6 +16,7 @@ from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.static import mount_routes, parse_mount
 from hypha.observe.metrics import Metrics
+from hypha.registry.offering import record_of
 from hypha.transports.asgi_websocket import AsgiLink
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.rpc_endpoint import RpcEndpoint
@@ -71,13 +72,11 @@ def http_services(
     """What HTTP requests are answered from."""
     settings = core.settings
     return HttpServices(
-        peer=core.http_peer,
-        selection=tenants.selection,
+        calling=tenants.calling,
         workspaces=tenants.workspaces,
         credentials=tenants.credentials,
-        find_local=core.offering.find,
         is_token=core.tokens.is_recognised,
-        manager=tenants.manager,
+        manager=record_of(tenants.manager, "*", core.hub.manager_id),
         health=core.health,
         metrics=Metrics(partial(reading_of, core.hub, core.registry, Load(core.hub))),
         limits=RequestLimits.from_settings(settings),

@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
 from hypha.builtins.schema import caller_signature, function_schema, parse_docstring
 from hypha.errors import FunctionNotFound, HyphaError, InvalidArguments, PermissionDenied
+from hypha.wire.values import method_value
 
 RefusalNote = Callable[[Context, str, HyphaError], None]
 
@@ -128,6 +129,23 @@ class BuiltinService:
         if not description:
             description, _ = parse_docstring(obj.__class__.__doc__)
         return cls(id, functions, name or id, type, description, docs, dict(config or {}))
+
+    def encoded(self, address: str, server_url: str) -> dict[str, Any]:
+        """The service as clients get it from its provider; `server_url` goes into each function."""
+        fields: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name or self.id,
+            "type": self.type,
+            "description": self.description,
+            "docs": self.docs,
+            "config": dict(self.config),
+        }
+        for name, function in self.functions.items():
+            method, schema = f"services.{self.id}.{name}", dict(function.schema)
+            fields[name] = method_value(
+                address, method, server_url, name, schema, function.description or None
+            )
+        return fields
 
     async def invoke(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context

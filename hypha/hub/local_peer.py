@@ -108,28 +108,7 @@ class LocalPeer(Calls):
     def host(self, service: BuiltinService) -> None:
         """Offer a service; its description is packed once."""
         self.services[service.id] = service
-        self._described[service.id] = pack({"args": [self.describe(service)]})
-
-    def describe(self, service: BuiltinService) -> dict[str, Any]:
-        """The encoded service as a client gets it from `built-in.get_service`."""
-        described: dict[str, Any] = {
-            "id": service.id,
-            "name": service.name or service.id,
-            "type": service.type,
-            "description": service.description,
-            "docs": service.docs,
-            "config": dict(service.config),
-        }
-        for name, function in service.functions.items():
-            described[name] = method_value(
-                self.address,
-                f"services.{service.id}.{name}",
-                self.server_url,
-                name,
-                dict(function.schema),
-                function.description or None,
-            )
-        return described
+        self._described[service.id] = pack({"args": [service.encoded(self.address, self.server_url)]})
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle a routed frame; the context comes from the connection, never from the frame."""

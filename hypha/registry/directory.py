@@ -12,8 +12,9 @@ from urllib.parse import quote
 from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import CallFailed, CallTimedOut, InvalidRequest, NotDelivered, ServiceNotFound
-from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S, Peer, Selection
+from hypha.errors import InvalidRequest
+from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S
+from hypha.registry.calling import Calling
 from hypha.registry.records import ServiceRecord
 from hypha.values import is_number
 from hypha.wire.packed import is_large
@@ -73,22 +74,17 @@ class Directory:
 
     def __init__(
         self,
-        selection: Selection,
-        peer: Peer,
+        calling: Calling,
         public_base_url: str,
         manager_service: Callable[[], Mapping[str, Any]],
-        inner_service: Callable[[ServiceRecord], Mapping[str, Any] | None] = lambda record: None,
     ) -> None:
         """Tie the directory to its sources.
 
-        `manager_service` gives the encoded service of the workspace manager, for `~`; `inner_service`
-        that of a peer inside the server, None for a client's.
+        `manager_service` gives the encoded service of the workspace manager, for `~`.
         """
-        self._selection = selection
-        self._peer = peer
+        self._calling = calling
         self._public_base_url = public_base_url
         self._manager_service = manager_service
-        self._inner_service = inner_service
 
     async def get_service_info(
         self, service_id: object, context: Context, options: LookupOptions
@@ -105,13 +101,13 @@ class Directory:
         """The encoded service, asked from its provider, completed with id, workspace and URL.
 
         Raises:
-            ServiceNotFound, PermissionDenied, AmbiguousService, InvalidRequest: as `Selection.choose`.
-            CallTimedOut: the provider did not answer in time. A provider that is gone is not found.
+            ServiceNotFound, PermissionDenied, AmbiguousService, InvalidRequest: as `Calling.find`.
+            CallTimedOut, ServiceNotFound, CallFailed: as `Calling.fetch`.
         """
         if _is_manager(service_id):
             return _convert_case({**self._manager_service(), "id": "~"}, options.case_conversion)
         record = await self._resolve(service_id, context, options)
-        answer = await self.fetch(record, options.timeout_s)
+        answer = await self._calling.fetch(record, options.timeout_s)
         service = self._complete(answer, record, context)
         if options.case_conversion is not None and is_large(service):  # it may be any size: not on the loop
             return await asyncio.to_thread(_convert_case, service, options.case_conversion)
@@ -119,35 +115,7 @@ class Directory:
 
     async def _resolve(self, service_id: object, context: Context, options: LookupOptions) -> ServiceRecord:
         query = ServiceQuery.parse(service_id, context.workspace)
-        return await self._selection.choose(query, context, options.mode, options.select_timeout_s)
-
-    async def fetch(self, record: ServiceRecord, timeout_s: float) -> Mapping[str, Any]:
-        """The service map as its provider encodes it; the caller's right was checked before."""
-        inner = self._inner_service(record)
-        if inner is not None:
-            return inner
-        target = f"{record.workspace}/{record.client_id}"
-        try:  # as the server itself: providers hand protected services only to their own workspace
-            async with asyncio.timeout(timeout_s):  # a provider's heartbeats do not extend this one
-                answer = await self._peer.call(
-                    target, "services.built-in.get_service", [record.name], timeout_s=timeout_s
-                )
-        except (CallTimedOut, TimeoutError):
-            raise CallTimedOut(
-                f"{target} did not hand over its service {record.name} within {timeout_s:g} s; "
-                "it may be busy or gone."
-            ) from None
-        except NotDelivered:  # it has left, or is away: what it offered cannot be had
-            raise ServiceNotFound(
-                f"Service not found: {record.id}@{record.app_id}. {target} is not connected."
-            ) from None
-        except CallFailed as error:
-            if "Service not found" in error.message:
-                raise ServiceNotFound(f"Service not found: {record.id}@{record.app_id}") from None
-            raise
-        if not isinstance(answer, Mapping):
-            raise CallFailed(f"{target} gave something that is no service for {record.name}.")
-        return answer
+        return await self._calling.find(query, context, options.mode, options.select_timeout_s)
 
     def _complete(self, answer: Mapping[str, Any], record: ServiceRecord, context: Context) -> dict[str, Any]:
         given = answer.get("config")

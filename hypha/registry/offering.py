@@ -1,17 +1,15 @@
-"""Built-in services: hosted inside the server, registered like every other service."""
+"""Offering built-in services: on the wire at a peer of the server, in the registry like all others."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypha.hub.server_peer import ServerPeer
 from hypha.registry.records import ServiceRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hypha.auth.users import Context
     from hypha.builtins.service import BuiltinService, RefusalNote
     from hypha.hub.hub import Hub
@@ -58,44 +56,9 @@ class Offering:
         self, service: BuiltinService, *, workspace: str = "public", visibility: str = "public"
     ) -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
-        self._peer(workspace).host(replace(service, on_refused=self._on_refused))
-        self._registry.add(
-            ServiceRecord(
-                workspace,
-                self._server_id,
-                service.id,
-                type=service.type,
-                title=service.name,
-                description=service.description,
-                docs=service.docs,
-                config={
-                    **service.config,
-                    "visibility": visibility,
-                    "require_context": True,
-                    "workspace": workspace,
-                    "created_by": {"id": "root"},
-                },
-                service_schema={
-                    name: {"type": "function", "function": dict(function.schema)}
-                    for name, function in service.functions.items()
-                },
-                visibility=visibility,
-                user_id="root",
-                is_inner=True,
-                is_entrance=service.is_entrance,
-            )
-        )
-
-    def find(self, workspace: str, client_id: str, name: str) -> BuiltinService | None:
-        """The service of the server under this id, None for a client's."""
-        if client_id != self._server_id or workspace not in self._peers:
-            return None
-        return self._peers[workspace].services.get(name)
-
-    def describe(self, record: ServiceRecord) -> Mapping[str, Any] | None:
-        """The encoded service of a record of the server's own, None for a client's."""
-        service = self.find(record.workspace, record.client_id, record.name)
-        return None if service is None else self._peers[record.workspace].describe(service)
+        service = replace(service, on_refused=self._on_refused)
+        self._peer(workspace).host(service)
+        self._registry.add(record_of(service, workspace, self._server_id, visibility))
 
     def services(self) -> list[BuiltinService]:
         """All services of the server's own."""
@@ -105,3 +68,34 @@ class Offering:
         """Cancel running calls."""
         for peer in self._peers.values():
             await peer.close()
+
+
+def record_of(
+    service: BuiltinService, workspace: str, client_id: str, visibility: str = "public"
+) -> ServiceRecord:
+    """The record of a built-in service."""
+    return ServiceRecord(
+        workspace,
+        client_id,
+        service.id,
+        type=service.type,
+        title=service.name,
+        description=service.description,
+        docs=service.docs,
+        config={
+            **service.config,
+            "visibility": visibility,
+            "require_context": True,
+            "workspace": workspace,
+            "created_by": {"id": "root"},
+        },
+        service_schema={
+            name: {"type": "function", "function": dict(function.schema)}
+            for name, function in service.functions.items()
+        },
+        visibility=visibility,
+        user_id="root",
+        is_inner=True,
+        is_entrance=service.is_entrance,
+        service=service,
+    )

@@ -11,6 +11,7 @@ import msgpack
 from hypha.addresses import check_service_name
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, User
+from hypha.builtins.service import BuiltinService
 from hypha.errors import FrameTooLarge, InvalidAddress, InvalidRequest, PermissionDenied
 
 BUILT_IN = "built-in"
@@ -39,7 +40,7 @@ class ServiceRecord:
     `user_id` is the user who registered it and `limit` the only workspace, if any, that the credential for
     that reached: by both it is decided whose code answers. `is_inner` is
     true for code of the server process: built-in services and startup functions. `is_entrance` is true for
-    what outsiders may use too.
+    what outsiders may use too. `service` is the built-in service itself, None for what clients offer.
     """
 
     workspace: str
@@ -62,6 +63,12 @@ class ServiceRecord:
     size_bytes: int = field(default=0, compare=False)
     order: int = field(default=0, compare=False)
     generation: int = field(default=0, compare=False)
+    service: BuiltinService | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def address(self) -> str:
+        """The client that provides it: `workspace/client`."""
+        return f"{self.workspace}/{self.client_id}"
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -36,6 +36,7 @@ from hypha.gateways.http.openapi import DescribedService, service_document
 from hypha.gateways.http.parameters import body_arguments, convert, guess, query_arguments, split_query
 from hypha.gateways.http.tracebacks import remote_error
 from hypha.networks import parse_address
+from hypha.registry.described import functions_of
 from hypha.registry.query import parse_list_query
 from hypha.registry.records import Registrant, parse_registration
 from hypha.registry.search import SearchRequest, score
@@ -178,7 +179,8 @@ def schema_of(value: Any) -> dict[str, Any]:
 
 def described(value: Any) -> Any:
     info = {"id": "w/c:s", "name": "s", "service_schema": value}
-    return service_document(services_of(FakeServer()), DescribedService.of_info("w", "c:s", info))
+    described = DescribedService.of("w", "c:s", info, partial(functions_of, info))
+    return service_document(services_of(FakeServer()), described)
 
 
 def searched(value: Any) -> float:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, TypeGuard, cast
 
 from starlette.types import Message
 
-from hypha.builtins.service import BuiltinService
 from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
-from hypha.gateways.http.bodies import Allowance, read_body
-from hypha.gateways.http.calls import is_function, schema_at
+from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.cors import NAMED
-from hypha.gateways.http.results import is_generator, json_of, presentable
+from hypha.gateways.http.results import json_of
 from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.workbench import holding_of
+from hypha.registry.described import is_function, schema_at
 from hypha.web.headers import by_name
 
 INDEX = "index"
 DEFAULT = "default"
-EVENT = "event"
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
@@ -57,36 +55,23 @@ class FunctionsApp:
             NotFound: no function fits the path. CallFailed: it raised.
         """
         services, mount = self._services, self._mount
-        record = mount.record
-        local = services.find_local(record.workspace, record.client_id, record.name)
-        tree = page_functions(local) if local is not None else record.service_schema
-        name = choose_function(tree or await self._provider_tree(), mount.path)
+        calling, record, context = services.calling, mount.record, mount.context
+        functions = await calling.pages(record, context, services.call_timeout_s)
+        name = choose_function(functions, mount.path)
         if name is None:
             raise NotFound(f"Function not found: {mount.path.lstrip('/')[:200]}")
-        allowance = Allowance(services.max_body_bytes)
-        if local is not None and mount.context.user.is_anonymous:
-            allowance = allowance.at_most(local.functions[name].takes_bytes)
-        event = await self._event(allowance)
+        bound = calling.intake(record, name, context).max_bytes
+        event = await self._event(min(services.max_body_bytes, bound or services.max_body_bytes))
         if name == DEFAULT:
             event["function_path"] = mount.path
-        if local is not None:
-            result = presentable(await local.invoke(name, [event], {}, mount.context))
-        else:
-            result = await services.peer.call(
-                mount.target,
-                f"services.{record.name}.{name}",
-                [event],
-                timeout_s=services.call_timeout_s,
-                context=mount.context,
-            )
-        await self._answer(result)
+        await self._answer(await calling.call(record, name, [event], {}, context, services.call_timeout_s))
 
-    async def _event(self, allowance: Allowance) -> dict[str, Any]:
+    async def _event(self, max_bytes: int) -> dict[str, Any]:
         """The request as one value (docs/applications.md#functions-services)."""
         mount = self._mount
         headers = by_name(mount.visit.headers)
         scope = mount.scope
-        body = await read_body(mount.receive, scope["hypha.headers"], allowance.max_bytes, holding_of(scope))
+        body = await read_body(mount.receive, scope["hypha.headers"], max_bytes, holding_of(scope))
         return {
             **mount.plain_scope(),
             "headers": _as_text(headers),
@@ -94,17 +79,6 @@ class FunctionsApp:
             "raw_path": mount.raw_path.decode("latin-1"),
             "body": body or None,
         }
-
-    async def _provider_tree(self) -> Mapping[str, Any]:
-        """The functions as the provider shows them, where nothing was registered of them."""
-        value = await self._services.peer.call(
-            self._mount.target,
-            "services.built-in.get_service",
-            [self._mount.record.name],
-            timeout_s=self._services.call_timeout_s,
-            context=self._mount.context,
-        )
-        return cast(Mapping[str, Any], _tree(value)) if isinstance(value, dict) else {}
 
     async def _answer(self, result: Any) -> None:
         if not is_answer(result):
@@ -114,19 +88,20 @@ class FunctionsApp:
         given = result.get("headers")
         start: Message = {"type": "http.response.start", "status": status, "headers": headers}
         start[NAMED] = names_origin(given, self._mount.scope)
-        if is_generator(body):
-            await self._stream(start, body)
+        services, mount = self._services, self._mount
+        items = services.calling.items(mount.record, body, mount.context, services.call_timeout_s)
+        if items is not None:
+            await self._stream(start, items)
             return
         data, kind = await self._encode(body)
         if status not in (204, 304) and not any(name == b"content-type" for name, _ in headers):
             headers.append(kind)
         headers.append((b"content-length", b"%d" % len(data)))
-        await self._mount.send(start)
-        await self._mount.send({"type": "http.response.body", "body": data})
+        await mount.send(start)
+        await mount.send({"type": "http.response.body", "body": data})
 
-    async def _stream(self, start: Message, body: Mapping[str, Any]) -> None:
+    async def _stream(self, start: Message, items: AsyncIterator[Any]) -> None:
         services, mount = self._services, self._mount
-        items = services.peer.iterate(body, timeout_s=services.call_timeout_s, context=mount.context)
         has_body = not is_bodyless(start["status"], mount.scope["method"])
         watching = asyncio.create_task(self._watch())
         try:
@@ -173,21 +148,6 @@ def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     }
 
 
-def page_functions(service: BuiltinService) -> dict[str, Any]:
-    """Functions of a built-in service that answer requests: those whose first parameter is `event`."""
-    return {
-        name: {"type": "function", "function": function.schema}
-        for name, function in service.functions.items()
-        if next(iter(function.signature.parameters), None) == EVENT
-    }
-
-
 def is_answer(result: Any) -> TypeGuard[dict[str, Any]]:
     """True for status, headers and body; any other value that a function returns is answered as JSON."""
     return isinstance(result, dict) and bool(result.keys() & {"status", "headers", "body"})
-
-
-def _tree(value: Mapping[str, Any]) -> Any:
-    if value.get("_rtype") == "method":
-        return {"type": "function", "function": {}}
-    return {key: _tree(item) for key, item in value.items() if isinstance(item, dict)}

@@ -13,7 +13,7 @@ from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, NotFound
 from hypha.gateways.asgi_apps.cookies import MARK, AppCookies, is_reserved, pairs_of
 from hypha.gateways.asgi_apps.outgoing import Outgoing
-from hypha.gateways.http.services import FoundService
+from hypha.registry.records import ServiceRecord
 from hypha.web.arrival import is_browser
 from hypha.web.credentials import http_anonymous_user
 from hypha.web.headers import Headers
@@ -42,7 +42,7 @@ class Mount:
     `path` begins with a slash and is relative to the mount; `raw_path` is the same as it was sent.
     """
 
-    record: FoundService
+    record: ServiceRecord
     context: Context
     scope: MutableMapping[str, Any]
     receive: Receive
@@ -51,11 +51,6 @@ class Mount:
     path: str
     raw_path: bytes
     visit: Visit
-
-    @property
-    def target(self) -> str:
-        """Address of the client that serves the application."""
-        return f"{self.record.workspace}/{self.record.client_id}"
 
     def plain_scope(self) -> dict[str, Any]:
         """The ASGI scope reduced to values that can be sent, paths relative to the mount."""
@@ -76,7 +71,7 @@ class Mount:
         }
 
 
-def is_own(user: User, record: FoundService) -> bool:
+def is_own(user: User, record: ServiceRecord) -> bool:
     """True if the visitor registered the service, so that its code may see the visitor's credential.
 
     Nobody else's code may, whatever the workspace; all callers without a credential share one user id. Nor

@@ -92,24 +92,15 @@ class AsgiProxy:
 
     def _serve(self) -> Awaitable[Any]:
         mount, services = self._mount, self._services
-        scope = mount.plain_scope()
-        local = services.find_local(mount.record.workspace, mount.record.client_id, mount.record.name)
-        if local is not None:
-            request = {"scope": scope, "receive": self.receive, "send": self.send}
-            return local.invoke("serve", [request], {}, mount.context)
-        return self._serve_remotely(scope)
-
-    async def _serve_remotely(self, scope: dict[str, Any]) -> None:
-        mount, peer = self._mount, self._services.peer
         functions: dict[str, Function] = {"receive": self.receive, "send": self.send}
-        with peer.session(mount.target, functions, mount.context) as session:
-            await peer.call(
-                mount.target,
-                f"services.{mount.record.name}.serve",
-                [{"scope": scope, **session.values()}],
-                timeout_s=self._services.call_timeout_s,
-                context=mount.context,
-            )
+        return services.calling.call_with(
+            mount.record,
+            "serve",
+            {"scope": mount.plain_scope()},
+            functions,
+            mount.context,
+            services.call_timeout_s,
+        )
 
     async def receive(self) -> Message:
         """The next part of the request, for the application."""
@@ -190,7 +181,7 @@ class AsgiProxy:
             await send_error(self._mount.send, error, self._mount.scope, expose=self._services.expose_errors)
         else:  # the missing end tells the client that the answer broke off
             text = failure_text(error, False) if isinstance(error, CallFailed) else str(error or "no end")
-            logger.warning("The answer of %s broke off: %s", self._mount.target, text[:200])
+            logger.warning("The answer of %s broke off: %s", self._mount.record.address, text[:200])
 
     async def _close_websocket(self, error: HyphaError | None) -> None:
         """Close as the application has ended: 1011 with the reason if it failed."""

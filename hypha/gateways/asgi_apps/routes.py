@@ -23,7 +23,8 @@ from hypha.gateways.asgi_apps.question import may_ask, send_question
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
-from hypha.gateways.http.services import FoundService, HttpServices
+from hypha.gateways.http.services import HttpServices
+from hypha.registry.records import ServiceRecord
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival
 from hypha.web.bodies import ClientLeft
@@ -148,7 +149,7 @@ class AppRoutes:
         root = f"{prefix}{self._base}/{workspace}/apps/{service}"
         return Mount(record, context, scope, receive, outgoing, root, path, raw_path, visit)
 
-    def _check_origin(self, scope: Scope, record: FoundService) -> None:
+    def _check_origin(self, scope: Scope, record: ServiceRecord) -> None:
         """Clients' applications have an origin for themselves, where one is set.
 
         Raises:
@@ -161,7 +162,7 @@ class AppRoutes:
             raise NotFound("Not found: only applications of clients are served on this host.")
         raise Elsewhere(apps.address_of(scope))
 
-    def _cookies(self, record: FoundService, root: bytes, raw_path: bytes) -> AppCookies:
+    def _cookies(self, record: ServiceRecord, root: bytes, raw_path: bytes) -> AppCookies:
         """The cookies of a service mounted at `root`, for a request below it."""
         folder = root + raw_path.rpartition(b"/")[0]
         author = record.user_id if record.limit is None else f"{record.user_id} in {record.limit}"

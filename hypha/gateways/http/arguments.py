@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Receive
 
-from hypha.gateways.http.bodies import SMALL_BYTES, Allowance, has_body, read_body
+from hypha.gateways.http.bodies import SMALL_BYTES, has_body, read_body
 from hypha.gateways.http.function_values import refuse_functions
 from hypha.gateways.http.parameters import (
     Arguments,
@@ -20,6 +20,7 @@ from hypha.gateways.http.parameters import (
     query_arguments,
 )
 from hypha.gateways.http.workbench import holding_of
+from hypha.registry.calling import Intake
 from hypha.wire.packed import PackedList, PackedMap
 
 
@@ -28,15 +29,16 @@ async def request_arguments(
     receive: Receive,
     pairs: list[tuple[str, str]],
     schema: Schema | None,
-    allowance: Allowance,
-    *,
-    passed_on: bool,
+    max_bytes: int,
+    intake: Intake,
 ) -> Arguments:
     """Arguments from the query of a GET, or from the body of a POST.
 
     Args:
         pairs: the query, split.
-        passed_on: large arguments are given as `PackedList` and `PackedMap`, for a call to a client.
+        max_bytes: of a body, packed or not; the function may take less.
+        intake: what the function takes; large arguments that are passed on are given as `PackedList` and
+            `PackedMap`.
 
     Raises:
         FrameTooLarge, InvalidRequest, UnsupportedContent, RateLimited, ClientLeft: see `read_body`.
@@ -48,12 +50,14 @@ async def request_arguments(
     kind = media_type(content_type)
     if has_body(headers):
         check_media_type(kind)
-    body = await read_body(receive, headers, allowance.max_bytes, holding)
+    if intake.max_bytes is not None and intake.max_bytes < max_bytes:
+        max_bytes = intake.max_bytes
+    body = await read_body(receive, headers, max_bytes, holding)
     check_charset(content_type, body)
     if len(body) <= SMALL_BYTES:
-        return _checked(body_arguments(body, kind, schema, allowance.max_values))
+        return _checked(body_arguments(body, kind, schema, intake.max_values))
     await holding.grow(len(body))
-    job = partial(_large_arguments, body, kind, schema, allowance.max_values, passed_on)
+    job = partial(_large_arguments, body, kind, schema, intake.max_values, intake.is_passed_on)
     del body
     args, kwargs = await holding.work(job)
     if isinstance(args, PackedList) and isinstance(kwargs, PackedMap):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
 
 from starlette.types import Receive
 
@@ -13,24 +11,11 @@ from hypha.errors import FrameTooLarge
 from hypha.gateways.http.codings import LARGEST_RATIO, codings_of, gunzip
 from hypha.gateways.http.workbench import Holding
 from hypha.web.bodies import read_whole, too_large
-from hypha.wire.bounded import MAX_PASSED_VALUES
 
 SMALL_BYTES = 64 * 1024
 """A body of this size is read and parsed on the spot; more is held on the caller's account."""
 _QUICK_BYTES = 256 * 1024
 """So much is decompressed on the spot, in less than a millisecond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How large a body may be, packed or not, and how many values it may hold."""
-
-    max_bytes: int
-    max_values: int = MAX_PASSED_VALUES
-
-    def at_most(self, max_bytes: int | None) -> Self:
-        """The same with a smaller bound on the size, if one is given."""
-        return self if max_bytes is None else replace(self, max_bytes=min(self.max_bytes, max_bytes))
 
 
 def has_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -35,16 +35,13 @@ class Descriptions:
         services = self._services
         context = await services.credentials.context(request.scope, workspace)
         if address in MANAGER_NAMES:
-            described = partial(self._manager, workspace)
+            described = self._manager(workspace)
         else:
             pairs = split_query(request.scope["query_string"])
             record = await self._calls.find(workspace, address, context, pairs)
-            local = services.find_local(record.workspace, record.client_id, record.name)
-            if local is not None:
-                described = partial(DescribedService.of_local, workspace, address, local)
-            else:
-                info = {**record.to_info(context), "service_schema": record.service_schema}
-                described = partial(DescribedService.of_info, workspace, address, info)
+            info = record.to_info(context)
+            functions = services.calling.describe(info, record)
+            described = partial(DescribedService.of, workspace, address, info, functions)
         return await self._document(request, lambda: service_document(services, described()))
 
     async def workspace(self, request: Request) -> Response:
@@ -53,8 +50,8 @@ class Descriptions:
         context = await services.credentials.context(request.scope, workspace)
         if services.workspaces.get(workspace) is None and await services.workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace not found: {workspace}")
-        found = await services.manager.invoke("list_services", [{"workspace": workspace}], {}, context)
-        described: list[Callable[[], DescribedService]] = [partial(self._manager, workspace)]
+        found = await services.ask_manager("list_services", [{"workspace": workspace}], {}, context)
+        described: list[Callable[[], DescribedService]] = [self._manager(workspace)]
         described += self._listed(workspace, found)
         return await self._document(request, lambda: workspace_document(services, workspace, described))
 
@@ -69,8 +66,11 @@ class Descriptions:
         response.headers["cache-control"] = "no-cache"
         return response
 
-    def _manager(self, workspace: str) -> DescribedService:
-        return DescribedService.of_local(workspace, MANAGER_ADDRESS, self._services.manager)
+    def _manager(self, workspace: str) -> Callable[[], DescribedService]:
+        manager = self._services.manager
+        info = manager.to_info()
+        functions = self._services.calling.describe(info, manager)
+        return partial(DescribedService.of, workspace, MANAGER_ADDRESS, info, functions)
 
     def _listed(self, workspace: str, infos: list[dict[str, Any]]) -> list[Callable[[], DescribedService]]:
         """Services under their names, or as `client:name` where several share a name."""
@@ -79,13 +79,9 @@ class Descriptions:
         holders = Counter(id.rpartition(":")[2] for id in ids)
         described: list[Callable[[], DescribedService]] = []
         for id, info in zip(ids, infos, strict=True):
-            client, _, name = id.rpartition(":")
+            name = id.rpartition(":")[2]
             is_plain = holders[name] == 1 and name not in MANAGER_NAMES
-            local = self._services.find_local(workspace, client, name)
             address = name if is_plain else id
-            described.append(
-                partial(DescribedService.of_local, workspace, address, local)
-                if local is not None
-                else partial(DescribedService.of_info, workspace, address, info)
-            )
+            functions = self._services.calling.describe(info)
+            described.append(partial(DescribedService.of, workspace, address, info, functions))
         return described

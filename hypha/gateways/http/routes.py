@@ -108,7 +108,7 @@ class CoreRoutes:
         if await services.workspaces.load(workspace) is None:
             raise WorkspaceNotFound(f"Workspace not found: {workspace}")
         try:
-            info = await services.manager.invoke("get_workspace_info", [workspace], {}, context)
+            info = await services.ask_manager("get_workspace_info", [workspace], {}, context)
         except PermissionDenied:
             raise PermissionDenied(f"{context.user.id} has no permission to access {workspace}") from None
         return await self._value(request, info)
@@ -132,7 +132,7 @@ class CoreRoutes:
             for name, text in split_query(request.scope["query_string"])
             if name in ("offset", "limit") and text.isascii() and text.isdigit() and len(text) < 10
         }
-        found = await services.manager.invoke("list_services", [{"workspace": workspace}], pages, context)
+        found = await services.ask_manager("list_services", [{"workspace": workspace}], pages, context)
         prefix = f"{workspace}/"
         listed = [{**info, "id": info["id"].removeprefix(prefix)} for info in found]
         return await self._value(request, listed)
@@ -149,20 +149,9 @@ class CoreRoutes:
         return await self._value(request, record.to_info(context))
 
     def _manager_info(self) -> dict[str, Any]:
-        manager = self._services.manager
-        schema = {
-            name: {"type": "function", "function": function.schema}
-            for name, function in manager.functions.items()
-        }
-        return {
-            "id": "~",
-            "name": manager.name or manager.id,
-            "type": manager.type,
-            "description": manager.description,
-            "docs": manager.docs,
-            "config": {**manager.config, "workspace": "*"},
-            "service_schema": schema,
-        }
+        info = self._services.manager.info(is_member=False)
+        del info["app_id"]
+        return {**info, "id": "~"}
 
     @staticmethod
     async def _value(request: Request, value: Any) -> Response:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from hypha.addresses import ServiceQuery
 from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
-from hypha.builtins.service import BuiltinService
 from hypha.gateways.http.cors import CorsPolicy
 from hypha.gateways.http.workbench import Workbench
-from hypha.hub.callbacks import Function, Session
 from hypha.hub.rates import Rates
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
-from hypha.registry.balance import Peer as Caller
+from hypha.registry.calling import Calling
+from hypha.registry.records import ServiceRecord
 from hypha.web.apps_origin import AppsOrigin
 from hypha.web.client_address import TrustedProxies
 from hypha.web.credentials import Credentials, WorkspaceRights
@@ -30,88 +28,16 @@ from hypha.web.uploads import Uploads
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-class Peer(Caller, Protocol):
-    """The in-process client through which HTTP callers call services (`hub.http_peer`)."""
-
-    def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
-        """Functions that the client `target` may call back during one call on behalf of `context`."""
-
-    def iterate(
-        self, generator_value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
-    ) -> AsyncIterator[Any]:
-        """Pull the items of a generator result; closes it on early exit."""
-
-
-class FoundService(Protocol):
-    """A service record as far as the gateway reads it."""
-
-    @property
-    def workspace(self) -> str:
-        """Workspace of the provider."""
-
-    @property
-    def client_id(self) -> str:
-        """The provider."""
-
-    @property
-    def name(self) -> str:
-        """Service name within its client."""
-
-    @property
-    def type(self) -> str:
-        """What kind of service it is, such as `generic`, `asgi` or `functions`."""
-
-    @property
-    def service_schema(self) -> Any:
-        """Schemas of the functions, nested like the service itself."""
-
-    @property
-    def user_id(self) -> str:
-        """The user who registered it."""
-
-    @property
-    def limit(self) -> str | None:
-        """The only workspace that the credential reached with which it was registered; None for no limit."""
-
-    @property
-    def is_inner(self) -> bool:
-        """True for code of the server process itself."""
-
-    def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
-        """The service info that this viewer may read."""
-
-
-class Selector(Protocol):
-    """Chooses one service among those that match and that the caller may use."""
-
-    async def choose(
-        self,
-        query: ServiceQuery,
-        context: Context,
-        mode: str | None = None,
-        select_timeout_s: float = 2.0,
-    ) -> FoundService:
-        """The chosen record, or ServiceNotFound, PermissionDenied, AmbiguousService."""
-
-
-LocalLookup = Callable[[str, str, str], BuiltinService | None]
-
-
 def _knows_no_token(text: str) -> bool:
     return False
-
-
-def _no_local_service(workspace: str, client_id: str, name: str) -> None:
-    return None
 
 
 @dataclass(slots=True)
 class HttpServices:
     """Everything that HTTP requests are answered from.
 
-    `manager` is the workspace manager as a local service; its `config` also feeds
-    `/assets/config.json`. `find_local` gives the service of a peer inside the server by workspace,
-    client id and name, which is then called without a frame. `inactive` maps the patterns of
+    `manager` is the record of the workspace manager; its `config` also feeds `/assets/config.json`.
+    `inactive` maps the patterns of
     routes whose feature is not there (`/word`, `/{workspace}/word`) to the sentence that says so.
     `is_token` recognises credentials for this server by their text. `call_timeout_s` bounds the
     silence of a callee. `apps_origin`, where there is one, is the only place of clients' applications.
@@ -119,16 +45,14 @@ class HttpServices:
     applications count as the server's own.
     """
 
-    peer: Peer
-    selection: Selector
+    calling: Calling
     workspaces: WorkspaceRights
     credentials: Credentials
-    manager: BuiltinService
+    manager: ServiceRecord
     health: Health
     metrics: Metrics
     running: Running
     uploads: Uploads
-    find_local: LocalLookup = _no_local_service
     is_token: Callable[[str], bool] = _knows_no_token
     limits: RequestLimits | None = None
     lasting: LastingAnswers = field(default_factory=LastingAnswers)
@@ -149,6 +73,12 @@ class HttpServices:
     expose_errors: bool = False
     trust_apps: bool = False
     mounts: Sequence[str] = ()
+
+    def ask_manager(
+        self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
+    ) -> Awaitable[Any]:
+        """Call a function of the workspace manager."""
+        return self.calling.call(self.manager, function, args, kwargs, context, self.call_timeout_s)
 
     async def party(self, scope: MutableMapping[str, Any]) -> Party:
         """Who pays for a request; tokens that somebody generated count as that person."""

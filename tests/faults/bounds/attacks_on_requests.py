@@ -8,6 +8,7 @@ import gzip
 import os
 import re
 import traceback
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,7 @@ from hypha.gateways.http.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read
 from hypha.gateways.http.workbench import Workbench, WorkLimits
 from hypha.limits import Buckets
 from hypha.registry import query, search, shown
+from hypha.registry.described import functions_of
 from hypha.registry.search import SearchRequest
 from hypha.testing import RawCallError
 from hypha.transports.deadlines import LEAST_READ_BYTES_PER_S
@@ -255,7 +257,7 @@ async def openapi(kit: Kit) -> None:
             for each in range(15)
         }
         info = {"id": f"w/c:s{number}", "name": "s", "service_schema": functions}
-        return DescribedService.of_info("w", f"c:s{number}", info)
+        return DescribedService.of("w", f"c:s{number}", info, partial(functions_of, info))
 
     for size in (10, 4000):
         made = workspace_document(

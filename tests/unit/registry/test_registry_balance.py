@@ -21,6 +21,7 @@ from hypha.errors import (
     ServiceNotFound,
 )
 from hypha.registry.balance import MAX_ASKED_AT_ONCE, Selection
+from hypha.registry.calling import Calling
 from hypha.registry.directory import Directory, LookupOptions
 from hypha.registry.index import Registry
 from tests.unit.registry.conftest import Register
@@ -272,14 +273,16 @@ def described() -> dict[str, Any]:
 
 
 @pytest.fixture
-def directory(selection: Selection, hub: FakeHub) -> Directory:
+def directory(registry: Registry, selection: Selection, hub: FakeHub) -> Directory:
     manager = {
         "id": "default",
         "name": "Workspace manager",
         "config": {},
         "list_services": {"_rtype": "method"},
     }
-    return Directory(selection, hub, "http://host:1", lambda: manager)
+    unused: Any = None
+    calling = Calling(registry, selection, unused, hub, "http://host:1")
+    return Directory(calling, "http://host:1", lambda: manager)
 
 
 @pytest.mark.spec("wire-14")

@@ -14,6 +14,7 @@ from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError, NotDelivered
 from hypha.registry.balance import Selection
+from hypha.registry.calling import Calling
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
 from hypha.store import Store
@@ -186,13 +187,14 @@ async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
     registry = Registry()
     selection = Selection(registry, hub, hub)
     unused: Any = None
+    calling = Calling(registry, selection, unused, hub, "http://host:1")
     no_owners: Any = SimpleNamespace(workspaces=SimpleNamespace(level_in=level_in_token))
     made = Parts(
         hub=hub,  # type: ignore[arg-type]
         peer=hub,
         registry=registry,
         selection=selection,
-        directory=Directory(selection, hub, "http://host:1", dict),
+        directory=Directory(calling, "http://host:1", dict),
         tenancy=no_owners,
         tokens=unused,
         settings=settings,

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from hypha.gateways.http.openapi.samples import sample
 from hypha.gateways.http.openapi.schemas import MAX_OPTIONS, MAX_TEXT_CHARS, SchemaPool
-from hypha.gateways.http.openapi.services import DescribedFunction, DescribedService
+from hypha.gateways.http.openapi.services import DescribedService
 from hypha.gateways.http.parameters import AUTOMATIC_KEYS, MODE_KEY
+from hypha.registry.described import DescribedFunction
 
 MAX_SUMMARY_CHARS = 120
 MODES = ("random", "first", "last", "min_load", "exact")

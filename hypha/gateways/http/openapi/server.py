@@ -7,6 +7,7 @@ from typing import Any
 from hypha.gateways.http.openapi.documents import components
 from hypha.gateways.http.openapi.schemas import SchemaPool
 from hypha.gateways.http.services import HttpServices
+from hypha.registry.described import functions_in
 
 _TEXT = {"type": "string"}
 _ERROR_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
@@ -108,9 +109,9 @@ def _workspace_paths() -> dict[str, Any]:
 
 def _manager_paths(services: HttpServices) -> dict[str, Any]:
     paths, pool = {}, SchemaPool()
-    for name, function in services.manager.functions.items():
-        schema = pool.cleaned(function.schema.get("parameters") or {"type": "object"})
-        text = function.description or function.schema.get("description") or ""
+    for name, function in functions_in(services.manager.service_schema):
+        schema = pool.cleaned(function.get("parameters") or {"type": "object"})
+        text = function.get("description") or ""
         operation = _operation(
             text.strip().partition("\n")[0] or name,
             "workspace manager",

@@ -25,9 +25,10 @@ async def server() -> AsyncIterator[Server]:
 
 
 def queue_of(server: Server) -> BuiltinService:
-    service = server.parts.core.offering.find("public", server.server_id, "queue")
-    assert service is not None
-    return service
+    record = server.parts.core.registry.get("public", server.server_id, "queue")
+    assert record is not None
+    assert record.service is not None
+    return record.service
 
 
 async def call(server: Server, function: str, *arguments: Any, context: Context) -> Any:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from hypha.auth.scopes import Level, Scope
-from hypha.auth.users import Context, User, root_user
-from hypha.builtins.service import BuiltinService
+from hypha.auth.users import User, root_user
 from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached, NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, mounted_location
 from hypha.gateways.asgi_apps.cookies import AppCookies
-from hypha.gateways.asgi_apps.functions import choose_function, is_answer, page_functions
+from hypha.gateways.asgi_apps.functions import choose_function, is_answer
 from hypha.gateways.asgi_apps.mount import Visit, is_own, places_of, visit_of
 from hypha.hub import callbacks
 from hypha.hub.callbacks import Session, Sessions
@@ -50,17 +49,6 @@ def test_a_path_chooses_a_function(path: str, name: str) -> None:
 def test_without_a_default_nothing_is_chosen() -> None:
     assert choose_function({"f": FUNCTION}, "/g") is None
     assert choose_function({"f": FUNCTION}, "/") is None
-
-
-def test_only_functions_that_take_an_event_are_pages_of_the_server() -> None:
-    class Service:
-        async def index(self, event: dict[str, Any], *, context: Context) -> None:
-            """The page."""
-
-        async def report(self, key: str, *, context: Context) -> None:
-            """No page."""
-
-    assert list(page_functions(BuiltinService.of(Service(), id="x"))) == ["index"]
 
 
 def test_headers_of_answers() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
-from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import Context, User, root_user
 from hypha.builtins.service import BuiltinFunction, BuiltinService
@@ -18,35 +17,21 @@ from hypha.errors import (
     HyphaError,
     NotAuthenticated,
     NotDelivered,
-    PermissionDenied,
-    ServiceNotFound,
     TokenExpired,
 )
 from hypha.gateways.http import HttpApplication, HttpServices
+from hypha.hub.callbacks import Function, Session
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
+from hypha.registry.balance import Selection
+from hypha.registry.calling import Calling
+from hypha.registry.index import Registry, ServiceFilter
+from hypha.registry.offering import record_of
+from hypha.registry.records import ServiceRecord
 from hypha.settings import Settings
 from hypha.web.credentials import Credentials
 from hypha.web.running import Running
 from hypha.web.uploads import Uploads
-
-
-@dataclass
-class Record:
-    """A registered service of the fake provider."""
-
-    name: str
-    functions: dict[str, Any]
-    workspace: str = "ws-user-anna"
-    client_id: str = "provider"
-    visibility: str = "public"
-    type: str = "generic"
-    service_schema: dict[str, Any] = field(default_factory=dict)
-    user_id: str = "anna"
-    is_inner: bool = False
-
-    def to_info(self, viewer: Context | None = None) -> dict[str, Any]:
-        return {"id": f"{self.workspace}/{self.client_id}:{self.name}", "name": self.name}
 
 
 def generic(user_id: str) -> User:
@@ -60,10 +45,12 @@ def bound(user_id: str, workspace: str, level: Level = Level.ADMIN) -> User:
 
 
 class FakeServer:
-    """Records, users, workspaces and one peer that runs the functions in place."""
+    """A registry, users, workspaces and one peer that runs the functions in place."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.registry = Registry()
+        self.functions: dict[str, dict[str, Any]] = {}
+        self.calling = Calling(self.registry, Selection(self.registry, self, self), self, self, "http://x")
         self.users: dict[str, User] = {"root": root_user(), "anna": generic("anna"), "bert": generic("bert")}
         self.workspaces = {"public": "root", "ws-user-anna": "anna", "ws-user-bert": "bert"}
         self.calls: list[tuple[str, str, list[Any], dict[str, Any], Context]] = []
@@ -91,16 +78,11 @@ class FakeServer:
     async def level_in(self, user: User, workspace: str) -> Level:
         return self.level_for(user, self.workspaces.get(workspace, workspace.removeprefix("ws-user-")))
 
-    async def choose(
-        self, query: ServiceQuery, context: Context, mode: str | None = None, select_timeout_s: float = 2.0
-    ) -> Record:
-        found = [r for r in self.records if r.workspace == query.workspace and r.name == query.name]
-        if not found:
-            raise ServiceNotFound(f"Service not found: {query}")
-        record = found[-1 if mode == "last" else 0]
-        if record.visibility == "protected" and context.level(record.workspace) < Level.READ:
-            raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
-        return record
+    def client(self, workspace: str, client_id: str) -> None:
+        """Selection asks for the load of a client: there is none."""
+
+    def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
+        raise NotImplementedError
 
     async def call(
         self,
@@ -116,12 +98,10 @@ class FakeServer:
         self.calls.append((target, method, list(args), dict(kwargs or {}), context))
         _, name, *path = method.split(".")
         if name == "built-in":
-            record = next(r for r in self.records if r.name == args[0])
-            return {key: encoded(value) for key, value in record.functions.items()}
-        record = next(r for r in self.records if r.name == name)
-        if record.client_id == "gone":
+            return {key: encoded(value) for key, value in self.functions[f"{target}:{args[0]}"].items()}
+        if target.endswith("/gone"):
             raise NotDelivered(f"Target peer {target} is not connected")
-        value: Any = record.functions
+        value: Any = self.functions[f"{target}:{name}"]
         for word in path:
             value = value[word]
         try:
@@ -143,11 +123,30 @@ class FakeServer:
         finally:
             self.closed += 1
 
-    def add(self, name: str = "demo", **functions: Any) -> Record:
+    def add(
+        self, name: str = "demo", *, client: str = "provider", visibility: str = "public", **functions: Any
+    ) -> None:
         """Register a service whose schema is what the Python client would derive."""
-        record = Record(name, functions, service_schema=schema_of(functions))
-        self.records.append(record)
-        return record
+        record = ServiceRecord(
+            "ws-user-anna",
+            client,
+            name,
+            title=name,
+            config={"visibility": visibility},
+            service_schema=schema_of(functions),
+            visibility=visibility,
+            user_id="anna",
+        )
+        self.functions[record.id] = functions
+        self.registry.add(record)
+
+    def change(self, **fields: Any) -> None:
+        """Register the one service anew, with other fields."""
+        (record,) = self.registry.find(ServiceFilter("ws-user-anna"))
+        self.registry.remove(*record.key)
+        changed = replace(record, **fields)
+        self.functions[changed.id] = self.functions[record.id]
+        self.registry.add(changed)
 
 
 def encoded(value: Any) -> Any:
@@ -181,7 +180,7 @@ def schema_of(value: Any) -> Any:
     return {"type": "function", "function": {"name": "f", "description": "", "parameters": parameters}}
 
 
-def manager_service() -> BuiltinService:
+def manager_record() -> ServiceRecord:
     """A manager with the few functions that the routes use."""
 
     async def list_services(query: dict[str, Any], *, context: Context) -> list[dict[str, Any]]:
@@ -211,7 +210,8 @@ def manager_service() -> BuiltinService:
             },
             signature=signature.replace(parameters=parameters),
         )
-    return BuiltinService("default", functions, config={"server_id": "s1", "public_base_url": "http://x"})
+    config = {"server_id": "s1", "public_base_url": "http://x"}
+    return record_of(BuiltinService("default", functions, config=config), "*", "manager")
 
 
 def services_of(server: FakeServer, **fields: Any) -> HttpServices:
@@ -219,11 +219,10 @@ def services_of(server: FakeServer, **fields: Any) -> HttpServices:
     health = Health(version="1")
     health.is_ready = True
     defaults: dict[str, Any] = {
-        "peer": server,
-        "selection": server,
+        "calling": server.calling,
         "workspaces": server,
         "credentials": Credentials(server.authenticate, server),
-        "manager": manager_service(),
+        "manager": manager_record(),
         "health": health,
         "metrics": Metrics(),
         "running": Running.from_settings(Settings()),

@@ -276,7 +276,7 @@ async def test_service_info_and_the_managers_own(server: FakeServer) -> None:
     async with client_of(server) as http:
         info = await http.get("/ws-user-anna/services/demo")
         manager = await http.get("/public/services/ws")
-        server.records[0].visibility = "protected"
+        server.change(visibility="protected")
         refused = await http.get("/ws-user-anna/services/demo")
         missing = await http.get("/ws-user-anna/services/none")
     assert info.json()["id"] == "ws-user-anna/provider:demo"

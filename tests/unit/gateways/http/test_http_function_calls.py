@@ -85,7 +85,7 @@ async def test_errors_have_a_status_and_hide_where_they_were_raised(server: Fake
 
 
 async def test_a_provider_that_left_is_told_as_such(server: FakeServer) -> None:
-    server.records[0].client_id = "gone"
+    server.change(client_id="gone")
     async with client_of(server) as http:
         answer = await http.get(f"{BASE}/add?a=1&b=1")
     assert answer.status_code == 503
@@ -261,7 +261,7 @@ async def test_a_cookie_of_another_sites_request_is_no_credential(server: FakeSe
 
 @pytest.mark.spec("core-H10")
 async def test_where_a_caller_acts_depends_on_its_token(server: FakeServer) -> None:
-    server.records[0].visibility = "protected"
+    server.change(visibility="protected")
     server.users["child"] = bound("child", "ws-other", Level.READ)
     url = "/ws-user-anna/services/ws/echo?data=1"
 
@@ -309,8 +309,7 @@ async def test_parameters_with_the_names_of_path_parts_reach_the_function(server
 
 async def test_the_mode_of_selection_is_taken_from_the_query(server: FakeServer) -> None:
     server.add("twin", f=lambda: "first")
-    server.add("twin", f=lambda: "second")
-    server.records[-1].client_id = "other"
+    server.add("twin", client="other", f=lambda: "second")
     async with client_of(server) as http:
         await http.get("/ws-user-anna/services/twin/f?_mode=last")
     target, _, args, kwargs, _ = server.calls[-1]

@@ -11,14 +11,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from hypha.gateways.http.openapi import DescribedService, service_document, workspace_document
 from hypha.gateways.http.openapi.samples import sample
 from hypha.gateways.http.openapi.schemas import SchemaPool, fits
-from hypha.gateways.http.openapi.services import functions_in
+from hypha.registry.described import functions_in, functions_of
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 
 
 def described(schema: Any, **fields: Any) -> dict[str, Any]:
     info = {"id": "ws-user-anna/provider:demo", "name": "Demo", "service_schema": schema, **fields}
     services = services_of(FakeServer(), public_base_url="https://hub.example")
-    return service_document(services, DescribedService.of_info("ws-user-anna", "provider:demo", info))
+    functions = partial(functions_of, info)
+    return service_document(services, DescribedService.of("ws-user-anna", "provider:demo", info, functions))
 
 
 def function(parameters: Any, description: Any = "Do it.") -> dict[str, Any]:
@@ -177,7 +178,7 @@ def test_samples_fit_their_schemas() -> None:
 
 async def test_documents_show_what_the_caller_may_see() -> None:
     server = FakeServer()
-    server.add("demo", hello=lambda name: name).visibility = "protected"
+    server.add("demo", visibility="protected", hello=lambda name: name)
     async with client_of(server) as http:
         token = {"Authorization": "Bearer anna"}
         mine = await http.get("/ws-user-anna/services/demo/openapi.json", headers=token)
@@ -265,7 +266,8 @@ def test_a_document_of_a_workspace_ends_at_a_size() -> None:
     text = {"properties": {f"p{n}": {"type": "string", "description": "x" * 9000} for n in range(30)}}
     info = {"id": "w/c:s", "service_schema": {"f": function(text)}}
     services = services_of(FakeServer())
-    made = [partial(DescribedService.of_info, "w", f"c:s{number}", info) for number in range(40)]
+    functions = partial(functions_of, info)
+    made = [partial(DescribedService.of, "w", f"c:s{number}", info, functions) for number in range(40)]
     document = workspace_document(services, "w", made)
     assert 5 < len(document["paths"]) < 40
     assert "more functions are described at their services only" in document["info"]["description"]
