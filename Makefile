@@ -19,7 +19,7 @@ MINUTES ?= 1
 BENCH ?= ../shared/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test test-quick test-all wheel chaos check lint format machine spec bench docs lock clean
+.PHONY: help venv serve test test-quick test-all coverage wheel chaos check lint format machine spec bench docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -74,6 +74,13 @@ chaos: $(VENV)/.tests tests/js/node_modules/.ready ## Break links and restart th
 
 test-quick: $(VENV)/.tests ## The tests that need no server
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
+
+coverage: $(VENV)/.tests ## What unit, contract and wire tests leave uncovered of the parts that must not fail
+	@mkdir -p $(RESULTS)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/wire $(wildcard tests/contract) $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 format: $(VENV)/.tests ## Lay out and tidy the source
 	@$(BIN)/ruff format --quiet .
