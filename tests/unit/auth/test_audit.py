@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from hypha.auth import audit
 from hypha.auth.audit import (
     ACTS_QUOTA,
     REFUSALS_QUOTA,
@@ -21,6 +22,7 @@ from hypha.errors import BackendUnavailable
 from hypha.store import Store
 from hypha.store.audit import AuditQuery, AuditRecord, Recount, Ring
 from hypha.testing import eventually
+from tests.kit.clock import Clock
 
 
 class Broken:
@@ -28,12 +30,14 @@ class Broken:
 
     def __init__(self) -> None:
         self.failing = True
+        self.refused = asyncio.Event()
         self.rows: list[AuditRecord] = []
 
     async def write(
         self, entries: Sequence[tuple[Ring, AuditRecord]], again: Sequence[Recount] = ()
     ) -> list[int]:
         if self.failing:
+            self.refused.set()
             raise BackendUnavailable("The database is busy")
         self.rows += [record for _, record in entries]
         for seen in again:
@@ -45,16 +49,6 @@ class Broken:
 
     async def trim(self, before: float, keep: Mapping[Ring, int]) -> None:
         return None
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_entries_are_found_by_what_they_say_newest_first() -> None:
@@ -166,12 +160,14 @@ async def test_refusals_displace_neither_acts_nor_those_of_others() -> None:
         assert len(found) <= 2 + 200 // STRANGERS_SHARE + 2
 
 
-async def test_a_failing_store_loses_nothing() -> None:
+async def test_a_failing_store_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Broken()
     log = AuditLog(store)
+    monkeypatch.setattr(audit, "FLUSH_EVERY_S", 0.001)
     writing = asyncio.create_task(log.run())
     log.note("connected", "alice")
-    await asyncio.sleep(0.6)
+    async with asyncio.timeout(5):
+        await store.refused.wait()
     assert store.rows == []
     store.failing = False
     log.note("connected", "bob")

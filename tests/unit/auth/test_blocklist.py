@@ -10,13 +10,7 @@ from hypha.auth.blocklist import LONGEST_S, Blocked, Blocklist
 from hypha.auth.users import User, root_user
 from hypha.errors import InvalidRequest
 from hypha.store import Store
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 async def test_a_block_holds_for_the_user_and_its_descendants_until_its_time_is_over() -> None:

@@ -13,19 +13,10 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
 from hypha.errors import HyphaError, InvalidRequest, NotAuthenticated, TokenExpired
 from hypha.testing.tokens import mint_token, read_claims
+from tests.kit.clock import Clock
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"
 ROOT_TOKEN = "an-opaque-credential-of-more-than-32-characters"
-
-
-class Clock:
-    """Unix time that a test may jump."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def authority(**options: Any) -> TokenAuthority:
@@ -81,7 +72,7 @@ def test_a_token_minted_elsewhere_with_the_secret_is_accepted() -> None:
 
 
 def test_minting_and_parsing_keeps_the_user() -> None:
-    clock = Clock()
+    clock = Clock(time.time())
     tokens = authority(clock=clock)
     user = User("u", ("anonymous",), True, "e@x.org", "p", scope=Scope({"w": Level.READ}, "w", None, ("x",)))
     parsed = tokens.parse(tokens.mint(user, 60))
@@ -121,7 +112,7 @@ def test_an_expired_token_is_refused_and_a_known_one_expires_in_the_cache() -> N
     expired = refusal(mint_token(SECRET, "u", life_s=-10))
     assert isinstance(expired, TokenExpired)
     assert str(expired) == "Authentication error: The token has expired. Please fetch a new one"
-    clock = Clock()
+    clock = Clock(time.time())
     tokens = authority(clock=clock)
     token = tokens.mint(User("u"), 60)
     assert tokens.parse(token).id == "u"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypha.limits import Bucket, Buckets
+from tests.kit.clock import Clock
 
 
 def test_tokens_may_be_taken_in_advance_and_have_to_come_back() -> None:
@@ -37,13 +38,6 @@ def test_rounding_makes_nobody_wait_longer() -> None:
         bucket = Bucket(most / 600.0, most, 1234.567)
         bucket.take(1234.567, most)
         assert bucket.wait_s(1234.567 + bucket.wait_s(1234.567)) == 0.0
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_burst_passes_then_the_rate_holds() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from hypha.errors import ConfigurationError
-from hypha.store import Store, engines, schema
+from hypha.store import Store, WorkspaceRecord, engines, schema
 from hypha.store.base import Base
 
 FEATURES = Path(schema.__file__).parents[1] / "features"
@@ -126,7 +126,15 @@ async def test_two_servers_may_open_a_new_database_at_once(uri: str) -> None:
         pytest.skip("a database in memory has one server")
     stores = [Store(uri) for _ in range(4)]
     await asyncio.gather(*(store.open() for store in stores))
+    for number, store in enumerate(stores):
+        await store.workspaces.create(WorkspaceRecord(f"lab-{number}"))
     for store in stores:
+        async with store.reading() as connection:
+            versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars()
+            assert list(versions) == [schema.HEAD], "one of them made it"
+        assert [found.id for found in await store.workspaces.list(owners=None)] == [
+            f"lab-{number}" for number in range(len(stores))
+        ]
         await store.close()
 
 

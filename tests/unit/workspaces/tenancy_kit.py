@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hypha.auth.scopes import Level, Scope
@@ -20,46 +19,10 @@ from hypha.workspaces.event_log import EventLog
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.quotas import Quotas
 from hypha.workspaces.service_types import ServiceTypes
+from tests.kit.clock import Clock
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"
 ROOT_TOKEN = "an-opaque-credential-of-more-than-32-characters"
-
-
-@dataclass
-class Handle:
-    """A timer of the tests."""
-
-    due: float
-    call: Callable[[], None]
-    is_cancelled: bool = False
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-
-
-@dataclass
-class Clock:
-    """Monotonic time that a test moves; due timers run."""
-
-    now: float = 1000.0
-    handles: list[Handle] = field(default_factory=list)
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> Handle:
-        handle = Handle(self.now + delay_s, call)
-        self.handles.append(handle)
-        return handle
-
-    def advance(self, seconds: float) -> None:
-        end = self.now + seconds
-        while due := [h for h in self.handles if h.due <= end and not h.is_cancelled]:
-            first = min(due, key=lambda handle: handle.due)
-            self.handles.remove(first)
-            self.now = max(self.now, first.due)
-            first.call()
-        self.now = end
 
 
 @dataclass

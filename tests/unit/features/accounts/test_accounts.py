@@ -28,23 +28,17 @@ from hypha.features.accounts.passwords import Passwords
 from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
 from hypha.store import Store
+from tests.kit.clock import Clock
 
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"
-
-
-class Clock:
-    now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Bench:
     """Local accounts with a clock to turn and a mailbox to read."""
 
     def __init__(self, store: Store) -> None:
-        self.clock = Clock()
+        self.clock = Clock(time.time())
         self.letters: list[Letter] = []
         self.work: list[Any] = []
         self.records = Accounts(store)

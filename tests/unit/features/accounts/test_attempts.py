@@ -26,24 +26,18 @@ from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
 from hypha.features.accounts.turns import Turns
 from hypha.store import Store
+from tests.kit.clock import Clock
 
 PASSWORD = "correct horse battery"
 ANN = "ann@example.org"
 HOME = "203.0.113.5"
 
 
-class Clock:
-    now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Door:
     """Local accounts as strangers see them, with a clock to turn; `waits` are the pauses made."""
 
     def __init__(self, store: Store, **settings: Any) -> None:
-        self.clock = Clock()
+        self.clock = Clock(time.time())
         self.letters: list[Letter] = []
         self.work: list[Any] = []
         self.waits: list[float] = []

@@ -12,6 +12,7 @@ from hypha.features.accounts.names import check_email, check_name
 from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.passwords import Passwords, check_new_password, check_password
 from hypha.features.accounts.throttle import Allowance, Throttle
+from tests.kit.clock import Clock
 
 
 @pytest.mark.parametrize(
@@ -141,15 +142,8 @@ def test_codes_are_kept_as_hashes_for_one_purpose() -> None:
     )
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_attempts_come_back_with_time() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     throttle = Throttle(clock=clock)
     few = [("a", Allowance(3, 30.0))]
     for _ in range(3):
@@ -169,6 +163,8 @@ def test_a_refused_attempt_takes_from_nobody() -> None:
     with pytest.raises(RateLimited):
         throttle.take([("b", Allowance(1, 9.0)), ("a", Allowance(1, 9.0))])
     throttle.take([("b", Allowance(1, 9.0))])
+    with pytest.raises(RateLimited):
+        throttle.take([("b", Allowance(1, 9.0))])
 
 
 def test_honest_attempts_are_given_back() -> None:
@@ -176,6 +172,9 @@ def test_honest_attempts_are_given_back() -> None:
     for _ in range(5):
         throttle.take([("a", Allowance(1, 9.0))])
         throttle.give_back(["a"])
+    throttle.take([("a", Allowance(1, 9.0))])
+    with pytest.raises(RateLimited):
+        throttle.take([("a", Allowance(1, 9.0))])
 
 
 def test_memory_is_bounded() -> None:

@@ -15,15 +15,7 @@ from hypha.features.login.pending import PendingKeys
 from hypha.features.login.records import PendingLogins
 from hypha.features.login.tables import PendingLogin
 from hypha.store import Store
-
-
-class Clock:
-    """Time that a test moves."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 @pytest_asyncio.fixture
