@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import ConfigurationError
 from hypha.features import FEATURES
-from hypha.features.base import Feature, FeatureContext, Objects
-from hypha.features.ports import DataPort, EventsPort, ServicesPort, TasksPort
-from hypha.workspaces.lifecycle import Workspaces
+from hypha.features.base import Feature, FeatureContext, Objects, PromptNames
+from hypha.features.ports import DataPort, EventsPort, HttpPort, ServicesPort, TasksPort
+from hypha.web.destinations import Destinations
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -25,72 +25,55 @@ Features = Sequence[type[Feature]]
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """The features that were started, and what they gave to the server."""
+    """The features that were started, and what they gave to the server.
+
+    `for_startup` are functions for the server object of startup functions, `notes` lines for whoever starts
+    the server.
+    """
 
     features: Sequence[Feature]
-    context: FeatureContext
-
-    @property
-    def routes(self) -> Sequence[BaseRoute]:
-        """Routes that are tried before the core's own."""
-        return self.context.routes
-
-    @property
-    def for_admins(self) -> Mapping[str, Any]:
-        """What the server object of startup functions has in addition."""
-        found: Mapping[str, Any] = self.context.shared.get("server_object", {})
-        return found
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Lines for the person who starts the server."""
-        found: Sequence[str] = self.context.shared.get("welcome", ())
-        return found
+    routes: Sequence[BaseRoute]
+    for_startup: Mapping[str, Any]
+    notes: Sequence[str]
 
 
 async def start_features(
-    features: Features, core: Core, tenants: Tenants, server: Any, endings: Endings
+    features: Features, core: Core, tenants: Tenants, prompt: PromptNames, endings: Endings
 ) -> Plugged:
-    """Start all features in the order given."""
+    """Start all features in the order given.
+
+    Raises:
+        ConfigurationError: one cannot start so, or what it needs is not there.
+    """
     started: list[Feature] = []
-    base = _context(core, tenants, server)
+    notes: list[str] = []
+    objects = objects_of(core, tenants, prompt)
+    services = ServicesPort(core.offering, core.hub)
+    destinations = Destinations.from_settings(core.settings, tenants.credentials.origins)
+    http = HttpPort(tenants.credentials, destinations, core.tokens)
+    data = DataPort(core.store, core.store.usage, tenants.tenancy.quotas, core.folder.secret)
+    tasks, events = TasksPort(core.background), EventsPort(tenants.workspaces, tenants.members)
     for make in features:
         feature = make()
-        await feature.start(replace(base, _feature=make))
+        context = FeatureContext(
+            core.settings, core.server_id, core.base_url, services, http, data, tasks, events,
+            make, objects, notes,
+        )  # fmt: skip
+        await feature.start(context)
         endings.add(f"the feature {make.name}", feature.stop)
         started.append(feature)
-    return Plugged(started, base)
+    return Plugged(started, http.routes, services.for_startup, notes)
 
 
-def _context(core: Core, tenants: Tenants, server: Any) -> FeatureContext:
+def objects_of(core: Core, tenants: Tenants, prompt: PromptNames) -> Objects:
+    """The parts of the core that features may ask for by class."""
     objects = Objects()
-    objects.provide(Workspaces, tenants.workspaces, "core")
-    return FeatureContext(
-        settings=core.settings,
-        server_id=core.server_id,
-        base_url=core.base_url,
-        services=ServicesPort(core.offering, core.hub),
-        data=DataPort(core.store, core.store.usage, tenants.tenancy.quotas, core.folder.secret),
-        tasks=TasksPort(core.background),
-        events=EventsPort(tenants.workspaces, tenants.members),
-        _feature=Feature,
-        _objects=objects,
-        hub=core.hub,
-        registry=core.registry,
-        selection=tenants.selection,
-        tenancy=tenants.tenancy,
-        tokens=core.tokens,
-        credentials=tenants.credentials,
-        store=core.store,
-        offer=core.offering.offer,
-        start=core.background.start,
-        secret=core.folder.secret,
-        add_check=core.health.add_check,
-        guard=core.guard,
-        members=tenants.members,
-        server=server,
-        rates=core.rates,
-    )
+    for found in (
+        core.hub, core.tokens, core.guard, core.rates, core.registry, tenants.workspaces,
+        tenants.tenancy.catalogue, tenants.members, prompt,
+    ):  # fmt: skip
+        objects.provide(type(found), found, "core")
+    return objects
 
 
 def listed_features(names: Iterable[str] = FEATURES) -> Features:

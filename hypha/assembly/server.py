@@ -16,6 +16,7 @@ from hypha.assembly.features import Features, Plugged, in_order, listed_features
 from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.tenants import Tenants, open_tenants
 from hypha.assembly.upkeep import start_upkeep
+from hypha.features.base import PromptNames
 from hypha.ids import readable_id
 from hypha.observe.memory import keep_frame_buffers
 from hypha.transports.descriptors import raise_limit
@@ -113,10 +114,11 @@ class Server:
         endings.add("the links of clients", partial(self._say_goodbye, core.hub))
         tenants = await open_tenants(core, endings)
         endings.add("taking new work", self.begin_stop)
-        plugged = await start_features(self._features, core, tenants, self, of_features)
+        prompt = PromptNames(lambda: {"store": self, "app": self.app})
+        plugged = await start_features(self._features, core, tenants, prompt, of_features)
         edge = build_edge(core, tenants, plugged.routes, descriptors)
         extras = {"store": self, "get_workspace_interface": self.get_workspace_interface}
-        inner_clients = InnerClients(core, tenants, extras, plugged.for_admins)
+        inner_clients = InnerClients(core, tenants, extras, plugged.for_startup)
         return Parts(core, tenants, plugged, edge, inner_clients)
 
     def get_workspace_interface(

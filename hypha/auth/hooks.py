@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from hypha.addresses import check_workspace_id
@@ -26,30 +26,51 @@ ParseToken = Callable[[str], Awaitable[User | None]]
 GenerateToken = Callable[[User, float], Awaitable[str]]
 
 
-@dataclass(slots=True)
 class TokenHooks:
-    """The hooks in use; both are None unless a provider set them."""
+    """The hooks in use; none unless a provider gave them."""
 
-    parse_token: ParseToken | None = None
-    generate_token: GenerateToken | None = None
+    def __init__(self) -> None:
+        self._parsers: list[ParseToken] = []
+        """Asked in this order, the one that came last first."""
+        self._generate: GenerateToken | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a hook that reads tokens."""
+        return bool(self._parsers)
+
+    def read_with(self, parse: ParseToken) -> None:
+        """Ask a hook whose token it is, before those that are there."""
+        self._parsers.insert(0, parse)
+
+    def make_with(self, generate: GenerateToken) -> None:
+        """Let a hook make tokens, in place of the one before."""
+        self._generate = generate
 
     async def read(self, token: str) -> User | None:
-        """Whose token it is by the hook; None where the hook doesn't know it.
+        """Whose token it is by the hooks; None where no hook knows it.
 
         Raises:
-            NotAuthenticated: the hook refuses the token, or names somebody who cannot be.
+            NotAuthenticated: a hook refuses the token, or names somebody who cannot be.
         """
-        if self.parse_token is None:
+        if not self._parsers:
             return None
         if not 0 < len(token) <= MAX_TOKEN_CHARS:
             raise NotAuthenticated("Authentication error: the token is empty or too long.")
         try:
-            user = await self.parse_token(token)
+            user = await self._parse(token)
         except (NotAuthenticated, ServerFault):
             raise
         except Exception as error:
             raise NotAuthenticated(f"Authentication error: {_shown(error)}") from None
         return None if user is None else checked(user)
+
+    async def _parse(self, token: str) -> User | None:
+        for parse in self._parsers:
+            user = await parse(token)
+            if user is not None:
+                return user
+        return None
 
     async def make(self, user: User, expires_in_s: float) -> str | None:
         """A token made by the hook; None without one.
@@ -57,10 +78,10 @@ class TokenHooks:
         Raises:
             ServerFault: the hook failed; the log says how.
         """
-        if self.generate_token is None:
+        if self._generate is None:
             return None
         try:
-            token = await self.generate_token(user, expires_in_s)
+            token = await self._generate(user, expires_in_s)
         except HyphaError:
             raise
         except Exception:

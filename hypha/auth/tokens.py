@@ -27,7 +27,7 @@ from hypha.auth.hooks import TokenHooks
 from hypha.auth.revocation import Revocations
 from hypha.auth.scopes import Scope
 from hypha.auth.users import Descent, Grant, User, root_user
-from hypha.errors import InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
+from hypha.errors import ConfigurationError, InvalidAddress, InvalidRequest, NotAuthenticated, TokenExpired
 from hypha.ids import random_id
 from hypha.limits import BoundedMap
 from hypha.values import is_number
@@ -127,10 +127,20 @@ class TokenAuthority:
         self.revocations = revocations or Revocations(clock=clock)
         self._is_revoked = self.revocations.is_revoked
         self._clock = clock
-        self.foreign: ForeignTokens | None = None
+        self._foreign: ForeignTokens | None = None
         self.hooks = TokenHooks()
         self._cache: BoundedMap[bytes, tuple[User, str, float]] = BoundedMap(_MAX_CACHED)
         self.used: dict[str, float] = {}
+
+    def accept_foreign(self, foreign: ForeignTokens) -> None:
+        """Accept tokens of providers as well.
+
+        Raises:
+            ConfigurationError: somebody reads such tokens already.
+        """
+        if self._foreign is not None:
+            raise ConfigurationError("Two features want to read the access tokens of providers.")
+        self._foreign = foreign
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -148,11 +158,11 @@ class TokenAuthority:
 
     async def read(self, token: str) -> User:
         """Whose token this is, whatever it is good for; raises as `authenticate`."""
-        if self.hooks.parse_token is not None and not self.is_root_token(token):
+        if self.hooks.reads and not self.is_root_token(token):
             user = await self._by_hook(token)
             if user is not None:
                 return user
-        foreign = self.foreign
+        foreign = self._foreign
         if foreign is not None and not self.is_root_token(token):
             key = hashlib.sha256(_bytes(token)).digest()
             if self._known(key) is None and unverified_header(token)["alg"] in foreign.algorithms:

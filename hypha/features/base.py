@@ -7,30 +7,19 @@ of the core, and what other features provide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from hypha.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from starlette.routing import BaseRoute
+    from collections.abc import Callable, Mapping
 
-    from hypha.auth.guard import Guard
-    from hypha.auth.tokens import TokenAuthority
-    from hypha.features.ports import DataPort, EventsPort, ServicesPort, TasksPort
+    from sqlalchemy import Connection
+
+    from hypha.features.ports import DataPort, EventsPort, HttpPort, ServicesPort, TasksPort
     from hypha.findings import Findings
-    from hypha.hub.hub import Hub
-    from hypha.hub.rates import Rates
-    from hypha.observe.health import Check
-    from hypha.registry.balance import Selection
-    from hypha.registry.index import Registry
     from hypha.settings import Settings
-    from hypha.store import Store
-    from hypha.web.credentials import Credentials
-    from hypha.workspaces.membership import Members
-    from hypha.workspaces.tenancy import Tenancy
 
 T = TypeVar("T")
 
@@ -58,36 +47,35 @@ class Objects:
         return found  # type: ignore[return-value]  # as it was given to `provide`
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class PromptNames:
+    """What a prompt inside the server knows by name; only the administrator's terminal asks for it."""
+
+    bound: Callable[[], Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureContext:
-    """What a feature may use."""
+    """What a feature is given: the five ports, the settings, and objects by class.
+
+    `server_id` is the client id of the server's own services, `base_url` where people find the server.
+    """
 
     settings: Settings
     server_id: str
     base_url: str
     services: ServicesPort
+    http: HttpPort
     data: DataPort
     tasks: TasksPort
     events: EventsPort
     _feature: type[Feature]
     _objects: Objects
-    hub: Hub
-    registry: Registry
-    selection: Selection
-    tenancy: Tenancy
-    tokens: TokenAuthority
-    credentials: Credentials
-    store: Store
-    offer: Callable[..., None]
-    start: Callable[[Coroutine[Any, Any, Any], str], bool]
-    secret: Callable[[str], str]
-    add_check: Callable[[str, Check], None]
-    guard: Guard
-    members: Members
-    server: Any
-    rates: Rates
-    routes: list[BaseRoute] = field(default_factory=list)
-    shared: dict[str, Any] = field(default_factory=dict)
+    _notes: list[str]
+
+    def tell_operator(self, *lines: str) -> None:
+        """Show lines to whoever starts the server, when it is ready."""
+        self._notes.extend(lines)
 
     def provide(self, kind: type[T], found: T) -> None:
         """Give other features an object, by one of the classes in `Feature.provides`."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from hypha.auth.hooks import GenerateToken, ParseToken
+    from hypha.auth.tokens import ForeignTokens, TokenAuthority
     from hypha.auth.users import Context
     from hypha.background import Background
     from hypha.builtins.service import BuiltinService
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from hypha.registry.offering import Offering
     from hypha.store.repository import Connections
     from hypha.store.usage import Quota, Usage
+    from hypha.web.credentials import Credentials, TokenSource
+    from hypha.web.destinations import Destinations
     from hypha.workspaces.lifecycle import Workspaces
     from hypha.workspaces.membership import Members
     from hypha.workspaces.quotas import Quotas
@@ -21,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServicesPort:
-    """Services of the server itself, and who calls them."""
+    """Services of the server itself, and who calls them.
+
+    `for_startup` are the functions that the server object of startup functions has in addition.
+    """
 
     _offering: Offering
     _hub: Hub
+    for_startup: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     def offer(
         self, service: BuiltinService, *, workspace: str = "public", visibility: str = "public"
@@ -35,12 +45,65 @@ class ServicesPort:
         """
         self._offering.offer(service, workspace=workspace, visibility=visibility)
 
+    def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Give functions to the server object of startup functions, for those with the role admin."""
+        self.for_startup.update(functions)
+
     def has_left(self, caller: Context) -> bool:
         """True for a connected caller that is gone; of callers by HTTP it is not known."""
         if caller.connection_type == "http" or not caller.client_id:
             return False
         client = self._hub.client(caller.workspace, caller.client_id)
         return client is None or client.ended
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPort:
+    """Routes of features, and where and how the token of a caller is found and read.
+
+    `credentials` says whose request it is; `destinations` checks where a person may be led afterwards.
+    Tokens are read alike for requests, WebSockets and streams.
+    """
+
+    credentials: Credentials
+    destinations: Destinations
+    _tokens: TokenAuthority
+    _routes: list[BaseRoute] = field(default_factory=list)
+    _last: list[BaseRoute] = field(default_factory=list)
+
+    def add_routes(self, *routes: BaseRoute, last: bool = False) -> None:
+        """Answer requests, before the gateways do; with `last` what no other route of a feature answers."""
+        (self._last if last else self._routes).extend(routes)
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """All routes of features, in the order in which they are tried."""
+        return [*self._routes, *self._last]
+
+    def accept_token_in(self, *, header: bytes, cookie: bytes) -> None:
+        """Look for tokens in a header, after `Authorization`, and in a cookie, before that of the session."""
+        self.credentials.accept_header(header)
+        self.credentials.accept_cookie(cookie)
+
+    def add_token_source(self, source: TokenSource) -> None:
+        """Ask a function for the token of a request, before those that came earlier and all headers."""
+        self.credentials.ask_first(source)
+
+    def read_tokens_with(self, parse: ParseToken) -> None:
+        """Ask a function whose token it is, before those that came earlier and the server itself."""
+        self._tokens.hooks.read_with(parse)
+
+    def make_tokens_with(self, generate: GenerateToken) -> None:
+        """Let a function make tokens, in place of the one before."""
+        self._tokens.hooks.make_with(generate)
+
+    def accept_foreign_tokens(self, foreign: ForeignTokens) -> None:
+        """Accept the tokens that providers have signed.
+
+        Raises:
+            ConfigurationError: another feature reads such tokens.
+        """
+        self._tokens.accept_foreign(foreign)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,12 @@ def _is_basic(headers: Mapping[bytes, bytes]) -> bool:
 class Credentials:
     """Finds the user of a request and the context in which it acts.
 
-    `authenticate` turns a token into a user or raises NotAuthenticated; `token_source`, where a
-    provider has set one, is asked for the token before the headers are. `check_user` raises
-    PermissionDenied for users who are kept out. `headers` and `cookies` are further places of a token.
+    `authenticate` turns a token into a user or raises NotAuthenticated; sources of providers are asked for
+    the token before the headers are. `check_user` raises PermissionDenied for users who are kept out.
 
     What a browser adds to requests by itself counts only as `hypha.web.arrival` says: cookies, and the
     password of Basic authentication; on an origin that applications have for themselves no cookie does.
-    Otherwise it is as if it weren't there, for a provider's `token_source` too. Without `serves_anonymous`
+    Otherwise it is as if it weren't there, for the sources of providers too. Without `serves_anonymous`
     anonymous users are outsiders, see `check_insider`.
     """
 
@@ -108,7 +107,6 @@ class Credentials:
         authenticate: Authenticate,
         workspaces: WorkspaceRights,
         *,
-        token_source: TokenSource | None = None,
         check_user: Callable[[User], None] = lambda _: None,
         origins: Origins | None = None,
         serves_anonymous: bool = True,
@@ -116,14 +114,30 @@ class Credentials:
         self.serves_anonymous = serves_anonymous
         self._authenticate = authenticate
         self.origins = origins or Origins()
-        self.headers: list[bytes] = []
-        self.cookies: list[bytes] = [SESSION_COOKIE.encode()]
+        self._headers: list[bytes] = []
+        """Headers beside `Authorization` that may hold a token, in the order of their names."""
+        self._cookies: list[bytes] = [SESSION_COOKIE.encode()]
+        """Cookies that may hold a token: others in the order of their names, then that of the session."""
         self._workspaces = workspaces
-        self.token_source = token_source
+        self._sources: list[TokenSource] = []
+        """Asked in this order, the one that came last first."""
         self._check_user = check_user
         self.anonymous = http_anonymous_user(Level.READ if serves_anonymous else Level.NONE)
         self._anonymous_context = Context(self.anonymous, ANONYMOUS_WORKSPACE, connection_type="http")
         self._contexts: BoundedMap[tuple[int, str, Level], tuple[User, Context]] = BoundedMap(CONTEXTS_KEPT)
+
+    def accept_header(self, name: bytes) -> None:
+        """Look for tokens in a header, where there is no `Authorization`."""
+        self._headers = sorted({*self._headers, name})
+
+    def accept_cookie(self, name: bytes) -> None:
+        """Look for tokens in a cookie, before that of the session."""
+        *others, of_session = self._cookies
+        self._cookies = [*sorted({*others, name}), of_session]
+
+    def ask_first(self, source: TokenSource) -> None:
+        """Ask a source for the token of a request, before those that are there and all headers."""
+        self._sources.insert(0, source)
 
     async def user(self, scope: MutableMapping[str, Any], *, allow_specialized: bool = False) -> User:
         """The user of a request; looked up once per request.
@@ -198,7 +212,7 @@ class Credentials:
         page of this origin that shows a token of its own may as well.
         """
         headers = headers_of(scope)
-        has_own = any(headers.get(name) for name in (b"authorization", *self.headers)) and not _is_basic(
+        has_own = any(headers.get(name) for name in (b"authorization", *self._headers)) and not _is_basic(
             headers
         )
         return self.arrival(scope) in (Arrival.PAGE, Arrival.PROGRAM) or (
@@ -215,7 +229,7 @@ class Credentials:
             NotAuthenticated: there is a credential, but it cannot be read.
         """
         headers = headers_of(scope)
-        cookies = self.cookies if with_cookies else []
+        cookies = self._cookies if with_cookies else []
         if b"cookie" not in headers and b"authorization" not in headers:
             return await self._token_in(scope, headers, cookies)
         hidden = set()
@@ -232,17 +246,18 @@ class Credentials:
     async def _token_in(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], cookies: list[bytes]
     ) -> str | None:
-        found = await self.token_source(scope) if self.token_source is not None else None
-        if found:
-            return found
+        for source in self._sources:
+            found = await source(scope)
+            if found:
+                return found
         if headers.get(b"authorization"):
             return explicit_token(headers)
-        for name in self.headers:
+        for name in self._headers:
             if given := headers.get(name, b"").strip():
                 return given.decode("latin-1")
         if b"cookie" not in headers:
             return None
-        values = (credential_cookie(headers, name) for name in reversed(cookies))
+        values = (credential_cookie(headers, name) for name in cookies)
         return next((value for value in values if value is not None), None)
 
     async def visitor(self, scope: MutableMapping[str, Any]) -> User:
@@ -263,7 +278,7 @@ class Credentials:
 
     async def _session(self, scope: MutableMapping[str, Any], *, keep: bool = False) -> User:
         """Whose session the cookie is, although the request may not act with it."""
-        token = await self._token_in(scope, headers_of(scope), self.cookies)
+        token = await self._token_in(scope, headers_of(scope), self._cookies)
         if keep:
             scope["hypha.token"] = token
         user = self.anonymous if token is None else await self._authenticate(token)

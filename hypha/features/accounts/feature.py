@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from hypha.auth.guard import Guard
+from hypha.auth.tokens import TokenAuthority
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.codes import Codes
 from hypha.features.accounts.doctor import examine_mail, examine_sign_up, examine_tries
@@ -17,17 +20,20 @@ from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.page import OLD_COOKIE, LoginPage
 from hypha.features.accounts.records import Accounts, has_admin
 from hypha.features.base import Feature, FeatureContext
+from hypha.features.sign_in import Login, LoginProvider
+from hypha.store.workspaces import Workspaces as StoredWorkspaces
 from hypha.web.signing_in import LOGIN_PAGE
+from hypha.workspaces.catalogue import Catalogue
+from hypha.workspaces.lifecycle import Workspaces
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hypha.features.login.providers import Login
     from hypha.findings import Findings
     from hypha.settings import Settings
 
-WELCOME = "welcome"
-"""In `FeatureContext.shared`: lines of the start-up block."""
+logger = logging.getLogger(__name__)
+
 HEADER = b"x-local-auth"
 
 
@@ -41,40 +47,57 @@ class AccountsFeature(Feature):
     """Accounts with e-mail and password, and the page on which people sign in."""
 
     name = "accounts"
+    needs = (TokenAuthority, Workspaces, Catalogue, Guard)
+    uses = (Login,)
 
     def __init__(self) -> None:
         self._accounts: LocalAccounts | None = None
 
     async def start(self, context: FeatureContext) -> None:
-        """Join the login service; print nothing, leave the administrator's link for the start-up block."""
-        login: Login = context.shared["login"]
+        """Join the login service, without which there is nothing to do."""
+        login = context.find(Login)
+        if login is None:
+            logger.warning("There is no login service: nobody can sign in with an account of this server")
+            return
         if is_wanted(context.settings):
             await self._open(context, login)
-        page = LoginPage(context, login, self._accounts)
-        login.page = page.answer
-        context.routes[:0] = page.routes()
+        page = LoginPage(
+            context.settings,
+            context.base_url,
+            context.http,
+            context.get(TokenAuthority),
+            context.get(Guard),
+            context.get(Workspaces),
+            login,
+            self._accounts,
+        )
+        login.use(LoginProvider(page=page.answer))
+        context.http.add_routes(*page.routes())
 
     async def _open(self, context: FeatureContext, login: Login) -> None:
-        store, catalogue = context.store, context.tenancy.catalogue
+        connections, catalogue, audit = (
+            context.data.connections,
+            context.get(Catalogue),
+            context.get(Guard).audit,
+        )
         held = Held(
-            context.tenancy.workspaces,
-            store,
-            HeldWorkspaces(store),
+            context.get(Workspaces),
+            StoredWorkspaces(connections),
+            HeldWorkspaces(connections),
             catalogue.on_deleted,
             catalogue.on_changed,
         )
         accounts = self._accounts = _local_accounts(context, held)
-        page_url, audit = context.base_url + LOGIN_PAGE, context.guard.audit
+        page_url = context.base_url + LOGIN_PAGE
         functions = AccountFunctions(accounts, held, login, audit)
         invitations = InvitationFunctions(accounts.admittance, page_url, audit)
         login.add_functions({**functions.handlers(), **invitations.handlers()})
-        context.credentials.headers.append(HEADER)
-        context.credentials.cookies.append(OLD_COOKIE.encode())
+        context.http.accept_token_in(header=HEADER, cookie=OLD_COOKIE.encode())
         link = await accounts.new_admin_link(page_url)
         if link:
-            notes = context.shared.setdefault(WELCOME, [])
-            notes.append("admin  become the administrator, once and within an hour:")
-            notes.append(f"       {link}")
+            context.tell_operator(
+                "admin  become the administrator, once and within an hour:", f"       {link}"
+            )
 
     async def stop(self) -> None:
         """Let threads go."""
@@ -97,17 +120,17 @@ class AccountsFeature(Feature):
 
 
 def _local_accounts(context: FeatureContext, held: Held) -> LocalAccounts:
-    store, options = context.store, context.settings.of(AccountOptions)
+    connections, options = context.data.connections, context.settings.of(AccountOptions)
     return LocalAccounts(
-        Accounts(store),
-        context.tokens,
-        context.tenancy.workspaces,
+        Accounts(connections),
+        context.get(TokenAuthority),
+        context.get(Workspaces),
         options,
-        Codes(context.secret("accounts")),
+        Codes(context.data.secret("accounts")),
         mail=mail_of(options),
         base_url=context.base_url,
         held=held,
-        invitations=Invitations(store),
-        start=context.start,
-        admit=context.guard.blocklist.check_user,
+        invitations=Invitations(connections),
+        start=context.tasks.start,
+        admit=context.get(Guard).blocklist.check_user,
     )

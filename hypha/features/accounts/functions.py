@@ -14,7 +14,7 @@ from hypha.features.accounts.answers import Answer, FunctionGroup, answered
 if TYPE_CHECKING:
     from hypha.auth.audit import AuditLog
     from hypha.features.accounts.held import Held
-    from hypha.features.login.providers import Handler, Login
+    from hypha.features.sign_in import Handler, Login
 
 NAMES = (
     "signup",

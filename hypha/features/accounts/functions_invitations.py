@@ -13,7 +13,7 @@ from hypha.features.accounts.codes import INVITATION_MARK
 if TYPE_CHECKING:
     from hypha.auth.audit import AuditLog
     from hypha.features.accounts.invitations import Admittance
-    from hypha.features.login.providers import Handler
+    from hypha.features.sign_in import Handler
 
 NAMES = ("create_invitation", "list_invitations", "revoke_invitation")
 

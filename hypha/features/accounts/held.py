@@ -9,7 +9,7 @@ from typing import Any
 
 from hypha.errors import NotFound
 from hypha.features.accounts.held_records import HeldWorkspaces, Taken
-from hypha.store import Store
+from hypha.store.workspaces import Workspaces as StoredWorkspaces
 from hypha.workspaces import records
 from hypha.workspaces.lifecycle import Workspaces
 
@@ -23,7 +23,7 @@ class Held:
     """
 
     workspaces: Workspaces
-    store: Store
+    stored: StoredWorkspaces
     records: HeldWorkspaces
     on_taken: Callable[[str], None] = lambda _: None
     on_changed: Callable[[str], None] = lambda _: None
@@ -49,7 +49,7 @@ class Held:
             await self.workspaces.endings.tell(workspace)
         residents = self.workspaces.residents
         for workspace in taken.left:
-            resident, record = residents.get(workspace), await self.store.workspaces.get(workspace)
+            resident, record = residents.get(workspace), await self.stored.get(workspace)
             if resident is not None and record is not None:
                 resident.record = record
                 residents.look_at(resident)

@@ -12,6 +12,7 @@ import html
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,14 +31,18 @@ from hypha.errors import (
 )
 from hypha.features.accounts.devices import LIFE_S
 from hypha.web.bodies import read_whole
-from hypha.web.destinations import REDIRECT_WORDS, Destinations
+from hypha.web.destinations import REDIRECT_WORDS
 from hypha.web.headers import headers_of
 from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE, SESSION_COOKIE, SessionCookie
 
 if TYPE_CHECKING:
+    from hypha.auth.guard import Guard
+    from hypha.auth.tokens import TokenAuthority
     from hypha.features.accounts.accounts import LocalAccounts
-    from hypha.features.base import FeatureContext
-    from hypha.features.login.providers import Login
+    from hypha.features.ports import HttpPort
+    from hypha.features.sign_in import Login
+    from hypha.settings import Settings
+    from hypha.workspaces.lifecycle import Workspaces
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 PATH = LOGIN_PAGE.rstrip("/")
@@ -50,21 +55,29 @@ _FILES = {"login.js": "text/javascript", "login.css": "text/css"}
 class LoginPage:
     """Answers below `/public/apps/hypha-login/`."""
 
-    def __init__(self, context: FeatureContext, login: Login, accounts: LocalAccounts | None) -> None:
-        settings = context.settings
-        self._credentials = context.credentials
-        self._tokens = context.tokens
-        self._guard = context.guard
-        self._workspaces = context.tenancy.workspaces
-        self._shared = context.shared
+    def __init__(
+        self,
+        settings: Settings,
+        base_url: str,
+        http: HttpPort,
+        tokens: TokenAuthority,
+        guard: Guard,
+        workspaces: Workspaces,
+        login: Login,
+        accounts: LocalAccounts | None,
+    ) -> None:
+        self._credentials = http.credentials
+        self._destinations = http.destinations
+        self._tokens = tokens
+        self._guard = guard
+        self._workspaces = workspaces
         self._login = login
         self._accounts = accounts
         self._sign_up = accounts is not None and accounts.admittance.is_open
-        parts = urlsplit(context.base_url)
+        parts = urlsplit(base_url)
         self._base_path = parts.path.rstrip("/")
         self._is_secure = parts.scheme == "https"
-        self._cookie = SessionCookie(context.base_url)
-        self._destinations = Destinations.from_settings(settings, context.credentials.origins)
+        self._cookie = SessionCookie(base_url)
         self._files = {name: (STATIC_FOLDER / name).read_bytes() for name in _FILES}
         self._html = (STATIC_FOLDER / "login.html").read_text("utf-8")
 
@@ -127,7 +140,7 @@ class LoginPage:
             "domains": list(self._accounts.admittance.domains) if self._accounts else [],
             "invites": self._accounts is not None and self._accounts.admittance.mode != "closed",
             "mail": self._accounts is not None and self._accounts.mail is not None,
-            "providers": list(self._shared.get("login_buttons", [])),
+            "providers": [asdict(button) for button in self._login.buttons],
             "user": None if user is None else await self._person(user),
         }
         return _json(body)

@@ -17,7 +17,7 @@ from hypha.values import check_offset, is_number, is_whole
 from hypha.workspaces.records import RESERVED_IDS, to_summary
 
 if TYPE_CHECKING:
-    from hypha.features.base import FeatureContext
+    from hypha.features.admin.parts import Parts
     from hypha.store.blocklist import BlockRecord
 
 MAX_ENTRIES = 10_000
@@ -27,17 +27,17 @@ MAX_WAIT_S = 60.0
 class AdminUtils:
     """List, kick out, unload, block; usage, metrics and the audit log of this server."""
 
-    def __init__(self, context: FeatureContext) -> None:
-        self._context = context
-        self._blocklist = context.guard.blocklist
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._blocklist = parts.guard.blocklist
 
     def _note(self, action: str, context: Context, **detail: Any) -> None:
-        self._context.guard.note(f"admin_{action}", context, **detail)
+        self._parts.guard.note(f"admin_{action}", context, **detail)
 
     @permission(Level.ADMIN, by_root=True)
     async def list_servers(self, *, context: Context) -> list[str]:
         """List the ids of the running servers of this deployment."""
-        return [self._context.server_id]
+        return [self._parts.server_id]
 
     @permission(Level.ADMIN, by_root=True)
     async def kickout_client(
@@ -62,7 +62,7 @@ class AdminUtils:
         """
         if not is_whole(code) or code not in _CLOSE_CODES:
             raise InvalidRequest("The close code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999.")
-        client = self._context.hub.client(str(workspace), str(client_id))
+        client = self._parts.hub.client(str(workspace), str(client_id))
         if client is None or client.ended:
             raise NotFound(f"Client not connected: {workspace}/{client_id}"[:300])
         if client.connection_type == "inner":
@@ -70,15 +70,15 @@ class AdminUtils:
         self._note("kickout_client", context, client=client.address, user=client.user.id, reason=reason)
         text = reason if isinstance(reason, str) and reason else "Kicked out by an administrator"
         try:
-            await self._context.tokens.end_reconnections(client.user)
+            await self._parts.tokens.end_reconnections(client.user)
         finally:
-            self._context.hub.kick(client, code, text[:300])
+            self._parts.hub.kick(client, code, text[:300])
 
     @permission(Level.ADMIN, by_root=True)
     async def list_workspaces(self, *, context: Context) -> list[dict[str, Any]]:
         """List the workspaces that are in memory, with the number of their clients."""
-        members = self._context.members
-        residents = sorted(self._context.tenancy.workspaces.residents, key=lambda found: found.record.id)
+        members = self._parts.members
+        residents = sorted(self._parts.workspaces.residents, key=lambda found: found.record.id)
         return [
             {**to_summary(found.record), "client_count": members.clients_in(found.record.id)}
             for found in residents
@@ -101,7 +101,7 @@ class AdminUtils:
             raise InvalidRequest(f"The workspace {workspace} belongs to the system and stays.")
         if not is_number(timeout) or not 0 <= timeout < 1e9:
             raise InvalidRequest("timeout must be a number of seconds.")
-        hub, workspaces = self._context.hub, self._context.tenancy.workspaces
+        hub, workspaces = self._parts.hub, self._parts.workspaces
         await workspaces.require(workspace)
         self._note("unload_workspace", context, target=workspace)
         for client in hub.clients.of(workspace):
@@ -116,12 +116,12 @@ class AdminUtils:
     @permission(Level.ADMIN, by_root=True)
     async def get_metrics(self, *, context: Context) -> dict[str, Any]:
         """Read the counters of this server as plain numbers."""
-        return metrics(self._context)
+        return metrics(self._parts)
 
     @permission(Level.ADMIN, by_root=True)
     async def get_resource_usage(self, *, context: Context) -> dict[str, Any]:
         """Tell who uses how many connections and services, and the limits."""
-        return resource_usage(self._context)
+        return resource_usage(self._parts)
 
     @permission(Level.ADMIN, by_root=True)
     async def block_user(
@@ -211,7 +211,7 @@ class AdminUtils:
         query = AuditQuery(
             _text(action), _text(user_id), _text(workspace), _moment(since, "since"), _moment(until, "until")
         )
-        found = await self._context.guard.audit.find(query, offset, min(limit, MAX_ENTRIES))
+        found = await self._parts.guard.audit.find(query, offset, min(limit, MAX_ENTRIES))
         return [{**asdict(entry), "last": entry.timestamp} for entry in found]
 
     async def _block(

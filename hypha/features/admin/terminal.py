@@ -22,7 +22,10 @@ from hypha.features.admin.service import AdminUtils
 from hypha.values import is_number, is_whole
 
 if TYPE_CHECKING:
-    from hypha.features.base import FeatureContext
+    from collections.abc import Mapping
+
+    from hypha.features.admin.parts import Parts
+    from hypha.features.base import PromptNames
 
 MAX_SCREEN_CHARS = 256 * 1024
 MAX_COMMAND_CHARS = 64 * 1024
@@ -60,11 +63,11 @@ class _Printed(io.TextIOBase):
 
 
 class Terminal:
-    """One interpreter with `store` and `app` bound, and what it has printed."""
+    """One interpreter with some names bound, and what it has printed."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, names: Mapping[str, object]) -> None:
         self._out = _Printed()
-        self._names: dict[str, Any] = {"store": server, "app": server.app, "__name__": "__console__"}
+        self._names: dict[str, Any] = {**names, "__name__": "__console__"}
         self._names["print"] = functools.partial(print, file=self._out)
         self._names["exit"] = self._names["quit"] = _leave
         self._screen = PROMPT
@@ -186,14 +189,15 @@ def _leave(status: object = None) -> None:
 class AdminUtilsWithTerminal(AdminUtils):
     """List, kick out, unload, block; usage, metrics, the audit log, and a prompt inside the server."""
 
-    def __init__(self, context: FeatureContext) -> None:
-        super().__init__(context)
+    def __init__(self, parts: Parts, names: PromptNames) -> None:
+        super().__init__(parts)
+        self._bound = names.bound
         self._terminal: Terminal | None = None
         self._typing = asyncio.Lock()
 
     def _opened(self) -> Terminal:
         if self._terminal is None:
-            self._terminal = Terminal(self._context.server)
+            self._terminal = Terminal(self._bound())
         return self._terminal
 
     @permission(Level.ADMIN, by_root=True)

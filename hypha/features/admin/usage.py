@@ -6,22 +6,22 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hypha.features.base import FeatureContext
+    from hypha.features.admin.parts import Parts
 
 
-def resource_usage(context: FeatureContext) -> dict[str, Any]:
+def resource_usage(parts: Parts) -> dict[str, Any]:
     """Connections per user and workspace, services per client, rates in force, limits."""
     services: Counter[str] = Counter()
-    for client in context.hub.clients.all():
-        count = len(context.registry.of_client(client.workspace, client.client_id))
+    for client in parts.hub.clients.all():
+        count = len(parts.registry.of_client(client.workspace, client.client_id))
         if count:
             services[client.address] = count
-    settings = context.settings
+    settings = parts.settings
     return {
-        "connections_per_user": context.members.per_user(),
-        "connections_per_workspace": context.members.per_workspace(),
+        "connections_per_user": parts.members.per_user(),
+        "connections_per_workspace": parts.members.per_workspace(),
         "services_per_client": dict(services),
-        "active_rate_limiters": len(context.rates),
+        "active_rate_limiters": len(parts.rates),
         "limits": {
             "max_connections_per_user": settings.max_connections_per_user,
             "max_clients_per_workspace": settings.max_clients_per_workspace,
@@ -41,9 +41,9 @@ def resource_usage(context: FeatureContext) -> dict[str, Any]:
     }
 
 
-def metrics(context: FeatureContext) -> dict[str, Any]:
+def metrics(parts: Parts) -> dict[str, Any]:
     """Counters and levels of this server, as plain numbers."""
-    hub = context.hub
+    hub = parts.hub
     counters = {name: getattr(hub.stats, name) for name in hub.stats.__slots__}
     return {
         **counters,
@@ -51,7 +51,7 @@ def metrics(context: FeatureContext) -> dict[str, Any]:
         "frames_to_server": hub.traffic.to_server,
         "clients_live": sum(1 for _ in hub.clients.live()),
         "clients_held": hub.resume.held,
-        "workspaces_loaded": len(context.tenancy.workspaces.residents),
-        "services": len(context.registry),
-        "audit_events_not_listed": context.guard.audit.not_listed,
+        "workspaces_loaded": len(parts.workspaces.residents),
+        "services": len(parts.registry),
+        "audit_events_not_listed": parts.guard.audit.not_listed,
     }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from hypha.auth.current import CURRENT
+from hypha.auth.hooks import GenerateToken, ParseToken
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
 from hypha.builtins.schema import parse_docstring
@@ -25,8 +26,9 @@ from hypha.errors import (
     NotAuthenticated,
     ServerFault,
 )
-from hypha.features.login.providers import GenerateToken, GetToken, Handler, LoginProvider, ParseToken
+from hypha.features.sign_in import Handler, LoginProvider
 from hypha.values import whole
+from hypha.web.credentials import TokenSource
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +174,7 @@ def generator(hook: Hook, call: Caller) -> GenerateToken:
     return generate
 
 
-def token_getter(hook: Hook, call: Caller) -> GetToken:
+def token_getter(hook: Hook, call: Caller) -> TokenSource:
     """`get_token(asgi_scope) -> str | None`; it gets a copy, without what is the server's own."""
 
     async def get(scope: Mapping[str, Any]) -> str | None:

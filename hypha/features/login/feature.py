@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from hypha.auth.guard import Guard
+from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User
 from hypha.builtins.service import BuiltinFunction, BuiltinService
 from hypha.errors import HyphaError
@@ -21,15 +23,16 @@ from hypha.features.login.functions_page import MAX_BODY_BYTES, event_of, respon
 from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.options import LoginOptions
 from hypha.features.login.pending import PendingKeys
-from hypha.features.login.providers import GetToken, Handler, LoginProvider, Page, ParseToken
 from hypha.features.login.records import PendingLogins
 from hypha.features.login.service import Limits, LoginService
 from hypha.features.login.shell import PageShell
+from hypha.features.sign_in import Button, Handler, Login, LoginProvider, Page
 from hypha.limits import Buckets
 from hypha.web.client_address import throttled
-from hypha.web.destinations import REDIRECT_WORDS, Destinations
+from hypha.web.destinations import REDIRECT_WORDS
 from hypha.web.headers import headers_of
 from hypha.web.signing_in import LOGIN_PAGE, LOGIN_SERVICE, SessionCookie
+from hypha.workspaces.lifecycle import Workspaces
 
 FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
 STARTS_PER_S, STARTS_AT_ONCE = 5.0, 200.0
@@ -37,56 +40,63 @@ MISTAKES_AT_ONCE, MISTAKE_EVERY_S = 100, 1.0
 
 
 class LoginFeature(Feature):
-    """The service `public/hypha-login`; providers find it as `FeatureContext.shared["login"]`."""
+    """The service `public/hypha-login`; providers find it as a `Login`."""
 
     name = "login"
+    needs = (TokenAuthority, Workspaces, Guard)
+    provides = (Login,)
 
-    page: Page
-    """Answers every GET below `/public/apps/hypha-login/` that no function of a provider answers."""
+    def __init__(self) -> None:
+        self.buttons: list[Button] = []
+        self.events: dict[str, Handler] = {}
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service and the page, and let providers plug in."""
         self._context = context
-        settings = context.settings
-        self._shell = PageShell(settings.url_path, context.credentials, SessionCookie(context.base_url))
-        self.page = self._shell
-        self._destinations = Destinations.from_settings(settings, context.credentials.origins)
+        settings, http, tokens = context.settings, context.http, context.get(TokenAuthority)
+        self._shell = PageShell(settings.url_path, http.credentials, SessionCookie(context.base_url))
+        self._page: Page = self._shell
         self._service = LoginService(
-            PendingKeys(PendingLogins(context.store), settings.of(LoginOptions).maximum_login_time_s),
-            context.tokens,
-            context.tenancy.workspaces,
+            PendingKeys(
+                PendingLogins(context.data.connections), settings.of(LoginOptions).maximum_login_time_s
+            ),
+            tokens,
+            context.get(Workspaces),
             context.base_url,
             Limits(Buckets(STARTS_PER_S, STARTS_AT_ONCE), Mistakes(MISTAKES_AT_ONCE, MISTAKE_EVERY_S)),
             self.origin_of,
-            context.guard,
+            context.get(Guard),
         )
         self._local = BuiltinService.of(self._service, id=LOGIN_SERVICE, type="functions", only=FUNCTIONS)
         self._local = replace(self._local, name="Hypha Login", is_entrance=True)
-        self.events: dict[str, Handler] = {}
         self._offer()
-        context.routes += [
+        http.add_routes(
             Route(LOGIN_PAGE.rstrip("/"), self._to_page, methods=["GET"]),
             Route(f"{LOGIN_PAGE}{{path:path}}", self._answer, methods=["GET", "POST"]),
-        ]
-        context.shared["login"] = self
-        context.shared.setdefault("server_object", {}).update(ServerHooks(self, context.tokens).items())
+            last=True,  # providers have routes of their own below it
+        )
+        context.provide(Login, self)
+        context.services.extend_server_object(ServerHooks(self, tokens).items())
 
     # -- for providers ---------------------------------------------------------------------------
 
     def use(self, provider: LoginProvider) -> None:
         """Put a provider over those that are there."""
         if provider.page is not None:
-            self.page = provider.page
+            self._page = provider.page
         named = {name: getattr(provider, name) for name in FUNCTIONS}
         self.add_functions({**{name: f for name, f in named.items() if f is not None}, **provider.functions})
-        hooks = self._context.tokens.hooks
+        http = self._context.http
         if provider.parse_token is not None:
-            hooks.parse_token = _first_that_knows(provider.parse_token, hooks.parse_token)
+            http.read_tokens_with(provider.parse_token)
         if provider.generate_token is not None:
-            hooks.generate_token = provider.generate_token
+            http.make_tokens_with(provider.generate_token)
         if provider.get_token is not None:
-            credentials = self._context.credentials
-            credentials.token_source = _first_that_finds(provider.get_token, credentials.token_source)
+            http.add_token_source(provider.get_token)
+
+    def add_button(self, button: Button) -> None:
+        """Let the login page send people to a provider's own page."""
+        self.buttons.append(button)
 
     def add_functions(self, functions: Mapping[str, Handler]) -> None:
         """Add functions to `hypha-login`, over RPC and HTTP; the same name replaces."""
@@ -116,7 +126,7 @@ class LoginFeature(Feature):
         return throttled(address) if address else context.workspace
 
     def _offer(self) -> None:
-        self._context.offer(self._local)
+        self._context.services.offer(self._local)
 
     # -- HTTP ------------------------------------------------------------------------------------
 
@@ -134,7 +144,7 @@ class LoginFeature(Feature):
                 return await self._shell.logout(request)
             if request.method == "POST":
                 raise HTTPException(405, headers={"Allow": "GET"})
-            return await self.page(request)
+            return await self._page(request)
         query = self._corrected_query(request)
         if query is not None:
             return RedirectResponse(f"{request.url.path}?{query}", 307)
@@ -151,31 +161,15 @@ class LoginFeature(Feature):
         """
         given = request.query_params.multi_items()
         words, headers = frozenset(REDIRECT_WORDS), headers_of(request.scope)
+        check = self._context.http.destinations.checked
         checked = [
-            (name, self._destinations.checked(text, request.scope, headers) if name in words else text)
-            for name, text in given
+            (name, check(text, request.scope, headers) if name in words else text) for name, text in given
         ]
         return None if checked == given else urlencode(checked)
 
     async def _visitor(self, request: Request) -> User:
         """The user of a request; a stale credential must not keep anybody from the login page."""
         try:
-            return await self._context.credentials.user(request.scope)
+            return await self._context.http.credentials.user(request.scope)
         except HyphaError:
-            return self._context.credentials.anonymous
-
-
-def _first_that_knows(first: ParseToken, then: ParseToken | None) -> ParseToken:
-    async def parse(token: str) -> User | None:
-        user = await first(token)
-        return user if user is not None or then is None else await then(token)
-
-    return parse
-
-
-def _first_that_finds(first: GetToken, then: GetToken | None) -> GetToken:
-    async def get(scope: Mapping[str, Any]) -> str | None:
-        token = await first(scope)
-        return token if token or then is None else await then(scope)
-
-    return get
+            return self._context.http.credentials.anonymous

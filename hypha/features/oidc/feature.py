@@ -8,8 +8,10 @@ import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hypha.auth.guard import Guard
 from hypha.auth.keysets import IssuerTokens, KeySet
 from hypha.auth.scopes import Level, Scope
+from hypha.auth.tokens import TokenAuthority
 from hypha.errors import ConfigurationError
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.oidc.access import AccessTokens, Source
@@ -22,20 +24,19 @@ from hypha.features.oidc.options import OidcOptions
 from hypha.features.oidc.providers import AUTH0, Provider, auth0_url, configured_providers
 from hypha.features.oidc.routes import OidcRoutes
 from hypha.features.oidc.web import ProviderWeb, require_packages
+from hypha.features.sign_in import Button, Login
 from hypha.findings import Findings, refusals
-from hypha.web.destinations import Destinations
 
 if TYPE_CHECKING:
     from hypha.settings import Settings
-
-LOGIN_BUTTONS = "login_buttons"
-"""In `FeatureContext.shared`: what the login page offers, each with `id`, `name` and `url`."""
 
 
 class OidcFeature(Feature):
     """Providers from the settings; without any, only the empty doors of Auth0."""
 
     name = "oidc"
+    needs = (TokenAuthority, Guard)
+    uses = (Login,)
 
     def __init__(self) -> None:
         self._web = ProviderWeb()
@@ -48,7 +49,7 @@ class OidcFeature(Feature):
         """
         settings = context.settings
         tenant = auth0_url(settings.auth0_domain) if settings.auth0_domain else ""
-        context.routes += Auth0Doors(self._web, tenant).routes()
+        context.http.add_routes(*Auth0Doors(self._web, tenant).routes())
         providers = configured_providers(settings)
         if not providers and not tenant:
             return
@@ -59,21 +60,18 @@ class OidcFeature(Feature):
     def _offer_sign_in(self, context: FeatureContext, providers: tuple[Provider, ...]) -> None:
         settings, base_url = context.settings, context.base_url.rstrip("/")
         options = settings.of(OidcOptions)
+        guard, tokens = context.get(Guard), context.get(TokenAuthority)
         life_s = min(options.oidc_token_life_s, settings.max_token_life_time_s)
 
         async def issue(person: Person) -> str:
             user = replace(person.user, scope=Scope({person.user.own_workspace: Level.ADMIN}))
-            context.guard.blocklist.check_user(user)
-            context.guard.audit.note(
-                "signed_in", user.id, user.own_workspace, detail={"provider": person.provider}
-            )
-            return await context.guard.issue_token(
-                context.tokens, user, life_s, maker=user, name="sign-in", kind="session"
-            )
+            guard.blocklist.check_user(user)
+            guard.audit.note("signed_in", user.id, user.own_workspace, detail={"provider": person.provider})
+            return await guard.issue_token(tokens, user, life_s, maker=user, name="sign-in", kind="session")
 
         def note_refused(provider: str, reason: str) -> None:
             detail = {"provider": provider, "reason": reason}
-            context.guard.audit.note("sign_in_refused", detail=detail, is_stranger=True)
+            guard.audit.note("sign_in_refused", detail=detail, is_stranger=True)
 
         sign_ins = {
             each.id: SignIn(
@@ -85,16 +83,15 @@ class OidcFeature(Feature):
             )
             for each in providers
         }
-        secret = (settings.jwt_secret or context.secret("jwt")).encode()
+        secret = (settings.jwt_secret or context.data.secret("jwt")).encode()
         attempts = Attempts(hmac.new(secret, b"sign-ins with providers", hashlib.sha256).digest())
-        destinations = Destinations.from_settings(settings, context.credentials.origins)
+        destinations = context.http.destinations
         routes = OidcRoutes(sign_ins, attempts, issue, base_url, life_s, destinations, note_refused)
-        context.routes += routes.routes()
-        buttons = context.shared.setdefault(LOGIN_BUTTONS, [])
-        buttons += [
-            {"id": each.id, "name": each.name, "url": f"{base_url}/oidc/{each.id}/start"}
-            for each in providers
-        ]
+        context.http.add_routes(*routes.routes())
+        login = context.find(Login)
+        if login is not None:
+            for each in providers:
+                login.add_button(Button(each.id, each.name, f"{base_url}/oidc/{each.id}/start"))
 
     def _accept_access_tokens(
         self, context: FeatureContext, providers: tuple[Provider, ...], tenant: str
@@ -107,7 +104,7 @@ class OidcFeature(Feature):
                 for source in self._api_sources(context, providers, each):
                     accepted.add(source)
         if tenant or any(each.api_audience for each in providers):
-            context.tokens.foreign = accepted
+            context.http.accept_foreign_tokens(accepted)
 
     def _api_sources(
         self, context: FeatureContext, providers: tuple[Provider, ...], provider: Provider

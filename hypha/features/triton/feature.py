@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from hypha.addresses import check_workspace_id
+from hypha.auth.guard import Guard
+from hypha.auth.tokens import TokenAuthority
 from hypha.builtins.service import BuiltinService
 from hypha.errors import ConfigurationError, InvalidAddress
 from hypha.features.base import Feature, FeatureContext
@@ -17,6 +19,7 @@ from hypha.features.triton.proxy import TritonProxy
 from hypha.features.triton.servers import TritonServers
 from hypha.features.triton.service import TritonService
 from hypha.findings import Findings, refusals, risky
+from hypha.workspaces.lifecycle import Workspaces
 
 if TYPE_CHECKING:
     from hypha.settings import Settings
@@ -26,6 +29,7 @@ class TritonFeature(Feature):
     """`/triton/…` and the public service `triton-client`, where `--triton-servers` names servers."""
 
     name = "triton"
+    needs = (Workspaces, TokenAuthority, Guard)
 
     def __init__(self) -> None:
         self._servers: TritonServers | None = None
@@ -39,13 +43,13 @@ class TritonFeature(Feature):
         access = TritonAccess(
             _checked_workspace(options.triton_workspace),
             is_public=options.triton_public,
-            level_in=context.tenancy.workspaces.level_in,
+            level_in=context.get(Workspaces).level_in,
         )
         service = BuiltinService.of(TritonService(servers, access), id="triton-client", name="Triton client")
-        context.offer(service)
-        is_token, on_refused = context.tokens.is_recognised, context.guard.note_refused
-        proxy = TritonProxy(servers, access, context.credentials, is_token, on_refused)
-        context.routes.append(Route("/triton/{path:path}", proxy, methods=["GET", "POST"]))
+        context.services.offer(service)
+        is_token, on_refused = context.get(TokenAuthority).is_recognised, context.get(Guard).note_refused
+        proxy = TritonProxy(servers, access, context.http.credentials, is_token, on_refused)
+        context.http.add_routes(Route("/triton/{path:path}", proxy, methods=["GET", "POST"]))
 
     @classmethod
     def examine(cls, settings: Settings) -> Findings:

@@ -30,12 +30,22 @@ def says(tokens: TokenAuthority, answer: Any) -> None:
             raise answer
         return answer
 
-    tokens.hooks.parse_token = parse
+    tokens.hooks.read_with(parse)
 
 
-async def test_a_hook_is_asked_first_and_none_means_read_it_yourself(tokens: TokenAuthority) -> None:
+async def test_a_hook_is_asked_first(tokens: TokenAuthority) -> None:
     says(tokens, User("ann"))
     assert (await tokens.authenticate("coin")).id == "ann"
+
+
+async def test_the_hook_that_came_last_is_asked_before_the_others(tokens: TokenAuthority) -> None:
+    says(tokens, User("ann"))
+    says(tokens, User("bob"))
+    says(tokens, None)
+    assert (await tokens.authenticate("coin")).id == "bob"
+
+
+async def test_none_of_a_hook_means_read_it_yourself(tokens: TokenAuthority) -> None:
     says(tokens, None)
     own = tokens.mint(User("bob"), 60)
     assert (await tokens.authenticate(own)).id == "bob"
@@ -103,7 +113,7 @@ async def test_tokens_are_made_by_the_hook(tokens: TokenAuthority) -> None:
         return f"{user.id} for {life_s:g}" if user.id != "odd" else 5
 
     assert tokens.parse(await tokens.issue(User("ann"), 60)).id == "ann"
-    tokens.hooks.generate_token = generate
+    tokens.hooks.make_with(generate)
     assert await tokens.issue(User("ann"), 60) == "ann for 60"
     with pytest.raises(ServerFault):
         await tokens.issue(User("odd"), 60)

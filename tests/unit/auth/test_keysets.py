@@ -14,7 +14,7 @@ from hypha.auth.keysets import IssuerTokens, KeySet, read_keys
 from hypha.auth.scopes import Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User
-from hypha.errors import BackendUnavailable, NotAuthenticated, TokenExpired
+from hypha.errors import BackendUnavailable, ConfigurationError, NotAuthenticated, TokenExpired
 
 RSA_KEY = RSAKey.generate_key(2048)
 NEW_RSA_KEY = RSAKey.generate_key(2048)
@@ -219,7 +219,10 @@ async def test_a_foreign_token_is_kept_for_minutes_and_our_own_never_asks() -> N
     token = signed()
     with pytest.raises(NotAuthenticated, match="accepts HS256 only"):
         await authority.authenticate(token)
-    authority.foreign = foreign = Foreign()
+    foreign = Foreign()
+    authority.accept_foreign(foreign)
+    with pytest.raises(ConfigurationError, match="Two features"):
+        authority.accept_foreign(foreign)
     own = authority.mint(User("ann"), 10_000)
     assert (await authority.authenticate(own)).id == "ann" and foreign.asked == 0
     for _ in range(3):

@@ -39,8 +39,8 @@ def credentials() -> Credentials:
 
 async def token_of(headers: dict[bytes, bytes], *, path: str = "/ws-a-b/info") -> str | None:
     found = credentials()
-    found.headers.append(b"x-local-auth")
-    found.cookies.append(b"hypha_local_token")
+    found.accept_header(b"x-local-auth")
+    found.accept_cookie(b"hypha_local_token")
     return await found.token(scope_of(headers, path))
 
 
@@ -110,7 +110,7 @@ async def test_a_cookie_that_does_not_count_is_hidden_from_a_providers_hook_too(
         seen.append(dict(scope["headers"]))
         return dict(scope["headers"]).get(b"cookie", b"").decode() or None
 
-    found.token_source = hook
+    found.ask_first(hook)
     assert await found.token(scope_of({b"cookie": b"sso=1", **BROWSER})) is None
     assert seen[0] == BROWSER
     assert await found.token(scope_of({b"cookie": b"sso=1", **BROWSER, **SCRIPT})) == "sso=1"

@@ -42,7 +42,7 @@ async def plant(tenants: Tenants) -> object:
 async def test_nothing_begun_before_an_account_started_clean_is_done_after(
     tenants: Tenants, act: Callable[[Tenants], Awaitable[object]]
 ) -> None:
-    held = Held(tenants.workspaces, tenants.store, HeldWorkspaces(tenants.store))
+    held = Held(tenants.workspaces, tenants.store.workspaces, HeldWorkspaces(tenants.store))
     async with held.changing(SQUATTER.id):
         begun = asyncio.ensure_future(act(tenants))
         for _ in range(20):  # as far as it comes
@@ -65,7 +65,7 @@ async def test_whoever_keeps_something_for_workspaces_hears_which_ended(tenants:
 
     tenants.workspaces.endings.follow(hear)
     ann = acting(person("local-ann"))
-    held = Held(tenants.workspaces, tenants.store, HeldWorkspaces(tenants.store))
+    held = Held(tenants.workspaces, tenants.store.workspaces, HeldWorkspaces(tenants.store))
     await tenants.environment.set(ann, "A", "b")
     for name in ("kept-lab", "lost-lab"):
         await tenants.catalogue.create({"id": name, "persistent": True}, ann)

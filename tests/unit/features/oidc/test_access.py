@@ -11,11 +11,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from hypha.auth.guard import Guard
 from hypha.auth.tokens import TokenAuthority
 from hypha.errors import ConfigurationError, NotAuthenticated
 from hypha.features.oidc.feature import OidcFeature
 from hypha.features.oidc.options import OidcOptions
+from hypha.features.ports import HttpPort
+from hypha.features.sign_in import Button, Login
 from hypha.settings import Settings
+from hypha.web.destinations import Destinations
 from hypha.web.origins import Origins
 
 KEY = ECKey.generate_key("P-256")
@@ -38,16 +42,27 @@ class Web:
         }
 
 
+class Page:
+    """The login service, as far as providers put buttons on its page."""
+
+    def __init__(self) -> None:
+        self.buttons: list[Button] = []
+        self.add_button = self.buttons.append
+
+
 async def start(settings: Settings) -> Any:
-    """The context of a started feature."""
+    """The context of a started feature, with `tokens` and the login `page`."""
+    tokens, origins, page = TokenAuthority("s" * 48), Origins("https://hypha.example"), Page()
+    objects: dict[type, Any] = {TokenAuthority: tokens, Guard: Guard(), Login: page}
     context = SimpleNamespace(
         settings=settings,
         base_url="https://hypha.example",
-        tokens=TokenAuthority("s" * 48),
-        secret=lambda name: "s" * 48,
-        credentials=SimpleNamespace(origins=Origins("https://hypha.example")),
-        routes=[],
-        shared={},
+        http=HttpPort(SimpleNamespace(origins=origins), Destinations(origins), tokens),  # type: ignore[arg-type]
+        data=SimpleNamespace(secret=lambda name: "s" * 48),
+        get=objects.__getitem__,
+        find=objects.get,
+        tokens=tokens,
+        page=page,
     )
     feature = OidcFeature()
     feature._web = Web()  # type: ignore[assignment]
@@ -78,24 +93,23 @@ async def test_access_tokens_with_the_named_audience_are_accepted() -> None:
 
 async def test_without_an_audience_a_provider_signs_nobody_in_by_its_tokens() -> None:
     context = await start(Settings(of_features=(OidcOptions(oidc_discovery_url=URL, oidc_client_id="c"),)))
-    assert context.tokens.foreign is None
     with pytest.raises(NotAuthenticated, match="HS256 only"):
         await context.tokens.authenticate(signed())
 
 
 async def test_the_login_page_is_told_of_each_provider() -> None:
     context = await start(Settings(of_features=(OidcOptions(oidc_providers=PROVIDERS),)))
-    assert context.shared["login_buttons"] == [
-        {"id": "lab", "name": "login.example", "url": "https://hypha.example/oidc/lab/start"}
-    ]
-    paths = [route.path for route in context.routes]
+    assert context.page.buttons == [Button("lab", "login.example", "https://hypha.example/oidc/lab/start")]
+    paths = [route.path for route in context.http.routes]
     assert "/oidc/{provider}/start" in paths and "/oauth/token" in paths
 
 
 async def test_nothing_is_offered_without_providers() -> None:
     context = await start(Settings())
-    assert not context.shared and context.tokens.foreign is None
-    assert [route.path for route in context.routes] == ["/oauth/authorize", "/oauth/token"]
+    assert not context.page.buttons
+    with pytest.raises(NotAuthenticated, match="HS256 only"):
+        await context.tokens.authenticate(signed())
+    assert [route.path for route in context.http.routes] == ["/oauth/authorize", "/oauth/token"]
 
 
 async def test_one_issuer_belongs_to_one_provider() -> None:

@@ -1,28 +1,25 @@
 """Who signs people in: the one interface between the login service and its providers.
 
-The login feature stands in `FeatureContext.shared["login"]` as a `Login`. Local accounts, OpenID
-Connect and the operator's own startup functions add themselves to it; whatever a provider leaves
-out stays as it was before.
+The login service is asked for as a `Login`. Local accounts, OpenID Connect and the operator's own startup
+functions add themselves to it; whatever a provider leaves out stays as it was before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hypha.auth.users import User
+from hypha.auth.hooks import GenerateToken, ParseToken
+from hypha.web.credentials import TokenSource
 
 Handler = Callable[..., Awaitable[Any]]
 """A coroutine in the form of built-in functions: type hints, docstring, keyword-only `context`."""
 
 Page = Callable[[Request], Awaitable[Response]]
-ParseToken = Callable[[str], Awaitable[User | None]]
-GenerateToken = Callable[[User, float], Awaitable[str]]
-GetToken = Callable[[Mapping[str, Any]], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +45,27 @@ class LoginProvider:
     functions: Mapping[str, Handler] = field(default_factory=dict)
     parse_token: ParseToken | None = None
     generate_token: GenerateToken | None = None
-    get_token: GetToken | None = None
+    get_token: TokenSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A way to sign in elsewhere, as the login page shows it; `url` is where it leads."""
+
+    id: str
+    name: str
+    url: str
 
 
 class Login(Protocol):
     """What providers may do with the login service."""
 
-    page: Page
-    """Answers the login page; assign it, or give it with `use`."""
+    @property
+    def buttons(self) -> Sequence[Button]:
+        """Where else the login page sends people, in the order in which providers came."""
+
+    def add_button(self, button: Button) -> None:
+        """Let the login page send people to a provider's own page."""
 
     def use(self, provider: LoginProvider) -> None:
         """Put a provider over those that are there."""
