@@ -49,8 +49,8 @@ def credentials() -> Credentials:
         return User("ann")
 
     found = Credentials(authenticate, None)  # type: ignore[arg-type]
-    found.headers.append(b"x-local-auth")
-    found.cookies.append(b"hypha_local_token")
+    found.accept_header(b"x-local-auth")
+    found.accept_cookie(b"hypha_local_token")
     return found
 
 

@@ -6,8 +6,6 @@ for the larger, a linear one four times; the bound lies between. What refuses it
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -22,12 +20,6 @@ from hypha.auth.minting import TokenRequest
 from hypha.auth.scopes import Level
 from hypha.auth.users import User
 from hypha.builtins.schema import parse_docstring
-from hypha.errors import HyphaError
-from hypha.features.accounts.names import check_email, check_name
-from hypha.features.accounts.passwords import check_new_password
-from hypha.features.oidc.claims import person_of
-from hypha.features.oidc.providers import Provider
-from hypha.features.triton.access import checked_name, checked_version
 from hypha.gateways.asgi_apps.cookies import AppCookies, pairs_of
 from hypha.gateways.http.accept import wants_msgpack
 from hypha.gateways.http.function_values import refuse_functions
@@ -55,19 +47,10 @@ from hypha.wire.json_text import loads
 from hypha.wire.values import absolute_targets, maps_in
 from hypha.workspaces.functions_events import parse_event_names
 from hypha.workspaces.values import check_plain
+from tests.kit.linear_time import check_growth, check_reader_of_texts, repeated
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 
-N_BYTES, N_ITEMS = 16 * 1024, 2_000
-SHAPES = [
-    "a", "a.", "a b", "A:", "a: ", "a,", "a;", "a=b;", "a=b&", "&", "=", "/", "//", "../", "a/", "@", "a@",
-    "a@b.", ":", "*", " ", "\t", "\n", "\n\n", '"', '\\"', "\\", "'", "[", "{", "[[]],", '{"a":', "]", "<",
-    "(", "a (", "%", "%2", "%25", "%41", "\x00", "\x7f", "ä", "\u0301", "日", "0", "9", "-", "1.", "1e", "+",
-    "eyJ", "eyJ.", "QUFB", "_", "__", "#/", "$", "|", "RemoteException: ", "x.RemoteError:", "CallFailed:",
-    "Traceback (most recent call last):\n", "\n\na:\n\nTraceback (most recent call last):\n",
-    "  + Exception Group Traceback (most recent call last):\n", "text/html;q=0.1,", "q=1;", "gzip,", "for=",
-    'for="', "1.1.1.1,", "::", "[::1]:", "keep-alive,", "basic ", "negotiate", "http://", "_rtarget",
-    "Args:\n", "a: b\n",
-]  # fmt: skip
+N_ITEMS = 2_000
 WHO = Registrant("w", "c", "u")
 
 
@@ -89,7 +72,6 @@ def all_of(items: Iterator[Any]) -> None:
         pass
 
 
-PROVIDER = Provider(id="p", name="P", client_id="client")
 COOKIES = AppCookies.of("author", "w", "s", b"/w/apps/s", b"/w/apps/s")
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix")
 EITHER = {"anyOf": [{"type": "integer"}, {"type": "array"}]}
@@ -110,12 +92,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "level": Level.parse,
     "token request": lambda given: TokenRequest.parse({given: 1, "workspace": given, "permission": given}),
     "event names": lambda given: parse_event_names(given, "w"),
-    "account name": check_name,
-    "e-mail address": check_email,
-    "password": check_new_password,
-    "claims": lambda given: person_of(PROVIDER, {"sub": given, "email": given, "picture": given}),
     "user of a hook": lambda given: checked_user(User(given, email=given)),
-    "triton names": lambda given: (checked_name(given), checked_version(given)),
     "error text": remote_error,
     "error text and traceback": lambda given: remote_error(given, given),
     "traceback that ends with its message": lambda given: remote_error("x" + given, f"{given}x{given}"),
@@ -214,40 +191,9 @@ STRUCTURE_READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def repeated(shape: str, size_bytes: int) -> str:
-    return shape * (size_bytes // len(shape.encode()))
-
-
-def seconds(read: Callable[[Any], Any], given: Any) -> float:
-    """CPU time of the quicker of two readings (s)."""
-    best = 1e9
-    for _ in range(2):
-        start = time.process_time()
-        with contextlib.suppress(HyphaError, ValueError):
-            read(given)
-        best = min(best, time.process_time() - start)
-        if best > 0.5:
-            break
-    return best
-
-
-def check_growth(read: Callable[[Any], Any], make: Callable[[int], Any], n: int, what: str) -> None:
-    """Compare n with 4n, and 4n with 16n where that grew too fast: a way that is taken from some size on may
-    cost more than the one before, but must be linear itself."""
-    for small, large in ((n, 4 * n), (4 * n, 16 * n)):
-        slow = seconds(read, make(large))
-        if slow < 0.03:  # nothing to see at this size
-            return
-        quick = seconds(read, make(small))
-        if slow < 12 * quick + 0.03:
-            return
-    pytest.fail(f"{what}: {quick:.4f} s for 4n, {slow:.4f} s for 16n")
-
-
 @pytest.mark.parametrize("name", READERS)
 def test_texts_are_read_in_linear_time(name: str) -> None:
-    for shape in SHAPES:
-        check_growth(READERS[name], partial(repeated, shape), N_BYTES, repr(shape))
+    check_reader_of_texts(READERS[name])
 
 
 @pytest.mark.parametrize("name", STRUCTURE_READERS)
