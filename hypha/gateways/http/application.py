@@ -20,7 +20,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
 from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
-from hypha.gateways.http.calls import FunctionCalls
+from hypha.gateways.http.calls import Call, FunctionCalls
 from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.entrances import is_for_all
@@ -183,9 +183,9 @@ class HttpApplication(Starlette):
             if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
-            address = None if ON_APPS_ORIGIN in scope else self._function_address(path)
-            if address is not None:
-                await self._calls.handle(scope, receive, started, address)
+            call = None if ON_APPS_ORIGIN in scope else self._call(path, scope, receive, started)
+            if call is not None:
+                await self._calls.handle(call)
             else:
                 await self._router_of(scope)(scope, receive, started)
         except ClientLeft:
@@ -228,8 +228,8 @@ class HttpApplication(Starlette):
         scope[HOLDING] = started.holding = services.workbench.holding(party)
         return receive
 
-    def _function_address(self, path: str) -> tuple[str, str, str] | None:
-        """(workspace, service, function) of `/{ws}/services/{id}/{fn}`, else None."""
+    def _call(self, path: str, scope: Scope, receive: Receive, send: Send) -> Call | None:
+        """What `/{ws}/services/{id}/{fn}` asks for; None for other paths."""
         if "/services/" not in path:
             return None
         words = path.split("/")
@@ -238,7 +238,9 @@ class HttpApplication(Starlette):
         workspace, service, function = words[1], words[3], words[4]
         if function == DESCRIPTION_FILE:
             return None
-        return (workspace, service, function) if workspace and service and function else None
+        if not (workspace and service and function):
+            return None
+        return Call(scope, receive, send, workspace, service, function)
 
     async def _check_blocked(self, scope: MutableMapping[str, Any]) -> None:
         """Refuse a blocked address, unless an administrator shows who he is."""

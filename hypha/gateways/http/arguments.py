@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from hypha.wire.packed import PackedList, PackedMap
 async def request_arguments(
     scope: MutableMapping[str, Any],
     receive: Receive,
-    pairs: list[tuple[str, str]],
+    pairs: Iterable[tuple[str, str]],
     schema: Schema | None,
     max_bytes: int,
     intake: Intake,

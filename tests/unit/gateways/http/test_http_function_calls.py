@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -362,3 +363,16 @@ async def test_text_in_queries_may_be_of_any_language(server: FakeServer) -> Non
     async with client_of(server) as http:
         answer = await http.get(f"{BASE}/add", params={"a": "grün", "b": "森"})
     assert answer.json() == "grün森"
+
+
+async def test_who_may_not_use_a_service_is_noted_once_and_who_asks_the_manager_is_not(
+    server: FakeServer,
+) -> None:
+    noted: list[tuple[Any, ...]] = []
+    audit: Any = SimpleNamespace(note=lambda *told, **more: noted.append((*told, more["detail"]["function"])))
+    server.add("private", visibility="protected", add=add)
+    async with client_of(server, audit=audit) as http:
+        refused = await http.get("/ws-user-anna/services/provider:private/add?a=1&b=2")
+        await http.get("/ws-user-anna/services/ws/get_workspace_info?workspace=ws-user-anna")
+    assert refused.status_code == 403
+    assert noted == [("access_refused", "anonymouz-http", "ws-user-anna", "provider:private.add")]
