@@ -10,7 +10,6 @@ from hypha.assembly.access import open_guard, open_tokens
 from hypha.assembly.readings import connections_of
 from hypha.background import Background
 from hypha.datafolder import DataFolder
-from hypha.gateways.http.workbench import Workbench, WorkLimits
 from hypha.hub.hub import Hub, HubLimits
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.rates import RateLimits, Rates
@@ -20,6 +19,7 @@ from hypha.registry.index import Registry
 from hypha.registry.offering import Offering
 from hypha.store import Store
 from hypha.web.client_address import TrustedProxies
+from hypha.web.workbench import Workbench, WorkLimits
 
 if TYPE_CHECKING:
     from hypha.assembly.endings import Endings

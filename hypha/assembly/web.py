@@ -11,9 +11,8 @@ from hypha import __version__
 from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
 from hypha.gateways.asgi_apps.routes import AppRoutes
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.application import HttpApplication, literal_words, path_of
-from hypha.gateways.http.cors import CorsPolicy
-from hypha.gateways.http.services import HttpServices
 from hypha.gateways.http.static import mount_routes, parse_mount
 from hypha.observe.metrics import Metrics
 from hypha.registry.offering import record_of
@@ -21,6 +20,7 @@ from hypha.transports.asgi_websocket import AsgiLink
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.rpc_endpoint import RpcEndpoint
 from hypha.transports.stream_secrets import StreamSecrets
+from hypha.web.cors import CorsPolicy
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Running
 from hypha.web.uploads import Uploads
@@ -43,7 +43,7 @@ UNREACHABLE_RATE = 1e6
 
 
 def build_web(
-    core: Core, tenants: Tenants, reception: Reception, services: HttpServices, routes: Sequence[BaseRoute]
+    core: Core, tenants: Tenants, reception: Reception, services: GatewayContext, routes: Sequence[BaseRoute]
 ) -> HttpApplication:
     """Make the web application; `routes` are those of features."""
     console = Console(services)
@@ -68,10 +68,10 @@ def build_web(
 
 def http_services(
     core: Core, tenants: Tenants, lasting: LastingAnswers, apps_origin: AppsOrigin | None
-) -> HttpServices:
+) -> GatewayContext:
     """What HTTP requests are answered from."""
     settings = core.settings
-    return HttpServices(
+    return GatewayContext(
         calling=tenants.calling,
         workspaces=tenants.workspaces,
         credentials=tenants.credentials,

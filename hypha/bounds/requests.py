@@ -39,7 +39,7 @@ REQUESTS = (
         "strangers, 1 GiB of all, a quarter of a thread's time for a stranger; callers of whom that is known",
         "person or address",
         "Wait up to 20 s, then 429",
-        ("hypha.gateways.http.workbench.MAX_TRACKED",),
+        ("hypha.web.workbench.MAX_TRACKED",),
     ),
     Bound(
         "packed_bodies",

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from hypha.gateways.http import HttpServices
+from hypha.gateways.context import GatewayContext
 from hypha.web.destinations import is_workspace_word
 from hypha.web.files import LargeChunkFileResponse, StaticFolder
 
@@ -36,7 +36,7 @@ _PAGE_HEADERS = {
 class Console:
     """The pages, with this server's addresses filled in once."""
 
-    def __init__(self, services: HttpServices) -> None:
+    def __init__(self, services: GatewayContext) -> None:
         self._base_path = services.base_path
         filling = {
             "__BASE_PATH__": html.escape(services.base_path),

@@ -16,12 +16,12 @@ from hypha.background import Background
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
 from hypha.features.base import Feature, FeatureContext
-from hypha.gateways.http.workbench import Workbench
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.pulse import Pulse
 from hypha.registry.offering import Offering
 from hypha.server import create_application, get_argparser
 from hypha.store import Store
+from hypha.web.workbench import Workbench
 from hypha.workspaces.lifecycle import Workspaces
 
 ENDS: tuple[tuple[str, type, str], ...] = (

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
-from hypha.gateways.http.cors import SANDBOXED
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
 from hypha.values import is_whole
+from hypha.web.cors import SANDBOXED
 from hypha.web.errors import error_answer
 from hypha.web.headers import Headers, fields_of, is_ours
 

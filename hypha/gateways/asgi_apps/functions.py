@@ -13,13 +13,13 @@ from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.bodies import read_body
-from hypha.gateways.http.cors import NAMED
 from hypha.gateways.http.results import json_of
-from hypha.gateways.http.services import HttpServices
-from hypha.gateways.http.workbench import holding_of
 from hypha.registry.described import is_function, schema_at
+from hypha.web.cors import NAMED
 from hypha.web.headers import by_name
+from hypha.web.workbench import holding_of
 
 INDEX = "index"
 DEFAULT = "default"
@@ -44,7 +44,7 @@ def choose_function(functions: Mapping[str, Any], path: str) -> str | None:
 class FunctionsApp:
     """Answers one request from a `functions` service."""
 
-    def __init__(self, services: HttpServices, mount: Mount) -> None:
+    def __init__(self, services: GatewayContext, mount: Mount) -> None:
         self._services = services
         self._mount = mount
 

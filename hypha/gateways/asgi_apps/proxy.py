@@ -24,9 +24,9 @@ from hypha.gateways.asgi_apps.answers import (
 )
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import FAILED, NORMAL, sendable_code
-from hypha.gateways.http.cors import NAMED
-from hypha.gateways.http.services import HttpServices
+from hypha.gateways.context import GatewayContext
 from hypha.hub.callbacks import Function
+from hypha.web.cors import NAMED
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ ENDING_S = 5.0
 class AsgiProxy:
     """Passes one HTTP request or WebSocket to an ASGI service and its answer back."""
 
-    def __init__(self, services: HttpServices, mount: Mount) -> None:
+    def __init__(self, services: GatewayContext, mount: Mount) -> None:
         self._services = services
         self._mount = mount
         self._kind: str = mount.scope["type"]

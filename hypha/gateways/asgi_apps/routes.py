@@ -20,15 +20,15 @@ from hypha.gateways.asgi_apps.mount import Mount, is_cross_origin, is_own, place
 from hypha.gateways.asgi_apps.outgoing import Outgoing, until_gone
 from hypha.gateways.asgi_apps.proxy import AsgiProxy
 from hypha.gateways.asgi_apps.question import may_ask, send_question
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.calls import FunctionCalls
-from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.parameters import split_query
-from hypha.gateways.http.services import HttpServices
 from hypha.registry.records import ServiceRecord
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival
 from hypha.web.bodies import ClientLeft
 from hypha.web.client_address import PREFIX
+from hypha.web.cors import PREFLIGHT
 from hypha.web.headers import headers_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -40,7 +40,7 @@ _MISSING = 4404
 class AppRoutes:
     """Serves the applications of clients and of the server itself."""
 
-    def __init__(self, services: HttpServices) -> None:
+    def __init__(self, services: GatewayContext) -> None:
         self._services = services
         self._calls = FunctionCalls(services)
         self._base = services.base_path.rstrip("/")

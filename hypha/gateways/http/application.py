@@ -20,20 +20,19 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
 from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.calls import Call, FunctionCalls
-from hypha.gateways.http.cors import PREFLIGHT
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.entrances import is_for_all
 from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.incoming import answering, check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
-from hypha.gateways.http.services import HttpServices
-from hypha.gateways.http.workbench import HOLDING, Holding
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import mount_of
 from hypha.web.bodies import ClientLeft
 from hypha.web.caching import for_one_person
+from hypha.web.cors import PREFLIGHT
 from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
@@ -41,6 +40,7 @@ from hypha.web.heads import BODY_IS_HERE, METHODS
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party
 from hypha.web.uploads import Upload
+from hypha.web.workbench import HOLDING, Holding
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class HttpApplication(Starlette):
 
     def __init__(
         self,
-        services: HttpServices,
+        services: GatewayContext,
         *,
         first: Sequence[BaseRoute] = (),
         last: Sequence[BaseRoute] = (),

@@ -19,8 +19,8 @@ from hypha.gateways.http.parameters import (
     media_type,
     query_arguments,
 )
-from hypha.gateways.http.workbench import holding_of
 from hypha.registry.calling import Intake
+from hypha.web.workbench import holding_of
 from hypha.wire.packed import PackedList, PackedMap
 
 

@@ -9,8 +9,8 @@ from starlette.types import Receive
 
 from hypha.errors import FrameTooLarge
 from hypha.gateways.http.codings import LARGEST_RATIO, codings_of, gunzip
-from hypha.gateways.http.workbench import Holding
 from hypha.web.bodies import read_whole, too_large
+from hypha.web.workbench import Holding
 
 SMALL_BYTES = 64 * 1024
 """A body of this size is read and parsed on the spot; more is held on the caller's account."""

@@ -19,6 +19,7 @@ from hypha.errors import (
     ServiceNotFound,
     WorkspaceNotFound,
 )
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.accept import wants_msgpack
 from hypha.gateways.http.arguments import request_arguments
 from hypha.gateways.http.json_form import PLAIN, JsonForm
@@ -27,7 +28,6 @@ from hypha.gateways.http.parameters import (
     split_query,
 )
 from hypha.gateways.http.results import ItemStream, send_items, send_value
-from hypha.gateways.http.services import HttpServices
 from hypha.registry.described import function_at
 from hypha.registry.records import ServiceRecord
 from hypha.wire.values import is_tagged
@@ -63,7 +63,7 @@ class Call:
 class FunctionCalls:
     """Handles `/{workspace}/services/{service}/{function}`, GET and POST."""
 
-    def __init__(self, services: HttpServices) -> None:
+    def __init__(self, services: GatewayContext) -> None:
         self._services = services
 
     async def handle(self, call: Call) -> None:

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hypha.errors import WorkspaceNotFound
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls
 from hypha.gateways.http.openapi import DescribedService, service_document, workspace_document
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import response_made_in_thread
-from hypha.gateways.http.services import HttpServices
 
 DESCRIPTION_FILE = "openapi.json"
 MANAGER_ADDRESS = "ws"
@@ -25,7 +25,7 @@ MANAGER_ADDRESS = "ws"
 class Descriptions:
     """Makes OpenAPI documents of what the caller may see."""
 
-    def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
+    def __init__(self, services: GatewayContext, calls: FunctionCalls) -> None:
         self._services = services
         self._calls = calls
 

@@ -9,7 +9,7 @@ import orjson
 from starlette.types import Send
 
 from hypha.errors import HyphaError
-from hypha.gateways.http.services import HttpServices
+from hypha.gateways.context import GatewayContext
 from hypha.web.errors import error_answer
 
 Probe = Callable[[MutableMapping[str, Any], Send], Awaitable[None]]
@@ -19,7 +19,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 class Probes:
     """The answers at `/health…` and `/metrics`, by path."""
 
-    def __init__(self, services: HttpServices) -> None:
+    def __init__(self, services: GatewayContext) -> None:
         self._services = services
         self.by_path: dict[str, Probe] = {
             "/health": self._health,

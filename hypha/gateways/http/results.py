@@ -18,7 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.errors import remote_error
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
-from hypha.gateways.http.workbench import Holding, holding_of
+from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces

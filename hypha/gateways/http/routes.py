@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Route
 
 from hypha.auth.users import User
 from hypha.errors import HyphaError, PermissionDenied, WorkspaceNotFound
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.accept import wants_msgpack
 from hypha.gateways.http.calls import MANAGER_NAMES, FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE, Descriptions
 from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import value_response
-from hypha.gateways.http.services import HttpServices
 from hypha.web.headers import headers_of
 from hypha.web.signing_in import LOGIN_PAGE
 
@@ -39,7 +39,7 @@ _SHOWN_FACTS = (
 class CoreRoutes:
     """Fixed routes and the routes of workspaces and services."""
 
-    def __init__(self, services: HttpServices, calls: FunctionCalls) -> None:
+    def __init__(self, services: GatewayContext, calls: FunctionCalls) -> None:
         self._services = services
         self._calls = calls
         self._description: bytes | None = None

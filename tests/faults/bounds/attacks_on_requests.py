@@ -35,7 +35,6 @@ from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
 from hypha.gateways.http.openapi import DescribedService, documents, schemas, workspace_document
 from hypha.gateways.http.parameters import MAX_FIELDS, MAX_OPTIONS, _types, split_query
 from hypha.gateways.http.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read_ends, remote_error
-from hypha.gateways.http.workbench import Workbench, WorkLimits
 from hypha.limits import Buckets
 from hypha.registry import query, search, shown
 from hypha.registry.described import functions_of
@@ -50,6 +49,7 @@ from hypha.web.heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from hypha.web.origins import Origins
 from hypha.web.running import Party
 from hypha.web.uploads import Uploads, keep
+from hypha.web.workbench import Workbench, WorkLimits
 from tests.faults.bounds.kit import KIB, MIB, Kit
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 from tests.unit.registry.test_shown import record, size_of

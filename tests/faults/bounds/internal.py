@@ -46,7 +46,7 @@ INTERNAL = {
     "hypha.gateways.http.openapi.schemas.MAX_PATTERN_CHARS": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_TEXT_CHARS": PARTS,
     "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
-    "hypha.gateways.http.services.DEFAULT_MAX_BODY_BYTES": SAME,
+    "hypha.gateways.context.DEFAULT_MAX_BODY_BYTES": SAME,
     "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",
     "hypha.hub.local_peer.MAX_INTERVAL_S": "pause of heartbeats",
     "hypha.hub.router.MAX_LOGGED_PER_S": "lines of the log",

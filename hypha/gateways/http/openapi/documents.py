@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.openapi.operations import mode_parameter, path_item, path_of
 from hypha.gateways.http.openapi.schemas import SchemaPool
 from hypha.gateways.http.openapi.services import DescribedService
-from hypha.gateways.http.services import HttpServices
 
 MAX_FUNCTIONS = 2000
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -81,7 +81,7 @@ def _error_response(code: str) -> dict[str, Any]:
     return response
 
 
-def _document(services: HttpServices, title: str, parts: Sequence[str]) -> dict[str, Any]:
+def _document(services: GatewayContext, title: str, parts: Sequence[str]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -105,7 +105,7 @@ def _add(document: dict[str, Any], service: DescribedService, pool: SchemaPool, 
         document["paths"][path_of(service, function.path)] = path_item(service, function, pool)
 
 
-def service_document(services: HttpServices, service: DescribedService) -> dict[str, Any]:
+def service_document(services: GatewayContext, service: DescribedService) -> dict[str, Any]:
     """OpenAPI 3.1 of one service, as plain data."""
     is_link = service.docs.startswith(("https://", "http://"))
     texts = (service.description, "" if is_link else service.docs, _HOW_TO_CALL)
@@ -119,7 +119,7 @@ def service_document(services: HttpServices, service: DescribedService) -> dict[
 
 
 def workspace_document(
-    services: HttpServices, workspace: str, described: Sequence[Callable[[], DescribedService]]
+    services: GatewayContext, workspace: str, described: Sequence[Callable[[], DescribedService]]
 ) -> dict[str, Any]:
     """OpenAPI 3.1 of all given services of a workspace, as far as they are not too many or too large.
 

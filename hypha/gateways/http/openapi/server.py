@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.openapi.documents import components
 from hypha.gateways.http.openapi.schemas import SchemaPool
-from hypha.gateways.http.services import HttpServices
 from hypha.registry.described import functions_in
 
 _TEXT = {"type": "string"}
@@ -28,7 +28,7 @@ _CALL_TEXT = (
 )
 
 
-def server_document(services: HttpServices) -> dict[str, Any]:
+def server_document(services: GatewayContext) -> dict[str, Any]:
     """OpenAPI 3.1 of all routes, as plain data."""
     url = services.public_base_url or services.base_path or "/"
     return {
@@ -107,7 +107,7 @@ def _workspace_paths() -> dict[str, Any]:
     }
 
 
-def _manager_paths(services: HttpServices) -> dict[str, Any]:
+def _manager_paths(services: GatewayContext) -> dict[str, Any]:
     paths, pool = {}, SchemaPool()
     for name, function in functions_in(services.manager.service_schema):
         schema = pool.cleaned(function.get("parameters") or {"type": "object"})

@@ -19,7 +19,8 @@ from hypha.errors import (
     NotDelivered,
     TokenExpired,
 )
-from hypha.gateways.http import HttpApplication, HttpServices
+from hypha.gateways.context import GatewayContext
+from hypha.gateways.http import HttpApplication
 from hypha.hub.callbacks import Function, Session
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
@@ -214,7 +215,7 @@ def manager_record() -> ServiceRecord:
     return record_of(BuiltinService("default", functions, config=config), "*", "manager")
 
 
-def services_of(server: FakeServer, **fields: Any) -> HttpServices:
+def services_of(server: FakeServer, **fields: Any) -> GatewayContext:
     """The gateway's view of a fake server, ready."""
     health = Health(version="1")
     health.is_ready = True
@@ -228,7 +229,7 @@ def services_of(server: FakeServer, **fields: Any) -> HttpServices:
         "running": Running.from_settings(Settings()),
         "uploads": Uploads.from_settings(Settings()),
     }
-    return HttpServices(**{**defaults, **fields})
+    return GatewayContext(**{**defaults, **fields})
 
 
 def client_of(

@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from hypha.gateways.http import HttpApplication
-from hypha.gateways.http.cors import CorsPolicy
 from hypha.limits import Buckets
 from hypha.web.client_address import TrustedProxies
+from hypha.web.cors import CorsPolicy
 from hypha.web.ratelimits import RequestLimits
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.types import Message
 
-from hypha.gateways.http.cors import NAMED, CorsPolicy
+from hypha.web.cors import NAMED, CorsPolicy
 
 PAGE = b"https://page.example"
 CREDENTIALS = (b"access-control-allow-credentials", b"true")

@@ -1,4 +1,4 @@
-"""What the HTTP gateway needs of the server, filled in by the assembly."""
+"""What gateways need of the server, filled in by the assembly."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
-from hypha.gateways.http.cors import CorsPolicy
-from hypha.gateways.http.workbench import Workbench
 from hypha.hub.rates import Rates
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
@@ -18,12 +16,14 @@ from hypha.registry.calling import Calling
 from hypha.registry.records import ServiceRecord
 from hypha.web.apps_origin import AppsOrigin
 from hypha.web.client_address import TrustedProxies
+from hypha.web.cors import CorsPolicy
 from hypha.web.credentials import Credentials, WorkspaceRights
 from hypha.web.headers import headers_of
 from hypha.web.lasting import LastingAnswers
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party, Running
 from hypha.web.uploads import Uploads
+from hypha.web.workbench import Workbench
 
 DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -33,8 +33,8 @@ def _knows_no_token(text: str) -> bool:
 
 
 @dataclass(slots=True)
-class HttpServices:
-    """Everything that HTTP requests are answered from.
+class GatewayContext:
+    """Everything that requests are answered from, whatever they are translated from.
 
     `manager` is the record of the workspace manager; its `config` also feeds `/assets/config.json`.
     `inactive` maps the patterns of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hypha.errors import RateLimited
-from hypha.gateways.http.workbench import Holding, Workbench, WorkLimits
 from hypha.web.running import Party
+from hypha.web.workbench import Holding, Workbench, WorkLimits
 
 STRANGER, OTHER = Party("203.0.113.7", is_stranger=True), Party("203.0.113.8", is_stranger=True)
 ANNA = Party("anna", is_stranger=False)
