@@ -10,6 +10,7 @@ from hypha.assembly.access import check_http_user, end_clients_of
 from hypha.assembly.manager import build_manager
 from hypha.registry.balance import Selection
 from hypha.registry.calling import Calling
+from hypha.registry.sources import Sources
 from hypha.store import Seal
 from hypha.web.credentials import Credentials
 from hypha.web.origins import Origins
@@ -61,7 +62,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     await members.load()
     hub.upcalls.membership = members
     hub.upcalls.on_refused = core.guard.note_refused_frame
-    selection = Selection(core.registry, hub, core.manager_peer)
+    selection = Selection(Sources(core.registry), hub, core.manager_peer)
     calling = Calling(core.registry, selection, core.http_peer, core.manager_peer, core.base_url)
     credentials = Credentials(
         tokens.authenticate,

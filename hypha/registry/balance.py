@@ -12,8 +12,8 @@ from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import AmbiguousService, HyphaError, InvalidRequest, PermissionDenied, ServiceNotFound
-from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord
+from hypha.registry.sources import Sources
 from hypha.values import is_number
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ class Selection:
     else is revealed.
     """
 
-    def __init__(self, registry: Registry, clients: Clients, peer: Peer) -> None:
-        self._registry = registry
+    def __init__(self, sources: Sources, clients: Clients, peer: Peer) -> None:
+        self.sources = sources
         self._clients = clients
         self._peer = peer
 
@@ -88,21 +88,25 @@ class Selection:
             AmbiguousService: several match and the mode is `exact`.
             InvalidRequest: the mode is unknown.
         """
-        found = self._registry.candidates(query)
-        if not found:
+        for source in self.sources:
+            found = await source.candidates(query)
+            if found:
+                break
+        else:
             raise ServiceNotFound(f"Service not found: {query}")
         usable = [record for record in found if record.is_usable_by(context)]
         if not usable:
             raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
         usable = self._live_first(usable)
-        if len(usable) == 1:
-            return usable[0]
-        if mode is not None and not isinstance(mode, str):
-            raise InvalidRequest(f"Invalid mode: {mode!r}. Mode must be {MODES}.")
-        mode = mode or ("random" if query.workspace == "public" else "exact")
-        if mode == "exact":
-            raise AmbiguousService(_ambiguous_text(query, usable, context))
-        return await self._pick(usable, mode, context, select_timeout_s)
+        record = usable[0]
+        if len(usable) > 1:
+            if mode is not None and not isinstance(mode, str):
+                raise InvalidRequest(f"Invalid mode: {mode!r}. Mode must be {MODES}.")
+            mode = mode or ("random" if query.workspace == "public" else "exact")
+            if mode == "exact":
+                raise AmbiguousService(_ambiguous_text(query, usable, context))
+            record = await self._pick(usable, mode, context, select_timeout_s)
+        return record if record.is_running else await source.running(record, context)
 
     def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
         """Without those of held clients, unless there are no others."""

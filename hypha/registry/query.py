@@ -11,9 +11,10 @@ from typing import Any
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
-from hypha.registry.index import Registry, ServiceFilter
+from hypha.registry.index import ServiceFilter
 from hypha.registry.records import ServiceRecord
 from hypha.registry.shown import MAX_LISTED, shown
+from hypha.registry.sources import Sources
 from hypha.values import unknown_keys
 
 QUERY_KEYS = frozenset({"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id", "docs"})
@@ -125,14 +126,14 @@ class Membership:
 class Listing:
     """Lists services, each caller seeing what it may."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
 
-    def infos(
+    async def infos(
         self, context: Context, query: object = None, include_unlisted: bool = False
     ) -> list[dict[str, Any]]:
         """The info maps of the matching services that the caller may see, in registration order."""
-        return self.page(context, self.records(context, query, include_unlisted))
+        return self.page(context, await self.records(context, query, include_unlisted))
 
     def page(
         self, context: Context, found: Sequence[ServiceRecord], offset: int = 0, limit: int = MAX_LISTED
@@ -155,10 +156,15 @@ class Listing:
             membership.of(record.workspace)
         return await asyncio.to_thread(shown, part, membership.of)
 
-    def records(
-        self, context: Context, query: object = None, include_unlisted: bool = False
+    async def records(
+        self,
+        context: Context,
+        query: object = None,
+        include_unlisted: bool = False,
+        *,
+        running_only: bool = True,
     ) -> list[ServiceRecord]:
-        """The records behind `infos`.
+        """The records behind `infos`; those of services that are not running come after the others.
 
         Raises:
             InvalidAddress: protected or unlisted services of all workspaces are asked for; nothing was
@@ -166,14 +172,16 @@ class Listing:
             PermissionDenied: unlisted services of a foreign workspace are asked for.
         """
         wanted = parse_list_query(query, context.workspace)
-        found = self._found(context, wanted, include_unlisted)
+        found = await self._found(context, wanted, include_unlisted, running_only)
         if not found:
             _check_marks(wanted)
         return found
 
-    def _found(self, context: Context, wanted: ServiceFilter, include_unlisted: bool) -> list[ServiceRecord]:
+    async def _found(
+        self, context: Context, wanted: ServiceFilter, include_unlisted: bool, running_only: bool
+    ) -> list[ServiceRecord]:
         if wanted.workspace == EVERYWHERE:
-            return self._everywhere(context, wanted, include_unlisted)
+            return await self._everywhere(context, wanted, include_unlisted, running_only)
         include_unlisted = include_unlisted or wanted.visibility == "unlisted"
         if include_unlisted and context.level(wanted.workspace) < Level.READ:
             raise PermissionDenied(
@@ -181,13 +189,13 @@ class Listing:
                 "Permission denied: you can only include those of workspaces that you may read."
             )
         is_member = context.level(wanted.workspace or context.workspace) >= Level.READ
-        found = self._registry.find(wanted)
+        found = await self._sources.find(wanted, running_only=running_only)
         return [
             record for record in found if record.is_listed(is_member, context.workspace, include_unlisted)
         ]
 
-    def _everywhere(
-        self, context: Context, wanted: ServiceFilter, include_unlisted: bool
+    async def _everywhere(
+        self, context: Context, wanted: ServiceFilter, include_unlisted: bool, running_only: bool
     ) -> list[ServiceRecord]:
         """Public services of all workspaces, and everything listed in the caller's own."""
         if wanted.visibility in ("protected", "unlisted"):
@@ -197,11 +205,11 @@ class Listing:
                 "Cannot include unlisted services from workspace *. "
                 "Permission denied: name one workspace that you may read."
             )
-        public = self._registry.find(_within(wanted, None))
-        own = self._registry.find(_within(wanted, context.workspace))
+        public = await self._sources.find(_within(wanted, None), running_only=running_only)
+        own = await self._sources.find(_within(wanted, context.workspace), running_only=running_only)
         found = [record for record in public if record.workspace != context.workspace]
         found += [record for record in own if record.is_listed_for(context)]
-        found.sort(key=lambda record: record.order)
+        found.sort(key=lambda record: (not record.is_running, record.order))
         return found
 
 

@@ -81,6 +81,11 @@ class ServiceRecord:
         return f"{self.workspace}/{self.client_id}:{self.name}"
 
     @property
+    def is_running(self) -> bool:
+        """False for a service that must be started before it has a client."""
+        return self.client_id != "*"
+
+    @property
     def is_of_stranger(self) -> bool:
         """True if an anonymous user registered it."""
         return self.user_id.startswith("anonymouz-")

@@ -193,7 +193,7 @@ class Search:
         """One page of results, best first unless ordered otherwise, and the number of all matches."""
         hits: list[tuple[float, ServiceRecord]] = []
         searched = 0
-        for record in self._visible(context, include_unlisted):
+        for record in await self._visible(context, include_unlisted):
             searched += _chars(record)
             if searched > _SLICE_CHARS:
                 await asyncio.sleep(0)
@@ -207,10 +207,10 @@ class Search:
         infos = self._listing.page(context, [record for _, record in page])
         return [_item(info, fit, request) for info, (fit, _) in zip(infos, page, strict=False)], len(hits)
 
-    def _visible(self, context: Context, include_unlisted: bool) -> list[ServiceRecord]:
-        found = self._listing.records(context, "*")
+    async def _visible(self, context: Context, include_unlisted: bool) -> list[ServiceRecord]:
+        found = await self._listing.records(context, "*")
         if include_unlisted:
-            own = self._listing.records(context, {"workspace": context.workspace}, True)
+            own = await self._listing.records(context, {"workspace": context.workspace}, True)
             found += [record for record in own if record.visibility == "unlisted"]
         return found
 

@@ -110,7 +110,7 @@ class ClientFunctions(ManagerFunctions):
         """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)
         clients = sorted(client.address for client in self._parts.hub.clients.of(context.workspace))
-        services = self._parts.listing.records(context)
+        services = await self._parts.listing.records(context)
         return {
             "name": workspace.name,
             "description": workspace.description,

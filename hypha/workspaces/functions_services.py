@@ -273,7 +273,9 @@ class ServiceFunctions(ManagerFunctions):
         options: Any = include_unlisted
         if isinstance(options, Mapping):  # an options map from JavaScript
             options = options.get("include_unlisted")
-        found = self._parts.listing.records(context, query, bool(options))
+        found = await self._parts.listing.records(
+            context, query, bool(options), running_only=not include_app_services
+        )
         check_offset(offset)
         if limit is not None and (not is_whole(limit) or not 1 <= limit <= MAX_LISTED):
             raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_LISTED}.")

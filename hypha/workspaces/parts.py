@@ -60,7 +60,7 @@ class Parts:
     app_ids: AppIds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.listing = Listing(self.registry)
+        self.listing = Listing(self.selection.sources)
         self.search = Search(self.listing)
         self.app_ids = AppIds(self.registry, self.peer, self.background)
 

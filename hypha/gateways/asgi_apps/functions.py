@@ -60,8 +60,8 @@ class FunctionsApp:
         name = choose_function(functions, mount.path)
         if name is None:
             raise NotFound(f"Function not found: {mount.path.lstrip('/')[:200]}")
-        bound = calling.intake(record, name, context).max_bytes
-        event = await self._event(min(services.max_body_bytes, bound or services.max_body_bytes))
+        bound, most = calling.intake(record, name, context).max_bytes, services.max_body_bytes
+        event = await self._event(most if bound is None else min(most, bound))
         if name == DEFAULT:
             event["function_path"] = mount.path
         await self._answer(await calling.call(record, name, [event], {}, context, services.call_timeout_s))

@@ -14,6 +14,7 @@ from hypha.registry.index import Registry
 from hypha.registry.query import MANY, Listing, Membership
 from hypha.registry.search import Search, SearchRequest
 from hypha.registry.shown import shown
+from hypha.registry.sources import Sources
 from tests.unit.registry.conftest import Register, make_context
 
 
@@ -32,7 +33,7 @@ def listing(registry: Registry, register: Register) -> Listing:
     register("w/b:shared", config={"authorized_workspaces": ["elsewhere"]})
     register("x/c:open", config={"visibility": "public"}, app_id="app", docs={"of": ["x"]})
     register("x/c:secret", docs="How to keep one")
-    return Listing(registry)
+    return Listing(Sources(registry))
 
 
 def ids(found: list[dict[str, Any]]) -> list[str]:
@@ -73,8 +74,10 @@ def ids(found: list[dict[str, Any]]) -> list[str]:
         ("w/h*", []),
     ],
 )
-def test_what_a_member_lists(listing: Listing, member: Context, query: Any, expected: list[str]) -> None:
-    assert ids(listing.infos(member, query)) == expected
+async def test_what_a_member_lists(
+    listing: Listing, member: Context, query: Any, expected: list[str]
+) -> None:
+    assert ids(await listing.infos(member, query)) == expected
 
 
 @pytest.mark.spec("core-R3", "core-11.1.9", "core-11.2.7")
@@ -86,19 +89,21 @@ def test_what_a_member_lists(listing: Listing, member: Context, query: Any, expe
         ({"workspace": "w", "type": "built-in"}, []),
     ],
 )
-def test_what_a_stranger_lists(listing: Listing, stranger: Context, query: Any, expected: list[str]) -> None:
-    found = listing.infos(stranger, query)
+async def test_what_a_stranger_lists(
+    listing: Listing, stranger: Context, query: Any, expected: list[str]
+) -> None:
+    found = await listing.infos(stranger, query)
     assert ids(found) == expected
     assert not any({"created_by", "authorized_workspaces"} & set(info["config"]) for info in found)
 
 
-def test_members_may_include_unlisted(listing: Listing, member: Context) -> None:
-    assert "w/b:hidden" in ids(listing.infos(member, None, include_unlisted=True))
+async def test_members_may_include_unlisted(listing: Listing, member: Context) -> None:
+    assert "w/b:hidden" in ids(await listing.infos(member, None, include_unlisted=True))
 
 
-def test_a_reader_of_another_workspace_is_a_member_there(listing: Listing) -> None:
+async def test_a_reader_of_another_workspace_is_a_member_there(listing: Listing) -> None:
     reader = make_context("elsewhere", w=Level.READ)
-    assert "w/b:hidden" in ids(listing.infos(reader, "w", include_unlisted=True))
+    assert "w/b:hidden" in ids(await listing.infos(reader, "w", include_unlisted=True))
 
 
 @pytest.mark.spec("core-R14", "core-11.1.10")
@@ -122,17 +127,17 @@ def test_a_reader_of_another_workspace_is_a_member_there(listing: Listing) -> No
         ({"client_id": "a" * 1000}, "AssertionError: Invalid characters"),
     ],
 )  # fmt: skip
-def test_wrong_queries_are_refused(listing: Listing, member: Context, query: Any, text: str) -> None:
+async def test_wrong_queries_are_refused(listing: Listing, member: Context, query: Any, text: str) -> None:
     with pytest.raises(HyphaError) as caught:
-        listing.infos(member, query)
+        await listing.infos(member, query)
     assert caught.value.rpc_text.startswith(text)
 
 
 @pytest.mark.spec("core-R14")
 @pytest.mark.parametrize("query", ["w", "*", {"workspace": "w"}])
-def test_strangers_may_not_include_unlisted(listing: Listing, stranger: Context, query: Any) -> None:
+async def test_strangers_may_not_include_unlisted(listing: Listing, stranger: Context, query: Any) -> None:
     with pytest.raises(PermissionDenied, match="Cannot include unlisted services from workspace"):
-        listing.infos(stranger, query, include_unlisted=True)
+        await listing.infos(stranger, query, include_unlisted=True)
 
 
 async def found_by(listing: Listing, context: Context, unlisted: bool = False, **request: Any) -> list[str]:
@@ -161,8 +166,8 @@ async def test_many_services_are_described_beside_the_event_loop(
 
     monkeypatch.setattr("hypha.registry.query.Membership", SeenMembership)
     monkeypatch.setattr("hypha.registry.query.shown", seen_shown)
-    listing, context = Listing(registry), make_context("w", Level.READ)
-    found = listing.records(context)
+    listing, context = Listing(Sources(registry)), make_context("w", Level.READ)
+    found = await listing.records(context)
     large = await listing.large_page(context, found, 1, 10_000)
     assert large == listing.page(context, found, 1, 10_000) and len(large) == MANY
     loop = threading.get_ident()

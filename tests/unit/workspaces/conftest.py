@@ -17,6 +17,7 @@ from hypha.registry.balance import Selection
 from hypha.registry.calling import Calling
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
+from hypha.registry.sources import Sources
 from hypha.store import Store
 from hypha.workspaces.parts import Parts
 from tests.unit.workspaces.tenancy_kit import Tenants
@@ -185,7 +186,7 @@ def settings() -> Any:
 @pytest.fixture
 async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
     registry = Registry()
-    selection = Selection(registry, hub, hub)
+    selection = Selection(Sources(registry), hub, hub)
     unused: Any = None
     calling = Calling(registry, selection, unused, hub, "http://host:1")
     no_owners: Any = SimpleNamespace(workspaces=SimpleNamespace(level_in=level_in_token))

@@ -29,6 +29,7 @@ from hypha.registry.calling import Calling
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.offering import record_of
 from hypha.registry.records import ServiceRecord
+from hypha.registry.sources import Sources
 from hypha.settings import Settings
 from hypha.web.credentials import Credentials
 from hypha.web.running import Running
@@ -51,7 +52,9 @@ class FakeServer:
     def __init__(self) -> None:
         self.registry = Registry()
         self.functions: dict[str, dict[str, Any]] = {}
-        self.calling = Calling(self.registry, Selection(self.registry, self, self), self, self, "http://x")
+        self.calling = Calling(
+            self.registry, Selection(Sources(self.registry), self, self), self, self, "http://x"
+        )
         self.users: dict[str, User] = {"root": root_user(), "anna": generic("anna"), "bert": generic("bert")}
         self.workspaces = {"public": "root", "ws-user-anna": "anna", "ws-user-bert": "bert"}
         self.calls: list[tuple[str, str, list[Any], dict[str, Any], Context]] = []
