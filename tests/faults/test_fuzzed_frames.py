@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
 
 from hypha.wire.frames import EnvelopeParser
-from tests.unit.hub.conftest import World
+from tests.kit.world import World
 
 FRAMES = Path(__file__).parents[1] / "wire" / "frames"
 
@@ -56,7 +55,7 @@ def damaged(frame: bytes, chance: random.Random, frames: list[bytes]) -> bytes:
     "count", [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 )
 async def test_damaged_frames_forge_nothing_and_hurt_nobody(count: int) -> None:
-    world: Any = World()
+    world: World = World()
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from tests.unit.hub.conftest import World
+from tests.kit.world import World
 
 NAMES = ["a", "b", "c"]
 INTERVAL_S = 5.0
@@ -29,7 +29,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world: Any = self.loop.run_until_complete(self._make())
+        self.world: World = self.loop.run_until_complete(self._make())
         self.clients: dict[str, Any] = {}
         self.links: dict[str, list[Any]] = {name: [] for name in NAMES}
         self.calls: dict[str, tuple[str, str, float]] = {}

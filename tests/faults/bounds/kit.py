@@ -17,7 +17,7 @@ from hypha.hub.local_peer import LocalPeer
 from hypha.store import Store
 from hypha.testing import RawClient, ServerProcess
 from tests.conftest import Person, make_person
-from tests.unit.hub.conftest import World
+from tests.kit.world import World
 from tests.unit.hub.test_local_peer import function
 from tests.unit.workspaces.tenancy_kit import Tenants
 

@@ -12,7 +12,7 @@ from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User, anonymous_user
 from hypha.hub.client import Client
 from hypha.wire.frames import encode, payload
-from tests.unit.hub.conftest import FakeLink
+from tests.kit.world import FakeLink, World
 
 MAIN = {"type": "method", "to": "w/b", "method": "services.s.f", "session": "S"}
 
@@ -21,12 +21,12 @@ def function(target: Any, name: str = "session.f", **more: Any) -> dict[str, Any
     return {"_rtype": "method", "_rtarget": target, "_rmethod": name, **more}
 
 
-def send(world: Any, sender: Client, value: Any, **main: Any) -> None:
+def send(world: World, sender: Client, value: Any, **main: Any) -> None:
     world.send(sender, {"from": sender.address, **MAIN, **main}, {"args": [value], "promise": "*"})
 
 
 @pytest.mark.parametrize("target", ["x", "other/x"])
-async def test_a_sender_may_name_itself(world: Any, target: str) -> None:
+async def test_a_sender_may_name_itself(world: World, target: str) -> None:
     x, lx = world.join("x", "other")
     _, lb = world.join("b")
     send(world, x, [function(target), {"deep": function(target)}])
@@ -43,7 +43,7 @@ async def test_a_sender_may_name_itself(world: Any, target: str) -> None:
         [function("x"), function("w/c")], function("other/b", "services.s.f"),
     ],
 )  # fmt: skip
-async def test_a_sender_of_another_workspace_may_name_nobody_else(world: Any, value: Any) -> None:
+async def test_a_sender_of_another_workspace_may_name_nobody_else(world: World, value: Any) -> None:
     x, lx = world.join("x", "other")
     world.join("c", "other")
     _, lb = world.join("b")
@@ -54,7 +54,7 @@ async def test_a_sender_of_another_workspace_may_name_nobody_else(world: Any, va
     assert lx.frames[0]["args"][0]["_rvalue"].startswith("PermissionError: ")
 
 
-async def test_a_workspace_named_like_a_client_of_the_receiver_names_nobody(world: Any) -> None:
+async def test_a_workspace_named_like_a_client_of_the_receiver_names_nobody(world: World) -> None:
     x, _ = world.join("lab", "lab")
     world.join("lab")
     _, lb = world.join("b")
@@ -64,7 +64,7 @@ async def test_a_workspace_named_like_a_client_of_the_receiver_names_nobody(worl
     assert len(lb.frames) == 1
 
 
-async def test_a_callback_of_the_receiver_may_go_back_to_it_but_no_service(world: Any) -> None:
+async def test_a_callback_of_the_receiver_may_go_back_to_it_but_no_service(world: World) -> None:
     x, _ = world.join("x", "other")
     _, lb = world.join("b")
     send(world, x, function("w/b", "its-secret.callback"))
@@ -82,7 +82,7 @@ def packed_key(form: str) -> bytes:
 @pytest.mark.parametrize("form", ["fixstr", "str8", "str16", "str32"])
 @pytest.mark.parametrize("size", [0, 10_000, 300_000])
 async def test_however_the_key_is_packed_and_however_large_the_frame(
-    world: Any, form: str, size: int
+    world: World, form: str, size: int
 ) -> None:
     x, lx = world.join("x", "other")
     _, lb = world.join("b")
@@ -98,7 +98,7 @@ async def test_however_the_key_is_packed_and_however_large_the_frame(
     assert [frame["method"] for frame in lx.frames] == ["S.reject"]
 
 
-async def test_text_and_bytes_that_only_look_like_functions_pass(world: Any) -> None:
+async def test_text_and_bytes_that_only_look_like_functions_pass(world: World) -> None:
     x, _ = world.join("x", "other")
     _, lb = world.join("b")
     dump = msgpack.packb(function("w/c", "services.s.f"))
@@ -107,7 +107,7 @@ async def test_text_and_bytes_that_only_look_like_functions_pass(world: Any) -> 
     assert len(lb.frames) == 5
 
 
-async def test_what_cannot_be_read_is_refused_with_the_reason(world: Any) -> None:
+async def test_what_cannot_be_read_is_refused_with_the_reason(world: World) -> None:
     x, lx = world.join("x", "other")
     _, lb = world.join("b")
     send(world, x, [function("w/c"), [[]] * 20_000])
@@ -121,7 +121,7 @@ async def test_what_cannot_be_read_is_refused_with_the_reason(world: Any) -> Non
     assert len(lb.frames) == 1, "its own is found without unpacking the rest"
 
 
-async def test_members_of_a_workspace_name_each_other_but_neither_the_server_nor_others(world: Any) -> None:
+async def test_members_of_a_workspace_name_each_other_but_neither_the_server_nor_others(world: World) -> None:
     a, la = world.join("a")
     world.join("c")
     _, lb = world.join("b")
@@ -137,7 +137,7 @@ async def test_members_of_a_workspace_name_each_other_but_neither_the_server_nor
     assert [frame["method"] for frame in la.frames] == ["S.reject"] * 5
 
 
-async def test_an_answer_with_a_foreign_function_ends_the_call_with_the_reason(world: Any) -> None:
+async def test_an_answer_with_a_foreign_function_ends_the_call_with_the_reason(world: World) -> None:
     a, la = world.join("a")
     x, _ = world.join("x", "other")
     world.call(a, "other/x")
@@ -147,7 +147,7 @@ async def test_an_answer_with_a_foreign_function_ends_the_call_with_the_reason(w
     assert not x.pending
 
 
-async def test_a_callback_with_a_foreign_function_is_refused_to_its_caller(world: Any) -> None:
+async def test_a_callback_with_a_foreign_function_is_refused_to_its_caller(world: World) -> None:
     _, la = world.join("a")
     x, lx = world.join("x", "other")
     send(world, x, function("w/c", "services.s.wipe"), to="w/a", method="P.progress")
@@ -155,7 +155,7 @@ async def test_a_callback_with_a_foreign_function_is_refused_to_its_caller(world
     assert lx.frames[0]["method"] == "S.reject"
 
 
-async def test_a_call_without_session_gets_one_when_it_comes_from_somebody_else(world: Any) -> None:
+async def test_a_call_without_session_gets_one_when_it_comes_from_somebody_else(world: World) -> None:
     """So that what the receiver calls on its behalf can be told from what it calls by itself."""
     x, _ = world.join("x", "other")
     b, lb = world.join("b")
@@ -168,13 +168,13 @@ async def test_a_call_without_session_gets_one_when_it_comes_from_somebody_else(
     assert not b.pending
 
 
-def twin_of(world: Any, client: Client, client_id: str) -> Client:
+def twin_of(world: World, client: Client, client_id: str) -> Client:
     twin: Client = world.hub.join(client.workspace, client_id, client.user, None, FakeLink())
     world.hub.resume.open(twin)
     return twin
 
 
-async def test_clients_with_the_same_rights_are_not_looked_into(world: Any) -> None:
+async def test_clients_with_the_same_rights_are_not_looked_into(world: World) -> None:
     b, lb = world.join("b")
     twin = twin_of(world, b, "b2")
     assert twin.rights is b.rights
@@ -200,7 +200,7 @@ class _Clock:
 
 @pytest.mark.parametrize("form", ["small", "large", "dense"])
 @pytest.mark.parametrize("key", ["_rmethod", "_rclose_method"])
-async def test_nobody_has_an_answer_sent_to_a_service(world: Any, key: str, form: str) -> None:
+async def test_nobody_has_an_answer_sent_to_a_service(world: World, key: str, form: str) -> None:
     a, la = world.join("a")
     _, lb = world.join("b")
     good = {"resolve": function("w/a", "S.resolve"), "interval": 1.0}
@@ -212,7 +212,7 @@ async def test_nobody_has_an_answer_sent_to_a_service(world: Any, key: str, form
     assert "an answer goes to a session" in la.frames[0]["args"][0]["_rvalue"]
 
 
-async def test_a_member_names_no_built_in_function_of_a_neighbour(world: Any) -> None:
+async def test_a_member_names_no_built_in_function_of_a_neighbour(world: World) -> None:
     x, lx = world.join("x")
     world.join("c")
     _, lb = world.join("b")
@@ -221,7 +221,7 @@ async def test_a_member_names_no_built_in_function_of_a_neighbour(world: Any) ->
     assert (len(lb.frames), lx.methods()) == (1, ["S.reject"])
 
 
-async def test_a_persons_limited_token_is_not_trusted_like_their_own(world: Any) -> None:
+async def test_a_persons_limited_token_is_not_trusted_like_their_own(world: World) -> None:
     full, limited = (
         User("p", scope=Scope({"w": Level.ADMIN}, current)).within("w", "x", Level.ADMIN)
         for current in (None, "w")
@@ -235,7 +235,7 @@ async def test_a_persons_limited_token_is_not_trusted_like_their_own(world: Any)
 @pytest.mark.parametrize("spelling", [b"\xc1\x9frtarget", b"_\xe0\x81\xb2target", b"_rtarge\xf0\x80\x81\xb4"])
 @pytest.mark.parametrize("beside", [b"", bytes(300_000), [[]] * 30_000])
 async def test_a_key_that_is_longer_than_it_must_be_is_refused(
-    world: Any, spelling: bytes, beside: Any
+    world: World, spelling: bytes, beside: Any
 ) -> None:
     x, lx = world.join("x", "other")
     _, lb = world.join("b")

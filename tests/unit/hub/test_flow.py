@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tests.kit.world import World
 
 
-async def test_a_full_receiver_pauses_its_senders_until_it_has_drained(world: Any) -> None:
+async def test_a_full_receiver_pauses_its_senders_until_it_has_drained(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     c, lc = world.join("c")
@@ -18,7 +18,7 @@ async def test_a_full_receiver_pauses_its_senders_until_it_has_drained(world: An
     assert not la.paused
 
 
-async def test_a_sender_stays_paused_while_one_of_its_receivers_is_full(world: Any) -> None:
+async def test_a_sender_stays_paused_while_one_of_its_receivers_is_full(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     c, _ = world.join("c")
@@ -31,7 +31,7 @@ async def test_a_sender_stays_paused_while_one_of_its_receivers_is_full(world: A
     assert not la.paused
 
 
-async def test_a_receiver_that_takes_nothing_is_closed_and_its_senders_go_on(world: Any) -> None:
+async def test_a_receiver_that_takes_nothing_is_closed_and_its_senders_go_on(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     lb.buffered = 5_000_000
@@ -45,7 +45,7 @@ async def test_a_receiver_that_takes_nothing_is_closed_and_its_senders_go_on(wor
     assert not la.paused
 
 
-async def test_a_receiver_that_drains_slowly_is_kept(world: Any) -> None:
+async def test_a_receiver_that_drains_slowly_is_kept(world: World) -> None:
     a, _ = world.join("a")
     b, lb = world.join("b")
     lb.buffered = 5_000_000
@@ -57,7 +57,7 @@ async def test_a_receiver_that_drains_slowly_is_kept(world: Any) -> None:
     assert lb.closed is None
 
 
-async def test_a_receiver_may_not_stop_another_workspace_for_long(world: Any) -> None:
+async def test_a_receiver_may_not_stop_another_workspace_for_long(world: World) -> None:
     a, la = world.join("a", "other")
     b, lb = world.join("b")
     lb.buffered = 5_000_000
@@ -72,7 +72,7 @@ async def test_a_receiver_may_not_stop_another_workspace_for_long(world: Any) ->
     assert not la.paused
 
 
-async def test_a_lost_receiver_frees_its_senders(world: Any) -> None:
+async def test_a_lost_receiver_frees_its_senders(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.hub.flow.choke(b)
@@ -81,7 +81,7 @@ async def test_a_lost_receiver_frees_its_senders(world: Any) -> None:
     assert not la.paused
 
 
-async def test_a_receiver_that_proves_nothing_pauses_its_senders_until_it_does(world: Any) -> None:
+async def test_a_receiver_that_proves_nothing_pauses_its_senders_until_it_does(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     for _ in range(5):
@@ -96,7 +96,7 @@ async def test_a_receiver_that_proves_nothing_pauses_its_senders_until_it_does(w
     assert b.outbox.bytes == 0
 
 
-async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(world: Any) -> None:
+async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(world: World) -> None:
     b, link = world.join("b")
     for _ in range(9):
         b.deliver(bytes(4 * 1024 * 1024), 2)
@@ -107,7 +107,7 @@ async def test_what_is_kept_for_a_client_that_never_proves_arrival_is_bounded(wo
     assert link.closed is not None
 
 
-async def test_a_receiver_that_drains_while_its_senders_still_add_is_kept(world: Any) -> None:
+async def test_a_receiver_that_drains_while_its_senders_still_add_is_kept(world: World) -> None:
     _, _ = world.join("a")
     b, lb = world.join("b")
     lb.buffered = 1_100_000
@@ -119,7 +119,7 @@ async def test_a_receiver_that_drains_while_its_senders_still_add_is_kept(world:
     assert lb.closed is None
 
 
-async def test_a_receiver_whose_draining_nobody_reported_is_released(world: Any) -> None:
+async def test_a_receiver_whose_draining_nobody_reported_is_released(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     lb.buffered = 2_000_000
@@ -131,7 +131,7 @@ async def test_a_receiver_whose_draining_nobody_reported_is_released(world: Any)
     assert not b.is_choked
 
 
-async def test_what_is_sent_to_a_closed_slow_reader_waits_for_its_return(world: Any) -> None:
+async def test_what_is_sent_to_a_closed_slow_reader_waits_for_its_return(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     lb.buffered = 5_000_000
@@ -146,7 +146,7 @@ async def test_what_is_sent_to_a_closed_slow_reader_waits_for_its_return(world: 
     assert la.frames == []
 
 
-async def test_a_client_that_asks_and_does_not_read_is_paused_itself(world: Any) -> None:
+async def test_a_client_that_asks_and_does_not_read_is_paused_itself(world: World) -> None:
     a, la = world.join("a")
     la.buffered = 2_000_000
     world.hub.flow.choke(a)
@@ -157,7 +157,7 @@ async def test_a_client_that_asks_and_does_not_read_is_paused_itself(world: Any)
     assert not la.paused
 
 
-async def test_a_client_that_proves_nothing_is_still_read_since_the_proof_comes_from_it(world: Any) -> None:
+async def test_a_client_that_proves_nothing_is_still_read_since_the_proof_comes_from_it(world: World) -> None:
     a, la = world.join("a")
     la.buffered = 2_000_000
     for _ in range(5):

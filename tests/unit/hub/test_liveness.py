@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypha.hub.client import Client
-from tests.unit.hub.conftest import FakeLink, World
+from tests.kit.world import FakeLink, World
 
 
 def look_for(world: World, seconds: float) -> None:
@@ -22,7 +20,7 @@ def silent(world: World, name: str) -> tuple[Client, FakeLink]:
     return client, link
 
 
-async def test_a_client_that_answers_no_ping_for_a_minute_is_dead(world: Any) -> None:
+async def test_a_client_that_answers_no_ping_for_a_minute_is_dead(world: World) -> None:
     _, link = silent(world, "gone")
     look_for(world, 60)
     assert link.pings
@@ -31,7 +29,7 @@ async def test_a_client_that_answers_no_ping_for_a_minute_is_dead(world: Any) ->
     assert link.closed == (1006, "aborted")
 
 
-async def test_a_client_that_works_on_a_long_call_is_not_cut_off(world: Any) -> None:
+async def test_a_client_that_works_on_a_long_call_is_not_cut_off(world: World) -> None:
     caller, _ = world.join("caller")
     _, link = silent(world, "busy")
     world.call(caller, "w/busy", t=150.0)  # half of the caller's timeout of 300 s
@@ -39,7 +37,7 @@ async def test_a_client_that_works_on_a_long_call_is_not_cut_off(world: Any) -> 
     assert link.closed is None
 
 
-async def test_when_the_caller_waits_no_more_the_silent_client_is_dead(world: Any) -> None:
+async def test_when_the_caller_waits_no_more_the_silent_client_is_dead(world: World) -> None:
     caller, _ = world.join("caller")
     _, link = silent(world, "busy")
     world.call(caller, "w/busy", t=45.0)
@@ -47,7 +45,7 @@ async def test_when_the_caller_waits_no_more_the_silent_client_is_dead(world: An
     assert link.closed == (1006, "aborted")
 
 
-async def test_calls_that_came_in_the_silence_keep_no_dead_link_alive(world: Any) -> None:
+async def test_calls_that_came_in_the_silence_keep_no_dead_link_alive(world: World) -> None:
     caller, _ = world.join("caller")
     client, link = silent(world, "gone")
     look_for(world, 50)

@@ -11,10 +11,11 @@ from hypha.auth.users import root_user
 from hypha.hub.client import Client
 from hypha.hub.local_connection import LocalConnection
 from hypha.wire.frames import pack
+from tests.kit.world import World
 
 
 @pytest.fixture
-def inner(world: Any) -> LocalConnection:
+def inner(world: World) -> LocalConnection:
     return LocalConnection.open(world.hub, "w", "inner", root_user("w"), {})
 
 
@@ -29,7 +30,7 @@ def emitting(inner: LocalConnection, to: str) -> asyncio.Task[None]:
 
 
 @pytest.fixture
-def full(world: Any) -> tuple[Client, Client]:
+def full(world: World) -> tuple[Client, Client]:
     """Two receivers that are full."""
     clients = world.join("b")[0], world.join("c")[0]
     for client in clients:
@@ -38,7 +39,7 @@ def full(world: Any) -> tuple[Client, Client]:
 
 
 async def test_only_who_sends_to_a_full_receiver_waits_until_it_has_drained(
-    world: Any, inner: LocalConnection, full: tuple[Client, Client]
+    world: World, inner: LocalConnection, full: tuple[Client, Client]
 ) -> None:
     b, c = full
     to_b, to_c = emitting(inner, "w/b"), emitting(inner, "c")
@@ -56,7 +57,7 @@ async def test_only_who_sends_to_a_full_receiver_waits_until_it_has_drained(
 
 
 async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(
-    world: Any, inner: LocalConnection, full: tuple[Client, Client]
+    world: World, inner: LocalConnection, full: tuple[Client, Client]
 ) -> None:
     b, c = full
     for receiver in full:
@@ -70,7 +71,7 @@ async def test_a_broadcast_waits_for_the_slowest_of_its_receivers(
 
 
 async def test_nobody_waits_for_a_receiver_that_ended_or_after_the_end_of_the_link(
-    world: Any, inner: LocalConnection, full: tuple[Client, Client]
+    world: World, inner: LocalConnection, full: tuple[Client, Client]
 ) -> None:
     b, _ = full
     to_b, to_c = emitting(inner, "w/b"), emitting(inner, "w/c")

@@ -20,6 +20,7 @@ from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
 from hypha.wire.frames import pack
+from tests.kit.world import World
 
 
 async def echo(data: Any, *, context: Context) -> Any:
@@ -45,7 +46,7 @@ def function(call: Any, level: Level = Level.NONE) -> BuiltinFunction:
 
 
 @pytest.fixture
-async def manager(world: Any) -> Any:
+async def manager(world: World) -> Any:
     peer = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
     functions = {f.__name__: function(f) for f in (echo, whoami, fail, slow)}
     functions["guarded"] = function(echo, Level.READ_WRITE)
@@ -56,7 +57,7 @@ async def manager(world: Any) -> Any:
     await peer.close()
 
 
-async def ask(world: Any, client: Any, method: str, *args: Any, **extra: Any) -> None:
+async def ask(world: World, client: Any, method: str, *args: Any, **extra: Any) -> None:
     main = {"type": "method", "from": client.address, "to": "*/manager-x", "method": f"services.{method}",
             "session": "S"}  # fmt: skip
     world.send(client, main, {"args": list(args), "promise": "*", "t": 15.0, **extra})
@@ -69,7 +70,7 @@ async def answer_on(link: Any) -> dict[str, Any]:
 
 
 async def test_functions_are_called_and_answered_from_the_managers_own_address(
-    world: Any, manager: Any
+    world: World, manager: Any
 ) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.echo", {"x": b"1"})
@@ -79,7 +80,7 @@ async def test_functions_are_called_and_answered_from_the_managers_own_address(
 
 
 @pytest.mark.spec("wire-16.4", "core-R8")
-async def test_the_context_comes_from_the_connection_never_from_the_frame(world: Any, manager: Any) -> None:
+async def test_the_context_comes_from_the_connection_never_from_the_frame(world: World, manager: Any) -> None:
     a, la = world.join("a")
     forged = {"user": {"id": "root"}, "ws": "other", "from": "other/x"}
     await ask(world, a, "default.whoami", {"context": forged}, with_kwargs=True)
@@ -89,7 +90,7 @@ async def test_the_context_comes_from_the_connection_never_from_the_frame(world:
 @pytest.mark.spec("wire-16.4", "wire-50")
 @pytest.mark.parametrize("place", ["main", "extra"])
 async def test_a_forged_context_in_a_chunked_message_is_refused_or_ignored(
-    world: Any, manager: Any, place: str
+    world: World, manager: Any, place: str
 ) -> None:
     a, la = world.join("a")
     root = {"user": {"id": "root", "roles": ["admin"]}, "ws": "other"}
@@ -108,7 +109,7 @@ async def test_a_forged_context_in_a_chunked_message_is_refused_or_ignored(
 
 
 @pytest.mark.spec("wire-16.12", "core-11.1.12")
-async def test_a_fault_of_the_server_shows_no_path_and_no_traceback(world: Any, manager: Any) -> None:
+async def test_a_fault_of_the_server_shows_no_path_and_no_traceback(world: World, manager: Any) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.fail")
     error = (await answer_on(la))["args"][0]
@@ -117,14 +118,16 @@ async def test_a_fault_of_the_server_shows_no_path_and_no_traceback(world: Any, 
     assert "Traceback" not in str(error)
 
 
-async def test_the_declared_level_is_checked(world: Any, manager: Any) -> None:
+async def test_the_declared_level_is_checked(world: World, manager: Any) -> None:
     a, la = world.join("a", level=Level.READ)
     await ask(world, a, "default.guarded", 1)
     assert "Permission denied for workspace w" in (await answer_on(la))["args"][0]["_rvalue"]
 
 
 @pytest.mark.parametrize(("args", "phrase"), [((1, 2, 3), "too many"), ((), "missing")])
-async def test_arguments_that_do_not_fit_are_named(world: Any, manager: Any, args: Any, phrase: str) -> None:
+async def test_arguments_that_do_not_fit_are_named(
+    world: World, manager: Any, args: Any, phrase: str
+) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.echo", *args)
     text = (await answer_on(la))["args"][0]["_rvalue"]
@@ -133,7 +136,7 @@ async def test_arguments_that_do_not_fit_are_named(world: Any, manager: Any, arg
 
 
 async def test_a_busy_function_says_so_after_a_moment_and_a_quick_one_does_not(
-    world: Any, manager: Any
+    world: World, manager: Any
 ) -> None:
     a, la = world.join("a")
     await ask(world, a, "default.slow")
@@ -141,14 +144,14 @@ async def test_a_busy_function_says_so_after_a_moment_and_a_quick_one_does_not(
     assert (await answer_on(la))["args"] == ["done"]
 
 
-async def test_functions_in_arguments_get_an_absolute_target(world: Any, manager: Any) -> None:
+async def test_functions_in_arguments_get_an_absolute_target(world: World, manager: Any) -> None:
     a, la = world.join("a")
     callback = {"_rtype": "method", "_rtarget": "a", "_rmethod": "x.y"}
     await ask(world, a, "default.echo", [{"deep": callback}])
     assert (await answer_on(la))["args"] == [[{"deep": {**callback, "_rtarget": "w/a"}}]]
 
 
-async def test_explicit_promises_are_answered_by_name(world: Any, manager: Any) -> None:
+async def test_explicit_promises_are_answered_by_name(world: World, manager: Any) -> None:
     a, la = world.join("a")
     promise = {
         name: {"_rtype": "method", "_rmethod": f"P.{name}"} for name in ("resolve", "reject", "heartbeat")
@@ -158,7 +161,7 @@ async def test_explicit_promises_are_answered_by_name(world: Any, manager: Any) 
     assert (answer["method"], answer["args"]) == ("P.resolve", ["pong"])
 
 
-async def test_the_service_description_names_every_function(world: Any, manager: Any) -> None:
+async def test_the_service_description_names_every_function(world: World, manager: Any) -> None:
     a, la = world.join("a")
     await ask(world, a, "built-in.get_service", "default")
     service = (await answer_on(la))["args"][0]
@@ -167,7 +170,7 @@ async def test_the_service_description_names_every_function(world: Any, manager:
 
 
 async def test_a_peer_describes_its_own_endpoint_under_the_address_that_was_asked(
-    world: Any, manager: Any
+    world: World, manager: Any
 ) -> None:
     a, la = world.join("a")
     await ask(world, a, "built-in.get_service", "built-in")
@@ -189,7 +192,7 @@ async def test_a_peer_describes_its_own_endpoint_under_the_address_that_was_aske
 
 
 @pytest.mark.spec("wire-26")
-async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world: Any, manager: Any) -> None:
+async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world: World, manager: Any) -> None:
     a, la = world.join("a")
     data = bytes(range(256)) * 4096
     await ask(world, a, "built-in.message_cache.create", "k", False)
@@ -224,7 +227,7 @@ async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world:
     assert unpacker.unpack()["args"] == [data]
 
 
-async def test_calls_to_clients_return_answers_and_errors(world: Any, manager: Any) -> None:
+async def test_calls_to_clients_return_answers_and_errors(world: World, manager: Any) -> None:
     a, la = world.join("a")
     task = asyncio.ensure_future(manager.call("w/a", "services.s.f", [1], {"k": 2}))
     call = await answer_on(la)
@@ -240,7 +243,7 @@ async def test_calls_to_clients_return_answers_and_errors(world: Any, manager: A
     assert not a.pending
 
 
-async def test_nobody_else_may_answer_a_call_of_the_server(world: Any, manager: Any) -> None:
+async def test_nobody_else_may_answer_a_call_of_the_server(world: World, manager: Any) -> None:
     _, la = world.join("a")
     x, _ = world.join("x", "other")
     task = asyncio.ensure_future(manager.call("w/a", "services.s.f", timeout_s=0.3))
@@ -250,7 +253,7 @@ async def test_nobody_else_may_answer_a_call_of_the_server(world: Any, manager: 
         await task
 
 
-async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: Any, manager: Any) -> None:
+async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: World, manager: Any) -> None:
     with pytest.raises(NotDelivered):
         await manager.call("w/nobody", "services.s.f")
     a, la = world.join("a")
@@ -261,7 +264,7 @@ async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: Any
         await task
 
 
-async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: Any) -> None:
+async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: World) -> None:
     peer = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
     world.hub.peers.add_everywhere("http-x", peer)
     a, la = world.join("a")
@@ -274,7 +277,7 @@ async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: Any) -> Non
     assert await task == 2
 
 
-async def test_generators_are_pulled_item_by_item_and_closed_early(world: Any, manager: Any) -> None:
+async def test_generators_are_pulled_item_by_item_and_closed_early(world: World, manager: Any) -> None:
     a, la = world.join("a")
     value = {"_rtype": "generator", "_rtarget": "w/a", "_rmethod": "g.next", "_rclose_method": "g.close"}
     items = manager.iterate(value)
@@ -290,14 +293,14 @@ async def test_generators_are_pulled_item_by_item_and_closed_early(world: Any, m
     await closing
 
 
-def cache_call(world: Any, client: Any, name: str, *args: Any) -> None:
+def cache_call(world: World, client: Any, name: str, *args: Any) -> None:
     main = {"type": "method", "from": client.address, "to": "*/manager-x", "session": "S"}
     main["method"] = f"services.built-in.message_cache.{name}"
     world.send(client, main, {"args": list(args), "promise": "*"})
 
 
 @pytest.mark.spec("wire-16.13")
-async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world: Any, manager: Any) -> None:
+async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world: World, manager: Any) -> None:
     a, link = world.join("a")
     cache_call(world, a, "create", "k")
     cache_call(world, a, "set", "k", 0, b"x" * 1000)
@@ -310,7 +313,7 @@ async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world:
 
 
 @pytest.mark.spec("wire-16.13")
-async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Any, manager: Any) -> None:
+async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: World, manager: Any) -> None:
     world.hub.cache_rooms.anonymous.limit = 5000
     (a, to_a), (b, to_b) = world.join("a"), world.join("b")
     for client in (a, b):
@@ -325,7 +328,7 @@ async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Any
     assert [frame["method"] for frame in to_b.frames[2:]] == ["S.resolve", "S.resolve"]
 
 
-async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any, manager: Any) -> None:
+async def test_unfinished_messages_go_with_their_client_at_every_peer(world: World, manager: Any) -> None:
     gateway = LocalPeer(world.hub.peer_ports, "", "http-1", "http://h")
     own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
     world.hub.peers.add_everywhere("http-1", gateway)
@@ -344,7 +347,7 @@ async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Any
 
 @pytest.mark.spec("faults-F14")
 async def test_a_call_of_many_values_is_opened_in_a_thread_while_its_sender_waits(
-    world: Any, manager: Any
+    world: World, manager: Any
 ) -> None:
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
@@ -358,7 +361,9 @@ async def test_a_call_of_many_values_is_opened_in_a_thread_while_its_sender_wait
 
 
 @pytest.mark.spec("faults-F14")
-async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(world: Any, manager: Any) -> None:
+async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(
+    world: World, manager: Any
+) -> None:
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
     main["method"] = "services.built-in.ping"
@@ -373,7 +378,7 @@ async def test_a_call_of_too_many_values_is_refused_and_its_sender_goes_on(world
 
 @pytest.mark.parametrize("count", [10, MAX_QUICK_VALUES + 1])
 async def test_a_chunked_call_is_answered_however_many_values_it_holds(
-    world: Any, manager: Any, count: int
+    world: World, manager: Any, count: int
 ) -> None:
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "inner"}
@@ -390,7 +395,7 @@ async def test_a_chunked_call_is_answered_however_many_values_it_holds(
 
 
 async def test_a_large_answer_that_nobody_waits_for_is_not_even_opened(
-    world: Any, manager: Any, monkeypatch: pytest.MonkeyPatch
+    world: World, manager: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "method": "over.resolve"}
@@ -405,7 +410,7 @@ async def test_a_large_answer_that_nobody_waits_for_is_not_even_opened(
     assert not opened
 
 
-async def test_functions_in_a_large_answer_are_found_too(world: Any, manager: Any) -> None:
+async def test_functions_in_a_large_answer_are_found_too(world: World, manager: Any) -> None:
     a, la = world.join("a")
     task = asyncio.ensure_future(manager.call("w/a", "services.built-in.get_service", ["s"]))
     call = await answer_on(la)
@@ -424,7 +429,7 @@ async def test_functions_in_a_large_answer_are_found_too(world: Any, manager: An
         await task
 
 
-async def test_an_error_that_is_a_large_value_is_not_written_out(world: Any, manager: Any) -> None:
+async def test_an_error_that_is_a_large_value_is_not_written_out(world: World, manager: Any) -> None:
     a, la = world.join("a")
     for value in ({"_rtype": "error", "_rvalue": [[1]] * 6000}, [[1]] * 6000):
         task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))

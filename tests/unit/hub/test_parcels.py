@@ -11,7 +11,7 @@ import pytest
 from hypha.hub.border import protected
 from hypha.hub.client import Client
 from hypha.hub.parcels import MAX_AGE_S, MAX_EARLY_CHUNKS, MAX_EARLY_DENSE_BYTES, MAX_MESSAGES
-from tests.unit.hub.conftest import FakeLink
+from tests.kit.world import FakeLink, World
 
 INNER = {"type": "method", "from": "other/x", "to": "w/b", "method": "services.s.f", "session": "inner"}
 
@@ -19,7 +19,7 @@ INNER = {"type": "method", "from": "other/x", "to": "w/b", "method": "services.s
 class Pair:
     """A sender and a receiver in another workspace."""
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
         self.sender, self.back = world.join("x", "other")
         self.receiver, self.link = world.join("b")
@@ -44,7 +44,7 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(world: Any) -> Pair:
+async def pair(world: World) -> Pair:
     return Pair(world)
 
 
@@ -182,7 +182,7 @@ async def test_what_is_kept_of_messages_is_bounded(pair: Pair) -> None:
     assert len(parcels) == 0
 
 
-async def test_clients_with_the_same_rights_are_not_looked_into(world: Any) -> None:
+async def test_clients_with_the_same_rights_are_not_looked_into(world: World) -> None:
     b, link = world.join("b")
     twin = world.hub.join("w", "twin", b.user, None, FakeLink())
     world.hub.resume.open(twin)

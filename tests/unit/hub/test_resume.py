@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from hypha.errors import NotDelivered
+from tests.kit.world import World
 
 
 def rejected(link: Any) -> list[str]:
     return [f["args"][0]["_rvalue"].partition(":")[0] for f in link.frames if f["method"].endswith(".reject")]
 
 
-async def test_frames_wait_in_order_for_a_held_client(world: Any) -> None:
+async def test_frames_wait_in_order_for_a_held_client(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
     world.lose(b)
@@ -26,7 +27,7 @@ async def test_frames_wait_in_order_for_a_held_client(world: Any) -> None:
     assert b.generation == 2
 
 
-async def test_a_call_comes_from_the_address_of_its_link_also_when_that_is_gone(world: Any) -> None:
+async def test_a_call_comes_from_the_address_of_its_link_also_when_that_is_gone(world: World) -> None:
     a, _ = world.join("a")
     assert a.context.network_address == "127.0.0.1"
     world.lose(a)
@@ -34,7 +35,7 @@ async def test_a_call_comes_from_the_address_of_its_link_also_when_that_is_gone(
 
 
 @pytest.mark.spec("wire-42")
-async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: Any) -> None:
+async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(b, "w/a", "S1")
@@ -49,7 +50,7 @@ async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: An
     assert rejected(la) == []
 
 
-async def test_a_pong_acknowledges_everything_before_it(world: Any) -> None:
+async def test_a_pong_acknowledges_everything_before_it(world: World) -> None:
     a, _ = world.join("a")
     b, lb = world.join("b")
     for number in range(3):
@@ -63,7 +64,7 @@ async def test_a_pong_acknowledges_everything_before_it(world: Any) -> None:
     assert link.methods() == ["S9.resolve"]
 
 
-async def test_an_answer_acknowledges_its_call_and_what_came_before(world: Any) -> None:
+async def test_an_answer_acknowledges_its_call_and_what_came_before(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
     world.answer(a, "w/b", "S0")
@@ -74,7 +75,7 @@ async def test_an_answer_acknowledges_its_call_and_what_came_before(world: Any) 
     assert b.outbox.bytes == sum(len(entry[0]) for entry in b.outbox.entries)
 
 
-async def test_a_frame_that_may_have_broken_the_link_is_not_sent_again(world: Any) -> None:
+async def test_a_frame_that_may_have_broken_the_link_is_not_sent_again(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
     main = {"type": "method", "from": "w/a", "to": "w/b", "parent": "S"}
@@ -85,7 +86,7 @@ async def test_a_frame_that_may_have_broken_the_link_is_not_sent_again(world: An
     assert [len(entry[0]) // 10_000 for entry in b.outbox.entries] == [100]
 
 
-async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: Any) -> None:
+async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b", t=5.0)
@@ -99,7 +100,7 @@ async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: 
     assert rejected(la) == ["OutcomeUnknown"]
 
 
-async def test_a_heartbeat_clears_the_doubt_and_the_answer_still_counts(world: Any) -> None:
+async def test_a_heartbeat_clears_the_doubt_and_the_answer_still_counts(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b", t=5.0)
@@ -112,7 +113,7 @@ async def test_a_heartbeat_clears_the_doubt_and_the_answer_still_counts(world: A
     assert la.methods() == ["S.heartbeat", "S.resolve"]
 
 
-async def test_a_held_call_never_outlives_its_callers_patience(world: Any) -> None:
+async def test_a_held_call_never_outlives_its_callers_patience(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.lose(b)
@@ -127,7 +128,7 @@ async def test_a_held_call_never_outlives_its_callers_patience(world: Any) -> No
     assert [frame["session"] for frame in link.frames] == ["long"]
 
 
-async def test_a_call_whose_link_died_never_outlives_its_callers_patience(world: Any) -> None:
+async def test_a_call_whose_link_died_never_outlives_its_callers_patience(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b", "short", t=2.0)
@@ -143,7 +144,7 @@ async def test_a_call_whose_link_died_never_outlives_its_callers_patience(world:
     assert la.methods()[-1] == "long.resolve"
 
 
-async def test_calls_wait_as_long_as_a_flapping_client_pauses_by_itself(world: Any) -> None:
+async def test_calls_wait_as_long_as_a_flapping_client_pauses_by_itself(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     for _ in range(6):  # the Python client waits 16 s after the sixth short link, 10 % more or less
@@ -166,7 +167,7 @@ async def test_calls_wait_as_long_as_a_flapping_client_pauses_by_itself(world: A
     assert b.hold.calls_until - world.now == 10.0
 
 
-async def test_the_grace_of_a_call_in_doubt_begins_anew_when_the_link_breaks_again(world: Any) -> None:
+async def test_the_grace_of_a_call_in_doubt_begins_anew_when_the_link_breaks_again(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b", t=4.0)
@@ -185,7 +186,7 @@ async def test_the_grace_of_a_call_in_doubt_begins_anew_when_the_link_breaks_aga
 
 
 @pytest.mark.spec("wire-29")
-async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(world: Any) -> None:
+async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b", "running")
@@ -203,7 +204,7 @@ async def test_after_the_hold_time_callers_are_told_and_later_calls_fail_fast(wo
     assert link.frames[0]["session"] == "again"
 
 
-async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_order(world: Any) -> None:
+async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_order(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
     world.hub.events.subscribe(b, ["e"])
@@ -224,7 +225,7 @@ async def test_after_the_window_services_go_callers_are_told_events_are_sent_in_
     [(0.0001, None, 0.25), (0.1, None, 0.65), (0.0001, 0.2, 1.05), (3.0, 0.1, 2.0)],
 )
 async def test_a_goodbye_is_held_as_long_as_the_way_back_takes(
-    world: Any, code: int, measured_s: float, pong_s: float | None, held_s: float
+    world: World, code: int, measured_s: float, pong_s: float | None, held_s: float
 ) -> None:
     a, _ = world.join("a")
     b, lb = world.join("b")
@@ -241,7 +242,7 @@ async def test_a_goodbye_is_held_as_long_as_the_way_back_takes(
     assert world.log == ["services end b", "ended b"]
 
 
-async def test_a_client_that_replaces_its_own_socket_loses_nothing(world: Any) -> None:
+async def test_a_client_that_replaces_its_own_socket_loses_nothing(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     lb.farewell_s = 0.001
@@ -258,7 +259,7 @@ async def test_a_client_that_replaces_its_own_socket_loses_nothing(world: Any) -
 
 @pytest.mark.spec("wire-29")
 @pytest.mark.parametrize("code", [1000, 1001])
-async def test_a_goodbye_is_held_for_one_second_where_the_way_is_not_known(world: Any, code: int) -> None:
+async def test_a_goodbye_is_held_for_one_second_where_the_way_is_not_known(world: World, code: int) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b")
@@ -270,7 +271,7 @@ async def test_a_goodbye_is_held_for_one_second_where_the_way_is_not_known(world
     assert world.log == ["services end b", "ended b"]
 
 
-async def test_the_text_of_unknown_outcomes_makes_no_client_repeat_the_call(world: Any) -> None:
+async def test_the_text_of_unknown_outcomes_makes_no_client_repeat_the_call(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
     world.call(a, "w/b")
@@ -283,7 +284,7 @@ async def test_the_text_of_unknown_outcomes_makes_no_client_repeat_the_call(worl
 
 
 @pytest.mark.spec("wire-42")
-async def test_a_newer_connection_supersedes_and_the_old_ones_end_changes_nothing(world: Any) -> None:
+async def test_a_newer_connection_supersedes_and_the_old_ones_end_changes_nothing(world: World) -> None:
     b, old = world.join("b")
     new = world.rejoin(b)
     world.hub.resume.open(b)
@@ -294,7 +295,7 @@ async def test_a_newer_connection_supersedes_and_the_old_ones_end_changes_nothin
     assert world.log == []
 
 
-async def test_a_silent_client_gets_its_frames_after_a_second(world: Any) -> None:
+async def test_a_silent_client_gets_its_frames_after_a_second(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
     world.lose(b)
@@ -304,7 +305,7 @@ async def test_a_silent_client_gets_its_frames_after_a_second(world: Any) -> Non
     assert len(link.frames) == 1
 
 
-async def test_what_is_kept_for_a_held_client_is_bounded(world: Any) -> None:
+async def test_what_is_kept_for_a_held_client_is_bounded(world: World) -> None:
     world.hub.waiting.held_limit_bytes = 1000
     a, la = world.join("a")
     b, _ = world.join("b")
@@ -316,7 +317,7 @@ async def test_what_is_kept_for_a_held_client_is_bounded(world: Any) -> None:
     assert len(b.pending) == len(b.outbox.entries)
 
 
-async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: Any) -> None:
+async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: World) -> None:
     b, link = world.join("b")
     link.acknowledges = False
     b.reject("S", "w/x", NotDelivered("an answer"))
@@ -328,7 +329,7 @@ async def test_without_pongs_frames_count_as_arrived_after_two_seconds(world: An
     assert link.pings == []
 
 
-async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(world: Any) -> None:
+async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(world: World) -> None:
     a, la = world.join("a", "other")
     c, lc = world.join("c")
     b, _ = world.join("b")
@@ -342,7 +343,7 @@ async def test_callers_in_other_workspaces_are_told_to_forget_an_ended_client(wo
 
 @pytest.mark.parametrize("code", [1000, 1006])
 async def test_callers_in_other_workspaces_are_told_at_the_end_of_the_hold_time(
-    world: Any, code: int
+    world: World, code: int
 ) -> None:
     a, la = world.join("a", "other")
     b, _ = world.join("b")
@@ -355,7 +356,7 @@ async def test_callers_in_other_workspaces_are_told_at_the_end_of_the_hold_time(
     assert len(la.frames) == 2
 
 
-async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: Any) -> None:
+async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: World) -> None:
     a, _ = world.join("a")
     b, lb = world.join("b")
     world.call(a, "w/b")
@@ -365,7 +366,7 @@ async def test_nothing_is_kept_of_calls_and_events_that_were_written(world: Any)
     assert list(b.pending) == [(a, "S")]
 
 
-async def test_looking_at_what_waits_for_a_held_client_takes_little_of_the_time(world: Any) -> None:
+async def test_looking_at_what_waits_for_a_held_client_takes_little_of_the_time(world: World) -> None:
     (a, _), (b, _) = world.join("a"), world.join("b")
     world.lose(b)
     for number in range(2000):
@@ -386,7 +387,7 @@ async def test_looking_at_what_waits_for_a_held_client_takes_little_of_the_time(
     assert len(b.pending) == 2000
 
 
-async def test_a_client_that_is_back_holds_nothing_that_waits(world: Any) -> None:
+async def test_a_client_that_is_back_holds_nothing_that_waits(world: World) -> None:
     (a, _), (b, _) = world.join("a"), world.join("b")
     for _ in range(3):
         world.lose(b)

@@ -8,9 +8,10 @@ import msgpack
 import pytest
 
 from hypha.auth.scopes import Level
+from tests.kit.world import World
 
 
-async def test_a_call_and_its_answer_pass_with_the_true_sender(world: Any) -> None:
+async def test_a_call_and_its_answer_pass_with_the_true_sender(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     world.call(a, "w/b")
@@ -23,7 +24,7 @@ async def test_a_call_and_its_answer_pass_with_the_true_sender(world: Any) -> No
 
 @pytest.mark.spec("wire-28")
 @pytest.mark.parametrize("to", ["w/nobody", "nobody", "other/x", "*/nobody"])
-async def test_a_call_to_somebody_absent_is_refused_at_once(world: Any, to: str) -> None:
+async def test_a_call_to_somebody_absent_is_refused_at_once(world: World, to: str) -> None:
     a, la = world.join("a")
     world.call(a, to)
     answer = la.frames[0]
@@ -34,7 +35,7 @@ async def test_a_call_to_somebody_absent_is_refused_at_once(world: Any, to: str)
 
 
 @pytest.mark.spec("wire-28")
-async def test_an_event_with_a_session_to_somebody_absent_is_refused_like_a_call(world: Any) -> None:
+async def test_an_event_with_a_session_to_somebody_absent_is_refused_like_a_call(world: World) -> None:
     a, la = world.join("a")
     world.send(a, {"type": "e", "to": "nobody", "session": "S", "data": 1})
     assert (la.frames[0]["method"], la.frames[0]["from"]) == ("S.reject", "w/nobody")
@@ -42,14 +43,14 @@ async def test_an_event_with_a_session_to_somebody_absent_is_refused_like_a_call
     assert len(la.frames) == 1
 
 
-async def test_a_frame_without_session_to_nobody_is_dropped(world: Any) -> None:
+async def test_a_frame_without_session_to_nobody_is_dropped(world: World) -> None:
     a, la = world.join("a")
     world.call(a, "w/nobody", session=None)
     assert la.frames == []
 
 
 @pytest.mark.spec("wire-16.2", "wire-50")
-async def test_a_forged_body_is_rejected_to_its_sender_alone(world: Any) -> None:
+async def test_a_forged_body_is_rejected_to_its_sender_alone(world: World) -> None:
     a, la = world.join("a")
     _, lb = world.join("b")
     main = {"type": "method", "from": "w/a", "to": "w/b", "method": "services.s.f", "session": "S"}
@@ -66,7 +67,7 @@ async def test_a_forged_body_is_rejected_to_its_sender_alone(world: Any) -> None
      msgpack.packb({"to": "*"}),
      msgpack.packb({"type": "method", "to": "w/b", "method": 5}), msgpack.packb({"type": 5, "to": "*"})],
 )  # fmt: skip
-async def test_malformed_frames_are_dropped_and_harmless(world: Any, data: bytes) -> None:
+async def test_malformed_frames_are_dropped_and_harmless(world: World, data: bytes) -> None:
     a, la = world.join("a")
     _, lb = world.join("b")
     world.hub.route(a, data)
@@ -76,7 +77,7 @@ async def test_malformed_frames_are_dropped_and_harmless(world: Any, data: bytes
     assert len(lb.frames) == 1
 
 
-async def test_events_reach_subscribers_only(world: Any) -> None:
+async def test_events_reach_subscribers_only(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     _, lc = world.join("c")
@@ -95,7 +96,7 @@ async def test_events_reach_subscribers_only(world: Any) -> None:
 @pytest.mark.parametrize("to", ["other/*", "*/*", "other/x", "*"])
 @pytest.mark.parametrize("kind", ["e", "client_disconnected", "force-exit", "peer_not_found"])
 async def test_events_to_other_workspaces_and_reserved_names_are_refused(
-    world: Any, to: str, kind: str
+    world: World, to: str, kind: str
 ) -> None:
     a, _ = world.join("a")
     x, lx = world.join("x", "other")
@@ -108,7 +109,7 @@ async def test_events_to_other_workspaces_and_reserved_names_are_refused(
 
 
 @pytest.mark.spec("core-11.1.14")
-async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(world: Any) -> None:
+async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(world: World) -> None:
     a, la = world.join("a")
     x, lx = world.join("x", "other")
     refused: list[str] = []
@@ -127,7 +128,7 @@ async def test_a_call_from_another_workspace_that_may_not_be_is_refused_here(wor
 
 @pytest.mark.spec("wire-10", "wire-16.7")
 @pytest.mark.parametrize("to", ["*", "w/*"])
-async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: Any, to: str) -> None:
+async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: World, to: str) -> None:
     a, _ = world.join("a", level=Level.READ)
     b, lb = world.join("b")
     world.hub.events.subscribe(b, ["e"])
@@ -135,7 +136,7 @@ async def test_a_read_only_client_cannot_broadcast_in_any_spelling(world: Any, t
     assert lb.frames == []
 
 
-async def test_server_events_are_encoded_once_for_all(world: Any) -> None:
+async def test_server_events_are_encoded_once_for_all(world: World) -> None:
     a, la = world.join("a")
     world.hub.events.subscribe(a, ["service_added"])
     world.hub.events.publish("w", "service_added", {"id": 1})
@@ -144,7 +145,7 @@ async def test_server_events_are_encoded_once_for_all(world: Any) -> None:
 
 
 @pytest.mark.spec("wire-33")
-async def test_load_of_measured_clients_counts_calls_of_the_last_minute_and_fades(world: Any) -> None:
+async def test_load_of_measured_clients_counts_calls_of_the_last_minute_and_fades(world: World) -> None:
     a, _ = world.join("a")
     measured, _ = world.join("b__rlb")
     plain, _ = world.join("c")
@@ -168,7 +169,7 @@ ODD_SESSIONS = [["x"], {"a": 1}, 7, 1.5, True, b"raw", "s" * 257, "", None]
 @pytest.mark.parametrize("method", ["services.s.f", "services.built-in.ping", "S1.callback"])
 @pytest.mark.parametrize("session", ODD_SESSIONS[:7])
 async def test_a_call_whose_name_is_no_short_text_hurts_nobody_else(
-    world: Any, session: Any, method: str
+    world: World, session: Any, method: str
 ) -> None:
     """It was kept for its receiver, whose next link broke on it."""
     a, _ = world.join("a", "other")
@@ -187,7 +188,7 @@ async def test_a_call_whose_name_is_no_short_text_hurts_nobody_else(
 
 
 @pytest.mark.parametrize("session", ODD_SESSIONS)
-async def test_a_call_of_any_name_to_nobody_or_to_the_server_is_survived(world: Any, session: Any) -> None:
+async def test_a_call_of_any_name_to_nobody_or_to_the_server_is_survived(world: World, session: Any) -> None:
     a, la = world.join("a")
     for to in ("w/nobody", f"*/{world.hub.manager_id}", "*/nobody", "nobody"):
         main = {"type": "method", "from": "w/a", "to": to, "method": "services.s.f", "session": session}
@@ -197,7 +198,7 @@ async def test_a_call_of_any_name_to_nobody_or_to_the_server_is_survived(world: 
     assert la.frames[-1]["method"] == "S.reject"
 
 
-async def test_a_single_frame_that_would_break_a_clients_link_is_refused(world: Any) -> None:
+async def test_a_single_frame_that_would_break_a_clients_link_is_refused(world: World) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
     main = {"type": "method", "from": "w/a", "to": "w/b", "method": "services.s.f", "session": "S"}

@@ -12,13 +12,14 @@ import pytest
 from hypha.errors import CallFailed
 from hypha.hub.local_peer import LocalPeer
 from hypha.hub.server_peer import ServerPeer
+from tests.kit.world import World
 
 LIST_AS_KEY = b"\x81\xa4args\x91\x81\x92\x01\x02\xa1x"
 CUT_OFF = b"\x81\xa4args\x91"
 
 
 @pytest.fixture
-async def peer(world: Any) -> Any:
+async def peer(world: World) -> Any:
     """A peer that calls clients, as the one of HTTP callers does."""
     made = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
     world.hub.peers.add_everywhere("http-x", made)
@@ -29,7 +30,7 @@ async def peer(world: Any) -> Any:
     await world.hub.manager.close()
 
 
-async def waiting_call(world: Any, peer: Any) -> tuple[asyncio.Future[Any], Any, Any, dict[str, Any]]:
+async def waiting_call(world: World, peer: Any) -> tuple[asyncio.Future[Any], Any, Any, dict[str, Any]]:
     client, link = world.join("a")
     call = asyncio.ensure_future(peer.call("w/a", "services.s.f", timeout_s=30))
     async with asyncio.timeout(5):
@@ -52,7 +53,7 @@ def answer(client: Any, call: dict[str, Any], name: str = "resolve") -> dict[str
     ids=["list as key", "cut off", "no map", "no list", "bad text", "strange key", "more behind", "large"],
 )  # fmt: skip
 async def test_an_answer_to_the_server_that_cannot_be_read_ends_the_call_at_once(
-    world: Any, peer: Any, body: bytes, name: str, caplog: pytest.LogCaptureFixture
+    world: World, peer: Any, body: bytes, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     call, client, link, frame = await waiting_call(world, peer)
@@ -63,7 +64,7 @@ async def test_an_answer_to_the_server_that_cannot_be_read_ends_the_call_at_once
     assert any("w/a" in line.message for line in caplog.records if line.levelno == logging.INFO)
 
 
-async def test_an_answer_nested_too_deep_ends_the_call_and_not_the_link(world: Any, peer: Any) -> None:
+async def test_an_answer_nested_too_deep_ends_the_call_and_not_the_link(world: World, peer: Any) -> None:
     call, client, link, frame = await waiting_call(world, peer)
     value: Any = 1
     for _ in range(130):
@@ -74,13 +75,13 @@ async def test_an_answer_nested_too_deep_ends_the_call_and_not_the_link(world: A
     assert link.closed is None
 
 
-async def test_numbers_as_keys_are_a_value(world: Any, peer: Any) -> None:
+async def test_numbers_as_keys_are_a_value(world: World, peer: Any) -> None:
     call, client, _, frame = await waiting_call(world, peer)
     world.send(client, answer(client, frame), {"args": [{1: "a", 2.5: "b", None: "c", b"d": 4}]})
     assert await asyncio.wait_for(call, 5) == {1: "a", 2.5: "b", None: "c", b"d": 4}
 
 
-async def test_unreadable_answers_of_others_end_nothing(world: Any, peer: Any) -> None:
+async def test_unreadable_answers_of_others_end_nothing(world: World, peer: Any) -> None:
     call, client, _, frame = await waiting_call(world, peer)
     x, _ = world.join("x", "other")
     for body in (LIST_AS_KEY, CUT_OFF):
@@ -91,7 +92,7 @@ async def test_unreadable_answers_of_others_end_nothing(world: Any, peer: Any) -
 
 @pytest.mark.parametrize("body", [CUT_OFF, msgpack.packb({"args": [], "ctx": 1})])
 async def test_an_answer_between_clients_that_breaks_the_format_ends_the_call(
-    world: Any, body: bytes
+    world: World, body: bytes
 ) -> None:
     a, la = world.join("a")
     b, lb = world.join("b")
@@ -105,7 +106,7 @@ async def test_an_answer_between_clients_that_breaks_the_format_ends_the_call(
     assert not b.pending
 
 
-async def test_nobody_ends_the_calls_of_others_with_broken_answers(world: Any) -> None:
+async def test_nobody_ends_the_calls_of_others_with_broken_answers(world: World) -> None:
     a, la = world.join("a")
     world.join("b")
     x, _ = world.join("x", "other")
@@ -118,7 +119,7 @@ async def test_nobody_ends_the_calls_of_others_with_broken_answers(world: Any) -
 
 @pytest.mark.parametrize("size", [10, 5_000_000])
 async def test_a_large_answer_whose_inside_cannot_be_read_ends_the_call(
-    world: Any, peer: Any, size: int
+    world: World, peer: Any, size: int
 ) -> None:
     call, client, link, frame = await waiting_call(world, peer)
     session = frame["session"]
@@ -139,7 +140,7 @@ async def test_a_large_answer_whose_inside_cannot_be_read_ends_the_call(
     assert link.closed is None
 
 
-async def test_a_chunk_that_is_refused_ends_the_call_whose_answer_it_is(world: Any, peer: Any) -> None:
+async def test_a_chunk_that_is_refused_ends_the_call_whose_answer_it_is(world: World, peer: Any) -> None:
     call, client, _, frame = await waiting_call(world, peer)
     main = {"type": "method", "from": "w/a", "to": frame["from"], "session": "C"}
     main["method"] = "services.built-in.message_cache.set"
@@ -148,7 +149,7 @@ async def test_a_chunk_that_is_refused_ends_the_call_whose_answer_it_is(world: A
         await asyncio.wait_for(call, 5)
 
 
-async def test_a_call_that_cannot_be_read_is_refused_with_the_reason(world: Any, peer: Any) -> None:
+async def test_a_call_that_cannot_be_read_is_refused_with_the_reason(world: World, peer: Any) -> None:
     a, la = world.join("a")
     main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": "services.default.x"}
     bodies = [LIST_AS_KEY, msgpack.packb({"args": [{1: 2}]}), msgpack.packb({"args": 5})]
@@ -160,7 +161,7 @@ async def test_a_call_that_cannot_be_read_is_refused_with_the_reason(world: Any,
 
 @pytest.mark.parametrize("name", ["create", "set", "append", "remove", "process"])
 async def test_wrong_types_in_calls_of_the_message_cache_are_refused(
-    world: Any, peer: Any, name: str
+    world: World, peer: Any, name: str
 ) -> None:
     a, la = world.join("a")
     main = {"type": "method", "from": "w/a", "to": "*/manager-x", "session": "S"}
@@ -173,17 +174,18 @@ async def test_wrong_types_in_calls_of_the_message_cache_are_refused(
 
 @pytest.mark.parametrize("interval", [float("nan"), float("inf"), 1e-9, 0, -1, "x", True, 2**63])
 async def test_no_interval_of_a_caller_disturbs_the_servers_timers(
-    world: Any, peer: Any, interval: Any
+    world: World, peer: Any, interval: Any
 ) -> None:
     a, _ = world.join("a")
     request = world.hub.manager._request(a, {"session": "S"}, {"promise": "*", "t": interval})
     assert 0.1 <= request.interval_s <= 3600
 
 
-async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: Any) -> None:
+async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: World) -> None:
     own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
-    own.guest, guest_link = world.join("guest", "public")
     world.hub.peers.add(own)
+    guest, guest_link = world.join("srv", "public")
+    assert world.hub.clients.guest(own.address) is guest
     a, la = world.join("a")
     main = {"type": "method", "from": "w/a", "to": "public/srv", "method": "services.built-in.get_service"}
     world.hub.route(a, msgpack.packb({**main, "session": "S"}) + LIST_AS_KEY)
@@ -192,7 +194,7 @@ async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: Any
 
 
 async def test_a_fault_of_the_server_in_handling_a_frame_keeps_the_link(
-    world: Any, peer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, peer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, la = world.join("a")
     monkeypatch.setattr(world.hub.manager, "receive", lambda *_: 1 / 0)
@@ -201,7 +203,7 @@ async def test_a_fault_of_the_server_in_handling_a_frame_keeps_the_link(
     assert "could not be handled" in caplog.text
 
 
-async def test_broken_frames_do_not_fill_the_log(world: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_broken_frames_do_not_fill_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     a, _ = world.join("a")
     for _ in range(1000):

@@ -22,7 +22,7 @@ from hypha.transports.sockets import Sockets
 from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 from hypha.transports.websocket import WebSocketLink
 from hypha.wire.frames import pack
-from tests.unit.hub.conftest import World
+from tests.kit.world import World
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from hypha.transports.gather import Gather
 from hypha.transports.websocket import WebSocketLink
-from tests.unit.hub.conftest import World
+from tests.kit.world import World
 
 
 class FakeTransport:
@@ -42,13 +43,13 @@ class FakeTransport:
 
 
 @pytest.fixture
-async def world() -> Any:
+async def world() -> AsyncIterator[World]:
     made = World()
     yield made
     made.hub.stop()
 
 
-def give_link(world: Any, client: Any) -> tuple[WebSocketLink, FakeTransport]:
+def give_link(world: World, client: Any) -> tuple[WebSocketLink, FakeTransport]:
     reception: Any = SimpleNamespace(hub=world.hub, gather=Gather())
     link = WebSocketLink(reception, "127.0.0.1", "", None)
     transport = FakeTransport()
@@ -60,7 +61,7 @@ def give_link(world: Any, client: Any) -> tuple[WebSocketLink, FakeTransport]:
 
 
 async def test_a_socket_that_fills_again_before_the_event_loop_noticed_its_draining_is_full_again(
-    world: Any,
+    world: World,
 ) -> None:
     sender, sender_link = world.join("sender")
     reader, _ = world.join("reader")
@@ -77,7 +78,7 @@ async def test_a_socket_that_fills_again_before_the_event_loop_noticed_its_drain
     assert sender_link.paused
 
 
-async def test_pings_of_a_client_that_reads_no_pong_are_read_no_more(world: Any) -> None:
+async def test_pings_of_a_client_that_reads_no_pong_are_read_no_more(world: World) -> None:
     client, _ = world.join("client")
     link, transport = give_link(world, client)
     transport.buffered = 2_000_000
