@@ -53,7 +53,7 @@ class Background:
         self._tasks.add(task)
         self._of_party[party] += 1
         self._of_strangers += is_stranger
-        task.add_done_callback(partial(self._ended, party, is_stranger))
+        task.add_done_callback(partial(self._ended, work, party, is_stranger))
         return True
 
     def _has_room(self, party: str, is_stranger: bool) -> bool:
@@ -63,7 +63,10 @@ class Background:
             return False
         return len(self._tasks) < self._limit
 
-    def _ended(self, party: str, is_stranger: bool, task: asyncio.Task[None]) -> None:
+    def _ended(
+        self, work: Coroutine[Any, Any, Any], party: str, is_stranger: bool, task: asyncio.Task[None]
+    ) -> None:
+        work.close()  # it was never begun if its task was cancelled before
         self._tasks.discard(task)
         self._of_strangers -= is_stranger
         self._of_party[party] -= 1
