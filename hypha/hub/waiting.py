@@ -78,6 +78,7 @@ class Waiting:
     def forget(self, client: Client) -> None:
         """It has ended."""
         self.held.pop(client, None)
+        client.doubts.clear()
         self._doubtful.discard(client)
         self._kept.forget(client)
 
