@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hypha.auth.users import User
-from hypha.errors import CallFailed
 from hypha.web.bodies import read_whole
-from hypha.web.headers import by_name, fields_of
+from hypha.web.function_pages import JSON_TYPE, PageAnswer
+from hypha.web.headers import by_name
 from hypha.web.signing_in import LOGIN_SERVICE
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -45,25 +44,13 @@ async def event_of(request: Request, user: User) -> dict[str, Any]:
 
 
 def response_of(result: Any) -> Response:
-    """The answer of such a handler; text is a page, other plain data is JSON."""
+    """The answer of such a handler; text, bytes or nothing by themselves are a body."""
     if isinstance(result, Response):
         return result
-    if not isinstance(result, Mapping) or not {"status", "headers", "body"} & set(result):
-        result = {"body": result}
-    status = result.get("status", 200)
-    body = result.get("body")
-    try:
-        headers = [pair for pair in fields_of(result.get("headers")) if pair[0] != b"content-length"]
-    except ValueError:
-        raise CallFailed("ValueError: The function answered with malformed headers.") from None
-    named = {name for name, _ in headers}
-    if body is None or isinstance(body, bytes | str):
-        content: bytes | str = b"" if body is None else body
-        kind = "text/html; charset=utf-8" if isinstance(body, str) else None
-    else:
-        content, kind = json.dumps(body), "application/json"
-    if kind is not None and b"content-type" not in named:
-        headers.append((b"content-type", kind.encode()))
-    answer = Response(content, int(status))
-    answer.raw_headers += headers
-    return answer
+    is_body = result is None or isinstance(result, str | bytes)
+    answer = PageAnswer.of({"body": result} if is_body else result)
+    data, kind = answer.content or (json.dumps(answer.body).encode(), JSON_TYPE)
+    response = Response(data, answer.status)
+    fields = [pair for pair in answer.fields if pair[0] != b"content-length"]
+    response.raw_headers += answer.with_type(fields, kind)
+    return response

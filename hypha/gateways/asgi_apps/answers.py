@@ -9,12 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from starlette.types import Send
 
-from hypha.errors import CallFailed, CallTimedOut, HyphaError, InvalidRequest
+from hypha.errors import CallFailed, CallTimedOut, HyphaError
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
-from hypha.values import is_whole
 from hypha.web.cors import SANDBOXED
 from hypha.web.errors import error_answer
-from hypha.web.headers import Headers, fields_of, is_ours
+from hypha.web.function_pages import given_fields
+from hypha.web.headers import Headers, is_ours
 
 logger = logging.getLogger(__name__)
 
@@ -58,35 +58,21 @@ def failure_text(error: CallFailed, expose: bool) -> str:
     return f"{kind}: {shown}" if kind else shown
 
 
-def as_status(value: Any) -> int:
-    """A status that HTTP knows."""
-    if is_whole(value) and 200 <= value <= 599:
-        return value
-    raise InvalidRequest(f"The application answered with the status {str(value)[:20]!r}.")
-
-
 def as_headers(value: Any, *, keep_length: bool = False) -> Headers:
     """Headers of an answer, from pairs or a map of text or bytes; those of the server's own are dropped.
 
     Raises:
         InvalidRequest: a name or a value is not what HTTP allows there.
     """
-    return [pair for pair in _given(value) if _is_kept(pair, keep_length)]
+    return [pair for pair in given_fields(value) if _is_kept(pair, keep_length)]
 
 
 def names_origin(value: Any, scope: Mapping[str, Any]) -> bool:
     """True if an application's headers let pages of the asking origin, and of no others, use its cookies."""
-    given = {name: content for name, content in _given(value) if name in _CROSS_ORIGIN}
+    given = {name: content for name, content in given_fields(value) if name in _CROSS_ORIGIN}
     asking = next((content for name, content in scope["headers"] if name == b"origin"), b"")
     origin, credentials = (given.get(name, b"") for name in _CROSS_ORIGIN)
     return bool(asking) and asking != SANDBOXED and origin == asking and credentials == b"true"
-
-
-def _given(value: Any) -> Headers:
-    try:
-        return fields_of(value)
-    except ValueError:
-        raise InvalidRequest("The application answered with malformed headers.") from None
 
 
 def _is_kept(pair: tuple[bytes, bytes], keep_length: bool) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from starlette.types import Message
 
 from hypha.errors import NotFound
-from hypha.gateways.asgi_apps.answers import as_headers, as_status, names_origin
+from hypha.gateways.asgi_apps.answers import as_headers, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
 from hypha.gateways.context import GatewayContext
@@ -18,14 +18,12 @@ from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.results import json_of
 from hypha.registry.described import is_function, schema_at
 from hypha.web.cors import NAMED
+from hypha.web.function_pages import JSON_TYPE, PageAnswer, content_of
 from hypha.web.headers import by_name
 from hypha.web.workbench import holding_of
 
 INDEX = "index"
 DEFAULT = "default"
-_JSON = (b"content-type", b"application/json")
-_TEXT = (b"content-type", b"text/plain; charset=utf-8")
-_HTML = (b"content-type", b"text/html; charset=utf-8")
 
 
 def choose_function(functions: Mapping[str, Any], path: str) -> str | None:
@@ -81,22 +79,22 @@ class FunctionsApp:
         }
 
     async def _answer(self, result: Any) -> None:
-        if not is_answer(result):
-            result = {"headers": {"content-type": "application/json"}, "body": await self._json(result)}
-        status, headers = as_status(result.get("status", 200)), as_headers(result.get("headers"))
-        body = result.get("body")
-        given = result.get("headers")
-        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
-        start[NAMED] = names_origin(given, self._mount.scope)
         services, mount = self._services, self._mount
-        items = services.calling.items(mount.record, body, mount.context, services.call_timeout_s)
-        if items is not None:
-            await self._stream(start, items)
-            return
-        data, kind = await self._encode(body)
-        if status not in (204, 304) and not any(name == b"content-type" for name, _ in headers):
-            headers.append(kind)
-        headers.append((b"content-length", b"%d" % len(data)))
+        answer = PageAnswer.of(result)
+        headers = as_headers(answer.fields)
+        start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        start[NAMED] = names_origin(answer.fields, mount.scope)
+        if not answer.is_value:
+            record, context, timeout_s = mount.record, mount.context, services.call_timeout_s
+            items = services.calling.items(record, answer.body, context, timeout_s)
+            if items is not None:
+                await self._stream(start, items)
+                return
+        data, kind = answer.content or (await json_of(mount.scope, answer.body), JSON_TYPE)
+        start["headers"] = [
+            *answer.with_type(headers, kind),
+            (b"content-length", b"%d" % len(data)),
+        ]
         await mount.send(start)
         await mount.send({"type": "http.response.body", "body": data})
 
@@ -114,23 +112,11 @@ class FunctionsApp:
                 async for item in parts:
                     if not has_body:
                         break
-                    part = (await self._encode(item))[0]
+                    part = (content_of(item) or (await json_of(mount.scope, item), JSON_TYPE))[0]
                     await mount.send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
             watching.cancel()
         await mount.send({"type": "http.response.body", "body": b""})
-
-    async def _json(self, value: Any) -> bytes:
-        return await json_of(self._mount.scope, value)
-
-    async def _encode(self, body: Any) -> tuple[bytes, tuple[bytes, bytes]]:
-        if body is None:
-            return b"", _TEXT
-        if isinstance(body, str):
-            return body.encode(), _HTML if body.lstrip()[:1] == "<" else _TEXT
-        if isinstance(body, bytes | bytearray | memoryview):
-            return bytes(body), (b"content-type", b"application/octet-stream")
-        return await self._json(body), _JSON
 
     async def _watch(self) -> None:
         """Notice that the visitor leaves, so that nothing is made for nobody."""
@@ -146,8 +132,3 @@ def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
         for name, value in headers.items()
         if not name.startswith(b"_r")
     }
-
-
-def is_answer(result: Any) -> TypeGuard[dict[str, Any]]:
-    """True for status, headers and body; any other value that a function returns is answered as JSON."""
-    return isinstance(result, dict) and bool(result.keys() & {"status", "headers", "body"})

@@ -16,7 +16,6 @@ from starlette.types import Message
 from hypha.errors import CallFailed, HyphaError, InvalidRequest
 from hypha.gateways.asgi_apps.answers import (
     as_headers,
-    as_status,
     failure_text,
     mounted_location,
     names_origin,
@@ -27,6 +26,7 @@ from hypha.gateways.asgi_apps.outgoing import FAILED, NORMAL, sendable_code
 from hypha.gateways.context import GatewayContext
 from hypha.hub.callbacks import Function
 from hypha.web.cors import NAMED
+from hypha.web.function_pages import as_status
 
 logger = logging.getLogger(__name__)
 

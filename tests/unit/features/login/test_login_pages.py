@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.user_info import UserInfo
 from hypha.auth.users import Context, User
-from hypha.errors import CallFailed, NotAuthenticated, PermissionDenied
+from hypha.errors import InvalidRequest, NotAuthenticated, PermissionDenied
 from hypha.features.login.custom import Caller, as_function, generator
 from hypha.features.login.functions_page import event_of, response_of
 from hypha.features.login.shell import PageShell
@@ -92,10 +92,13 @@ def test_a_request_becomes_a_map() -> None:
     [
         ("<p>hi</p>", 200, b"<p>hi</p>", "text/html; charset=utf-8"),
         ({"status": 201, "body": b"raw", "headers": {"Content-Type": "a/b"}}, 201, b"raw", "a/b"),
-        ({"status": 307, "headers": {"Location": "/x"}}, 307, b"", None),
+        ("hi", 200, b"hi", "text/plain; charset=utf-8"),
+        (b"hi", 200, b"hi", "application/octet-stream"),
+        ({"status": 307, "headers": {"Location": "/x"}}, 307, b"", "text/plain; charset=utf-8"),
+        ({"status": 204}, 204, b"", None),
         ({"a": 1}, 200, b'{"a": 1}', "application/json"),
         ([1], 200, b"[1]", "application/json"),
-        (None, 200, b"", None),
+        (None, 200, b"", "text/plain; charset=utf-8"),
     ],
 )
 def test_results_become_answers(result: Any, status: int, body: bytes, kind: str | None) -> None:
@@ -107,5 +110,5 @@ def test_headers_of_a_function_follow_the_grammar() -> None:
     cookies = response_of({"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]], "body": "x"})
     assert cookies.headers.getlist("set-cookie") == ["a=1", "b=2"]
     for headers in ({"set-cookie ": "a=1"}, {"X-A": "1\r\nX-B: 2"}, {"X-A": "\0"}, 5):
-        with pytest.raises(CallFailed, match="malformed headers"):
+        with pytest.raises(InvalidRequest, match="malformed headers"):
             response_of({"headers": headers, "body": "x"})

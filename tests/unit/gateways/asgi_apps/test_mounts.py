@@ -10,14 +10,15 @@ import pytest
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User, root_user
 from hypha.errors import FunctionNotFound, InvalidArguments, InvalidRequest, LimitReached, NotFound
-from hypha.gateways.asgi_apps.answers import as_headers, as_status, mounted_location
+from hypha.gateways.asgi_apps.answers import as_headers, mounted_location
 from hypha.gateways.asgi_apps.cookies import AppCookies
-from hypha.gateways.asgi_apps.functions import choose_function, is_answer
+from hypha.gateways.asgi_apps.functions import choose_function
 from hypha.gateways.asgi_apps.mount import Visit, is_own, places_of, visit_of
 from hypha.hub import callbacks
 from hypha.hub.callbacks import Session, Sessions
 from hypha.registry.records import ServiceRecord
 from hypha.web.credentials import http_anonymous_user
+from hypha.web.function_pages import as_status, is_answer
 
 FUNCTION = {"type": "function", "function": {}}
 TREE = {
