@@ -12,6 +12,8 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
 from hypha.builtins.schema import caller_signature, function_schema, parse_docstring
 from hypha.errors import FunctionNotFound, HyphaError, InvalidArguments, PermissionDenied
+from hypha.limits.turns import on_behalf_of
+from hypha.networks import throttled
 from hypha.wire.values import method_value
 
 RefusalNote = Callable[[Context, str, HyphaError], None]
@@ -171,7 +173,8 @@ class BuiltinService:
             elif function.level is not Level.NONE and not context.user.is_lapsed:
                 context.require(function.level)
             bound = function.bind(args, kwargs)
-            return await self._run(function, bound, context)
+            with on_behalf_of(_payer_of(context)):
+                return await self._run(function, bound, context)
         except PermissionDenied as error:
             if self.on_refused is not None:
                 self.on_refused(context, f"{self.id}.{name}", error)
@@ -187,3 +190,11 @@ class BuiltinService:
             if wrong := function.misfit(bound.arguments):
                 raise InvalidArguments(wrong) from None
             raise
+
+
+def _payer_of(context: Context) -> str:
+    """Who pays for what a call does: a user, who may have made the token; of strangers their network."""
+    user = context.user
+    if user.is_anonymous:
+        return throttled(context.network_address)
+    return f"user {user.parent or user.id}"

@@ -43,7 +43,7 @@ class Reach:
     @property
     def is_https(self) -> bool:
         """Its public URL is encrypted."""
-        return self.public_url.startswith("https://")
+        return self.public_url.lower().startswith("https://")
 
 
 def reachable(host: str) -> str:
@@ -188,7 +188,7 @@ def _pages(settings: Settings, reach: Reach) -> Findings:
             "a stranger; name the origins that need it, or none: --allow-origins https://hub.example"
         )
     for origin in origins:
-        if origin != "*" and (reach.is_https and not origin.startswith("https://")):
+        if origin != "*" and (reach.is_https and not origin.lower().startswith("https://")):
             yield risky(
                 f"--allow-origins {origin[:80]}: a page without HTTPS may use cookies of applications here; "
                 "name https:// origins only"
@@ -199,7 +199,7 @@ def _pages(settings: Settings, reach: Reach) -> Findings:
             "pages: set --apps-origin to a host of another domain"
         )
         return
-    if reach.is_https and not settings.apps_origin.startswith("https://"):
+    if reach.is_https and not settings.apps_origin.lower().startswith("https://"):
         yield risky("--apps-origin begins with http://: use https://, as in --public-base-url")
     if _are_neighbours(host_of(settings.apps_origin), host_of(settings.announced_base_url)):
         yield risky(

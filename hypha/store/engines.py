@@ -22,6 +22,8 @@ from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, Inv
 WRITES = "hypha_writes"
 BUSY_TIMEOUT_S = 5.0
 _BUSY_PAUSE_S = 0.01
+_POOL_SIZE = _POOL_MORE = 10
+_SQLITE_POOL_SIZE = 4
 ANSWER_TIMEOUT_S = 10.0
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -89,6 +91,13 @@ def is_memory(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
 
 
+def side_by_side(url: URL) -> int:
+    """How many read at a time, and how many write where the database lets several: there is room for both."""
+    if url.get_backend_name() != "sqlite":
+        return (_POOL_SIZE + _POOL_MORE) // 2 - 1
+    return 1 if is_memory(url) else _SQLITE_POOL_SIZE - 1
+
+
 def make_engine(url: URL) -> AsyncEngine:
     """Make an engine; nothing is opened yet.
 
@@ -103,8 +112,8 @@ def make_engine(url: URL) -> AsyncEngine:
     try:
         return create_async_engine(
             url,
-            pool_size=10,
-            max_overflow=10,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_MORE,
             pool_pre_ping=True,
             pool_timeout=ANSWER_TIMEOUT_S,
             connect_args={"timeout": ANSWER_TIMEOUT_S, "command_timeout": ANSWER_TIMEOUT_S},
@@ -121,7 +130,7 @@ def _sqlite(url: URL) -> AsyncEngine:
     if is_memory(url):
         options["poolclass"] = StaticPool
     else:
-        options |= {"pool_size": 4, "max_overflow": 0, "pool_timeout": 30}
+        options |= {"pool_size": _SQLITE_POOL_SIZE, "max_overflow": 0, "pool_timeout": 30}
         _make_private_file(Path(url.database or ""))
     engine = create_async_engine(url, **options)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError
+from hypha.limits.turns import Turns
 from hypha.store import engines, schema
 from hypha.store.audit import AuditRecords
 from hypha.store.blocklist import BlockRecords
@@ -36,7 +36,8 @@ class Store:
     """Records that last.
 
     A write is acknowledged when its transaction is on disk. On SQLite writers queue here, so that
-    they don't wait for each other inside the database; on PostgreSQL they run side by side.
+    they don't wait for each other inside the database; on PostgreSQL they run side by side. Who queues
+    gets its turn as `Turns` says, so that nobody's many wishes hold up those of others.
     `condition` says whether the database can be used now.
 
     Args:
@@ -53,7 +54,9 @@ class Store:
         with self._options_told():
             self._engine: AsyncEngine = engines.make_engine(self._url)
         self._writer = self._engine.execution_options(**{engines.WRITES: True})
-        self._writing = asyncio.Lock()
+        slots = engines.side_by_side(self._url)
+        self._writing = Turns(1 if self._is_sqlite else slots)
+        self._reading = self._writing if self.is_memory else Turns(slots)
         self._is_open = False
         self.condition = Condition()
         self.claim = Claim(self._url, self._engine, self.shown)
@@ -139,7 +142,9 @@ class Store:
         """
         if not self._is_sqlite:
             self.condition.check()
-        async with self._writing if self.is_memory else contextlib.nullcontext(), self._translated():
+        async with self._reading.taken(), self._translated():
+            if not self._is_sqlite:
+                self.condition.check()
             async with self._engine.connect() as connection:
                 yield connection
 
@@ -152,7 +157,7 @@ class Store:
             IntegrityError: a key is taken; for the repositories, which know what that means.
         """
         self.condition.check()
-        async with self._writing if self._is_sqlite else contextlib.nullcontext():
+        async with self._writing.taken():
             self.condition.check()
             async with self._transaction() as connection:
                 yield connection
@@ -168,7 +173,7 @@ class Store:
 
     async def _look(self, write: bool) -> None:
         """Use the database as others do, for nothing; BackendUnavailable if that fails."""
-        async with self._writing if self._is_sqlite else contextlib.nullcontext():
+        async with self._writing.taken():
             async with self._transaction() as connection:
                 if write:
                     row = {"key": "looked_at", "value": str(int(time.time()))}

@@ -197,6 +197,10 @@ class GrammarProtocol(HttpToolsProtocol):
 
     def _open(self, rest: bytes) -> None:
         try:
+            if self.cycle is not None and not self.cycle.response_complete:
+                raise InvalidRequest(
+                    "A WebSocket cannot be asked for behind a request without an answer yet."
+                )
             check_host("1.1", self.headers)
             self.key = check_websocket(self.headers)
             path, _, query = self.url.partition(b"?")

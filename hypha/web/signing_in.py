@@ -23,7 +23,7 @@ class SessionCookie:
     """
 
     def __init__(self, base_url: str) -> None:
-        self._is_secure = base_url.startswith("https:")
+        self._is_secure = base_url.lower().startswith("https:")
 
     def set(self, response: Response, token: str, life_s: float) -> None:
         """Sign the browser in that gets this response."""

@@ -68,6 +68,19 @@ async def test_a_flood_of_headers_is_refused(server: ServerProcess, connect: Con
     await others_notice_nothing(connect, alice)
 
 
+@pytest.mark.skipif(
+    os.environ.get("HYPHA_TEST_TRANSPORT") == "asgi", reason="plain uvicorn upgrades in its own way"
+)
+@pytest.mark.parametrize("path", [b"/ws", b"/public/apps/nothing/ws"])
+async def test_an_upgrade_does_not_overtake_the_answer_before_it(server: ServerProcess, path: bytes) -> None:
+    reader, writer = await open_tcp(server)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" + UPGRADE.replace(b"/ws", path))
+    answers = await asyncio.wait_for(reader.read(), 10)
+    first, second = answers.index(b"HTTP/1.1 200 "), answers.index(b"HTTP/1.1 400 ")
+    assert first < second and b" 101 " not in answers
+    writer.close()
+
+
 @pytest.mark.spec("wire-16.13", "faults-F14")
 async def test_a_stranger_cannot_make_the_server_keep_megabytes(
     server: ServerProcess, connect: Connect, alice: Person

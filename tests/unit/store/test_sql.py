@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
+from hypha.limits.turns import on_behalf_of
 from hypha.store import Store, WorkspaceRecord, engines
 from hypha.testing import eventually
 
@@ -205,3 +206,21 @@ def open_files(folder: Path) -> list[str]:
         pytest.skip("needs /proc")
     targets = [os.readlink(handle) for handle in handles.iterdir() if handle.exists()]
     return [target for target in targets if target.startswith(str(folder))]
+
+
+async def test_many_writes_of_one_party_do_not_hold_up_those_of_another(store: Store) -> None:
+    done: list[str] = []
+
+    async def write(party: str) -> None:
+        with on_behalf_of(party):
+            async with store.writing() as connection:
+                await connection.execute(text("SELECT 1"))
+            async with store.reading() as connection:
+                await connection.execute(text("SELECT 1"))
+        done.append(party)
+
+    greedy = [asyncio.create_task(write("greedy")) for _ in range(200)]
+    await asyncio.sleep(0)
+    await write("other")
+    assert len(done) < 100
+    await asyncio.gather(*greedy)

@@ -10,7 +10,8 @@ from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE, SESSION_COOKIE, Se
 
 
 @pytest.mark.parametrize(
-    ("base_url", "is_secure"), [("https://hub.example", True), ("http://hub.example", False)]
+    ("base_url", "is_secure"),
+    [("https://hub.example", True), ("HTTPS://hub.example", True), ("http://hub.example", False)],
 )
 def test_no_script_reads_the_cookie_and_it_goes_by_https_where_there_is_https(
     base_url: str, is_secure: bool

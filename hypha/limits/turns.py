@@ -1,0 +1,66 @@
+"""Turns at something of which there is little, such as the database: parties take them one after another.
+
+A party that asks a thousand times at once waits for itself; another one waits for one turn of each party.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
+
+_PARTY: ContextVar[str] = ContextVar("hypha_party", default="")
+
+
+@contextlib.contextmanager
+def on_behalf_of(party: str) -> Iterator[None]:
+    """Whose turns are taken inside, and in tasks that are begun there; else they are the server's own."""
+    before = _PARTY.set(party)
+    try:
+        yield
+    finally:
+        _PARTY.reset(before)
+
+
+class Turns:
+    """At most `slots` turns are taken at a time; waiters get them party by party, each in its order."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self._free = slots
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @contextlib.asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it inside."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(_PARTY.get())
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, party: str) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(party, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it came in the moment in which the caller gave up
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """Give a turn that ended to the next one who still waits."""
+        while self._waiting:
+            party, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[party] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,86 @@
+"""Turns go round the parties; nobody waits for all that somebody else asked for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hypha.limits.turns import Turns, on_behalf_of
+
+
+async def take(turns: Turns, party: str, seen: list[str], name: str = "") -> None:
+    with on_behalf_of(party):
+        async with turns.taken():
+            seen.append(name or party)
+            await asyncio.sleep(0)
+
+
+async def test_a_party_that_asks_often_waits_for_itself() -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+    many = [take(turns, "greedy", seen) for _ in range(100)]
+    await asyncio.gather(*many, take(turns, "a", seen), take(turns, "b", seen))
+    assert len(seen) == 102
+    assert seen.index("a") <= 3 and seen.index("b") <= 3
+
+
+async def test_one_party_is_served_in_its_order() -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+    await asyncio.gather(*(take(turns, "a", seen, str(n)) for n in range(10)))
+    assert seen == [str(n) for n in range(10)]
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_no_more_turns_are_taken_than_there_are(slots: int) -> None:
+    turns, held, most = Turns(slots), 0, 0
+
+    async def hold() -> None:
+        nonlocal held, most
+        async with turns.taken():
+            held += 1
+            most = max(most, held)
+            await asyncio.sleep(0)
+            held -= 1
+
+    await asyncio.gather(*(hold() for _ in range(20)))
+    assert (held, most) == (0, slots)
+
+
+@pytest.mark.parametrize("given_up", [0, 1, 4])
+async def test_who_gives_up_keeps_no_turn(given_up: int) -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+    async with turns.taken():
+        waiting = [asyncio.create_task(take(turns, str(n), seen)) for n in range(5)]
+        await asyncio.sleep(0)
+        waiting[given_up].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert seen == [str(n) for n in range(5) if n != given_up]
+    await asyncio.wait_for(take(turns, "last", seen), 1)
+
+
+async def test_a_turn_that_comes_as_its_taker_gives_up_is_passed_on() -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+    async with turns.taken():
+        first = asyncio.create_task(take(turns, "first", seen))
+        second = asyncio.create_task(take(turns, "second", seen))
+        await asyncio.sleep(0)
+    first.cancel()  # its turn has come, and it has not run since
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert seen == ["second"]
+    await asyncio.wait_for(take(turns, "last", seen), 1)
+
+
+async def test_tasks_take_turns_of_those_who_began_them() -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+
+    async def plain(name: str) -> None:
+        async with turns.taken():
+            seen.append(name)
+
+    async with turns.taken():
+        with on_behalf_of("a"):
+            tasks = [asyncio.create_task(plain("a")) for _ in range(3)]
+        tasks.append(asyncio.create_task(plain("server")))
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert seen == ["a", "server", "a", "a"]
