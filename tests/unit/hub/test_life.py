@@ -29,7 +29,7 @@ from hypha.hub import client as client_module
 from hypha.hub.client import NEXT, Client, State
 from hypha.hub.hub import Hub, HubLimits
 from hypha.settings import Settings
-from tests.unit.hub.conftest import FakeLink, FakeMembership, World
+from tests.kit.world import FakeLink, FakeMembership, World
 
 HUB = Path(client_module.__file__).parent
 NAMES = ("w/a", "w/b", "other/c")
