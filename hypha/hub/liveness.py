@@ -1,4 +1,4 @@
-"""The slow sweep over all clients: idle ones, half-open links, calls that nobody waits for any more."""
+"""The slow sweep over all clients: idle ones, half-open links, calls whose caller waits no more."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _is_at_work(client: Client, now: float, heard_at: float) -> bool:
 
 
 def _forget_pending(client: Client, now: float) -> None:
-    """Drop calls nobody waits for any more: their caller is gone, or gave up long ago."""
+    """Drop calls whose caller waits no more: it is gone, or gave up long ago."""
     gone = [
         key
         for key, (_, since, interval_s) in client.pending.items()

@@ -17,7 +17,7 @@ PER_TURN = 16
 
 
 class Departures:
-    """Closes the transports of peers that hung up, the first first.
+    """Closes the transports of peers that hung up, in the order in which they did.
 
     A protocol hands its transport over in `eof_received` and returns True there: it stays open till then.
     """

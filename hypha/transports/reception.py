@@ -245,8 +245,8 @@ class Reception:
     async def _make_room(self, present: Client, identity: Identity) -> None:
         """A new client wants an id that is taken: only a dead or held one gives way, to whom it may.
 
-        Somebody who comes back too late, after a successor took its id, ends nobody's held state: it
-        may try again, and is refused for good once the successor is seen alive.
+        A client that comes back too late, after a successor took its id, does not end the successor's state
+        while that is held: it may try again, and is refused for good once the successor is seen alive.
         """
         if identity.resumes and present.is_held:
             raise Busy(f"{present.address} belongs to a newer client, which is reconnecting")
