@@ -75,10 +75,11 @@ chaos: $(VENV)/.tests tests/js/node_modules/.ready ## Break links and restart th
 test-quick: $(VENV)/.tests ## The tests that need no server
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
 
+# tests that measure time may fail while they are watched: the report is made all the same
 coverage: $(VENV)/.tests ## What unit, contract and wire tests leave uncovered of the parts that must not fail
 	@mkdir -p $(RESULTS)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/wire $(wildcard tests/contract) $(PYTEST_ARGS)
+	-@$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/wire $(wildcard tests/contract) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
