@@ -30,7 +30,10 @@ class Bucket:
 
     def owed(self, now: float) -> float:
         """Tokens that have been taken and have not come back."""
-        owed = self._owed - (now - self._at) * self.rate_per_s
+        passed_s = now - self._at
+        if passed_s <= 0.0:  # `now` was read before the bucket was last used
+            return self._owed
+        owed = self._owed - passed_s * self.rate_per_s
         return owed if owed > 0.0 else 0.0
 
     def left(self, now: float) -> float:
@@ -45,7 +48,7 @@ class Bucket:
     def take(self, now: float, tokens: float = 1.0) -> float:
         """Take tokens even if they are not there; return the seconds until none is taken in advance."""
         owed = self._owed = self.owed(now) + tokens
-        self._at = now
+        self._at = max(self._at, now)
         return (owed - self.burst) / self.rate_per_s if owed > self.burst else 0.0
 
     def try_take(self, now: float, tokens: float = 1.0) -> float:

@@ -42,7 +42,7 @@ class Throttle:
             RateLimited: one of them has none left; it says for how long.
         """
         now = self._clock()
-        buckets = {key: self._bucket(key, allowance) for key, allowance in wanted}
+        buckets = {key: self._bucket(key, allowance, now) for key, allowance in wanted}
         wait_s = max((bucket.wait_s(now) for bucket in buckets.values()), default=0.0)
         if wait_s > 0:
             seconds = math.ceil(wait_s)
@@ -55,11 +55,13 @@ class Throttle:
 
     def is_used_up(self, key: str, allowance: Allowance) -> bool:
         """Whether a key has no attempt left."""
-        return self._bucket(key, allowance).wait_s(self._clock()) > 0
+        now = self._clock()
+        return self._bucket(key, allowance, now).wait_s(now) > 0
 
     def count(self, key: str, allowance: Allowance) -> None:
         """Take one attempt of a key, or what is left of one, and refuse nothing."""
-        now, bucket = self._clock(), self._bucket(key, allowance)
+        now = self._clock()
+        bucket = self._bucket(key, allowance, now)
         bucket.take(now, min(1.0, bucket.left(now)))
         self._buckets.put(key, bucket)
 
@@ -70,11 +72,11 @@ class Throttle:
             if bucket is not None:
                 bucket.give_back()
 
-    def _bucket(self, key: str, allowance: Allowance) -> Bucket:
+    def _bucket(self, key: str, allowance: Allowance, now: float) -> Bucket:
         """What a key has taken, measured by what it may now; a new one is not kept yet."""
         rate_per_s = allowance.attempts / allowance.within_s
         bucket = self._buckets.get(key)
         if bucket is None:
-            return Bucket(rate_per_s, allowance.attempts, self._clock())
+            return Bucket(rate_per_s, allowance.attempts, now)
         bucket.rate_per_s, bucket.burst = rate_per_s, float(allowance.attempts)
         return bucket

@@ -347,7 +347,7 @@ async def provider_sign_ins(kit: Kit) -> None:
 
 async def terminal(kit: Kit) -> None:
     kit.patch.setattr(terminal_module, "MAX_SCREEN_CHARS", 1000)
-    shell = Terminal(SimpleNamespace(app=None, store=None))
+    shell = Terminal({"app": None, "store": None})
     await shell.execute("print('x' * 100_000)")
     assert len(shell._printed()) <= 1000
     shell._show("x" * 100_000)

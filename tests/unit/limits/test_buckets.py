@@ -92,3 +92,9 @@ def test_several_tokens_can_be_taken_at_once() -> None:
     assert buckets.take("a", 60.0) == 0.0
     assert buckets.take("a", 60.0) == 2.0
     assert buckets.remaining("a") == 40
+
+
+def test_a_time_that_was_read_before_the_bucket_was_made_owes_nothing() -> None:
+    bucket = Bucket(1 / 60, 1, 10.0)
+    assert bucket.wait_s(9.99) == 0.0 and bucket.try_take(9.99) == 0.0
+    assert bucket.wait_s(10.0) == 60.0
