@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 
@@ -29,7 +29,11 @@ class Turns:
 
     def __init__(self, slots: int = 1) -> None:
         self._free = slots
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[str, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
@@ -45,19 +49,29 @@ class Turns:
 
     async def _wait(self, party: str) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(party, deque()).append(turn)
+        self._waiting.setdefault(party, OrderedDict())[turn] = None
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # it came in the moment in which the caller gave up
                 self._pass_on()
+            else:
+                self._forget(party, turn)
             raise
+
+    def _forget(self, party: str, turn: asyncio.Future[None]) -> None:
+        """Whoever gives up leaves nothing behind, however often that happens while a turn lasts."""
+        turns = self._waiting.get(party)
+        if turns is not None:
+            turns.pop(turn, None)
+            if not turns:
+                del self._waiting[party]
 
     def _pass_on(self) -> None:
         """Give a turn that ended to the next one who still waits."""
         while self._waiting:
             party, turns = self._waiting.popitem(last=False)
-            turn = turns.popleft()
+            turn, _ = turns.popitem(last=False)
             if turns:
                 self._waiting[party] = turns
             if not turn.done():

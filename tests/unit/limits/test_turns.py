@@ -84,3 +84,18 @@ async def test_tasks_take_turns_of_those_who_began_them() -> None:
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
     assert seen == ["a", "server", "a", "a"]
+
+
+async def test_giving_up_leaves_nothing_behind_while_a_turn_lasts() -> None:
+    turns, seen = Turns(), []  # type: tuple[Turns, list[str]]
+    async with turns.taken():
+        for _ in range(5):
+            waiting = [asyncio.create_task(take(turns, party, seen)) for party in "aab" * 20]
+            await asyncio.sleep(0)
+            assert len(turns) == 60
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert len(turns) == 0
+    await asyncio.wait_for(take(turns, "last", seen), 1)
+    assert seen == ["last"]
