@@ -30,7 +30,7 @@ def check_key(key: object) -> str:
     """
     if not isinstance(key, str) or not key:
         raise InvalidKey("The path of a file is a text that is not empty.")
-    _check_bytes(key, key)
+    _check_bytes(key)
     for word in key.split("/"):
         if word in ("", ".", ".."):
             raise InvalidKey(
@@ -80,15 +80,15 @@ def _on_disk(word: str) -> str:
     return word.replace("%", "%25")
 
 
-def _check_bytes(key: str, shown: str) -> None:
+def _check_bytes(key: str) -> None:
     if "\\" in key or _CONTROL.search(key):
-        raise InvalidKey(f"The path {_shown(shown)} has a backslash or a control character in it.")
+        raise InvalidKey(f"The path {_shown(key)} has a backslash or a control character in it.")
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        raise InvalidKey(f"The path {_shown(shown)} has half a character in it.") from None
+        raise InvalidKey(f"The path {_shown(key)} has half a character in it.") from None
     if size > MAX_KEY_BYTES:
-        raise InvalidKey(f"The path {_shown(shown)} is longer than {MAX_KEY_BYTES} bytes.")
+        raise InvalidKey(f"The path {_shown(key)} is longer than {MAX_KEY_BYTES} bytes.")
 
 
 def _shown(key: str) -> str:

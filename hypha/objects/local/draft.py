@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hypha.errors import InvalidKey, StorageFull
-from hypha.objects.local.facts import Facts
+from hypha.objects.local.facts import Facts, FactsKeeper
 
 ETAG_CHARS = 32
 _FULL = frozenset(
@@ -56,13 +56,19 @@ class Draft:
         """Hex digest of what was written so far; nothing of what was appended is in it."""
         return self._hash.hexdigest()
 
-    def finish(self, facts: Facts) -> Facts:
-        """Bring the bytes to disk; returns the facts with size and time of the file."""
+    def finish(self, facts: Facts, keeper: FactsKeeper) -> Facts:
+        """Bring the bytes and their facts to disk; returns the facts with size and time of the file."""
+        assert self._descriptor is not None
+        facts = facts.of(os.fstat(self._descriptor))
+        keeper.attach(self._descriptor, facts)
+        self.flush()
+        return facts
+
+    def flush(self) -> None:
+        """Bring the bytes to disk; nothing can be added after it."""
         assert self._descriptor is not None
         os.fsync(self._descriptor)
-        found = os.fstat(self._descriptor)
         self._close()
-        return facts.of(found)
 
     def discard(self) -> None:
         """Close and delete the file, unless it was renamed."""

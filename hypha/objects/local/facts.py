@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hypha.errors import InvalidRequest
+from hypha.objects.keys import BESIDE
 from hypha.objects.store import DEFAULT_TYPE, ObjectInfo
 
 MAX_FACTS_BYTES = 3000
@@ -100,12 +101,21 @@ class FactsKeeper:
             return cls(folder, has_attributes=False)
         return cls(folder, has_attributes=True)
 
-    def write(self, file: Path, place: str, facts: Facts) -> None:
-        """Keep facts of a file that is about to be renamed to `place`, a path below the store."""
+    def attach(self, file: int, facts: Facts) -> None:
+        """Keep facts with an opened file, which has yet to be flushed.
+
+        Raises:
+            InvalidRequest: they are too long, wherever they are kept.
+        """
         text = facts.text()
         if self.has_attributes:
             os.setxattr(file, ATTRIBUTE, text)
+
+    def place(self, place: str, facts: Facts) -> None:
+        """Keep facts of a file that is about to be renamed to `place`, unless they are attached to it."""
+        if self.has_attributes:
             return
+        text = facts.text()
         target = self._beside(place)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"{target.name}.{os.getpid()}.{id(facts):x}~")
@@ -120,7 +130,7 @@ class FactsKeeper:
         text = b""
         with contextlib.suppress(OSError):
             text = os.getxattr(file, ATTRIBUTE) if self.has_attributes else self._beside(place).read_bytes()
-        return Facts.read(text, stat) or Facts.guess(place.removesuffix("%+"), stat)
+        return Facts.read(text, stat) or Facts.guess(place.removesuffix(BESIDE), stat)
 
     def drop(self, place: str) -> None:
         """Forget the facts of a file that is gone."""

@@ -14,7 +14,9 @@ from hypha.errors import AlreadyExists, ObjectNotFound
 from hypha.objects.keys import BESIDE, names_of
 from hypha.objects.local.facts import Facts, FactsKeeper
 
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"):  # no link is followed, and no pipe waited for
+    _READ |= getattr(os, _flag, 0)
 
 
 class Layout:
@@ -72,7 +74,7 @@ class Layout:
                 raise AlreadyExists(f"A file is at {key[:200]} already.")
             self._make_folders(key, made)
             place = places[1] if (self.root / places[0]).is_dir() else places[0]
-            self.facts.write(file, place, facts)
+            self.facts.place(place, facts)
             os.replace(file, self.root / place)
             file.unlink(missing_ok=True)  # a second link of what is there already: nothing was renamed
             for other in there:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from hypha.objects.keys import word_of
+from hypha.objects.keys import names_of, word_of
 from hypha.objects.local.layout import Layout
 from hypha.objects.store import ObjectInfo, Page
 
@@ -30,7 +30,7 @@ def _found(
 ) -> Iterator[tuple[str, os.DirEntry[str] | None]]:
     """Keys behind `after` with their files, and folders with None, in order."""
     lead = f"{folder}/" if folder else ""
-    place = "/".join(word.replace("%", "%25") for word in folder.split("/")) if folder else ""
+    place = "/".join(names_of(folder)) if folder else ""
     for word, entry in _sorted(layout, place):
         if not word.startswith(begin):
             continue

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -95,7 +95,7 @@ class LocalObjects(ObjectStore):
 
     async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
         """See `ObjectStore`."""
-        return await self._run(self._open, check_key(key), start, stop)
+        return await self._run(self._open, check_key(key), start, stop, drop=_LocalReading.drop)
 
     async def list(
         self, prefix: str = "", *, after: str = "", limit: int = 1000, recursive: bool = True
@@ -110,13 +110,15 @@ class LocalObjects(ObjectStore):
 
     async def delete_folder(self, prefix: str) -> int:
         """See `ObjectStore`."""
-        folder, count = check_key(prefix.removesuffix("/")) + "/", 0
-        while True:
-            page = await self.list(folder, limit=MAX_LISTED)
+        folder = last = check_key(prefix.removesuffix("/")) + "/"
+        count, rest = 0, True
+        while rest:
+            page = await self.list(folder, after=last, limit=MAX_LISTED)
             for info in page.objects:
                 count += await self.delete(info.key)
-            if not page.rest:
-                return count
+                last = info.key
+            rest = page.rest
+        return count
 
     async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
         """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
@@ -164,23 +166,19 @@ class LocalObjects(ObjectStore):
     # -- in worker threads
 
     def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
-        facts = draft.finish(facts)
+        facts = draft.finish(facts, self._layout.facts)
         self._layout.put(draft.path, key, facts, if_absent=if_absent)
         return facts.info(key)
 
     def _keep_part(self, draft: Draft, upload: str, number: int) -> str:
-        draft.finish(Facts(0, 0, ""))
+        draft.flush()
         return self._uploads.put(upload, number, draft)
 
     def _open(self, key: str, start: int, stop: int | None) -> _LocalReading:
+        if start < 0 or (stop is not None and stop < start):
+            raise InvalidRequest("A range of bytes begins at 0 or later, and ends behind its begin.")
         descriptor, place, found = self._layout.open(key)
-        try:
-            info = self._layout.facts.read(descriptor, place, found).info(key)
-            if start < 0 or (stop is not None and stop < start):
-                raise InvalidRequest("A range of bytes begins at 0 or later, and ends behind its begin.")
-        except BaseException:
-            os.close(descriptor)
-            raise
+        info = self._layout.facts.read(descriptor, place, found).info(key)
         stop = info.size if stop is None else min(stop, info.size)
         return _LocalReading(self._run, descriptor, info, min(start, stop), stop, self.folder / place)
 
@@ -193,7 +191,7 @@ class LocalObjects(ObjectStore):
                 os.link(self.folder / place, draft.path)
             else:
                 draft.append(self.folder / place)
-                facts = draft.finish(facts)
+                facts = draft.finish(facts, self._layout.facts)
             self._layout.put(draft.path, target, facts, if_absent=if_absent)
         finally:
             draft.discard()
@@ -207,24 +205,29 @@ class LocalObjects(ObjectStore):
                 raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
             await self._run(draft.write, block)
 
-    def _draft(self) -> AbstractAsyncContextManager[Draft]:
-        @asynccontextmanager
-        async def drafted() -> AsyncIterator[Draft]:
-            draft = await self._run(Draft, self._drafts)
-            try:
-                yield draft
-            finally:
-                await self._run(draft.discard)
+    @asynccontextmanager
+    async def _draft(self) -> AsyncIterator[Draft]:
+        draft = await self._run(Draft, self._drafts, drop=Draft.discard)
+        try:
+            yield draft
+        finally:
+            await self._run(draft.discard)
 
-        return drafted()
+    async def _run(
+        self, work: Callable[..., Result], *args: object, drop: Callable[[Result], object] | None = None
+    ) -> Result:
+        """Do something in a worker thread, to its end even when the caller gives up.
 
-    async def _run(self, work: Callable[..., Result], *args: object) -> Result:
-        """Do something in a worker thread, to its end even when the caller gives up."""
+        Args:
+            drop: gives back what was made for a caller that has given up.
+        """
         job = asyncio.get_running_loop().run_in_executor(self._threads, partial(_told, work, *args))
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
             await asyncio.wait((job,))
+            if drop is not None and not job.cancelled() and job.exception() is None:
+                drop(job.result())
             raise
 
 
@@ -256,6 +259,10 @@ class _LocalReading(Reading):
 
     async def close(self) -> None:
         """See `Reading`."""
+        self.drop()
+
+    def drop(self) -> None:
+        """The same without waiting."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
@@ -148,7 +149,44 @@ async def test_facts_of_another_state_of_a_file_are_not_believed(tmp_path: Path)
     file = tmp_path / "a.txt"
     file.write_bytes(b"1")
     facts = keeper.read(file, "a.txt", file.stat())
-    keeper.write(file, "a.txt", facts)
+    keeper.place("a.txt", facts)
     assert keeper.read(file, "a.txt", file.stat()) == facts
     file.write_bytes(b"22")
     assert keeper.read(file, "a.txt", file.stat()).size == 2
+
+
+async def test_facts_are_flushed_with_the_bytes(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("setxattr", "fsync", "replace"):
+        real = getattr(os, name)
+
+        def noted(*given: object, _real: object = real, _name: str = name) -> object:
+            steps.append(_name)
+            return _real(*given)  # type: ignore[operator]
+
+        monkeypatch.setattr(os, name, noted)
+    await store.put("a", b"1", content_type="text/x")
+    assert steps in (
+        ["setxattr", "fsync", "replace", "fsync"],
+        ["fsync", "fsync", "replace", "replace", "fsync"],
+    )
+
+
+@pytest.mark.parametrize("what", ["put", "open"])
+async def test_who_gives_up_while_a_file_is_opened_leaves_no_descriptor(
+    store: LocalObjects, what: str
+) -> None:
+    await store.put("a", b"1")
+    before = os.listdir("/proc/self/fd")
+    for _ in range(20):
+        task = asyncio.create_task(store.open("a") if what == "open" else store.put("b", b"2"))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+async def test_a_pipe_in_the_folder_holds_up_nobody(store: LocalObjects, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(ObjectNotFound):
+        await asyncio.wait_for(store.open("pipe"), 5)
