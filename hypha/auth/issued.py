@@ -96,7 +96,7 @@ class IssuedTokens:
         Raises:
             QuotaExceeded: the person has too many that are valid.
         """
-        limit, person = self._max_per_user, maker.parent or maker.id
+        limit, person = self._max_per_user, maker.person
         if not limit or maker.is_admin or maker.is_anonymous:
             return
         measured_at, count = self._counts.get(person, (-COUNT_KEPT_S, 0))

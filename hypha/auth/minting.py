@@ -155,7 +155,7 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
         tuple(role for role in caller.roles if role != ADMIN_ROLE),
         caller.is_anonymous,
         request.email or caller.email,
-        caller.parent or caller.id,
+        caller.person,
         scope=scope,
         descent=_descent(caller, workspace, request.level),
     )

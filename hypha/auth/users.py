@@ -96,6 +96,11 @@ class User:
         )
 
     @property
+    def person(self) -> str:
+        """Id of the person who acts: the first ancestor of the user of a token that somebody generated."""
+        return self.parent or self.id
+
+    @property
     def granted(self) -> Scope:
         """What the credential itself gives, without what its user was found to own."""
         return self.scope if self.grant is None else self.grant.scope

@@ -84,5 +84,5 @@ class GatewayContext:
         """Who pays for a request; tokens that somebody generated count as that person."""
         user = await self.credentials.verified_id(scope)
         if user is not None:
-            user = scope["hypha.user"].parent or user
+            user = scope["hypha.user"].person
         return Party.of(user, "" if user else self.proxies.client_address(scope, headers_of(scope)))

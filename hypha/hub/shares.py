@@ -91,5 +91,5 @@ def _party(client: Holder) -> str:
     """The person, or the address of an anonymous user."""
     user = client.user
     if not user.is_anonymous:
-        return user.parent or user.id
+        return user.person
     return f"address {throttled(client.peer_address)}"

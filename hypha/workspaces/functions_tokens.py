@@ -95,7 +95,7 @@ class TokenFunctions(ManagerFunctions):
             link = client.connection if client is not None else None
             wait_s = self._revoked_by_strangers.take(throttled(link.peer_address) if link is not None else "")
         else:
-            wait_s = self._revoked.take(user.parent or user.id)
+            wait_s = self._revoked.take(user.person)
         if wait_s:
             text = "You have revoked too many tokens: let them expire, a smaller expires_in helps."
             raise RateLimited(text, retry_after_s=wait_s)

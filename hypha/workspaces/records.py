@@ -45,14 +45,9 @@ def personal_record(user: User, *, anonymous_storage: bool = False) -> Workspace
         owners=(user.id,),
         persistent=not user.is_anonymous and user.parent is None,
         read_only=user.is_anonymous and not anonymous_storage,
-        created_by=user.parent or user.id,
+        created_by=user.person,
         created_at=time.time(),
     )
-
-
-def person_behind(user: User) -> str:
-    """Id of the person who acts: the first ancestor of a child token's user."""
-    return user.parent or user.id
 
 
 def is_owner(user: User, record: WorkspaceRecord) -> bool:
@@ -127,7 +122,7 @@ def new_record(config: object, user: User) -> WorkspaceRecord:
         check_plain(config.get("covers"), "covers"),
         check_plain(config.get("docs"), "docs"),
         check_plain(plain, "config"),
-        person_behind(user),
+        user.person,
         time.time(),
     )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 from typing import Any
 
+from hypha.auth.users import User
 from hypha.hub.shares import Room, Shares
 
 
 class FakeClient:
     """A user at an address."""
 
-    def __init__(self, user: str, address: str = "", *, is_anonymous: bool = False) -> None:
-        self.user = SimpleNamespace(id=user, parent=None, is_anonymous=is_anonymous)
+    def __init__(
+        self, user: str, address: str = "", *, is_anonymous: bool = False, parent: str | None = None
+    ) -> None:
+        self.user = User(user, is_anonymous=is_anonymous, parent=parent)
         self.peer_address = address
 
 
@@ -35,8 +37,7 @@ def test_ipv6_networks_are_one_party_and_people_count_by_person() -> None:
     shares = Shares(Room(free=0, party=10, strangers=100, total=100))
     assert shares.note(stranger("2001:db8::1"), 10) and not shares.note(stranger("2001:db8::2"), 1)
     own: Any = FakeClient("ann", "192.0.2.1")
-    child: Any = FakeClient("child", "192.0.2.9")
-    child.user.parent = "ann"
+    child: Any = FakeClient("child", "192.0.2.9", parent="ann")
     assert shares.note(own, 10) and not shares.note(child, 1)
 
 
