@@ -117,7 +117,7 @@ class LoginFeature(Feature):
         expires_in: float | None = None,
         profile: Mapping[str, Any] | None = None,
     ) -> None:
-        """Hand a person's token to the program that waits for `key`; see `providers.Login`."""
+        """Hand a person's token to the program that waits for `key`; see `hypha.features.sign_in.Login`."""
         await self._service.complete(key, token, workspace=workspace, expires_in=expires_in, profile=profile)
 
     def origin_of(self, context: Context) -> str:

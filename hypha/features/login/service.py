@@ -197,7 +197,7 @@ class LoginService:
         expires_in: float | None = None,
         profile: Mapping[str, Any] | None = None,
     ) -> None:
-        """See `providers.Login.complete`."""
+        """See `hypha.features.sign_in.Login`."""
         record = await self._pending.get(key)
         user = await self._person(token)
         workspace = workspace or record.workspace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from hypha.auth.users import User
@@ -59,6 +60,8 @@ def test_nothing_is_left_when_all_have_gone() -> None:
             shares.forget(client)
         assert 0 <= shares.strangers.used <= min(shares.used, 40) and shares.used <= 60
     for client in crowd:
-        client.user.is_anonymous = not client.user.is_anonymous  # it has signed in meanwhile
+        client.user = replace(
+            client.user, is_anonymous=not client.user.is_anonymous
+        )  # it has signed in meanwhile
         shares.forget(client)
     assert (shares.used, shares.strangers.used, shares._parties) == (0, 0, {})
