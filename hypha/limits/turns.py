@@ -24,6 +24,11 @@ def on_behalf_of(party: str) -> Iterator[None]:
         _PARTY.reset(before)
 
 
+def party_of_present_work() -> str:
+    """Whose turns would be taken now; empty for the server itself."""
+    return _PARTY.get()
+
+
 class Turns:
     """At most `slots` turns are taken at a time; waiters get them party by party, each in its order."""
 
@@ -41,7 +46,7 @@ class Turns:
         if self._free:
             self._free -= 1
         else:
-            await self._wait(_PARTY.get())
+            await self._wait(party_of_present_work())
         try:
             yield
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from urllib.parse import parse_qsl
 
+from hypha.limits.turns import on_behalf_of
+from hypha.networks import throttled
 from hypha.transports.link import Link
 from hypha.transports.reception import BUSY
 from hypha.wire.handshake import OBSOLETE_QUERY_KEYS, Busy, Refused, parse_first_message
@@ -27,7 +29,8 @@ async def shake_hands(link: Link, text: str | bytes) -> bool:
         True if the link has its client and `connection_info` is on its way.
     """
     try:
-        client = await link.reception.admit(parse_first_message(text), link)
+        with on_behalf_of(throttled(link.peer_address)):
+            client = await link.reception.admit(parse_first_message(text), link)
     except Refused as error:
         _refuse(link, error)
     except Busy as error:

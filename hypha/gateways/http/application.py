@@ -28,6 +28,7 @@ from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.incoming import answering, check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
+from hypha.limits.turns import on_behalf_of
 from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import mount_of
 from hypha.web.bodies import ClientLeft
@@ -184,10 +185,11 @@ class HttpApplication(Starlette):
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
             call = None if ON_APPS_ORIGIN in scope else self._call(path, scope, receive, started)
-            if call is not None:
-                await self._calls.handle(call)
-            else:
-                await self._router_of(scope)(scope, receive, started)
+            with on_behalf_of(started.party):
+                if call is not None:
+                    await self._calls.handle(call)
+                else:
+                    await self._router_of(scope)(scope, receive, started)
         except ClientLeft:
             return
         except Exception as error:
@@ -216,6 +218,7 @@ class HttpApplication(Starlette):
         if not services.credentials.serves_anonymous and not is_for_all(path, services.mounts):
             await services.credentials.check_insider(scope, as_visitor=mount_of(path) is not None)
         party = await services.party(scope)
+        started.party = party.name
         if path not in UNLIMITED_PATHS:
             if self._limits is not None:
                 self._check_limits(self._limits, party, started)
@@ -315,12 +318,13 @@ class _StartedSend:
     It says of answers that depend on who asks that no cache may give them to others.
     """
 
-    __slots__ = ("_scope", "_send", "extra", "has_started", "holding", "upload")
+    __slots__ = ("_scope", "_send", "extra", "has_started", "holding", "party", "upload")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self.has_started = False
+        self.party = ""
         self.extra: list[tuple[bytes, bytes]] = []
         self.upload: Upload | None = None
         self.holding: Holding | None = None

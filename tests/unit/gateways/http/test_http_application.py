@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 
 from hypha.gateways.http import HttpApplication
 from hypha.limits import Buckets
+from hypha.limits.turns import party_of_present_work
 from hypha.web.client_address import TrustedProxies
 from hypha.web.cors import CorsPolicy
 from hypha.web.ratelimits import RequestLimits
@@ -237,6 +238,17 @@ async def test_mounts_keep_their_first_word_for_themselves(server: FakeServer) -
     async with client_of(server, app=app) as http:
         assert (await http.get("/tools/services/a/b")).text == "mounted services/a/b"
         assert (await http.get("/about")).text == "fallback"
+
+
+async def test_every_route_takes_turns_as_whoever_asks(server: FakeServer) -> None:
+    async def page(request: Any) -> Any:
+        return PlainTextResponse(party_of_present_work())
+
+    app = HttpApplication(services_of(server), first=[Route("/turn", page)])
+    async with client_of(server, app=app) as http:
+        assert (await http.get("/turn")).text == "127.0.0.1"
+        assert (await http.get("/turn", headers={"authorization": "Bearer anna"})).text == "user anna"
+    assert party_of_present_work() == ""
 
 
 def page_of(text: str) -> Any:
