@@ -111,8 +111,8 @@ def add_peers(hub: Hub, base_url: str, endings: Endings) -> tuple[LocalPeer, Loc
     """The ends of the manager and of calls by HTTP, inside the server."""
     http_peer = LocalPeer(hub.peer_ports, "", f"http-{random_id(8)}", base_url)
     hub.peers.add_everywhere(http_peer.peer_id, http_peer)
-    hub.manager = LocalPeer(hub.peer_ports, "*", hub.manager_id, base_url)
-    hub.peers.add_manager(hub.manager)
-    for peer in (http_peer, hub.manager):
+    manager_peer = LocalPeer(hub.peer_ports, "*", hub.manager_id, base_url)
+    hub.peers.add_manager(manager_peer)
+    for peer in (http_peer, manager_peer):
         endings.add(f"the peer {peer.address}", peer.close)
-    return hub.manager, http_peer
+    return manager_peer, http_peer

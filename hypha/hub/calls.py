@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 CHUNKS_IN_FLIGHT = 16
 GET_SERVICE = "services.built-in.get_service"
+PING = "services.built-in.ping"
 _STAMPS_KEPT = 512
 
 
@@ -115,6 +116,14 @@ class Calls:
             self._waiting.pop(session, None)
             client.pending.pop((self, session), None)
             del waiting  # else an error refers to itself through this frame, and keeps large arguments alive
+
+    async def ping(self, target: str, timeout_s: float) -> None:
+        """Ask a client for a sign of life; it takes heartbeats for one, too.
+
+        Raises:
+            HyphaError: as `call`; CallFailed also if the client hosts no `built-in`.
+        """
+        await self.call(target, PING, ["ping"], timeout_s=timeout_s)
 
     def _check_functions(
         self, functions: list[dict[Any, Any]], callee: Client, method: str, context: Context | None

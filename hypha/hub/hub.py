@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from hypha.auth.users import User
     from hypha.clock import Clock
     from hypha.hub.connection import Connection
-    from hypha.hub.local_peer import LocalPeer
     from hypha.settings import Settings
 
 
@@ -84,7 +83,6 @@ class Hub:
         self.upcalls = upcalls = Upcalls()
         self.clients = clients = Clients()
         self.peers = peers = Peers(manager_id)
-        self.manager: LocalPeer | None = None
         self.leftovers = leftovers = Leftovers(clock)
         self.unanswered = Shares(MAX_ALL_PENDING)
         self.cache_rooms = MessageCaches(leftovers.add)

@@ -5,7 +5,7 @@ See docs/spec/wire-protocol.md#first-message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 BUSY = "Server busy, please retry"
 RECENTLY_ALIVE_S = 1.0
 PREFIX = "Failed to establish connection: "
+Ping = Callable[[str, float], Awaitable[None]]
+"""Asks a client, by its address, for a sign of life within so many seconds; HyphaError: there was none."""
 RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
 
 
@@ -89,6 +91,7 @@ class Reception:
         guard: who is kept out, and where refusals are noted.
         rates: limits that all connections of a user or workspace share.
         sockets: who has how many of them.
+        ping: asks the holder of an id that a newcomer wants whether it is there.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Reception:
         guard: Guard,
         rates: Rates,
         sockets: Sockets,
+        ping: Ping,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -114,6 +118,7 @@ class Reception:
         self.guard = guard
         self.rates = rates
         self.sockets = sockets
+        self._ping = ping
         places = limits.handshakes, limits.handshakes_per_address
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
@@ -265,12 +270,8 @@ class Reception:
     async def _answers(self, present: Client) -> bool:
         if self.hub.time() - max(present.last_received, present.last_alive) < RECENTLY_ALIVE_S:
             return True
-        if self.hub.manager is None:
-            return True
         try:
-            await self.hub.manager.call(
-                present.address, "services.built-in.ping", ["ping"], timeout_s=self.limits.ping_timeout_s
-            )
+            await self._ping(present.address, self.limits.ping_timeout_s)
         except NotDelivered:
             return False
         except HyphaError:

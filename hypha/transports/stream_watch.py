@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
     from hypha.settings import Settings
+    from hypha.transports.reception import Ping
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,16 @@ class StreamWatch:
     """Asks clients that have long sent nothing over HTTP, and ends the streams of those that are silent.
 
     Args:
+        ping: asks one of them.
         answers_pings: True for clients that host `built-in` and so can answer.
     """
 
-    def __init__(self, hub: Hub, limits: WatchLimits, answers_pings: Callable[[Client], bool]) -> None:
+    def __init__(
+        self, hub: Hub, limits: WatchLimits, ping: Ping, answers_pings: Callable[[Client], bool]
+    ) -> None:
         self._hub = hub
         self._limits = limits
+        self._ping = ping
         self._answers_pings = answers_pings
 
     async def run(self) -> None:
@@ -80,13 +85,8 @@ class StreamWatch:
                     group.create_task(ask(client, link))
 
     async def _ask(self, client: Client, link: StreamLink) -> None:
-        manager = self._hub.manager
-        if manager is None:
-            return
         try:
-            await manager.call(
-                client.address, "services.built-in.ping", ["ping"], timeout_s=self._limits.ping_timeout_s
-            )
+            await self._ping(client.address, self._limits.ping_timeout_s)
         except HyphaError:
             link.misses += 1
             if link.misses >= self._limits.max_misses and client.connection is link:

@@ -10,8 +10,10 @@ import msgpack
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
+from hypha.builtins.service import BuiltinService
 from hypha.hub.client import Client
 from hypha.hub.hub import Hub, HubLimits
+from hypha.hub.local_peer import LocalPeer
 from hypha.settings import Settings
 from hypha.wire.frames import Sealed, payload
 from tests.frames import decode
@@ -122,6 +124,14 @@ class World:
         client = self.hub.join(workspace, client_id, user, None, link)
         self.hub.resume.open(client)
         return client, link
+
+    def add_manager(self, *services: BuiltinService) -> LocalPeer:
+        """Put a manager with these services on the wire; who asks for it closes it."""
+        peer = LocalPeer(self.hub.peer_ports, "*", self.hub.manager_id, "http://h")
+        for service in services:
+            peer.host(service)
+        self.hub.peers.add_manager(peer)
+        return peer
 
     def rejoin(self, client: Client) -> FakeLink:
         link = FakeLink()

@@ -396,7 +396,7 @@ async def streams_asked(kit: Kit) -> None:
     kit.patch.setattr(stream_watch, "StreamLink", SimpleNamespace)
     at_once = most_at_once = 0
 
-    async def call(*_: Any, **__: Any) -> None:
+    async def ping(*_: Any) -> None:
         nonlocal at_once, most_at_once
         at_once += 1
         most_at_once = max(most_at_once, at_once)
@@ -408,9 +408,9 @@ async def streams_asked(kit: Kit) -> None:
     crowd = [SimpleNamespace(address=f"w/{n}", last_received=0.0, user=anonymous_user()) for n in range(300)]
     for number, client in enumerate(crowd):
         client.connection = SimpleNamespace(misses=0, abort=lambda number=number: ended.append(number))
-    peer = SimpleNamespace(call=call)
-    hub: Any = SimpleNamespace(time=lambda: 1e6, clients=SimpleNamespace(live=lambda: crowd), manager=peer)
-    watch = StreamWatch(hub, WatchLimits.from_settings(Settings(stream_max_ping_misses=3)), lambda _: True)
+    hub: Any = SimpleNamespace(time=lambda: 1e6, clients=SimpleNamespace(live=lambda: crowd))
+    limits = WatchLimits.from_settings(Settings(stream_max_ping_misses=3))
+    watch = StreamWatch(hub, limits, ping, lambda _: True)
     for _ in range(3):
         await watch.look()
     assert most_at_once <= stream_watch.MOST_AT_ONCE

@@ -80,10 +80,8 @@ class Kit:
 
     async def manager(self, world: World, **functions: Any) -> LocalPeer:
         """A manager of that hub with a service of these functions."""
-        peer = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
-        peer.host(BuiltinService("default", {name: function(call) for name, call in functions.items()}, "m"))
-        world.hub.manager = peer
-        world.hub.peers.add_manager(world.hub.manager)
+        made = {name: function(call) for name, call in functions.items()}
+        peer = world.add_manager(BuiltinService("default", made, "m"))
         self.stack.push_async_callback(peer.close)
         return peer
 

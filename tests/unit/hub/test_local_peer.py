@@ -47,12 +47,9 @@ def function(call: Any, level: Level = Level.NONE) -> BuiltinFunction:
 
 @pytest.fixture
 async def manager(world: World) -> Any:
-    peer = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
     functions = {f.__name__: function(f) for f in (echo, whoami, fail, slow)}
     functions["guarded"] = function(echo, Level.READ_WRITE)
-    peer.host(BuiltinService("default", functions, "manager"))
-    world.hub.manager = peer
-    world.hub.peers.add_manager(world.hub.manager)
+    peer = world.add_manager(BuiltinService("default", functions, "manager"))
     yield peer
     await peer.close()
 

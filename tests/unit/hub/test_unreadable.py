@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgpack
@@ -19,15 +20,19 @@ CUT_OFF = b"\x81\xa4args\x91"
 
 
 @pytest.fixture
-async def peer(world: World) -> Any:
+async def manager(world: World) -> AsyncIterator[LocalPeer]:
+    made = world.add_manager()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def peer(world: World, manager: LocalPeer) -> AsyncIterator[LocalPeer]:
     """A peer that calls clients, as the one of HTTP callers does."""
     made = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
     world.hub.peers.add_everywhere("http-x", made)
-    world.hub.manager = LocalPeer(world.hub.peer_ports, "*", "manager-x", "http://h")
-    world.hub.peers.add_manager(world.hub.manager)
     yield made
     await made.close()
-    await world.hub.manager.close()
 
 
 async def waiting_call(world: World, peer: Any) -> tuple[asyncio.Future[Any], Any, Any, dict[str, Any]]:
@@ -174,10 +179,10 @@ async def test_wrong_types_in_calls_of_the_message_cache_are_refused(
 
 @pytest.mark.parametrize("interval", [float("nan"), float("inf"), 1e-9, 0, -1, "x", True, 2**63])
 async def test_no_interval_of_a_caller_disturbs_the_servers_timers(
-    world: World, peer: Any, interval: Any
+    world: World, manager: LocalPeer, interval: Any
 ) -> None:
     a, _ = world.join("a")
-    request = world.hub.manager._request(a, {"session": "S"}, {"promise": "*", "t": interval})
+    request = manager._request(a, {"session": "S"}, {"promise": "*", "t": interval})
     assert 0.1 <= request.interval_s <= 3600
 
 
@@ -194,10 +199,10 @@ async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: Wor
 
 
 async def test_a_fault_of_the_server_in_handling_a_frame_keeps_the_link(
-    world: World, peer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, manager: LocalPeer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, la = world.join("a")
-    monkeypatch.setattr(world.hub.manager, "receive", lambda *_: 1 / 0)
+    monkeypatch.setattr(manager, "receive", lambda *_: 1 / 0)
     world.call(a, "*/manager-x")
     assert la.closed is None
     assert "could not be handled" in caplog.text

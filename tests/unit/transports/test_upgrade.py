@@ -14,7 +14,6 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from hypha.hub.local_peer import LocalPeer
 from hypha.transports import upgrade
 from hypha.transports.departures import Departures
 from hypha.transports.gather import Gather
@@ -39,8 +38,14 @@ def masked(message: bytes, first: int = 0x82) -> bytes:
 
 
 @pytest.fixture
-async def opened() -> AsyncIterator[HubSocket]:
-    world = World()
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    made.hub.stop()
+
+
+@pytest.fixture
+async def opened(world: World) -> AsyncIterator[HubSocket]:
     listener = socket.create_server(("127.0.0.1", 0))
     near = socket.create_connection(listener.getsockname())
     reception: Any = SimpleNamespace(
@@ -61,7 +66,6 @@ async def opened() -> AsyncIterator[HubSocket]:
     yield made
     transport.abort()
     listener.close()
-    world.hub.stop()
 
 
 def read(protocol: HubSocket, data: bytes) -> list[int]:
@@ -107,15 +111,14 @@ async def test_a_fragmented_message_is_read_in_slices_of_its_own(opened: HubSock
     assert max(read(opened, first + more * 20)) == upgrade._FRAGMENTS_SLICE_BYTES
 
 
-async def test_a_flood_of_calls_to_the_server_is_read_in_the_smallest_slices(opened: HubSocket) -> None:
-    hub = opened._link.hub
-    manager = LocalPeer(hub.peer_ports, "*", "manager-x", "http://h")
-    hub.manager = manager
-    hub.peers.add_manager(hub.manager)
+async def test_a_flood_of_calls_to_the_server_is_read_in_the_smallest_slices(
+    world: World, opened: HubSocket
+) -> None:
+    manager = world.add_manager()
     call = {"type": "method", "to": "*/manager-x", "method": "services.none.none", "session": "S"}
     sizes = read(opened, masked(pack(call)) * 5000)
     assert max(sizes[len(sizes) // 2 :]) == upgrade._CALLS_SLICE_BYTES
-    assert hub.traffic.to_server == 5000
+    assert world.hub.traffic.to_server == 5000
     await manager.close()
 
 
