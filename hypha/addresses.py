@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hypha.errors import InvalidAddress
 
@@ -43,8 +43,7 @@ def check_service_name(name: object) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceQuery:
+class ServiceQuery(NamedTuple):
     """What a user asks for: `workspace/client:name@app`, with `*` where left open."""
 
     workspace: str

@@ -85,4 +85,6 @@ class GatewayContext:
         user = await self.credentials.verified_id(scope)
         if user is not None:
             user = scope["hypha.user"].person
-        return Party.of(user, "" if user else self.proxies.client_address(scope, headers_of(scope)))
+        if user is not None:
+            return Party.of(user, "")
+        return Party.of(None, self.proxies.client_address(scope, headers_of(scope)))

@@ -53,10 +53,13 @@ class Bucket:
 
     def try_take(self, now: float, tokens: float = 1.0) -> float:
         """Take tokens if they are there; return 0.0, or the seconds until they will be."""
-        wait_s = self.wait_s(now, tokens)
-        if not wait_s:
-            self.take(now, tokens)
-        return wait_s
+        owed = self.owed(now) + tokens
+        if owed - self.burst > _ROUNDING:
+            return (owed - self.burst) / self.rate_per_s
+        self._owed = owed
+        if now > self._at:
+            self._at = now
+        return 0.0
 
     def give_back(self, tokens: float = 1.0) -> None:
         """Undo a `take`."""
@@ -110,6 +113,12 @@ class Buckets:
     def take(self, key: str, tokens: float = 1.0) -> float:
         """Take tokens, at most `burst`; return 0.0, or the seconds after which there will be so many."""
         return self.of(key).try_take(self._clock(), tokens) if self.rate_per_s > 0 else 0.0
+
+    def take_one(self, key: str) -> tuple[float, int]:
+        """`take` one token; returns what that returns, and what is `remaining` then."""
+        bucket, now = self.of(key), self._clock()
+        wait_s = bucket.try_take(now)
+        return wait_s, max(0, int(bucket.left(now)))
 
     def remaining(self, key: str) -> int:
         """Tokens that are left, without taking one."""

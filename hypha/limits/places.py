@@ -18,7 +18,9 @@ SHORTEST_STAY_S = 1.0
 class Places(Generic[Member]):
     """Places of members of parties; a party is an address, a network or a user.
 
-    A member is busy or idle; only idle ones are ever made to leave. Everything here takes constant time.
+    A member is busy or idle; only idle ones are ever made to leave. Everything here takes constant time:
+    a party is ranked by the most idle members that it had at once since it was last looked at, and only
+    looking for who has the most corrects that, so that turning busy and idle again costs next to nothing.
 
     Args:
         limit: places in all. per_party: places of one party.
@@ -44,6 +46,7 @@ class Places(Generic[Member]):
         self._parties: dict[Member, str] = {}
         self._counts: dict[str, int] = {}
         self._idle: dict[str, dict[Member, float]] = {}
+        self._rank: dict[str, int] = {}
         self._ranks: dict[int, dict[str, None]] = {}
         self._top = 0
         self.evicted = 0
@@ -97,7 +100,7 @@ class Places(Generic[Member]):
         """From now on a member can't be made to leave."""
         party = self._parties.get(member)
         if party is not None:
-            self._drop_idle(member, party)
+            self._idle.get(party, {}).pop(member, None)
 
     def idle(self, member: Member) -> None:
         """From now on a member has nothing to do."""
@@ -110,12 +113,17 @@ class Places(Generic[Member]):
         party = self._parties.pop(member, None)
         if party is None:
             return False
-        self._drop_idle(member, party)
+        members = self._idle.get(party)
+        if members is not None:
+            members.pop(member, None)
         left = self._counts[party] - 1
         if left:
             self._counts[party] = left
         else:
             del self._counts[party]
+            if members is not None:
+                del self._idle[party]
+                self._rerank(party, 0)
         return True
 
     def _add(self, member: Member, party: str) -> None:
@@ -132,13 +140,23 @@ class Places(Generic[Member]):
 
     def _giver(self, party: str) -> str | None:
         """Who gives up a place for a newcomer of a party: who holds the most idle ones."""
-        greediest = next(iter(self._ranks.get(self._top, ())), None)
+        greediest = self._greediest()
         if greediest is None:
             return None
         spare = self.count(greediest) - self.count(party)
         if spare > 1 or (spare >= 0 and self._is_due(greediest)):
             return greediest
         return party if self._is_due(party) else None
+
+    def _greediest(self) -> str | None:
+        """The party with the most idle members; each step down undoes a step up of `_add_idle`."""
+        while self._top:
+            party = next(iter(self._ranks[self._top]))
+            idle = len(self._idle[party])
+            if idle == self._top:
+                return party
+            self._rerank(party, idle)
+        return None
 
     def _is_due(self, party: str) -> bool:
         since = next(iter(self._idle.get(party, {}).values()), None)
@@ -154,25 +172,22 @@ class Places(Generic[Member]):
         return True
 
     def _add_idle(self, member: Member, party: str) -> None:
-        members = self._idle.setdefault(party, {})
-        self._rerank(party, len(members), len(members) + 1)
-        members[member] = self._time()
-
-    def _drop_idle(self, member: Member, party: str) -> None:
         members = self._idle.get(party)
-        if members is None or members.pop(member, None) is None:
-            return
-        self._rerank(party, len(members) + 1, len(members))
-        if not members:
-            del self._idle[party]
+        if members is None:
+            members = self._idle[party] = {}
+        members[member] = self._time()
+        if len(members) > self._rank.get(party, 0):
+            self._rerank(party, len(members))
 
-    def _rerank(self, party: str, before: int, after: int) -> None:
+    def _rerank(self, party: str, after: int) -> None:
+        before = self._rank.pop(party, 0)
         if before:
             rank = self._ranks[before]
             del rank[party]
             if not rank:
                 del self._ranks[before]
         if after:
+            self._rank[party] = after
             self._ranks.setdefault(after, {})[party] = None
             self._top = max(self._top, after)
         while self._top and self._top not in self._ranks:

@@ -8,20 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 
 _PARTY: ContextVar[str] = ContextVar("hypha_party", default="")
 
 
-@contextlib.contextmanager
-def on_behalf_of(party: str) -> Iterator[None]:
+class on_behalf_of:  # reads as a statement; a generator would cost three times as much
     """Whose turns are taken inside, and in tasks that are begun there; else they are the server's own."""
-    before = _PARTY.set(party)
-    try:
-        yield
-    finally:
-        _PARTY.reset(before)
+
+    __slots__ = ("_before", "_party")
+
+    def __init__(self, party: str) -> None:
+        self._party = party
+
+    def __enter__(self) -> None:
+        self._before = _PARTY.set(self._party)
+
+    def __exit__(self, *_: object) -> None:
+        _PARTY.reset(self._before)
 
 
 def party_of_present_work() -> str:

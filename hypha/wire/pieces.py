@@ -159,16 +159,18 @@ def _place_of(mark: bytes, number: int) -> bytes:
 
 def _holds_large(value: Any) -> bool:
     """Whether large bytes are among its first values: what holds many is packed in one go."""
-    waiting = [value]
-    for _ in range(_MAX_LOOKED_AT):
-        if not waiting:
-            return False
-        item = waiting.pop()
-        kind = type(item)
-        if kind is dict:
-            waiting += item.values()
-        elif kind is list:
-            waiting += item[:_MAX_LOOKED_AT]
-        elif kind is bytes and len(item) >= LIFTED_BYTES:
-            return True
+    waiting: list[Any] = [(value,)]
+    looks = _MAX_LOOKED_AT
+    while waiting:
+        for item in waiting.pop():
+            looks -= 1
+            if looks < 0:
+                return False
+            kind = type(item)
+            if kind is dict:
+                waiting.append(item.values())
+            elif kind is list:
+                waiting.append(item)
+            elif kind is bytes and len(item) >= LIFTED_BYTES:
+                return True
     return False

@@ -18,9 +18,38 @@ MAX_DEPTH = 100
 
 SERVICES = "services."
 BUILT_IN = "services.built-in."
+FLAT_VALUES = 64
+"""Of a map or list, for which `is_flat` looks."""
+
 _CONTAINERS = frozenset({dict, list})
+_SHORT = frozenset({int, float, bool, type(None)})
+_TEXT_CHARS = 4096
 _FUNCTION_TAGS = frozenset({"method", "generator"})
 _FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})
+_FLAT_KEYS = _FUNCTION_KEYS | {"_rtype", "_rintf"}
+
+
+def is_flat(value: Any) -> bool:
+    """Whether a look shows that there is nothing to look for inside: a number, a short text, or few of them.
+
+    Most arguments and results are so. A map with a tag, or with a part of a function value, is not.
+    """
+    kind = type(value)
+    if kind is dict:
+        if len(value) > FLAT_VALUES or not _FLAT_KEYS.isdisjoint(value):
+            return False
+        items = value.values()
+    elif kind is list:
+        if len(value) > FLAT_VALUES:
+            return False
+        items = value
+    else:
+        return kind in _SHORT or (kind is str and len(value) <= _TEXT_CHARS)
+    for item in items:
+        kind = type(item)
+        if kind not in _SHORT and (kind is not str or len(item) > _TEXT_CHARS):
+            return False
+    return True
 
 
 def maps_in(value: Any) -> Iterator[dict[Any, Any]]:
@@ -59,7 +88,7 @@ def absolute_targets(value: Any, workspace: str) -> list[dict[Any, Any]]:
         InvalidRequest: the value is nested deeper than 100 levels.
     """
     found: list[dict[Any, Any]] = []
-    if type(value) not in _CONTAINERS:
+    if is_flat(value):
         return found
     for item in maps_in(value):
         if is_function(item):

@@ -32,8 +32,8 @@ class _Range:
         return 0 if self.name == "*/*" else -1
 
 
-ANYTHING = b"*/*"
-"""What most programs say."""
+ANYTHING, JSON = b"*/*", b"application/json"
+"""What most programs say and send."""
 
 
 def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
@@ -45,7 +45,7 @@ def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
     headers = scope["hypha.headers"]
     assert isinstance(headers, Mapping)
     content_type = headers.get(b"content-type")
-    came_so = bool(content_type) and is_msgpack(media_type(content_type))
+    came_so = bool(content_type) and content_type != JSON and is_msgpack(media_type(content_type))
     accept = headers.get(b"accept")
     if not accept or accept == ANYTHING:
         return came_so

@@ -7,6 +7,7 @@ dispatch of function calls (the hot path) ahead of the router's regular expressi
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ MAX_SHOWN_PATH = 200
 UNLIMITED_PATHS = frozenset({"/rpc"})
 APPS = "/apps/"
 _READING = {"Allow": "GET, HEAD"}
-_CODINGS = (b"gzip", b"zstd", b"br", b"*")
+_CODINGS = re.compile(rb"gzip|zstd|br|\*")
 
 
 class HttpApplication(Starlette):
@@ -156,7 +157,7 @@ class HttpApplication(Starlette):
         accepted = headers.get(b"accept-encoding")
         if in_app:  # applications compress by themselves, and may stream
             await self._serve(scope, receive, send)
-        elif accepted is not None and any(coding in accepted for coding in _CODINGS):
+        elif accepted is not None and _CODINGS.search(accepted):
             await self._compressing(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -259,12 +260,13 @@ class HttpApplication(Starlette):
     def _check_limits(limits: RequestLimits, party: Party, started: _StartedSend) -> None:
         """Count a request; its answer, whatever it will be, tells the caller what is left."""
         buckets = limits.by_address if party.is_stranger else limits.by_user
-        wait_s = buckets.take(party.name)
-        if buckets.rate_per_s > 0:
-            started.extra = [
-                (b"x-ratelimit-limit", b"%d" % buckets.burst),
-                (b"x-ratelimit-remaining", b"%d" % buckets.remaining(party.name)),
-            ]
+        if buckets.rate_per_s <= 0:
+            return
+        wait_s, left = buckets.take_one(party.name)
+        started.extra = [
+            (b"x-ratelimit-limit", b"%d" % buckets.burst),
+            (b"x-ratelimit-remaining", b"%d" % left),
+        ]
         if wait_s:
             raise RateLimited("Rate limit exceeded. Please slow down.", retry_after_s=wait_s)
 

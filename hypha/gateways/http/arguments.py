@@ -74,5 +74,5 @@ def _large_arguments(
 
 def _checked(arguments: Arguments) -> Arguments:
     """The same; functions in them are refused."""
-    refuse_functions(list(arguments))
+    refuse_functions(*arguments)
     return arguments

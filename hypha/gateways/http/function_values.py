@@ -10,18 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from hypha.errors import InvalidRequest
-from hypha.wire.values import is_function, maps_in
+from hypha.wire.values import is_flat, is_function, maps_in
 
 _TAGS = frozenset({"method", "function", "generator", "iterator", "interface", "callback"})
 
 
-def refuse_functions(value: Any) -> None:
-    """Check one decoded value.
+def refuse_functions(*values: Any) -> None:
+    """Check decoded values.
 
     Raises:
-        InvalidRequest: it holds a function value, or is nested deeper than 100 levels.
+        InvalidRequest: one holds a function value, or is nested deeper than 100 levels.
     """
-    for item in maps_in(value):
+    if all(map(is_flat, values)):
+        return
+    for item in maps_in(list(values)):
         tag = item.get("_rtype")
         if is_function(item) or (isinstance(tag, str) and tag in _TAGS):
             raise InvalidRequest(

@@ -22,6 +22,7 @@ from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
+from hypha.wire.values import is_flat
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ async def send_value(
 
 
 def _is_heavy(value: Any, as_msgpack: bool) -> bool:
-    return is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES))
+    return not is_flat(value) and (is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES)))
 
 
 async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:

@@ -85,13 +85,15 @@ def test_the_count_of_places_is_right_after_any_history(seed: int) -> None:
         known = chance.choice(sorted(members)) if members else None
         if act == 0 or known is None:
             is_idle, had_room = chance.random() < 0.6, room.places.has_room(party)
-            before = Counter(members.values())
+            before, idle_before = Counter(members.values()), Counter(members[name] for name in idle)
             entered = room.places.enter(name, party, idle=is_idle)
             assert entered == had_room
             for gone in room.left:
                 assert gone in idle
                 idle.remove(gone)
-                assert before[members.pop(gone)] >= before[party]
+                giver = members.pop(gone)
+                assert before[giver] >= before[party]
+                assert giver == party or idle_before[giver] == max(idle_before.values())
             room.left.clear()
             if entered:
                 members[name] = party
