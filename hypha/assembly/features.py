@@ -51,7 +51,9 @@ async def start_features(
     services = ServicesPort(core.offering, core.hub)
     destinations = Destinations.from_settings(core.settings, tenants.credentials.origins)
     http = HttpPort(tenants.credentials, destinations, core.tokens)
-    data = DataPort(core.store, core.store.usage, tenants.tenancy.quotas, core.folder.secret)
+    data = DataPort(
+        core.store, core.store.usage, core.folder.path, tenants.tenancy.quotas, core.folder.secret
+    )
     tasks, events = TasksPort(core.background), EventsPort(tenants.workspaces, tenants.members)
     for make in features:
         feature = make()

@@ -5,6 +5,7 @@ FEATURES: tuple[str, ...] = (
     "accounts",
     "admin",
     "queues",
+    "storage",
     "triton",
     "oidc",
 )

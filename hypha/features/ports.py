@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.routing import BaseRoute
 
     from hypha.auth.hooks import GenerateToken, ParseToken
@@ -108,14 +110,15 @@ class HttpPort:
 
 @dataclass(frozen=True, slots=True)
 class DataPort:
-    """What lasts: records in the database, and secrets.
+    """What lasts: records in the database, files, and secrets.
 
     `connections` gives connections to read from and transactions to write in; `usage` counts what a workspace
-    keeps, in the transaction that keeps it.
+    keeps, in the transaction that keeps it. `folder` is the data folder, None where nothing is kept.
     """
 
     connections: Connections
     usage: Usage
+    folder: Path | None
     _quotas: Quotas
     _secret: Callable[[str], str]
 

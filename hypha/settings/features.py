@@ -11,7 +11,6 @@ from hypha.options import flag, variable
 class Files:
     """Files and artifacts."""
 
-    enable_s3: bool = flag(False, "Artifacts, files, git and stored workspaces", feature="artifacts")
     endpoint_url: str | None = flag(None, "S3 endpoint", feature="artifacts")
     endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="artifacts")
     access_key_id: str | None = flag(None, "S3 access key", feature="artifacts", secret=True)
@@ -19,11 +18,6 @@ class Files:
     region_name: str = flag("EU", "S3 region", feature="artifacts")
     s3_admin_type: str = flag(
         "generic", "Kind of S3 server", choices=("generic", "minio"), feature="artifacts"
-    )
-    enable_s3_proxy: bool = flag(False, "Serve presigned content through the server", feature="artifacts")
-    workspace_bucket: str = flag("hypha-workspaces", "S3 bucket", feature="artifacts")
-    s3_cleanup_period: int = flag(
-        300, "Pause between two looks for expired files", unit="s", feature="artifacts"
     )
     enable_s3_for_anonymous_users: bool = flag(
         False,
@@ -75,7 +69,6 @@ class Features:
 
 
 INACTIVE_ROUTES = {
-    "/s3": "S3 storage",
     "/{workspace}/artifacts": "the artifact manager",
     "/{workspace}/files": "file storage",
     "/{workspace}/git": "git",

@@ -17,6 +17,10 @@ ALLOWED_HEADERS = ", ".join(
         "Range",
         "Content-Encoding",
         "Accept-Encoding",
+        "If-Match",
+        "If-Modified-Since",
+        "If-None-Match",
+        "If-Range",
         "Inference-Header-Content-Length",
         "Access-Control-Request-Method",
         "Access-Control-Request-Headers",
@@ -26,8 +30,8 @@ ALLOWED_HEADERS = ", ".join(
     )
 ).encode()
 EXPOSED_HEADERS = (
-    b"Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, WWW-Authenticate, "
-    b"X-Hypha-Stream, X-JSON-Values, X-RateLimit-Limit, X-RateLimit-Remaining"
+    b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, "
+    b"WWW-Authenticate, X-Hypha-Stream, X-JSON-Values, X-RateLimit-Limit, X-RateLimit-Remaining"
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"

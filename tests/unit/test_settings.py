@@ -126,14 +126,14 @@ def test_strong_root_tokens_pass() -> None:
 
 
 def test_flags_of_later_features_give_one_warning_that_names_them() -> None:
-    _, warnings = load("--enable-s3", "--enable-mcp", "--redis-uri", "redis://h/0")
+    _, warnings = load("--enable-a2a", "--enable-mcp", "--redis-uri", "redis://h/0")
     assert len(warnings) == 1
-    assert all(name in warnings[0] for name in ("--enable-s3", "--enable-mcp", "--redis-uri"))
+    assert all(name in warnings[0] for name in ("--enable-a2a", "--enable-mcp", "--redis-uri"))
 
 
 def test_every_feature_flag_of_a_later_version_is_known() -> None:
     flags = [option.flag for option in all_options() if option.is_flag]
-    for name in ("enable-server-apps", "enable-a2a", "enable-s3", "minio-version", "openai-api-key"):
+    for name in ("enable-server-apps", "enable-a2a", "endpoint-url", "minio-version", "openai-api-key"):
         assert f"--{name}" in flags
 
 

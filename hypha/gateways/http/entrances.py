@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE
 
 OPEN_WORDS = frozenset(
-    {"login", "static", "assets", "health", "metrics", "oidc", "oauth", "rpc", "ws", "openapi.json"}
+    {"login", "static", "assets", "health", "metrics", "oidc", "oauth", "rpc", "s3", "ws", "openapi.json"}
 )
-"""First words of paths that lead to nobody's services. Clients prove themselves behind `rpc` and `ws`."""
+"""First words of paths that lead to nobody's services. Clients prove themselves behind `rpc` and `ws`, and
+what is behind `s3` is open to signed addresses alone."""
 
 _SIGN_IN = (LOGIN_PAGE.rstrip("/"), LOGIN_FUNCTIONS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 SAME = "the same bound as in a row of the table, checked here too"
 PARTS = "a part of the bound on OpenAPI descriptions"
 WORDS = "length of a text that the server itself writes"
-FILES = "of objects (tests/contract/test_object_store.py), to which no way leads in yet"
+FILES = "of objects (tests/contract/test_object_store.py)"
 PACE = "how often the server does something by itself"
 
 INTERNAL = {
