@@ -71,7 +71,7 @@ async def open_core(settings: Settings, server_id: str, endings: Endings) -> Cor
     Raises:
         ConfigurationError: they cannot be used; its text is for the user.
     """
-    folder, store = await open_data(settings, endings)
+    folder, store = await open_data(settings, server_id, endings)
     hub = Hub(folder.manager_id(), HubLimits.from_settings(settings))
     tokens = await open_tokens(settings, folder, store, hub)
     guard = await open_guard(settings, store, tokens, hub)
@@ -97,13 +97,13 @@ async def open_core(settings: Settings, server_id: str, endings: Endings) -> Cor
     )  # fmt: skip
 
 
-async def open_data(settings: Settings, endings: Endings) -> tuple[DataFolder, Store]:
+async def open_data(settings: Settings, server_id: str, endings: Endings) -> tuple[DataFolder, Store]:
     """What lasts: the folder is locked, the database in the newest shape."""
     folder = DataFolder.open(settings.data_dir, settings.announced_base_url)
     endings.add("the data folder", folder.close)
     store = Store(settings.database_uri or folder.database_url)
     endings.add("the store", store.close)
-    await store.open(settings.announced_base_url)
+    await store.open(settings.announced_base_url, server_id)
     return folder, store
 
 

@@ -45,7 +45,7 @@ class Bookmarks(Repository):
             "size": size,
         }
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
             await self._usage.hold(connection, record, Kind.BOOKMARKS)
             before = await connection.execute(select(BookmarkRow.size).where(*where))
             known = before.scalar_one_or_none()

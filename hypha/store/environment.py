@@ -28,7 +28,7 @@ class Environment(Repository):
         """
         size = len(sealed)
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
             await self._usage.hold(connection, record, Kind.VARIABLES)
             before = await connection.execute(select(EnvironmentVariable.size).where(*_at(record.id, key)))
             known = before.scalar_one_or_none()

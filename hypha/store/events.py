@@ -49,7 +49,7 @@ class Events(Repository):
             "size": size,
         }
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
             await self._usage.add(connection, record, Kind.EVENTS, 1, size, allowance)
             await connection.execute(Event.__table__.insert(), row)  # type: ignore[attr-defined]
 

@@ -16,6 +16,10 @@ from hypha.store.base import Base
 class Connections(Protocol):
     """Where a repository gets its connections from."""
 
+    @property
+    def replica(self) -> int | None:
+        """The replica that answers for what is written; None where no server runs."""
+
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection to read from."""
 

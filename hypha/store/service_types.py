@@ -48,7 +48,7 @@ class ServiceTypes(Repository):
         row = {**fields, "workspace": record.id, "created_at": now, "size": size}
         where = ServiceTypeRow.workspace == record.id, ServiceTypeRow.id == service_type.id
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
             await self._usage.hold(connection, record, Kind.TYPES)
             if not overwrite:
                 is_new = await insert_if_absent(connection, ServiceTypeRow, row)

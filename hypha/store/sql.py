@@ -23,6 +23,7 @@ from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
 from hypha.store.issued_tokens import IssuedTokens
+from hypha.store.replicas import Lease
 from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
 from hypha.store.subscriptions import Subscriptions
@@ -60,6 +61,7 @@ class Store:
         self._is_open = False
         self.condition = Condition()
         self.claim = Claim(self._url, self._engine, self.shown)
+        self.lease = Lease(self, renews=not self._is_sqlite)
         self.workspaces = Workspaces(self)
         self.usage = Usage(self)
         self.environment = Environment(self, self.usage)
@@ -73,11 +75,12 @@ class Store:
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)
 
-    async def open(self, holder: str | None = None) -> Self:
+    async def open(self, holder: str | None = None, name: str = "") -> Self:
         """Connect and bring the database to the newest shape.
 
         Args:
             holder: the address of a server that claims the database for itself, before it changes anything.
+            name: the id of that server, for people.
 
         Raises:
             ConfigurationError: it cannot be reached or written, another server holds it, or it was written
@@ -92,6 +95,9 @@ class Store:
                     await self.claim.take(holder)
             async with self.writing() as connection:
                 await connection.run_sync(schema.prepare)
+            if holder is not None:
+                await self.lease.take(name, holder)
+                await self.lease.end_others()
         except BaseException as error:
             await self.close()
             if isinstance(error, BackendUnavailable):
@@ -113,6 +119,11 @@ class Store:
             ) from error
 
     @property
+    def replica(self) -> int | None:
+        """Whose the rows are that are written here (`hypha/store/replicas.py`); None where no server runs."""
+        return self.lease.replica
+
+    @property
     def shown(self) -> str:
         """Where the records are, without a password."""
         return self._url.set(query={}).render_as_string(hide_password=True)
@@ -124,6 +135,8 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections; what was acknowledged is on disk already."""
+        with contextlib.suppress(BackendUnavailable):  # then the next server ends it
+            await self.lease.release()
         await self._engine.dispose()
         await self.claim.close()
 

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hypha.store.base import Base, Json, of_workspace
+
+_ReplicaId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def of_replica() -> Mapped[int | None]:
+    """The column of a row for which a replica answers; NULL once its lease has ended, or if none ever did."""
+    return mapped_column(
+        _ReplicaId, ForeignKey("replicas.id", ondelete="SET NULL"), index=True, nullable=True
+    )
+
+
+class Replica(Base):
+    """One run of a server that works with this database; gone with its lease.
+
+    Ids are never used again. `expires_at` is told by the clock of the database; NULL: the lease ends when
+    another server has the claim on the database.
+    """
+
+    __tablename__ = "replicas"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(_ReplicaId, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(320))
+    address: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[float | None] = mapped_column(Float)
 
 
 class Workspace(Base):
@@ -26,6 +51,7 @@ class Workspace(Base):
     config: Mapped[Any] = mapped_column(Json, nullable=True)
     created_by: Mapped[str | None] = mapped_column(String(320), index=True)
     created_at: Mapped[float] = mapped_column(Float)
+    replica: Mapped[int | None] = of_replica()
 
 
 class WorkspaceOwner(Base):
@@ -124,6 +150,7 @@ class Subscription(Base):
     workspace: Mapped[str] = mapped_column(String(128), primary_key=True)
     client_id: Mapped[str] = mapped_column(String(256), primary_key=True)
     names: Mapped[Any] = mapped_column(Json)
+    replica: Mapped[int | None] = of_replica()
 
 
 class Fact(Base):

@@ -13,16 +13,27 @@ from hypha.addresses import fold_email
 from hypha.errors import AlreadyExists
 from hypha.store.issued_tokens import end_tokens_for
 from hypha.store.records import WorkspaceRecord
+from hypha.store.replicas import owning
 from hypha.store.repository import Repository, insert_if_absent
 from hypha.store.tables import Subscription, Workspace, WorkspaceOwner
 
 MATCHABLE = ("id", "name", "description", "persistent", "read_only")
 _FIELDS = frozenset(("name", "description", "persistent", "read_only", "icon", "covers", "docs", "config"))
+_COLUMNS = [column for column in Workspace.__table__.columns if column.name != "replica"]
 
 
-async def ensure(connection: AsyncConnection, record: WorkspaceRecord) -> None:
-    """Write a workspace that so far lived in memory, if it isn't there; in the caller's transaction."""
-    if await insert_if_absent(connection, Workspace, _values(record)):
+async def ensure(connection: AsyncConnection, record: WorkspaceRecord, replica: int | None) -> None:
+    """Write a workspace that so far lived in memory, if it isn't there; in the caller's transaction.
+
+    Args:
+        replica: the one that answers for it, `Connections.replica`.
+
+    Raises:
+        BackendUnavailable: the lease of that replica has ended.
+    """
+    async with owning():
+        is_new = await insert_if_absent(connection, Workspace, _values(record, replica))
+    if is_new:
         await write_owners(connection, record)
 
 
@@ -32,7 +43,7 @@ async def delete_workspaces(connection: AsyncConnection, workspaces: Sequence[st
     await connection.execute(delete(Workspace).where(Workspace.id.in_(workspaces)))
 
 
-def _values(record: WorkspaceRecord) -> dict[str, Any]:
+def _values(record: WorkspaceRecord, replica: int | None) -> dict[str, Any]:
     return {
         "id": record.id,
         "name": record.name,
@@ -45,6 +56,7 @@ def _values(record: WorkspaceRecord) -> dict[str, Any]:
         "config": dict(record.config),
         "created_by": record.created_by,
         "created_at": record.created_at,
+        "replica": replica,
     }
 
 
@@ -70,7 +82,7 @@ class Workspaces(Repository):
     async def ensure(self, record: WorkspaceRecord) -> None:
         """Write a workspace unless it is there."""
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
 
     async def create(self, record: WorkspaceRecord, *, quota: int | None = None) -> int | None:
         """Write a new workspace; return the count that its creator has already if over `quota`.
@@ -78,7 +90,7 @@ class Workspaces(Repository):
         Counting and writing are one transaction, so that a race cannot pass the quota on SQLite.
 
         Raises:
-            AlreadyExists: the id is taken.
+            AlreadyExists: the id is taken. BackendUnavailable: the lease of this replica has ended.
         """
         try:
             async with self._connections.writing() as connection:
@@ -86,7 +98,9 @@ class Workspaces(Repository):
                     owned = await _count_created(connection, record.created_by)
                     if owned >= quota:
                         return owned
-                await connection.execute(Workspace.__table__.insert(), _values(record))  # type: ignore[attr-defined]
+                row = _values(record, self._connections.replica)
+                async with owning():
+                    await connection.execute(Workspace.__table__.insert(), row)  # type: ignore[attr-defined]
                 await write_owners(connection, record)
         except IntegrityError:
             raise AlreadyExists(f"Workspace already exists: {record.id}") from None
@@ -95,22 +109,41 @@ class Workspaces(Repository):
     async def update(
         self, workspace: str, fields: Mapping[str, Any], owners: Sequence[str] | None = None
     ) -> bool:
-        """Set some fields of a workspace; False if there is none of that id."""
+        """Set some fields of a workspace; False if there is none of that id.
+
+        Of one that may not last from now on, this replica is the one that answers.
+        """
         unknown = set(fields) - _FIELDS
         if unknown:
             raise ValueError(f"unknown fields: {sorted(unknown)}")
+        owner = {"replica": self._connections.replica} if "persistent" in fields else {}
         async with self._connections.writing() as connection:
             if fields:
-                statement = update(Workspace).where(Workspace.id == workspace).values(**fields)
-                if (await connection.execute(statement)).rowcount == 0:
+                statement = update(Workspace).where(Workspace.id == workspace).values(**fields, **owner)
+                async with owning():
+                    changed = await connection.execute(statement)
+                if changed.rowcount == 0:
                     return False
             if owners is not None:
                 await connection.execute(delete(WorkspaceOwner).where(WorkspaceOwner.workspace == workspace))
                 await write_owners(connection, WorkspaceRecord(workspace, owners=tuple(owners)))
         return True
 
+    async def end(self, workspace: str, *, with_tokens: bool) -> dict[str, float] | None:
+        """Delete a workspace for which this replica answers, as `delete` or `delete_with_tokens` do.
+
+        None if another replica answers for it: nothing is changed. It need not be stored.
+        """
+        owner = select(Workspace.replica).where(Workspace.id == workspace).with_for_update()
+        async with self._connections.writing() as connection:
+            for replica in (await connection.execute(owner)).scalars():
+                if replica != self._connections.replica:
+                    return None
+            await delete_workspaces(connection, [workspace])
+            return await end_tokens_for(connection, workspace) if with_tokens else {}
+
     async def delete(self, workspaces: Iterable[str]) -> None:
-        """Delete workspaces with everything set in them."""
+        """Delete workspaces with everything set in them, whichever replica answers for them."""
         ids = list(workspaces)
         if not ids:
             return
@@ -125,6 +158,13 @@ class Workspaces(Repository):
         async with self._connections.writing() as connection:
             await delete_workspaces(connection, [workspace])
             return await end_tokens_for(connection, workspace)
+
+    async def adopt(self) -> list[str]:
+        """Answer from now on for the temporary workspaces of replicas that are gone; their ids."""
+        left = Workspace.persistent.is_(False), Workspace.replica.is_(None)
+        statement = update(Workspace).where(*left).values(replica=self._connections.replica)
+        async with self._connections.writing() as connection, owning():
+            return list((await connection.execute(statement.returning(Workspace.id))).scalars())
 
     async def temporary(self) -> list[str]:
         """Ids of the workspaces that are stored but not persistent."""
@@ -179,7 +219,7 @@ def _matches(name: str, value: Any) -> ColumnElement[bool]:
 async def _records(
     connection: AsyncConnection, where: ColumnElement[bool], *, offset: int = 0, limit: int = 1
 ) -> list[WorkspaceRecord]:
-    statement = select(Workspace.__table__).where(where).order_by(Workspace.id).offset(offset).limit(limit)
+    statement = select(*_COLUMNS).where(where).order_by(Workspace.id).offset(offset).limit(limit)
     rows = (await connection.execute(statement)).mappings().all()
     if not rows:
         return []

@@ -104,7 +104,7 @@ class Workspaces:
         for record in records.system_records():
             stored = await self._store.workspaces.get(record.id)
             self.residents.add(stored or record, is_stored=stored is not None, is_fixed=True)
-        self._left_over = set(await self._store.workspaces.temporary())
+        self._left_over = set(await self._store.workspaces.adopt())
         if self._left_over:
             self._call_later(self._settings.resume_window_s, self._forget)
 
@@ -378,6 +378,8 @@ class Workspaces:
     async def _remove_temporary(self, workspace: str, left: WorkspaceRecord | None = None) -> bool:
         """Delete a workspace that isn't persistent, unless somebody has come.
 
+        Nothing changes if another replica answers for it.
+
         `left` is the record of the workspace that is to end: one that was overwritten, or made anew under
         its id, before its turn came is another workspace and stays. None: nothing of it was in memory.
 
@@ -391,10 +393,11 @@ class Workspaces:
                 if is_another or resident.record.persistent or not self.residents.is_deserted(resident):
                     return False
                 self.residents.remove(resident)
-            if workspace.startswith(records.PERSONAL_PREFIX):
-                await self._store.workspaces.delete([workspace])
-            else:
-                self._end_tokens(await self._store.workspaces.delete_with_tokens(workspace))
+            is_personal = workspace.startswith(records.PERSONAL_PREFIX)
+            ended = await self._store.workspaces.end(workspace, with_tokens=not is_personal)
+            if ended is None:
+                return False
+            self._end_tokens(ended)
             await self.endings.tell(workspace)
         gone = {"id": workspace} if resident is None else records.to_info(resident.record)
         self._publish(workspace, "workspace_unloaded", gone)

@@ -105,8 +105,8 @@ class Members:
         return dict(self._per_workspace)
 
     async def load(self) -> None:
-        """Read what clients listened to before the server stopped; call once, at start."""
-        self._before = await self.subscriptions.all()
+        """Take over what clients listened to before their server stopped; call once, at start."""
+        self._before = await self.subscriptions.adopt()
 
     async def forget_absent(self) -> None:
         """Delete what belonged to clients that did not come back; call after the resume window."""

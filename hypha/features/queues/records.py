@@ -51,7 +51,7 @@ class Queues(Repository):
             "attempts": 0,
         }  # fmt: skip
         async with self._connections.writing() as connection:
-            await ensure(connection, record)
+            await ensure(connection, record, self._connections.replica)
             await self._usage.add(connection, record, KIND, 1, len(data), allowance)
             await connection.execute(insert(Task), row)
 

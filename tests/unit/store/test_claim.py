@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from hypha.errors import ConfigurationError
-from hypha.store import Store
+from hypha.errors import BackendUnavailable, ConfigurationError
+from hypha.store import Store, WorkspaceRecord
 from hypha.store import claim as claims
 from hypha.testing import eventually
 from tests.kit.postgres import PostgresServer
@@ -73,14 +74,59 @@ async def test_a_link_to_the_file_is_the_same_database(tmp_path: Path) -> None:
     await first.close()
 
 
-async def test_the_claim_of_a_killed_server_ends_with_it(uri: str) -> None:
+async def holding(uri: str) -> asyncio.subprocess.Process:
+    """A server's process that has the database."""
     program = [sys.executable, "-c", HOLDER, uri]
     process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None and await process.stdout.readline() == b"held\n"
+    return process
+
+
+async def test_the_claim_of_a_killed_server_ends_with_it(uri: str) -> None:
+    process = await holding(uri)
     process.kill()
     await process.wait()
     store = await Store(uri).open(URL)
     await store.close()
+
+
+async def test_a_frozen_server_keeps_its_claim(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.5)
+    process = await holding(uri)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(ConfigurationError, match=r"is in use: .* is already running with it"):
+            await Store(uri).open(URL)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_server_whose_claim_went_while_it_was_frozen_changes_nothing_any_more(uri: str) -> None:
+    frozen = await Store(uri).open(URL)
+    await frozen.workspaces.create(WorkspaceRecord("lab"))
+    await frozen.claim.close()  # as when its machine is cut off: the database ends its session
+    async with await Store(uri).open("http://127.0.0.1:2") as second:
+        assert await second.workspaces.adopt() == ["lab"]
+        assert await frozen.workspaces.end("lab", with_tokens=True) is None
+        with pytest.raises(BackendUnavailable, match="Another server has taken over"):
+            await frozen.subscriptions.put("lab", "c", ["x"])
+        await frozen.close()
+        assert await second.workspaces.get("lab") is not None
+        assert await second.lease.renew(), "the one that closes ends its own lease alone"
+
+
+async def test_what_a_server_owned_is_the_next_one_s(uri: str) -> None:
+    async with await Store(uri).open(URL) as store:
+        await store.workspaces.create(WorkspaceRecord("stopped"))
+    process = await holding(uri)
+    process.kill()
+    await process.wait()
+    async with await Store(uri).open(URL) as store:
+        assert await store.workspaces.adopt() == ["stopped"]
+        async with store.reading() as connection:
+            there = (await connection.execute(text("SELECT id FROM replicas"))).scalars()
+            assert list(there) == [store.replica], "no lease of a killed server stays"
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ async def test_deleting_a_workspace_deletes_all_that_is_in_it(store: Store) -> N
     assert await store.bookmarks.all("lab-1") == []
     assert await store.service_types.all("lab-1") == []
     assert await store.events.count("lab-1", "alice", None, None, None) == []
-    assert await store.subscriptions.all() == {}
+    assert await store.subscriptions.adopt() == {}
 
 
 async def test_temporary_workspaces_are_found(store: Store) -> None:
@@ -193,7 +193,7 @@ async def test_subscriptions_are_one_row_per_client(store: Store) -> None:
     await store.subscriptions.put("w", "c0", {"z"})
     await store.subscriptions.put("w", "c1", ())
     await store.subscriptions.remove([("w", "c2"), ("other", "c3")])
-    assert await store.subscriptions.all() == {
+    assert await store.subscriptions.adopt() == {
         ("w", "c0"): frozenset({"z"}),
         ("w", "c3"): frozenset({"a", "b"}),
         ("w", "c4"): frozenset({"a", "b"}),

@@ -38,13 +38,27 @@ def shape(connection: Connection) -> dict[str, Any]:
             sorted((c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(table)),
             sorted(found.get_pk_constraint(table)["constrained_columns"]),
             sorted((i["name"], tuple(i["column_names"])) for i in found.get_indexes(table)),
-            sorted(
-                (k["referred_table"], tuple(k["constrained_columns"]), k.get("options", {}).get("ondelete"))
-                for k in found.get_foreign_keys(table)
-            ),
+            foreign_keys(connection, table),
         )
         for table in found.get_table_names()
     }
+
+
+def foreign_keys(connection: Connection, table: str) -> list[tuple[str, str, str]]:
+    """Table, column and what happens at the end of the row that it names; no key has two columns."""
+    if (
+        connection.dialect.name == "sqlite"
+    ):  # which is asked itself: SQLAlchemy reads some ways of declaring them
+        rows = connection.execute(text(f"PRAGMA foreign_key_list({table})")).mappings()
+        return sorted((row["table"], row["from"], row["on_delete"]) for row in rows)
+    return sorted(
+        (
+            key["referred_table"],
+            *key["constrained_columns"],
+            key.get("options", {}).get("ondelete", "NO ACTION"),
+        )
+        for key in inspect(connection).get_foreign_keys(table)
+    )
 
 
 def start_over(connection: Connection) -> None:
@@ -204,3 +218,23 @@ async def test_what_an_older_server_kept_is_counted(uri: str) -> None:
     assert found["workspace_environment"] == (1, 5)
     assert found["queue_tasks"] == (1, 3)
     assert found["event_logs"] == (1, len('"text"'))
+
+
+async def test_what_an_older_server_left_waits_for_the_next_start(uri: str) -> None:
+    def leave(connection: Connection) -> None:
+        start_over(connection)
+        upgrade(connection, "0012")
+        for statement in KEPT_BY_0010[:2]:
+            connection.execute(
+                text(statement.replace("key, value", "key, value, size").replace("5')", "5', 5)"))
+            )
+        connection.execute(text("INSERT INTO subscriptions VALUES ('lab', 'c', '[\"x\"]')"))
+        schema.prepare(connection)
+
+    async with Store(uri) as store:
+        async with store.writing() as connection:
+            await connection.run_sync(leave)
+        assert await store.environment.all("lab") != {}, "the table of workspaces was not made anew"
+        await store.lease.take("server", "http://127.0.0.1:1")
+        assert await store.workspaces.adopt() == ["lab"]
+        assert await store.subscriptions.adopt() == {("lab", "c"): frozenset({"x"})}
