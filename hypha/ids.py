@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_EVEN = 256 - 256 % len(_ALPHABET)
+_LETTERS = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
+_UNEVEN = bytes(range(_EVEN, 256))
+"""Bytes that would make some letters more likely than others."""
 _ADJECTIVES = (
     "amber", "bold", "brave", "bright", "calm", "clear", "clever", "cool", "coral", "crisp",
     "eager", "early", "fair", "fern", "fresh", "gentle", "glad", "golden", "grand", "green",
@@ -27,7 +32,10 @@ _NOUNS = (
 
 def random_id(length: int = 22) -> str:
     """Unguessable id of letters and digits without look-alikes (22 characters: 128 bits)."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    found = b""
+    while len(found) < length:
+        found += os.urandom(2 * length).translate(_LETTERS, _UNEVEN)
+    return found[:length].decode()
 
 
 def readable_id() -> str:

@@ -321,7 +321,7 @@ class TokenAuthority:
         A person's own tokens are told apart by `jti`, or two of one second would be the same one and
         be revoked together; those of generated users are by their user.
         """
-        claims = self._claims(user, expires_in_s)
+        claims = self._claims(user, user.scope, expires_in_s)
         if user.parent is None:
             claims["jti"] = random_id()
         return self._sign(claims)
@@ -335,8 +335,8 @@ class TokenAuthority:
         granted = user.granted
         level = user.level(workspace)
         rights = {**granted.workspaces, workspace: level} if level else granted.workspaces
-        scope = replace(granted, workspaces=rights, current_workspace=workspace, client_id=client_id)
-        claims = self._claims(replace(user, scope=scope), self.reconnection_life_s)
+        scope = Scope(rights, workspace, client_id, granted.extra_scopes)
+        claims = self._claims(user, scope, self.reconnection_life_s)
         claims[f"{self.namespace}minted_at"] = self._clock()
         claims[f"{self.namespace}grant"] = granted.to_claim()
         claims[f"{self.namespace}until"] = user.lapses_at
@@ -364,7 +364,7 @@ class TokenAuthority:
             )
         return float(expires_in)
 
-    def _claims(self, user: User, expires_in_s: float) -> dict[str, Any]:
+    def _claims(self, user: User, scope: Scope, expires_in_s: float) -> dict[str, Any]:
         now = self._clock()
         claims: dict[str, Any] = {
             "iss": self.issuer,
@@ -372,7 +372,7 @@ class TokenAuthority:
             "aud": self.audience,
             "iat": int(now),
             "exp": int(now + expires_in_s),
-            "scope": user.scope.to_claim(),
+            "scope": scope.to_claim(),
             "gty": "client-credentials",
             f"{self.namespace}roles": list(user.roles),
             f"{self.namespace}email": user.email,

@@ -143,7 +143,7 @@ class User:
         """The same user acting in a workspace with the level that it has there now."""
         granted = self.granted
         rights = {**granted.workspaces, workspace: level}
-        scope = replace(granted, workspaces=rights, current_workspace=workspace, client_id=client_id)
+        scope = Scope(rights, workspace, client_id, granted.extra_scopes)
         return replace(self, scope=scope, grant=self.grant or Grant(granted, self.lapses_at))
 
     def lapsed(self) -> User:

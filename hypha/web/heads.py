@@ -37,7 +37,10 @@ def values_of(pairs: Pairs, name: bytes) -> list[bytes]:
 
 def listed(pairs: Pairs, name: bytes) -> list[bytes]:
     """The members of a list-valued field over all its lines, in lower case (RFC 9110, 5.6.1)."""
-    parts = b",".join(values_of(pairs, name)).split(b",")
+    values = values_of(pairs, name)
+    if len(values) == 1 and b"," not in values[0]:
+        return [values[0].lower()] if values[0] else []
+    parts = b",".join(values).split(b",")
     return [part.strip(b" \t").lower() for part in parts if part.strip(b" \t")]
 
 
@@ -81,7 +84,10 @@ def check_websocket(pairs: Pairs) -> bytes:
         HTTPException: 426 for another version of the protocol.
         InvalidRequest: the key is missing or malformed, or the request has a body.
     """
-    versions, keys = values_of(pairs, b"sec-websocket-version"), values_of(pairs, b"sec-websocket-key")
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in pairs:
+        lines.setdefault(name, []).append(value.strip(b" \t"))
+    versions, keys = lines.get(b"sec-websocket-version"), lines.get(b"sec-websocket-key", [])
     if not versions:
         raise InvalidRequest("The request for a WebSocket has no Sec-WebSocket-Version.")
     if versions != [WEBSOCKET_VERSION]:
@@ -89,8 +95,8 @@ def check_websocket(pairs: Pairs) -> bytes:
         raise HTTPException(426, "Only version 13 of the WebSocket protocol is spoken here.", fields)
     if len(keys) != 1 or not _is_key(keys[0]):
         raise InvalidRequest("Sec-WebSocket-Key must be given once: 16 bytes as base64.")
-    has_body = any(length.strip(b"0") for length in values_of(pairs, b"content-length"))
-    if has_body or values_of(pairs, b"transfer-encoding"):
+    has_body = any(length.strip(b"0") for length in lines.get(b"content-length", ()))
+    if has_body or b"transfer-encoding" in lines:
         raise InvalidRequest("A request for a WebSocket has no body.")
     return keys[0]
 
