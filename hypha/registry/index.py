@@ -155,8 +155,10 @@ class Registry:
     def candidates(self, query: ServiceQuery) -> list[ServiceRecord]:
         """What a service id can mean, in registration order; only a lone `*` is a wildcard."""
         app_id = None if query.app_id == "*" else query.app_id
-        client_id = None if query.client_id == "*" else query.client_id
-        return self.find(ServiceFilter(query.workspace, client_id, query.name, app_id=app_id))
+        if query.client_id == "*":
+            return self.find(ServiceFilter(query.workspace, None, query.name, app_id=app_id))
+        record = self._records.get((query.workspace, query.client_id, query.name))
+        return [] if record is None or app_id not in (None, record.app_id) else [record]
 
     def find(self, wanted: ServiceFilter) -> list[ServiceRecord]:
         """All records with the given parts, in registration order.

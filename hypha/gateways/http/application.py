@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -331,7 +331,7 @@ class _StartedSend:
         self.upload: Upload | None = None
         self.holding: Holding | None = None
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if not self.has_started and message["type"] == "http.response.start":
             if self.extra:
                 message["headers"] = [*message.get("headers", ()), *self.extra]
@@ -339,7 +339,7 @@ class _StartedSend:
                 in_app = mount_of(self._scope["hypha.path"] or "") is not None
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
         self.has_started = True
-        await self._send(message)
+        return self._send(message)
 
 
 def _is_stream(method: str, path: str) -> bool:

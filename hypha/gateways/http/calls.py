@@ -111,7 +111,7 @@ class FunctionCalls:
         timeout_s = services.call_timeout_s
         path = call.function.split(".")
         schema = function_at(record.service_schema, path)
-        call.form = JsonForm.asked_for(call.pairs)
+        call.form = JsonForm.asked_for(call.pairs) if call.pairs else PLAIN
         if schema is None:
             value = await calling.look_up(record, path, context, timeout_s)
             if not is_tagged(value, "method"):
@@ -163,7 +163,7 @@ class FunctionCalls:
         """The service that an address names, as far as the caller may use it."""
         services = self._services
         query = ServiceQuery.parse(service, workspace)
-        mode = next((text for name, text in pairs if name == MODE_KEY), None)
+        mode = next((text for name, text in pairs if name == MODE_KEY), None) if pairs else None
         try:
             return await services.calling.find(query, context, mode, services.select_timeout_s)
         except ServiceNotFound:
