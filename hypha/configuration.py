@@ -6,30 +6,33 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from hypha import __version__
-from hypha.features import FEATURES
+from hypha.features import modules_of
 from hypha.options import FeatureOptions, Option, build_parser, options_of, read_options
 from hypha.settings import Settings, check_settings
 
 
 def classes_of_features() -> list[type[FeatureOptions]]:
     """What the features declare in their `options.py`; nothing else of them is imported, for `--help`."""
-    modules = (f"hypha.features.{name}.options" for name in FEATURES)
-    return [_options_in(module) for module in modules if find_spec(module) is not None]
+    return [_options_in(module) for module in modules_of("options")]
 
 
-def _options_in(module: str) -> type[FeatureOptions]:
+def _options_in(module: ModuleType) -> type[FeatureOptions]:
     """The one subclass of `FeatureOptions` that a module defines."""
     (found,) = (
         each
-        for each in vars(import_module(module)).values()
-        if isinstance(each, type) and issubclass(each, FeatureOptions) and each.__module__ == module
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, FeatureOptions) and each.__module__ == module.__name__
     )
     return found
+
+
+def flags_for_all() -> list[str]:
+    """The flags with which everything that the features have is there."""
+    return [flag for kind in classes_of_features() for flag in kind.ALL_ON]
 
 
 def all_options() -> list[Option]:

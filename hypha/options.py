@@ -15,7 +15,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
@@ -28,7 +28,12 @@ _GIVEN = "_given"
 
 
 class FeatureOptions:
-    """The options of one feature: a frozen dataclass in the `options.py` of its folder."""
+    """The options of one feature: a frozen dataclass in the `options.py` of its folder.
+
+    `ALL_ON` are the flags without which a part of it is not there: what shows all functions gives them.
+    """
+
+    ALL_ON: ClassVar[tuple[str, ...]] = ()
 
     def check(self) -> None:
         """Refuse options that contradict each other or would open access.

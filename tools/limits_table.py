@@ -6,7 +6,7 @@ from hypha.bounds import SECTIONS, Bound, Numbers
 
 HEAD = """# Limits
 
-<!-- Written by `make docs` from hypha/bounds/: change it there. -->
+<!-- Written by `make docs` from hypha/bounds/ and the bounds.py of each feature: change it there. -->
 
 Every store, list, answer, body and wait of the server has a bound. `tests/faults/bounds/` attacks each row.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypha.assembly import Server
 from hypha.builtins.service import BuiltinService
 from hypha.builtins.table import table_of
-from hypha.configuration import all_options, get_argparser, load_settings
+from hypha.configuration import all_options, flags_for_all, get_argparser, load_settings
 from hypha.options import Option, shown_default
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -102,7 +102,8 @@ def permissions_page() -> str:
 
 async def built_in_services() -> list[BuiltinService]:
     """All services of the server itself."""
-    settings, _ = load_settings(get_argparser().parse_args(EVERYTHING), {})
+    flags = ["--data-dir=:memory:", f"--root-token={'r' * 64}", *flags_for_all()]
+    settings, _ = load_settings(get_argparser().parse_args(flags), {})
     server = Server(settings)
     await server.start()
     await asyncio.sleep(0)  # its background work begins, so that it can be ended
@@ -111,15 +112,6 @@ async def built_in_services() -> list[BuiltinService]:
     finally:
         await server.stop()
 
-
-EVERYTHING = [
-    "--data-dir=:memory:",
-    f"--root-token={'r' * 64}",
-    "--enable-admin-terminal",
-    "--enable-local-auth",
-    "--triton-servers=http://127.0.0.1:9",
-]
-"""The flags without which a built-in service is not there."""
 
 BEGIN = "<!-- Written by `make docs` from hypha/web/arrival.py and credentials.py: change them there. -->\n"
 END = "<!-- The end of what is written. -->\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypha.bounds.row import Bound
+from hypha.limits.bound import Bound
 
 CONNECTIONS = (
     Bound(

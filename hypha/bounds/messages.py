@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypha.bounds.row import Bound
+from hypha.limits.bound import Bound
 
 MESSAGES = (
     Bound("frame", "Frame", "frame", "Its sender's connection is closed (1009)", ("max_frame_bytes",)),

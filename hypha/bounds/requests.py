@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypha.bounds.row import Bound
+from hypha.limits.bound import Bound
 
 REQUESTS = (
     Bound(
@@ -156,13 +156,6 @@ REQUESTS = (
         "answer",
         "502; the cookie is left out",
         ("hypha.web.headers.MAX_FIELDS", "hypha.gateways.asgi_apps.cookies.MAX_COOKIE_BYTES"),
-    ),
-    Bound(
-        "triton",
-        "What a stranger sends to a public model on a Triton server; connections to Triton servers",
-        "call; server",
-        "Refused; wait for one",
-        ("hypha.features.triton.service.MAX_INPUT_BYTES", "hypha.features.triton.servers.MAX_CONNECTIONS"),
     ),
     Bound(
         "redirects",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from hypha.bounds.row import Bound
-
-QUOTA = "`QuotaExceeded`; a tenth of it in workspaces of anonymous users (`HYPHA_ANONYMOUS_QUOTA_SHARE`)"
+from hypha.limits.bound import QUOTA, Bound
 
 STORED = (
     Bound(
@@ -117,28 +115,8 @@ STORED = (
         ("max_bookmarks_per_workspace", "max_bookmark_bytes_per_workspace"),
     ),
     Bound(
-        "tasks",
-        "Tasks in queues: number; bytes",
-        "workspace",
-        QUOTA,
-        ("max_tasks_per_workspace", "max_task_bytes_per_workspace"),
-    ),
-    Bound(
-        "one_task",
-        "A task; tasks and bytes of `peek`; wait of `pop`; lease",
-        "call",
-        "Refused; fewer are shown",
-        (
-            "hypha.features.queues.delivery.MAX_TASK_BYTES",
-            "hypha.features.queues.service.MAX_PEEK",
-            "hypha.features.queues.delivery.MAX_PEEK_BYTES",
-            "hypha.features.queues.service.MAX_TIMEOUT_S",
-            "hypha.features.queues.service.MAX_LEASE_S",
-        ),
-    ),
-    Bound(
         "kept_in_all",
-        "All of these six together, in bytes",
+        "All that workspaces keep, together, in bytes",
         "person who made the workspaces; all; workspaces of anonymous users",
         "`QuotaExceeded`",
         ("max_stored_bytes_per_person", "max_stored_bytes", "max_stored_bytes_of_anonymous"),
@@ -146,14 +124,13 @@ STORED = (
     Bound(
         "audit_log",
         "Audit log: entries, a quarter of it for refusals, a tenth for those of strangers; age; letters of a "
-        "text; entries of an answer",
+        "text",
         "in all",
         "The oldest of the kind go; refusals of one source are counted",
         (
             "audit_max_entries",
             "audit_retention_s",
             "hypha.auth.audit.MAX_TEXT_CHARS",
-            "hypha.features.admin.service.MAX_ENTRIES",
         ),
     ),
 )

@@ -21,6 +21,7 @@ import pytest_asyncio
 
 from hypha.auth.scopes import Level
 from hypha.builtins.table import Row, table_of
+from hypha.configuration import flags_for_all
 from hypha.testing import RawCallError, RawClient, ServerProcess, mint_token
 from tests.conftest import Connections, Person, make_person
 
@@ -28,7 +29,6 @@ CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewh
 """The last one holds a token that root generated: admin of root's workspace, without root's role."""
 TARGETS = ("own", "other", "public")
 CODES = {"read": "r", "read_write": "rw", "admin": "a"}
-FLAGS = ["--enable-admin-terminal", "--enable-local-auth", "--triton-servers=http://127.0.0.1:9"]
 NO_LIMITS = {"HYPHA_HTTP_RATE_LIMIT": "0", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT": "0"}
 ROOT_SERVICES = {"admin-utils": "ws-user-root"}
 
@@ -87,7 +87,7 @@ class World:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world() -> AsyncIterator[World]:
-    server = ServerProcess(flags=FLAGS, env=NO_LIMITS)
+    server = ServerProcess(flags=flags_for_all(), env=NO_LIMITS)
     await asyncio.to_thread(server.start)
     connections = Connections(server)
     opened: list[RawClient] = []

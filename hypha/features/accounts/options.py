@@ -14,6 +14,8 @@ SIGN_UP_MODES = ("open", "invitation", "closed")
 class AccountOptions(FeatureOptions):
     """Local accounts."""
 
+    ALL_ON = ("--enable-local-auth",)
+
     enable_local_auth: bool = flag(
         False, "Accounts with e-mail and password; on by themselves when no other way to sign in is set up"
     )

@@ -11,6 +11,8 @@ from hypha.options import FeatureOptions, flag
 class AdminOptions(FeatureOptions):
     """Administration."""
 
+    ALL_ON = ("--enable-admin-terminal",)
+
     enable_admin_terminal: bool = flag(
         False, "A Python prompt inside the server for root; needs --root-token"
     )

@@ -11,6 +11,8 @@ from hypha.options import FeatureOptions, flag
 class TritonOptions(FeatureOptions):
     """Triton."""
 
+    ALL_ON = ("--triton-servers=http://127.0.0.1:9",)
+
     triton_servers: str | None = flag(None, "URLs of Triton servers, separated by commas")
     triton_workspace: str = flag(
         "ws-user-root", "Who has read_write on this workspace may run models on the Triton servers"

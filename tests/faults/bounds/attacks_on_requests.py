@@ -12,11 +12,9 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2
 import pytest
 
 from hypha.auth.scopes import Level
-from hypha.builtins.permission import permission_of
 from hypha.errors import (
     MAX_TEXT_CHARS,
     CallFailed,
@@ -26,8 +24,6 @@ from hypha.errors import (
     LimitReached,
     RateLimited,
 )
-from hypha.features.triton.servers import MAX_CONNECTIONS, TritonServers
-from hypha.features.triton.service import MAX_INPUT_BYTES, TritonService
 from hypha.gateways.asgi_apps.cookies import MAX_COOKIE_BYTES, AppCookies
 from hypha.gateways.http import accept, codings, json_form
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, call_error_answer
@@ -279,21 +275,6 @@ async def headers_of_applications(kit: Kit) -> None:
         headers.checked([(b"x-a", b"1")] * (headers.MAX_FIELDS + 1))
     cookies = AppCookies.of("a", "w", "s", b"/w/apps/s", b"/w/apps/s/")
     assert cookies.built_anew(b"a=1") and cookies.built_anew(b"a=" + b"x" * MAX_COOKIE_BYTES) is None
-
-
-async def triton(kit: Kit) -> None:
-    row = permission_of(TritonService.execute)
-    assert row is not None and row.takes_bytes == MAX_INPUT_BYTES
-    most: list[int] = []
-    limits = httpx2.Limits
-
-    def noted(**given: int) -> Any:
-        most.append(given["max_connections"])
-        return limits(**given)
-
-    kit.patch.setattr(httpx2, "Limits", noted)
-    kit.stack.push_async_callback(TritonServers("http://127.0.0.1:9", 1000).client.aclose)
-    assert most == [MAX_CONNECTIONS]
 
 
 async def redirects(kit: Kit) -> None:

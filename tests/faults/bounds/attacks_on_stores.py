@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hypha.auth.audit import MAX_TEXT_CHARS, STRANGERS_QUOTA, AuditLog
 from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, QuotaExceeded, RateLimited
-from hypha.features.admin.service import MAX_ENTRIES, AdminUtils
-from hypha.features.queues import delivery as delivery_module
-from hypha.features.queues.service import MAX_LEASE_S, MAX_PEEK, MAX_TIMEOUT_S
 from hypha.registry import records as service_records
 from hypha.registry.records import Registrant, parse_registration
 from hypha.store.audit import AuditQuery, Ring
@@ -25,7 +21,6 @@ from hypha.workspaces.event_log import MAX_FOUND, MAX_TYPE_CHARS, EventLog, Even
 from hypha.workspaces.records import MAX_OWNERS
 from hypha.workspaces.values import MAX_VALUE_BYTES
 from tests.faults.bounds.kit import Kit
-from tests.unit.features.queues.test_queue_delivery import Lab, caller
 from tests.unit.workspaces.tenancy_kit import acting, person
 
 ALICE = person("alice")
@@ -191,34 +186,6 @@ async def bookmarks(kit: Kit) -> None:
                 await store.bookmarks.put(record, mark, 1.0, allowance)
 
 
-async def tasks(kit: Kit) -> None:
-    lab = Lab(await kit.store())
-    lab.quota = type(lab.quota)(3, 2000, "tasks", "")
-    with pytest.raises(QuotaExceeded):
-        for number in range(5):
-            await lab.service.push("jobs", number, context=caller())
-    with pytest.raises(QuotaExceeded):
-        await lab.service.push("more", "x" * 3000, context=caller("w-2"))
-
-
-async def one_task(kit: Kit) -> None:
-    kit.patch.setattr(delivery_module, "MAX_TASK_BYTES", 1000)
-    kit.patch.setattr(delivery_module, "MAX_PEEK_BYTES", 1500)
-    lab, me = Lab(await kit.store()), caller()
-    with pytest.raises(FrameTooLarge):
-        await lab.service.push("jobs", "x" * 1001, context=me)
-    for _ in range(4):
-        await lab.service.push("jobs", "x" * 700, context=me)
-    assert len(await lab.service.peek("jobs", 4, context=me)) == 2
-    for call in (
-        lab.service.peek("jobs", MAX_PEEK + 1, context=me),
-        lab.service.pop("jobs", MAX_TIMEOUT_S + 1, context=me),
-        lab.service.pop("jobs", 1, lease=MAX_LEASE_S + 1, context=me),
-    ):
-        with pytest.raises(InvalidRequest):
-            await call
-
-
 async def kept_in_all(kit: Kit) -> None:
     for bound in ("max_stored_bytes_per_person", "max_stored_bytes"):
         tenants = await kit.tenants(**{bound: 1000})
@@ -247,13 +214,3 @@ async def audit_log(kit: Kit) -> None:
     assert len(minted) == 50 and len(str(minted[0].detail)) < 2 * MAX_TEXT_CHARS
     await store.audit.trim(0.0, {Ring.ACTS: 40, Ring.REFUSALS: 10, Ring.STRANGERS: 4})
     assert len(await store.audit.find(AuditQuery(), 0, 10_000)) <= 54
-    asked: list[int] = []
-
-    async def find(query: AuditQuery, offset: int, limit: int) -> list[Any]:
-        asked.append(limit)
-        return []
-
-    guard = SimpleNamespace(audit=SimpleNamespace(find=find), blocklist=None)
-    admin = AdminUtils(SimpleNamespace(guard=guard))  # type: ignore[arg-type]
-    await admin.get_audit_log(limit=10**9, context=acting(ALICE))
-    assert asked == [MAX_ENTRIES]

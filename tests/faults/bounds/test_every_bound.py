@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.bounds import BOUNDS, Bound, Numbers
+from hypha.features import FEATURES
 from hypha.settings.limits import Limits
 from hypha.settings.quotas import Quotas
 from hypha.testing import ServerProcess
@@ -21,17 +24,24 @@ from tests.faults.bounds import (
     attacks_on_people,
     attacks_on_requests,
     attacks_on_stores,
+    features,
 )
 from tests.faults.bounds.internal import INTERNAL, UNBOUNDED_OPTIONS
 from tests.faults.bounds.kit import SMALL, Kit, opened
 
 PACKAGE = Path(__file__).resolve().parents[3] / "hypha"
+OF_FEATURES = [
+    import_module(name)
+    for name in (f"{features.__name__}.{feature}" for feature in FEATURES)
+    if find_spec(name) is not None
+]
 MODULES: tuple[ModuleType, ...] = (
     attacks_on_connections,
     attacks_on_messages,
     attacks_on_people,
     attacks_on_requests,
     attacks_on_stores,
+    *OF_FEATURES,
 )
 WORDS = {"MAX", "MOST", "KEPT", "LIMIT", "TRACKED"}
 """A constant whose name has one of these words bounds something."""
@@ -91,10 +101,12 @@ def constants() -> Iterator[str]:
 
 def test_every_bound_is_in_the_table_or_is_said_to_be_internal() -> None:
     listed = {name for bound in BOUNDS for name in bound.at}
-    there = set(constants())
-    assert not there - listed - INTERNAL.keys(), "add a row in hypha/bounds/, or say why there is none"
-    assert not INTERNAL.keys() - there, "not there any more"
-    assert all(INTERNAL.values())
+    there, internal = set(constants()), dict(INTERNAL)
+    for module in OF_FEATURES:
+        internal |= vars(module).get("INTERNAL", {})
+    assert not there - listed - internal.keys(), "add a row in hypha/bounds/, or say why there is none"
+    assert not internal.keys() - there, "not there any more"
+    assert all(internal.values())
 
 
 def test_every_option_that_bounds_something_is_in_the_table() -> None:

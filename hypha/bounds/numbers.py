@@ -1,10 +1,9 @@
-"""What one bound is: how much of something somebody may have, and what happens then."""
+"""The numbers that rows of the table name, looked up where they stand."""
 
 from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from hypha.configuration import all_options
@@ -14,34 +13,6 @@ from hypha.options import Option
 KIB = 1024
 _ZERO = re.compile(r"\b0(?:, and at most)?: ([^;]+)")
 """What the help of an option says of 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """One row of the table.
-
-    Args:
-        name: what its test is called.
-        resource: what is bounded. each: for whom the numbers hold.
-        then: what happens when it is reached.
-        at: where the numbers stand: names of options, and paths of constants such as `hypha.hub.events.NAME`.
-    """
-
-    name: str
-    resource: str
-    each: str
-    then: str
-    at: tuple[str, ...]
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The options that set it."""
-        return tuple(name for name in self.at if "." not in name)
-
-    @property
-    def constants(self) -> tuple[str, ...]:
-        """The constants that fix it."""
-        return tuple(name for name in self.at if "." in name)
 
 
 class Numbers:
