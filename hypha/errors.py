@@ -31,6 +31,7 @@ HyphaError                      code               http  retry
 │  └─ CallTimedOut
 └─ ServerFault                  server_fault       500   no      our bug; logged, id shown to the user
    ├─ BackendUnavailable        backend_unavailable 503  yes
+   │  └─ LeaseLost                                 503  yes     others have what this replica had
    └─ StorageFull               storage_full       507   yes     nothing was changed
 
 `rpc_name` is what a caller over RPC reads before the sentence: the builtin exception that
@@ -339,6 +340,10 @@ class BackendUnavailable(ServerFault):
     """A store that the server needs does not answer."""
 
     code, status, retry = "backend_unavailable", 503, "yes"
+
+
+class LeaseLost(BackendUnavailable):
+    """This replica was taken for gone: what it owned is others' now, and nothing was changed."""
 
 
 class StorageFull(ServerFault):

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from hypha.errors import BackendUnavailable
+from hypha.errors import BackendUnavailable, LeaseLost
 from hypha.store.repository import Connections, Repository
 from hypha.store.tables import Replica
 
@@ -110,11 +110,11 @@ async def owning() -> AsyncIterator[None]:
     """Around a statement that writes rows for a replica.
 
     Raises:
-        BackendUnavailable: its lease has ended.
+        LeaseLost: its lease has ended.
     """
     try:
         yield
     except IntegrityError as error:
         if "foreign key" not in str(error.orig).lower():
             raise
-        raise BackendUnavailable(LOST_TEXT) from error
+        raise LeaseLost(LOST_TEXT) from error

@@ -20,7 +20,7 @@ class Subscriptions(Repository):
         """Write what a client of this replica listens to; an empty collection deletes the row.
 
         Raises:
-            BackendUnavailable: the lease of this replica has ended.
+            LeaseLost: the lease of this replica has ended.
         """
         if not names:
             await self.remove([(workspace, client_id)])

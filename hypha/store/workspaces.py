@@ -29,7 +29,7 @@ async def ensure(connection: AsyncConnection, record: WorkspaceRecord, replica: 
         replica: the one that answers for it, `Connections.replica`.
 
     Raises:
-        BackendUnavailable: the lease of that replica has ended.
+        LeaseLost: the lease of that replica has ended.
     """
     async with owning():
         is_new = await insert_if_absent(connection, Workspace, _values(record, replica))
@@ -90,7 +90,7 @@ class Workspaces(Repository):
         Counting and writing are one transaction, so that a race cannot pass the quota on SQLite.
 
         Raises:
-            AlreadyExists: the id is taken. BackendUnavailable: the lease of this replica has ended.
+            AlreadyExists: the id is taken. LeaseLost: the lease of this replica has ended.
         """
         try:
             async with self._connections.writing() as connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 
 @dataclass
@@ -11,7 +13,7 @@ class Timer:
     """Something that is to happen at a time, unless it is cancelled."""
 
     due: float
-    call: Callable[[], None]
+    call: Callable[[], object]
     is_cancelled: bool = False
 
     def cancel(self) -> None:
@@ -33,9 +35,13 @@ class Clock:
         """The time, for parts that ask an object for it."""
         return self.now
 
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+    def call_soon(self, call: Callable[..., object], /, *args: Any) -> Timer:
+        """Have something happen when time is advanced next, by nothing too."""
+        return self.call_later(0, call, *args)
+
+    def call_later(self, delay_s: float, call: Callable[..., object], /, *args: Any) -> Timer:
         """Have something happen after a while, as event loops do."""
-        timer = Timer(self.now + delay_s, call)
+        timer = Timer(self.now + delay_s, partial(call, *args))
         self.timers.append(timer)
         return timer
 

@@ -52,6 +52,7 @@ INTERNAL = {
     "hypha.objects.local.facts.MAX_FACTS_BYTES": FILES,
     "hypha.objects.store.MAX_LISTED": FILES,
     "hypha.objects.store.MAX_PARTS": FILES,
+    "hypha.presence.base.MAX_FOUND": "of replicas (tests/contract/test_presence.py)",
     "hypha.web.ranges._MAX_DIGITS": "longer numbers name no place in a content",
     "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
     "hypha.wire.frames.MAX_FRAME_BYTES": SAME,

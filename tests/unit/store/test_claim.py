@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from hypha.errors import BackendUnavailable, ConfigurationError
+from hypha.errors import ConfigurationError, LeaseLost
 from hypha.store import Store, WorkspaceRecord
 from hypha.store import claim as claims
 from hypha.testing import eventually
@@ -109,7 +109,7 @@ async def test_a_server_whose_claim_went_while_it_was_frozen_changes_nothing_any
     async with await Store(uri).open("http://127.0.0.1:2") as second:
         assert await second.workspaces.adopt() == ["lab"]
         assert await frozen.workspaces.end("lab", with_tokens=True) is None
-        with pytest.raises(BackendUnavailable, match="Another server has taken over"):
+        with pytest.raises(LeaseLost, match="Another server has taken over"):
             await frozen.subscriptions.put("lab", "c", ["x"])
         await frozen.close()
         assert await second.workspaces.get("lab") is not None

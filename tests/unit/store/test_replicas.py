@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, text
 
-from hypha.errors import AlreadyExists, BackendUnavailable
+from hypha.errors import AlreadyExists, LeaseLost
 from hypha.store import Store, WorkspaceRecord, replicas
 from hypha.store.records import Bookmark
 from hypha.store.replicas import LEASE_S, now
@@ -156,7 +156,7 @@ async def test_a_replica_that_was_frozen_deletes_and_writes_nothing_that_another
     await lapse(second, first)
     await second.lease.end_lapsed()
     await first_is_refused(first)
-    with pytest.raises(BackendUnavailable, match="taken over from this one"):
+    with pytest.raises(LeaseLost, match="taken over from this one"):
         await first.workspaces.adopt()
     assert await second.workspaces.adopt() == ["lab"]
     await first_is_refused(first)
@@ -167,11 +167,11 @@ async def test_a_replica_that_was_frozen_deletes_and_writes_nothing_that_another
 async def first_is_refused(first: Store) -> None:
     assert await first.workspaces.end("lab", with_tokens=True) is None
     await first.subscriptions.put("lab", "c", [])
-    with pytest.raises(BackendUnavailable, match="taken over from this one"):
+    with pytest.raises(LeaseLost, match="taken over from this one"):
         await first.subscriptions.put("lab", "c", ["z"])
-    with pytest.raises(BackendUnavailable, match="taken over from this one"):
+    with pytest.raises(LeaseLost, match="taken over from this one"):
         await first.workspaces.create(WorkspaceRecord("other"))
-    with pytest.raises(BackendUnavailable, match="taken over from this one"):
+    with pytest.raises(LeaseLost, match="taken over from this one"):
         await first.bookmarks.put(WorkspaceRecord("other"), Bookmark("workspace", "x"), 1.0, None)
 
 
