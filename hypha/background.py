@@ -1,4 +1,4 @@
-"""Work that goes on after its caller was answered, owned by whoever made it."""
+"""Work that goes on by itself, owned by whoever made it: tasks, and a bounded set of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,35 @@ MAX_TASKS = 10_000
 MAX_TASKS_PER_PARTY = 500
 
 
+class Tasks:
+    """Tasks that end with their owner."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine, which takes care of its own failures, until it ends or its owner closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def settled(self) -> None:
+        """Wait until nothing is running."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def close(self) -> None:
+        """Cancel what is left and await its end."""
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Background:
     """A bounded set of tasks that end with their owner.
 
@@ -26,12 +55,15 @@ class Background:
     """
 
     def __init__(self, limit: int = MAX_TASKS, per_party: int = MAX_TASKS_PER_PARTY) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+        """How many there was no room for."""
+        self._tasks = Tasks()
         self._limit = limit
         self._per_party = per_party
         self._of_party: Counter[str] = Counter()
+        """How many run for each party; none is 0."""
         self._of_strangers = 0
-        self.dropped = 0
+        """How many run for anonymous users."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -49,8 +81,7 @@ class Background:
             work.close()
             self.dropped += 1
             return False
-        task = asyncio.get_running_loop().create_task(self._run(work, what))
-        self._tasks.add(task)
+        task = self._tasks.start(self._run(work, what))
         self._of_party[party] += 1
         self._of_strangers += is_stranger
         task.add_done_callback(partial(self._ended, work, party, is_stranger))
@@ -67,7 +98,6 @@ class Background:
         self, work: Coroutine[Any, Any, Any], party: str, is_stranger: bool, task: asyncio.Task[None]
     ) -> None:
         work.close()  # it was never begun if its task was cancelled before
-        self._tasks.discard(task)
         self._of_strangers -= is_stranger
         self._of_party[party] -= 1
         if not self._of_party[party]:
@@ -83,12 +113,8 @@ class Background:
 
     async def settled(self) -> None:
         """Wait until nothing is running."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.settled()
 
     async def close(self) -> None:
         """Cancel what is left and await its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()

@@ -10,9 +10,10 @@ from hypha.assembly.access import open_guard, open_tokens
 from hypha.assembly.readings import connections_of
 from hypha.background import Background
 from hypha.datafolder import DataFolder
+from hypha.hub.gateway_peer import GatewayPeer
 from hypha.hub.hub import Hub, HubLimits
-from hypha.hub.local_peer import LocalPeer
 from hypha.hub.rates import RateLimits, Rates
+from hypha.hub.service_peer import ServicePeer
 from hypha.ids import random_id
 from hypha.observe.health import Health
 from hypha.registry.index import Registry
@@ -38,8 +39,8 @@ class Core:
     folder: DataFolder
     store: Store
     hub: Hub
-    manager_peer: LocalPeer
-    http_peer: LocalPeer
+    manager_peer: ServicePeer
+    http_peer: GatewayPeer
     tokens: TokenAuthority
     guard: Guard
     rates: Rates
@@ -107,11 +108,11 @@ async def open_data(settings: Settings, server_id: str, endings: Endings) -> tup
     return folder, store
 
 
-def add_peers(hub: Hub, base_url: str, endings: Endings) -> tuple[LocalPeer, LocalPeer]:
+def add_peers(hub: Hub, base_url: str, endings: Endings) -> tuple[ServicePeer, GatewayPeer]:
     """The ends of the manager and of calls by HTTP, inside the server."""
-    http_peer = LocalPeer(hub.peer_ports, "", f"http-{random_id(8)}", base_url)
+    http_peer = GatewayPeer(hub.peer_ports, f"http-{random_id(8)}", base_url)
     hub.peers.add_everywhere(http_peer.peer_id, http_peer)
-    manager_peer = LocalPeer(hub.peer_ports, "*", hub.manager_id, base_url)
+    manager_peer = ServicePeer(hub.peer_ports, f"*/{hub.manager_id}", base_url)
     hub.peers.add_manager(manager_peer)
     for peer in (http_peer, manager_peer):
         endings.add(f"the peer {peer.address}", peer.close)

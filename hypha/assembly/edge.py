@@ -62,7 +62,7 @@ def build_reception(core: Core, tenants: Tenants, descriptors: int) -> Reception
         core.guard,
         core.rates,
         Sockets.of_settings(settings, descriptors, hub.time, core.proxies.trusts),
-        core.manager_peer.ping,
+        core.manager_peer.calls.ping,
     )
 
 

@@ -30,12 +30,12 @@ def build_manager(
     limits = LimitsInUse(settings, members, core.registry, core.rates, tenancy.workspaces)
     manager = WorkspaceManager(
         Parts(
-            core.hub, peer, core.registry, selection, directory, tenancy, core.tokens, settings,
+            core.hub, peer.calls, core.registry, selection, directory, tenancy, core.tokens, settings,
             core.background, core.guard, limits.of, members.keep_subscriptions,
         )
     )  # fmt: skip
     service = manager.service(manager_facts(settings, core.hub.manager_id, core.server_id))
-    peer.host(service)
+    peer.services.add(service)
     return service
 
 

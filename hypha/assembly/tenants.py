@@ -62,8 +62,8 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     await members.load()
     hub.upcalls.membership = members
     hub.upcalls.on_refused = core.guard.note_refused_frame
-    selection = Selection(Sources(core.registry), hub, core.manager_peer)
-    calling = Calling(core.registry, selection, core.http_peer, core.manager_peer, core.base_url)
+    selection = Selection(Sources(core.registry), hub, server := core.manager_peer.calls)
+    calling = Calling(core.registry, selection, core.http_peer.calls, server, core.base_url)
     credentials = Credentials(
         tokens.authenticate,
         workspaces,

@@ -38,7 +38,9 @@ def start_upkeep(core: Core, tenants: Tenants, edge: Edge) -> None:
     start(store.claim.keep(stop), "keeping the database")
     start(store.lease.keep(stop), "keeping what is owned in the database")
     start(edge.lasting.run(), "looking after answers that last")
-    watch = StreamWatch(core.hub, WatchLimits.from_settings(settings), core.manager_peer.ping, hosts_built_in)
+    watch = StreamWatch(
+        core.hub, WatchLimits.from_settings(settings), core.manager_peer.calls.ping, hosts_built_in
+    )
     start(watch.run(), "looking for dead streams")
     start(guard.audit.run(), "writing the audit log")
     start(tenants.tenancy.event_log.forget_old(settings.event_retention_s), "forgetting old events")

@@ -71,14 +71,14 @@ MESSAGES = (
         "Calls of the server's functions that run at once, of several clients",
         "one person or address of anonymous users; all anonymous users; all",
         "`LimitReached`",
-        ("hypha.hub.local_peer.MAX_RUNNING",),
+        ("hypha.hub.running_calls.MAX_RUNNING",),
     ),
     Bound(
         "calls_that_run",
         "Calls of the server's functions that run at once; of those that it lent for one request",
         "client; request",
         "`LimitReached`",
-        ("hypha.hub.local_peer.MAX_RUNNING_PER_CLIENT", "hypha.hub.callbacks.MAX_RUNNING_PER_SESSION"),
+        ("hypha.hub.running_calls.MAX_RUNNING_PER_CLIENT", "hypha.hub.callbacks.MAX_RUNNING_PER_SESSION"),
     ),
     Bound(
         "frames_that_wait",

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from hypha.auth.users import OUTSIDER_TEXT
 from hypha.errors import ForeignFunction, HyphaError, MalformedFrame, NotAuthenticated, PermissionDenied
 from hypha.hub.events import check_event
-from hypha.hub.parcels import CACHE, Parcels
+from hypha.hub.parcels import Parcels
 from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body
 from hypha.wire.pieces import open_message
 from hypha.wire.spelling import holds_oddly_spelt_key, may_be_oddly_spelt
-from hypha.wire.values import BUILT_IN, SERVICES, is_function, maps_in
+from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, is_function, maps_in
 
 if TYPE_CHECKING:
     from hypha.clock import Clock
@@ -36,7 +36,7 @@ _HIDDEN = ".__"
 
 def needs_look(method: str, data: Buffer, head: int) -> bool:
     """Whether a frame may hold a function, or is a chunk: this is all that is done for one that isn't."""
-    if _HIDDEN in method or method.startswith(CACHE):
+    if _HIDDEN in method or method.startswith(MESSAGE_CACHE):
         return True
     names = data.find(b"_rtarget", head) >= 0 if type(data) is bytes else bool(_TARGETS.search(data, head))
     return names or may_be_oddly_spelt(data, head)
@@ -67,8 +67,8 @@ class Border:
     def _check_frame(self, sender: Client, target: Client, method: str, data: Buffer, head: int) -> None:
         if _HIDDEN in method:
             raise PermissionDenied("Permission denied: no path of a method has a name that begins with '__'.")
-        if method.startswith(CACHE):
-            self._check_chunk(sender, target, method[len(CACHE) :], data, head)
+        if method.startswith(MESSAGE_CACHE):
+            self._check_chunk(sender, target, method[len(MESSAGE_CACHE) :], data, head)
             return
         if not self._names_sender_alone(sender, data, head):
             self._check(sender, target, data, head)
@@ -97,7 +97,7 @@ class Border:
             raise MalformedFrame("Malformed message: no type, or no method")
         if kind != "method":
             check_event(sender, kind, target.workspace, "", 0)
-        elif _HIDDEN in method or method.startswith(CACHE):
+        elif _HIDDEN in method or method.startswith(MESSAGE_CACHE):
             raise PermissionDenied("Permission denied: such a call does not come in chunks.")
         elif method.startswith(SERVICES) and sender.realm != target.workspace:
             if not self._upcalls.membership.may_call(sender, target, method):

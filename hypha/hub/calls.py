@@ -1,10 +1,10 @@
-"""Calls that the server itself makes to clients: for the manager and for HTTP callers."""
+"""Calls that the server itself makes to clients: its own, and those of people who come by HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User, root_user
@@ -14,9 +14,8 @@ from hypha.errors import (
     ForeignFunction,
     HyphaError,
     InvalidRequest,
-    NotDelivered,
-    OutcomeUnknown,
 )
+from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
@@ -25,7 +24,7 @@ from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, pack, seal
 from hypha.wire.packed import PackedList, is_large, pack_call
 from hypha.wire.pieces import Pieces, pack_pieces
-from hypha.wire.values import SERVICES, absolute_targets, check_owner, is_tagged
+from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, absolute_targets, check_owner, is_tagged
 
 if TYPE_CHECKING:
     from hypha.clock import Timer
@@ -36,44 +35,58 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNKS_IN_FLIGHT = 16
-GET_SERVICE = "services.built-in.get_service"
-PING = "services.built-in.ping"
+GET_SERVICE = f"{BUILT_IN}get_service"
+PING = f"{BUILT_IN}ping"
 _STAMPS_KEPT = 512
 
 
-class _Waiting:
-    """One outgoing call: its future, its deadline, who must answer, and the functions in the answer."""
+class _Outgoing:
+    """One call that waits for its answer."""
 
-    __slots__ = ("functions", "future", "target", "timeout_s", "timer")
+    __slots__ = ("callee", "functions", "future", "timeout_s", "timer")
 
-    def __init__(self, future: asyncio.Future[Any], target: str, timeout_s: float) -> None:
+    def __init__(self, future: asyncio.Future[Any], callee: str, timeout_s: float, timer: Timer) -> None:
         self.future = future
-        self.target = target
+        self.callee = callee
+        """The address of the client that must answer."""
         self.timeout_s = timeout_s
-        self.timer: Timer | None = None
+        """How long it may be silent."""
+        self.timer = timer
+        """Ends the call when it was silent for so long."""
         self.functions: list[dict[Any, Any]] = []
+        """The function values in the answer, made absolute."""
 
 
 class Calls:
-    """The calling half of a peer inside the server.
+    """The calls that one peer of the server makes. The hub knows it as their caller.
 
-    A peer answers under one id in every workspace, or under `*`; on whose behalf it calls is
-    said per call by a Context, which the server made.
+    On whose behalf is said per call by a Context, which the server made; None is the server itself.
+
+    Args:
+        address_in: the address under which clients of a workspace, and callers there, know the peer.
+        server_url: the public base URL, which goes into function values.
     """
 
     ended = False
     """It lives as long as the server."""
 
-    def __init__(self, ports: PeerPorts, workspace: str, peer_id: str) -> None:
-        self.ports = ports
-        self.workspace = workspace
-        self.peer_id = peer_id
-        self.address = f"{workspace}/{peer_id}"
-        self._waiting: dict[str, _Waiting] = {}
+    def __init__(self, ports: PeerPorts, address_in: Callable[[str], str], server_url: str) -> None:
+        self.address_in = address_in
+        self.address = address_in("*")
+        """For the log, and where it matters that this is no client."""
+        self.sessions = Sessions()
+        """Functions of the server that callees may call back."""
+        self._ports = ports
+        self._server_url = server_url
+        self._open: dict[str, _Outgoing] = {}
+        """Those that wait for their answers, by session."""
         self._stamps: BoundedMap[tuple[int, str], tuple[User, Stamp]] = BoundedMap(_STAMPS_KEPT)
+        """Packed identities, by user (as an object, kept so that its number stays its own) and workspace."""
         self._root = root_user()
         self._prefix = random_id(8)
+        """What the names of all sessions begin with."""
         self._count = 0
+        """How many there were."""
 
     async def call(
         self,
@@ -93,35 +106,109 @@ class Calls:
 
         Raises:
             CallFailed: the callee raised. NotDelivered: it is not there; it never saw the call.
+            UnreadableAnswer: its answer breaks the wire format.
             OutcomeUnknown: it went away meanwhile. CallTimedOut: no answer and no heartbeat.
             ForeignFunction: it answered with functions that are not its own.
         """
-        client = self.ports.clients.find(target)
+        client = self._ports.clients.find(target)
         if client is None or client.fails_fast:
             raise absent(target)
+        stamp = self._stamp(context, client.workspace)
+        result, functions = await self._exchange(client, stamp, method, args, kwargs, timeout_s)
+        if functions:
+            self._check_functions(functions, client, method, context)
+        return result
+
+    async def _exchange(
+        self,
+        client: Client,
+        stamp: Stamp,
+        method: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        timeout_s: float = 30.0,
+    ) -> tuple[Any, list[dict[Any, Any]]]:
+        """Send a call and await its answer: the result, and the function values in it."""
         self._count += 1
         session = f"{self._prefix}{self._count}"
-        body = _pack_body(args, kwargs, timeout_s / 2)
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), target, timeout_s)
-        waiting.timer = self.ports.clock.call_later(timeout_s, self._time_out, session)
-        self._waiting[session] = waiting
+        main = {
+            "type": "method",
+            "from": stamp.address,
+            "to": client.address,
+            "method": method,
+            "session": session,
+            "ws": stamp.workspace,
+            "user": stamp.user_for(client.workspace),
+        }
+        pieces = [pack(main), *_pack_body(args, kwargs, timeout_s / 2)]
+        timer = self._ports.clock.call_later(timeout_s, self._time_out, session)
+        future = asyncio.get_running_loop().create_future()
+        waiting = self._open[session] = _Outgoing(future, client.address, timeout_s, timer)
         try:
-            await self._send(client, session, method, body, timeout_s / 2, context)
-            result = await waiting.future
-            if waiting.functions:
-                self._check_functions(waiting.functions, client, method, context)
-            return result
+            if sum(map(len, pieces)) > SINGLE_FRAME_BYTES:
+                await self.send_chunked(client, Pieces(pieces), random_id(), False, stamp)
+            else:
+                kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
+                client.calls_recent += 1
+                self._ports.upcalls.gather_turn()
+                client.deliver(seal(*pieces), kind, (self, session), timeout_s / 2)
+            return await future, waiting.functions
         finally:
             waiting.timer.cancel()
-            self._waiting.pop(session, None)
+            self._open.pop(session, None)
             client.pending.pop((self, session), None)
-            del waiting  # else an error refers to itself through this frame, and keeps large arguments alive
+            # else an error refers to itself through this frame, and keeps large arguments alive
+            del waiting, future
+
+    async def send_chunked(
+        self, client: Client, message: Pieces, key: str, heartbeat: bool, stamp: Stamp
+    ) -> None:
+        """Send a packed frame in chunks through the receiver's message cache.
+
+        Args:
+            heartbeat: the key is a session of the receiver's, which goes on waiting with each chunk.
+            stamp: who sends it.
+        """
+        await self._exchange(client, stamp, f"{MESSAGE_CACHE}create", [key, heartbeat])
+        chunks = enumerate(message.chunks(CHUNK_BYTES))
+
+        async def put_all() -> None:
+            for index, chunk in chunks:
+                await self._exchange(client, stamp, f"{MESSAGE_CACHE}set", [key, index, chunk, heartbeat])
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(CHUNKS_IN_FLIGHT, -(-len(message) // CHUNK_BYTES))):
+                group.create_task(put_all())
+        await self._exchange(client, stamp, f"{MESSAGE_CACHE}process", [key, heartbeat])
+
+    def _stamp(self, context: Context | None, target_workspace: str) -> Stamp:
+        """Who calls: the server itself, as root in the callee's workspace, or somebody else."""
+        if context is None:
+            user, workspace = self._root, target_workspace
+        else:
+            user, workspace = context.user, context.workspace
+        key = (id(user), workspace)
+        kept = self._stamps.get(key)
+        if kept is not None and kept[0] is user:
+            return kept[1]
+        stamp = _stamp_of(user, workspace, self.address_in(workspace))
+        self._stamps.put(key, (user, stamp))
+        return stamp
+
+    def root_at(self, address: str, workspace: str) -> Stamp:
+        """The server itself in a workspace, under the address by which a caller there reached the peer."""
+        return _stamp_of(self._root, workspace, address)
+
+    def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
+        """Functions that the client `target` may call back during one call on behalf of `context`."""
+        address = self.address_in(context.workspace)
+        return Session(self.sessions, target, address, self._server_url, functions)
 
     async def ping(self, target: str, timeout_s: float) -> None:
-        """Ask a client for a sign of life; it takes heartbeats for one, too.
+        """Ask a client for a sign of life.
 
         Raises:
-            HyphaError: as `call`; CallFailed also if the client hosts no `built-in`.
+            HyphaError: there was none within the time; as `call`.
         """
         await self.call(target, PING, ["ping"], timeout_s=timeout_s)
 
@@ -141,7 +228,7 @@ class Calls:
                         )
         except ForeignFunction:
             workspace = context.workspace if context is not None else callee.workspace
-            self.ports.upcalls.on_refused(callee, workspace, "an answer with a function that is not its own")
+            self._ports.upcalls.on_refused(callee, workspace, "an answer with a function that is not its own")
             raise
 
     def _may_follow(self, callee: Client, method: object, context: Context | None) -> bool:
@@ -150,69 +237,7 @@ class Calls:
             return False
         if not method.startswith(SERVICES):
             return True
-        return context is not None and self.ports.upcalls.membership.may_follow(context, callee, method)
-
-    async def _send(
-        self,
-        client: Client,
-        session: str,
-        method: str,
-        body: list[bytes],
-        interval_s: float,
-        context: Context | None,
-    ) -> None:
-        stamp = self._stamp(context, client.workspace)
-        main = {
-            "type": "method",
-            "from": stamp.address,
-            "to": client.address,
-            "method": method,
-            "session": session,
-            "ws": stamp.workspace,
-            "user": stamp.user_for(client.workspace),
-        }
-        pieces = [pack(main), *body]
-        if sum(map(len, pieces)) > SINGLE_FRAME_BYTES:
-            await self.send_chunked(client, Pieces(pieces), random_id(), False, context)
-            return
-        kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
-        client.calls_recent += 1
-        self.ports.upcalls.gather_turn()
-        client.deliver(seal(*pieces), kind, (self, session), interval_s)
-
-    async def send_chunked(
-        self, client: Client, message: Pieces, key: str, heartbeat: bool, context: Context | None
-    ) -> None:
-        """Send a packed frame in chunks through the receiver's message cache."""
-        prefix = "services.built-in.message_cache."
-        await self.call(client.address, f"{prefix}create", [key, heartbeat], context=context)
-        chunks = enumerate(message.chunks(CHUNK_BYTES))
-
-        async def put_all() -> None:
-            for index, chunk in chunks:
-                await self.call(
-                    client.address, f"{prefix}set", [key, index, chunk, heartbeat], context=context
-                )
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(CHUNKS_IN_FLIGHT, -(-len(message) // CHUNK_BYTES))):
-                group.create_task(put_all())
-        await self.call(client.address, f"{prefix}process", [key, heartbeat], context=context)
-
-    def _stamp(self, context: Context | None, target_workspace: str) -> Stamp:
-        """Sender identity of a call: the server's own (root), or that of the HTTP caller."""
-        if context is None:
-            user, workspace, address = self._root, target_workspace, self.address
-        else:
-            user, workspace = context.user, context.workspace
-            address = self.address if self.workspace == "*" else f"{workspace}/{self.peer_id}"
-        key = (id(user), workspace)
-        kept = self._stamps.get(key)
-        if kept is not None and kept[0] is user:
-            return kept[1]
-        stamp = Stamp(address, workspace, user.to_wire(), user.facts_for if user.names_others else None)
-        self._stamps.put(key, (user, stamp))
-        return stamp
+        return context is not None and self._ports.upcalls.membership.may_follow(context, callee, method)
 
     async def iterate(
         self, value: Mapping[str, Any], *, timeout_s: float = 30.0, context: Context | None = None
@@ -247,29 +272,38 @@ class Calls:
 
     def reject(self, session: str, source: str, error: HyphaError) -> None:
         """The hub ends a waiting call: its callee is gone, or has answered what cannot be read."""
-        waiting = self._waiting.get(session)
+        waiting = self._open.get(session)
         if waiting is not None and not waiting.future.done():
-            is_of_hub = isinstance(error, NotDelivered | OutcomeUnknown)
-            waiting.future.set_exception(error if is_of_hub else CallFailed(error.rpc_text))
+            waiting.future.set_exception(error)
 
     def give_up(self, sender: Client, session: object, reason: str) -> None:
         """End one of our calls, if it is one of this client's, whose answer cannot be read."""
-        waiting = self._waiting.get(session) if isinstance(session, str) else None
-        if waiting is None or waiting.target != sender.address or waiting.future.done():
-            return
-        logger.info("An answer of %s cannot be read: %s", sender.address, reason)
-        waiting.future.set_exception(CallFailed(unreadable(sender.address, reason).rpc_text))
+        waiting = self._waiting_for(sender, session)
+        if waiting is not None:
+            logger.info("An answer of %s cannot be read: %s", sender.address, reason)
+            waiting.future.set_exception(unreadable(sender.address, reason))
 
     def _time_out(self, session: str) -> None:
-        waiting = self._waiting.get(session)
+        waiting = self._open.get(session)
         if waiting is not None and not waiting.future.done():
-            text = f"No answer from {waiting.target} within {waiting.timeout_s:g} s; the call may have run."
+            text = f"No answer from {waiting.callee} within {waiting.timeout_s:g} s; the call may have run."
             waiting.future.set_exception(CallTimedOut(text))
+
+    def is_open(self, session: str) -> bool:
+        """True while one of our calls has this session, whoever is to answer."""
+        return session in self._open
 
     def awaits(self, sender: Client, session: object) -> bool:
         """True while one of our calls waits for this client's answer under this session."""
-        waiting = self._waiting.get(session) if isinstance(session, str) else None
-        return waiting is not None and waiting.target == sender.address
+        waiting = self._open.get(session) if isinstance(session, str) else None
+        return waiting is not None and waiting.callee == sender.address
+
+    def _waiting_for(self, sender: Client, session: object) -> _Outgoing | None:
+        """The call that this client is still to answer under this session."""
+        waiting = self._open.get(session) if isinstance(session, str) else None
+        if waiting is None or waiting.callee != sender.address or waiting.future.done():
+            return None
+        return waiting
 
     def take_answer(
         self, sender: Client, session: str, name: str, args: list[Any], opened: Opened | None = None
@@ -279,29 +313,47 @@ class Calls:
         Args:
             opened: what is known of a large answer, which was opened in a thread.
         """
-        waiting = self._waiting.get(session)
-        if waiting is None or waiting.target != sender.address or waiting.future.done():
-            return
+        key = (self, session)
+        call = sender.pending.get(key) if name == "heartbeat" else sender.pending.pop(key, None)
+        if call is not None:
+            sender.outbox.acknowledge(call[0])
+            sender.doubts.pop(key, None)
         if name == "heartbeat":
-            if waiting.timer is not None:
-                waiting.timer.cancel()
-            waiting.timer = self.ports.clock.call_later(waiting.timeout_s, self._time_out, session)
+            self.keep_waiting(sender, session)
+            return
+        waiting = self._waiting_for(sender, session)
+        if waiting is None:
             return
         value = args[0] if args else None
-        if name == "resolve":
-            try:
-                found = absolute_targets(value, sender.workspace) if opened is None else opened.found()
-                waiting.functions = found
-            except InvalidRequest as deep:
-                self.give_up(sender, session, deep.message)
-            else:
-                waiting.future.set_result(value)
+        if name == "reject":
+            waiting.future.set_exception(_raised(value))
             return
-        if isinstance(value, dict):
-            error = CallFailed(_text(value.get("_rvalue", "")), trace=_text(value.get("_rtrace") or ""))
+        try:
+            waiting.functions = (
+                absolute_targets(value, sender.workspace) if opened is None else opened.found()
+            )
+        except InvalidRequest as deep:
+            self.give_up(sender, session, deep.message)
         else:
-            error = CallFailed(_text(value))
-        waiting.future.set_exception(error)
+            waiting.future.set_result(value)
+
+    def keep_waiting(self, sender: Client, session: str) -> None:
+        """The client is still at work on one of our calls: wait for its full time again."""
+        waiting = self._waiting_for(sender, session)
+        if waiting is not None:
+            waiting.timer.cancel()
+            waiting.timer = self._ports.clock.call_later(waiting.timeout_s, self._time_out, session)
+
+
+def _stamp_of(user: User, workspace: str, address: str) -> Stamp:
+    return Stamp(address, workspace, user.to_wire(), user.facts_for if user.names_others else None)
+
+
+def _raised(value: Any) -> CallFailed:
+    """The error that a callee tells in `reject`."""
+    if isinstance(value, dict):
+        return CallFailed(_text(value.get("_rvalue", "")), trace=_text(value.get("_rtrace") or ""))
+    return CallFailed(_text(value))
 
 
 def _text(value: Any) -> str:

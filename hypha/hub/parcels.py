@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from hypha.hub.client import Client
 
-CACHE = "services.built-in.message_cache."
 MAX_MESSAGES = 256
 """Unfinished messages of one sender."""
 MAX_AGE_S = 600.0

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from hypha.wire.frames import Buffer
 
 
-class Peer(Caller, Protocol):
+class Peer(Protocol):
     """One end of the server's own on the wire."""
 
-    unfinished: UnfinishedMessages
+    @property
+    def address(self) -> str:
+        """Under which it is reached; of one that is reached in every workspace, for the log."""
+
+    @property
+    def calls(self) -> Caller:
+        """Waits for the answers to its calls."""
+
+    @property
+    def unfinished(self) -> UnfinishedMessages:
+        """Messages that clients are sending to it in chunks."""
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle a frame that a client sent to it; its envelope is `main`, `head` bytes long."""

@@ -265,7 +265,11 @@ class Router:
     def _caller(self, address: str) -> Caller | None:
         """Who calls from this address: a client, or a peer inside the server."""
         workspace, _, client_id = address.partition("/")
-        return self._find(address) or self._peers.at(workspace, client_id, address)
+        client = self._find(address)
+        if client is not None:
+            return client
+        peer = self._peers.at(workspace, client_id, address)
+        return peer.calls if peer is not None else None
 
     def _may_log(self) -> bool:
         """True for a few lines a second; nobody fills the log with broken frames."""

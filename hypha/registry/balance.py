@@ -46,7 +46,7 @@ class Clients(Protocol):
 
 
 class Peer(Protocol):
-    """An in-process peer that can call clients (`hypha.hub.local_peer.LocalPeer`)."""
+    """Calls clients from inside the server (`hypha.hub.calls.Calls`)."""
 
     async def call(
         self,

@@ -38,7 +38,7 @@ EVENT = "event"
 
 
 class Peer(balance.Peer, Protocol):
-    """The in-process peer that calls clients on behalf of callers."""
+    """Calls clients on behalf of callers (`hypha.hub.calls.Calls`)."""
 
     def session(self, target: str, functions: Mapping[str, Function], context: Context) -> Session:
         """Functions that the client `target` may call back during one call on behalf of `context`."""

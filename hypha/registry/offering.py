@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hypha.hub.server_peer import ServerPeer
+from hypha.hub.service_peer import ServicePeer
 from hypha.registry.records import ServiceRecord
 
 if TYPE_CHECKING:
@@ -34,17 +34,16 @@ class Offering:
         self._registry = registry
         self._server_id = server_id
         self._base_url = base_url
-        self._peers: dict[str, ServerPeer] = {}
+        self._peers: dict[str, ServicePeer] = {}
         self._on_refused = on_refused
         self._peer("public")
 
-    def _peer(self, workspace: str) -> ServerPeer:
+    def _peer(self, workspace: str) -> ServicePeer:
         peer = self._peers.get(workspace)
         if peer is None:
-            peer = self._peers[workspace] = ServerPeer(
-                self._hub.peer_ports, workspace, self._server_id, self._base_url
-            )
-            peer.is_usable = partial(self._is_usable, workspace)
+            address, is_usable = f"{workspace}/{self._server_id}", partial(self._is_usable, workspace)
+            peer = ServicePeer(self._hub.peer_ports, address, self._base_url, is_usable)
+            self._peers[workspace] = peer
             self._hub.peers.add(peer)
         return peer
 
@@ -57,12 +56,12 @@ class Offering:
     ) -> None:
         """Make a service callable under `<workspace>/<server_id>:<id>`, over RPC and HTTP."""
         service = replace(service, on_refused=self._on_refused)
-        self._peer(workspace).host(service)
+        self._peer(workspace).services.add(service)
         self._registry.add(record_of(service, workspace, self._server_id, visibility))
 
     def services(self) -> list[BuiltinService]:
         """All services of the server's own."""
-        return [service for peer in self._peers.values() for service in peer.services.values()]
+        return [service for peer in self._peers.values() for service in peer.services.all()]
 
     async def close(self) -> None:
         """Cancel running calls."""

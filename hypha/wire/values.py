@@ -18,6 +18,7 @@ MAX_DEPTH = 100
 
 SERVICES = "services."
 BUILT_IN = "services.built-in."
+MESSAGE_CACHE = f"{BUILT_IN}message_cache."
 FLAT_VALUES = 64
 """Of a map or list, for which `is_flat` looks."""
 

@@ -13,7 +13,7 @@ from hypha.auth.users import Context, anonymous_user
 from hypha.builtins.service import BuiltinService
 from hypha.hub.client import Client
 from hypha.hub.hub import Hub, HubLimits
-from hypha.hub.local_peer import LocalPeer
+from hypha.hub.service_peer import ServicePeer
 from hypha.settings import Settings
 from hypha.wire.frames import Sealed, payload
 from tests.frames import decode
@@ -125,11 +125,11 @@ class World:
         self.hub.resume.open(client)
         return client, link
 
-    def add_manager(self, *services: BuiltinService) -> LocalPeer:
+    def add_manager(self, *services: BuiltinService) -> ServicePeer:
         """Put a manager with these services on the wire; who asks for it closes it."""
-        peer = LocalPeer(self.hub.peer_ports, "*", self.hub.manager_id, "http://h")
+        peer = ServicePeer(self.hub.peer_ports, f"*/{self.hub.manager_id}", "http://h")
         for service in services:
-            peer.host(service)
+            peer.services.add(service)
         self.hub.peers.add_manager(peer)
         return peer
 

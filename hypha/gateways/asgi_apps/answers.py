@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError
-from hypha.gateways.http.errors import MAX_DETAIL_CHARS, remote_error
+from hypha.gateways.http.errors import MAX_DETAIL_CHARS
+from hypha.gateways.http.tracebacks import raised_in
 from hypha.web.cors import SANDBOXED
 from hypha.web.errors import error_answer
 from hypha.web.function_pages import given_fields
@@ -53,7 +54,7 @@ def failure_text(error: CallFailed, expose: bool) -> str:
     """`<Type>: <message>` of what the application raised; its traceback only where that is switched on."""
     if expose:
         return error.trace or error.message
-    kind, message = remote_error(error.message, error.trace)
+    kind, message = raised_in(error)
     shown = message[:MAX_DETAIL_CHARS]
     return f"{kind}: {shown}" if kind else shown
 

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from hypha.errors import CallFailed
-from hypha.gateways.http.tracebacks import MAX_READ_CHARS, read_ends, remote_error
+from hypha.gateways.http.tracebacks import MAX_READ_CHARS, raised_in, read_ends, remote_error
 from hypha.web.errors import ErrorAnswer, error_answer
 
 __all__ = ["MAX_DETAIL_CHARS", "MAX_READ_CHARS", "call_error_answer", "remote_error", "status_of"]
@@ -43,7 +43,7 @@ def call_error_answer(
     """
     if not isinstance(error, CallFailed):
         return error_answer(error, scope)
-    kind, message = remote_error(error.message, error.trace)
+    kind, message = raised_in(error)
     shown = message[:MAX_DETAIL_CHARS]
     detail = f"RemoteException: {kind}: {shown}" if kind else f"RemoteException: {shown}"
     if expose:

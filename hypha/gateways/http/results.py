@@ -16,8 +16,8 @@ from starlette.types import Receive, Send
 
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
-from hypha.gateways.http.errors import remote_error
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
+from hypha.gateways.http.tracebacks import raised_in
 from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
@@ -292,7 +292,7 @@ async def _encoded_item(holding: Holding, as_msgpack: bool, form: JsonForm, item
 def _stream_error(expose: bool, error: HyphaError) -> str:
     if not isinstance(error, CallFailed) or expose:
         return error.message
-    kind, message = remote_error(error.message, error.trace)
+    kind, message = raised_in(error)
     return f"{kind}: {message}" if kind else message
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from hypha.errors import CallFailed, UnreadableAnswer
+
 MAX_READ_CHARS = 128 * 1024
 """Of a longer text the two ends are read."""
 MAX_GROUP_SHOWN = 5
@@ -20,6 +22,13 @@ _CHAIN = re.compile(r"\n\n[^\n]{1,200}:\n\nTraceback \(most recent call last\):\
 _EXCEPTION = re.compile(r"([A-Za-z_][\w.]{0,199})(?::[ ]?(.*))?", re.DOTALL)
 _PREFIXES = re.compile(r"(?:(?:[\w.]{0,99}\b)?(?:RemoteException|RemoteError|CallFailed):\s*)*+")
 _RELAYED = frozenset({"RemoteException", "RemoteError", "CallFailed"})
+
+
+def raised_in(error: CallFailed) -> tuple[str, str]:
+    """Type name and message of a callee's error: as it reports it, or what the hub says of its answer."""
+    if isinstance(error, UnreadableAnswer):
+        return error.rpc_name, error.message
+    return remote_error(error.message, error.trace)
 
 
 def remote_error(text: str, trace: str = "") -> tuple[str, str]:

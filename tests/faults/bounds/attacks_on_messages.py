@@ -83,7 +83,7 @@ async def dense_frame(kit: Kit) -> None:
 async def values_of_a_call(kit: Kit) -> None:
     world = kit.world()
     peer = await kit.manager(world)
-    assert peer._max_values == bounded.MAX_VALUES
+    assert peer._endpoint._max_values == bounded.MAX_VALUES
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
     dense = [[[]] * (bounded.MAX_VALUES // bounded.CONTAINER_VALUES + 1)]
@@ -150,7 +150,7 @@ async def all_calls_without_an_answer(kit: Kit) -> None:
 
 
 async def all_calls_that_run(kit: Kit) -> None:
-    kit.lower("hypha.hub.local_peer.MAX_RUNNING", shares.Room(free=2, party=6, strangers=6, total=20))
+    kit.lower("hypha.hub.running_calls.MAX_RUNNING", shares.Room(free=2, party=6, strangers=6, total=20))
     world, never = kit.world(), asyncio.Event()
 
     async def wait(*, context: Any) -> None:
@@ -161,13 +161,13 @@ async def all_calls_that_run(kit: Kit) -> None:
     for number in range(10):
         for client, _ in crowd:
             world.call(client, "*/manager-x", f"s{number}", "services.default.wait")
-    assert sum(peer._running.values()) == 5 * 2 + 6
+    assert len(peer.running) == 5 * 2 + 6
     never.set()
     for _, link in crowd:
         while len(link.frames) < 10:
             await asyncio.wait_for(link.arrived(), 2)
             await asyncio.sleep(0)
-    assert not peer._running and not peer._running_together.used
+    assert not len(peer.running) and not peer.running.counted
 
 
 async def all_frames_that_wait(kit: Kit) -> None:
@@ -192,7 +192,7 @@ async def all_frames_that_wait(kit: Kit) -> None:
 
 
 async def calls_that_run(kit: Kit) -> None:
-    kit.lower("hypha.hub.local_peer.MAX_RUNNING_PER_CLIENT", 5)
+    kit.lower("hypha.hub.running_calls.MAX_RUNNING_PER_CLIENT", 5)
     world, never = kit.world(), asyncio.Event()
 
     async def wait(*, context: Any) -> None:
@@ -202,7 +202,7 @@ async def calls_that_run(kit: Kit) -> None:
     a, link = world.join("a")
     for number in range(20):
         world.call(a, "*/manager-x", f"s{number}", "services.default.wait")
-    assert sum(peer._running.values()) == 5
+    assert len(peer.running) == 5
     assert len(link.frames) == 15 and "calls are running" in str(link.frames[0]["args"])
 
     async def forever() -> None:

@@ -36,7 +36,7 @@ INTERNAL = {
     "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
     "hypha.gateways.context.DEFAULT_MAX_BODY_BYTES": SAME,
     "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",
-    "hypha.hub.local_peer.MAX_INTERVAL_S": "pause of heartbeats",
+    "hypha.hub.requests.MAX_INTERVAL_S": "pause of heartbeats",
     "hypha.hub.router.MAX_LOGGED_PER_S": "lines of the log",
     "hypha.observe.memory._KEPT_BYTES": "memory that the process keeps for itself",
     "hypha.options.MOST": "numbers that an option may be",

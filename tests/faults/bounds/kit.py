@@ -13,12 +13,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 
 from hypha.builtins.service import BuiltinService
-from hypha.hub.local_peer import LocalPeer
+from hypha.hub.service_peer import ServicePeer
 from hypha.store import Store
 from hypha.testing import RawClient, ServerProcess
 from tests.conftest import Person, make_person
 from tests.kit.world import World
-from tests.unit.hub.test_local_peer import function
+from tests.unit.hub.test_endpoint import function
 from tests.unit.workspaces.tenancy_kit import Tenants
 
 ELSEWHERE = "127.0.0.2"
@@ -77,7 +77,7 @@ class Kit:
         self.stack.callback(made.hub.stop)
         return made
 
-    async def manager(self, world: World, **functions: Any) -> LocalPeer:
+    async def manager(self, world: World, **functions: Any) -> ServicePeer:
         """A manager of that hub with a service of these functions."""
         made = {name: function(call) for name, call in functions.items()}
         peer = world.add_manager(BuiltinService("default", made, "m"))

@@ -10,9 +10,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from hypha.errors import CallFailed
-from hypha.hub.local_peer import LocalPeer
-from hypha.hub.server_peer import ServerPeer
+from hypha.errors import UnreadableAnswer
+from hypha.hub.gateway_peer import GatewayPeer
+from hypha.hub.requests import Request
+from hypha.hub.service_peer import ServicePeer
 from tests.kit.world import World
 
 LIST_AS_KEY = b"\x81\xa4args\x91\x81\x92\x01\x02\xa1x"
@@ -20,16 +21,16 @@ CUT_OFF = b"\x81\xa4args\x91"
 
 
 @pytest.fixture
-async def manager(world: World) -> AsyncIterator[LocalPeer]:
+async def manager(world: World) -> AsyncIterator[ServicePeer]:
     made = world.add_manager()
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def peer(world: World, manager: LocalPeer) -> AsyncIterator[LocalPeer]:
+async def peer(world: World, manager: ServicePeer) -> AsyncIterator[GatewayPeer]:
     """A peer that calls clients, as the one of HTTP callers does."""
-    made = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
+    made = GatewayPeer(world.hub.peer_ports, "http-x", "http://h")
     world.hub.peers.add_everywhere("http-x", made)
     yield made
     await made.close()
@@ -37,7 +38,7 @@ async def peer(world: World, manager: LocalPeer) -> AsyncIterator[LocalPeer]:
 
 async def waiting_call(world: World, peer: Any) -> tuple[asyncio.Future[Any], Any, Any, dict[str, Any]]:
     client, link = world.join("a")
-    call = asyncio.ensure_future(peer.call("w/a", "services.s.f", timeout_s=30))
+    call = asyncio.ensure_future(peer.calls.call("w/a", "services.s.f", timeout_s=30))
     async with asyncio.timeout(5):
         await link.arrived()
     return call, client, link, link.frames.pop(0)
@@ -63,7 +64,7 @@ async def test_an_answer_to_the_server_that_cannot_be_read_ends_the_call_at_once
     caplog.set_level(logging.INFO)
     call, client, link, frame = await waiting_call(world, peer)
     world.hub.route(client, msgpack.packb(answer(client, frame, name)) + body)
-    with pytest.raises(CallFailed, match="the answer of w/a cannot be read: Malformed frame: "):
+    with pytest.raises(UnreadableAnswer, match="the answer of w/a cannot be read: Malformed frame: "):
         await asyncio.wait_for(call, 5)
     assert link.closed is None
     assert any("w/a" in line.message for line in caplog.records if line.levelno == logging.INFO)
@@ -75,7 +76,7 @@ async def test_an_answer_nested_too_deep_ends_the_call_and_not_the_link(world: W
     for _ in range(130):
         value = {"a": value}
     world.send(client, answer(client, frame), {"args": [value]})
-    with pytest.raises(CallFailed, match="nested deeper than 100 levels"):
+    with pytest.raises(UnreadableAnswer, match="nested deeper than 100 levels"):
         await asyncio.wait_for(call, 5)
     assert link.closed is None
 
@@ -140,7 +141,7 @@ async def test_a_large_answer_whose_inside_cannot_be_read_ends_the_call(
     for index in range(-(-len(message) // 262_144)):
         cache("set", index, message[index * 262_144 : (index + 1) * 262_144], True)
     cache("process", True)
-    with pytest.raises(CallFailed, match=r"the answer of w/a cannot be read: .*key that is not text"):
+    with pytest.raises(UnreadableAnswer, match=r"the answer of w/a cannot be read: .*key that is not text"):
         await asyncio.wait_for(call, 10)
     assert link.closed is None
 
@@ -150,7 +151,7 @@ async def test_a_chunk_that_is_refused_ends_the_call_whose_answer_it_is(world: W
     main = {"type": "method", "from": "w/a", "to": frame["from"], "session": "C"}
     main["method"] = "services.built-in.message_cache.set"
     world.send(client, main, {"args": [frame["session"], 0, "no bytes", True], "promise": "*"})
-    with pytest.raises(CallFailed, match="the answer of w/a cannot be read"):
+    with pytest.raises(UnreadableAnswer, match="the answer of w/a cannot be read"):
         await asyncio.wait_for(call, 5)
 
 
@@ -179,15 +180,15 @@ async def test_wrong_types_in_calls_of_the_message_cache_are_refused(
 
 @pytest.mark.parametrize("interval", [float("nan"), float("inf"), 1e-9, 0, -1, "x", True, 2**63])
 async def test_no_interval_of_a_caller_disturbs_the_servers_timers(
-    world: World, manager: LocalPeer, interval: Any
+    world: World, manager: ServicePeer, interval: Any
 ) -> None:
     a, _ = world.join("a")
-    request = manager._request(a, {"session": "S"}, {"promise": "*", "t": interval})
+    request = Request.of(a, manager.address, {"session": "S"}, {"promise": "*", "t": interval})
     assert 0.1 <= request.interval_s <= 3600
 
 
 async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: World) -> None:
-    own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
+    own = ServicePeer(world.hub.peer_ports, "public/srv", "http://h")
     world.hub.peers.add(own)
     guest, guest_link = world.join("srv", "public")
     assert world.hub.clients.guest(own.address) is guest
@@ -199,7 +200,7 @@ async def test_a_server_peer_with_a_guest_refuses_what_it_cannot_read(world: Wor
 
 
 async def test_a_fault_of_the_server_in_handling_a_frame_keeps_the_link(
-    world: World, manager: LocalPeer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, manager: ServicePeer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, la = world.join("a")
     monkeypatch.setattr(manager, "receive", lambda *_: 1 / 0)

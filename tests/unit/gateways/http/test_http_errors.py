@@ -8,7 +8,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown
+from hypha.errors import CallFailed, CallTimedOut, NotDelivered, OutcomeUnknown, UnreadableAnswer
 from hypha.gateways.http.errors import MAX_READ_CHARS, call_error_answer, remote_error
 
 TRACE = 'Traceback (most recent call last):\n  File "/home/x/a.py", line 1, in f\n    raise it\n'
@@ -206,3 +206,11 @@ def test_the_traceback_is_told_only_when_the_operator_asks() -> None:
 def test_errors_of_delivery_have_their_own_status(error: Exception, status: int, code: str) -> None:
     answer = call_error_answer(error, scope())
     assert (answer.status, orjson.loads(answer.body)["code"]) == (status, code)
+
+
+def test_an_answer_that_cannot_be_read_is_told_as_an_error_of_the_callee() -> None:
+    error = UnreadableAnswer("the answer of w/a cannot be read: KeyError: no type of this error")
+    answer = call_error_answer(error, {"headers": []})
+    body = orjson.loads(answer.body)
+    assert (answer.status, body["code"]) == (500, "call_failed")
+    assert body["detail"] == f"RemoteException: RuntimeError: {error.message}"

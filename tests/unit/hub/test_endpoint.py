@@ -14,8 +14,8 @@ from hypha.auth.users import Context, anonymous_user
 from hypha.builtins.service import BuiltinFunction, BuiltinService
 from hypha.errors import CallFailed, CallTimedOut, ForeignFunction, NotDelivered, OutcomeUnknown
 from hypha.hub import opening
-from hypha.hub.local_peer import LocalPeer
-from hypha.hub.server_peer import ServerPeer
+from hypha.hub.gateway_peer import GatewayPeer
+from hypha.hub.service_peer import ServicePeer
 from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
@@ -174,7 +174,7 @@ async def test_a_peer_describes_its_own_endpoint_under_the_address_that_was_aske
     endpoint = (await answer_on(la))["args"][0]
     assert endpoint["config"]["api_version"] == 3
     assert endpoint["message_cache"]["create"]["_rtarget"] == "*/manager-x"
-    caller = LocalPeer(world.hub.peer_ports, "", "http-1", "http://h")
+    caller = GatewayPeer(world.hub.peer_ports, "http-1", "http://h")
     world.hub.peers.add_everywhere("http-1", caller)
     main = {"type": "method", "from": a.address, "to": "ws-anonymous/http-1", "session": "S"}
     la.frames.clear()
@@ -226,12 +226,12 @@ async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world:
 
 async def test_calls_to_clients_return_answers_and_errors(world: World, manager: Any) -> None:
     a, la = world.join("a")
-    task = asyncio.ensure_future(manager.call("w/a", "services.s.f", [1], {"k": 2}))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f", [1], {"k": 2}))
     call = await answer_on(la)
     assert (call["from"], call["user"]["id"], call["args"]) == ("*/manager-x", "root", [1, {"k": 2}])
     world.answer(a, "*/manager-x", call["session"])
     assert await task == 2
-    task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f"))
     call = await answer_on(la)
     main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.reject"}
     world.send(a, main, {"args": [{"_rtype": "error", "_rvalue": "ValueError: bad", "_rtrace": ""}]})
@@ -243,7 +243,7 @@ async def test_calls_to_clients_return_answers_and_errors(world: World, manager:
 async def test_nobody_else_may_answer_a_call_of_the_server(world: World, manager: Any) -> None:
     _, la = world.join("a")
     x, _ = world.join("x", "other")
-    task = asyncio.ensure_future(manager.call("w/a", "services.s.f", timeout_s=0.3))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f", timeout_s=0.3))
     call = await answer_on(la)
     world.answer(x, "*/manager-x", call["session"])
     with pytest.raises(CallTimedOut):
@@ -252,9 +252,9 @@ async def test_nobody_else_may_answer_a_call_of_the_server(world: World, manager
 
 async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: World, manager: Any) -> None:
     with pytest.raises(NotDelivered):
-        await manager.call("w/nobody", "services.s.f")
+        await manager.calls.call("w/nobody", "services.s.f")
     a, la = world.join("a")
-    task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f"))
     await answer_on(la)
     world.hub.end(a, "test")
     with pytest.raises(OutcomeUnknown):
@@ -262,12 +262,12 @@ async def test_calls_to_absent_or_ended_clients_end_with_typed_errors(world: Wor
 
 
 async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: World) -> None:
-    peer = LocalPeer(world.hub.peer_ports, "", "http-x", "http://h")
+    peer = GatewayPeer(world.hub.peer_ports, "http-x", "http://h")
     world.hub.peers.add_everywhere("http-x", peer)
     a, la = world.join("a")
     user = anonymous_user()
     context = Context(user, "other")
-    task = asyncio.ensure_future(peer.call("w/a", "services.s.f", context=context))
+    task = asyncio.ensure_future(peer.calls.call("w/a", "services.s.f", context=context))
     call = await answer_on(la)
     assert (call["from"], call["ws"], call["user"]["id"]) == ("other/http-x", "other", user.id)
     world.answer(a, "other/http-x", call["session"])
@@ -277,7 +277,7 @@ async def test_a_peer_of_all_workspaces_speaks_for_its_caller(world: World) -> N
 async def test_generators_are_pulled_item_by_item_and_closed_early(world: World, manager: Any) -> None:
     a, la = world.join("a")
     value = {"_rtype": "generator", "_rtarget": "w/a", "_rmethod": "g.next", "_rclose_method": "g.close"}
-    items = manager.iterate(value)
+    items = manager.calls.iterate(value)
     step = asyncio.ensure_future(anext(items))
     call = await answer_on(la)
     assert call["method"] == "g.next"
@@ -326,8 +326,8 @@ async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: Wor
 
 
 async def test_unfinished_messages_go_with_their_client_at_every_peer(world: World, manager: Any) -> None:
-    gateway = LocalPeer(world.hub.peer_ports, "", "http-1", "http://h")
-    own = ServerPeer(world.hub.peer_ports, "public", "srv", "http://h")
+    gateway = GatewayPeer(world.hub.peer_ports, "http-1", "http://h")
+    own = ServicePeer(world.hub.peer_ports, "public/srv", "http://h")
     world.hub.peers.add_everywhere("http-1", gateway)
     world.hub.peers.add(own)
     a, link = world.join("a")
@@ -409,7 +409,7 @@ async def test_a_large_answer_that_nobody_waits_for_is_not_even_opened(
 
 async def test_functions_in_a_large_answer_are_found_too(world: World, manager: Any) -> None:
     a, la = world.join("a")
-    task = asyncio.ensure_future(manager.call("w/a", "services.built-in.get_service", ["s"]))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.built-in.get_service", ["s"]))
     call = await answer_on(la)
     main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.resolve"}
     value = {
@@ -418,7 +418,7 @@ async def test_functions_in_a_large_answer_are_found_too(world: World, manager: 
     }
     world.send(a, main, {"args": [value]})
     assert (await task)["f"]["_rtarget"] == "w/a"
-    task = asyncio.ensure_future(manager.call("w/a", "services.built-in.get_service", ["s"]))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.built-in.get_service", ["s"]))
     call = await answer_on(la)
     value["f"]["_rtarget"] = "other/victim"
     world.send(a, {**main, "method": f"{call['session']}.resolve"}, {"args": [value]})
@@ -429,7 +429,7 @@ async def test_functions_in_a_large_answer_are_found_too(world: World, manager: 
 async def test_an_error_that_is_a_large_value_is_not_written_out(world: World, manager: Any) -> None:
     a, la = world.join("a")
     for value in ({"_rtype": "error", "_rvalue": [[1]] * 6000}, [[1]] * 6000):
-        task = asyncio.ensure_future(manager.call("w/a", "services.s.f"))
+        task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f"))
         call = await answer_on(la)
         main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.reject"}
         world.send(a, main, {"args": [value]})

@@ -1,0 +1,213 @@
+"""What comes to a peer of the server: opened, checked, and led to the calls that it answers or makes.
+
+All peers of the server share this; what they differ in stands in `service_peer` and `gateway_peer`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hypha.background import Tasks
+from hypha.builtins.permission import STRANGER_BYTES
+from hypha.errors import MalformedFrame, NotFound, TooManyBytes, TooManyValues
+from hypha.hub.opening import Opened, Opener
+from hypha.hub.requests import Request, text_in
+from hypha.hub.serving import Serving
+from hypha.wire.bounded import MAX_QUICK_VALUES
+from hypha.wire.frames import Buffer, decode_body, is_answer, read_envelope
+from hypha.wire.pieces import Pieces, open_message
+from hypha.wire.values import BUILT_IN, SERVICES
+
+if TYPE_CHECKING:
+    from hypha.hub.calls import Calls
+    from hypha.hub.client import Client
+    from hypha.hub.connection import Connection
+    from hypha.hub.hosted import HostedServices
+    from hypha.hub.ports import PeerPorts
+
+OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
+_ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
+
+
+class Endpoint:
+    """The receiving side of one peer.
+
+    Args:
+        calls: those that the peer makes: answers to them come here.
+        hosted: what it offers.
+        max_values: how many values one message may hold.
+    """
+
+    def __init__(self, ports: PeerPorts, calls: Calls, hosted: HostedServices, max_values: int) -> None:
+        self.serving = Serving(ports, calls, hosted, self._process)
+        self.unfinished = self.serving.cache.unfinished
+        self._ports = ports
+        self._calls = calls
+        self._hosted = hosted
+        self._max_values = max_values
+        self._opener = Opener()
+        self._opening = Tasks()
+        """Frames that are opened in a thread."""
+
+    # -- frames
+
+    def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
+        """Handle a routed frame; the context comes from the connection, never from the frame."""
+        self._ports.traffic.to_server += 1
+        if len(data) > STRANGER_BYTES and sender.user.is_anonymous:
+            self._check_size(sender, main, len(data))
+        try:
+            extra = decode_body(data, head, MAX_QUICK_VALUES, any_keys=is_answer(main))
+            self._dispatch(sender, main, extra)
+        except TooManyValues:
+            opening = self._open_dense(sender, sender.connection, main, bytes(data), head)
+            if sender.connection is not None:
+                sender.connection.pause_reading()
+            self._opening.start(opening)
+        except (MalformedFrame, TypeError) as error:
+            self._refuse_unread(sender, main, error)
+
+    async def _open_dense(
+        self, sender: Client, connection: Connection | None, main: dict[str, Any], data: bytes, head: int
+    ) -> None:
+        """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
+        try:
+            opened = await self._opener.frame(
+                main, data, head, self._max_values, sender.workspace, any_keys=is_answer(main)
+            )
+            if not sender.ended:
+                self._dispatch(sender, main, opened.extra, opened)
+        except (MalformedFrame, TypeError) as error:
+            self._refuse_unread(sender, main, error)
+        finally:
+            if connection is not None:
+                connection.resume_reading()
+
+    def _check_size(self, sender: Client, main: dict[str, Any], size: int) -> None:
+        """Refuse what is larger than a function takes from somebody without a credential."""
+        method = str(main.get("method"))
+        limit = self._hosted.stranger_bytes(method)
+        if limit is not None and size > limit:
+            name = method.removeprefix(SERVICES).partition(".")[2]
+            text = f"{name[:200]} takes at most {limit:,} bytes from callers without a credential."
+            raise self._located(sender, main, TooManyBytes(text))
+
+    def _located(self, sender: Client, main: dict[str, Any], error: MalformedFrame) -> MalformedFrame:
+        """The same error, with the call that it ends."""
+        session, target = text_in(main, "session"), self._addressed(sender, main)
+        return type(error)(str(error), session=session, target=target)
+
+    def _addressed(self, sender: Client, main: dict[str, Any]) -> str:
+        """This peer as the sender reaches it."""
+        to = main.get("to")
+        workspace = to.partition("/")[0] if isinstance(to, str) and "/" in to else sender.workspace
+        return self._calls.address_in(workspace)
+
+    def _refuse_unread(self, sender: Client, main: dict[str, Any], error: Exception) -> None:
+        """End the call to which an unreadable frame belongs: one of ours, or one of the sender."""
+        if not isinstance(error, MalformedFrame):
+            error = MalformedFrame("Malformed frame: its fields have wrong types")
+        method = main.get("method")
+        if is_answer(main) and isinstance(method, str):
+            self._calls.give_up(sender, method.rpartition(".")[0], str(error))
+        else:
+            self._ports.refuse_malformed(sender, self._located(sender, main, error))
+
+    def _dispatch(
+        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+    ) -> None:
+        method = main.get("method")
+        args = extra.get("args") or []
+        if not isinstance(method, str) or not isinstance(args, list):
+            raise MalformedFrame("Malformed frame: no method or no list of arguments")
+        is_service = method.startswith(SERVICES)
+        session, _, name = method.partition(".")
+        if not is_service and name in _ANSWERS:
+            self._calls.take_answer(sender, session, name, args, opened)
+            return
+        request = Request.of(sender, self._addressed(sender, main), main, extra, opened)
+        kwargs: dict[str, Any] = {}
+        if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
+            kwargs = args.pop()
+        if not is_service:
+            self.serving.call_back(request, session, name, args, kwargs)
+        elif "parent" in main and self._is_lent(sender, method, main["parent"]):
+            self.serving.refuse_lent(request)
+        else:
+            self.serving.serve(request, method, args, kwargs)
+
+    def _is_lent(self, sender: Client, method: str, parent: object) -> bool:
+        """True for a call of a function that came to the sender inside a call of somebody else's.
+
+        The client libraries name that call's session. Who gives somebody a function of the server would
+        have it run with that one's rights.
+        """
+        return not method.startswith(BUILT_IN) and not self._calls.awaits(sender, parent)
+
+    # -- messages in chunks
+
+    def _process(self, request: Request, pieces: list[bytes], session: object) -> bool:
+        """Handle a message that came in chunks as a frame of its sender.
+
+        A large one, or one of many values, is opened in a thread, so that the others need not wait.
+        """
+        self._check_message(request.sender, pieces)
+        if sum(map(len, pieces)) < OPENED_IN_THREAD_BYTES:
+            with suppress(TooManyValues):
+                self._dispatch_opened(request.sender, *open_message(pieces, MAX_QUICK_VALUES))
+                return True
+        self._check_expected(request.sender, read_envelope(Pieces(pieces))[0])
+
+        async def open_large() -> None:
+            await self._open_large(request.sender, pieces, session)
+
+        self.serving.running.start(request, "a message in chunks", open_large)
+        return False
+
+    def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        if size <= STRANGER_BYTES or not sender.user.is_anonymous:
+            return
+        main, _ = read_envelope(Pieces(pieces))
+        try:
+            self._check_size(sender, main, size)
+        except TooManyBytes as error:
+            self._ports.refuse_malformed(sender, error)  # ends the call that was in the message
+            raise
+
+    def _check_expected(self, sender: Client, main: dict[str, Any]) -> None:
+        """Refuse a large message that nobody waits for, before it is opened."""
+        method = str(main.get("method"))
+        session = method.partition(".")[0]
+        if method.startswith(SERVICES):
+            return
+        if is_answer(main):
+            is_awaited = self._calls.awaits(sender, session)
+        else:
+            is_awaited = self._calls.sessions.find(session, sender.address) is not None
+        if not is_awaited:
+            raise NotFound(f"session does not exist anymore: {session[:80]}")
+
+    async def _open_large(self, sender: Client, pieces: list[bytes], session: object) -> None:
+        try:
+            opened = await self._opener.message(pieces, self._max_values, sender.workspace)
+            self._dispatch_opened(sender, opened.main, opened.extra, opened)
+        except (MalformedFrame, TypeError) as error:
+            self._calls.give_up(sender, session, str(error))
+            raise MalformedFrame(str(error)) from None
+
+    def _dispatch_opened(
+        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+    ) -> None:
+        if main.get("type") != "method":
+            raise MalformedFrame("Malformed frame: only calls may be sent in chunks")
+        if not sender.ended:
+            self._dispatch(sender, main, extra, opened)
+
+    async def close(self) -> None:
+        """Cancel running calls, drop unfinished messages."""
+        self.unfinished.clear()
+        self._opener.close()
+        await self._opening.close()
+        await self.serving.running.close()

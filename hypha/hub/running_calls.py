@@ -1,0 +1,105 @@
+"""Calls of functions of the server while they run: each in a task, of each caller a bounded number."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from hypha.background import Tasks
+from hypha.errors import HyphaError, LimitReached, ServerFault
+from hypha.hub.shares import Room, Shares
+from hypha.ids import random_id
+from hypha.wire.packed import is_large, pack_in_turns
+from hypha.wire.pieces import pack_pieces
+
+if TYPE_CHECKING:
+    from hypha.clock import Clock, Timer
+    from hypha.hub.answers import Answers
+    from hypha.hub.client import Client
+    from hypha.hub.requests import Request
+
+logger = logging.getLogger(__name__)
+
+FIRST_HEARTBEAT_S = 0.1
+MAX_RUNNING_PER_CLIENT = 2000
+MAX_RUNNING = Room(free=16, party=10_000, strangers=20_000, total=100_000)
+"""Calls of one peer's functions that run at once."""
+
+
+class RunningCalls:
+    """The calls of one peer's functions that run now."""
+
+    def __init__(self, clock: Clock, answers: Answers) -> None:
+        self._clock = clock
+        self._answers = answers
+        self._tasks = Tasks()
+        self._of_client: dict[str, int] = {}
+        """How many run for a client, by its address; none is 0."""
+        self._together = Shares(MAX_RUNNING)
+        """How many run for all of them."""
+
+    def __len__(self) -> int:
+        return sum(self._of_client.values())
+
+    @property
+    def counted(self) -> int:
+        """How many run beyond what each client may have uncounted."""
+        return self._together.used
+
+    def start(self, request: Request, path: str, work: Callable[[], Awaitable[Any]]) -> None:
+        """Run a call and answer it, unless its caller has too many running: then it is refused.
+
+        Args:
+            path: what is called, for the log.
+        """
+        sender = request.sender
+        running = self._of_client.get(sender.address, 0) + 1
+        if running > MAX_RUNNING_PER_CLIENT or (
+            running > MAX_RUNNING.free and not self._together.note(sender, running)
+        ):
+            text = f"Too many calls are running: {running - 1} of this client, or your user's or address's."
+            self._answers.fail(request, LimitReached(text))
+            return
+        self._of_client[sender.address] = running
+        self._tasks.start(self._run(request, path, work))
+
+    async def _run(self, request: Request, path: str, work: Callable[[], Awaitable[Any]]) -> None:
+        timer = self._clock.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
+        timers.append(timer)
+        try:
+            await self._answers.resolve_large(request, await _packed({"args": [await work()]}))
+        except HyphaError as error:
+            self._answers.fail(request, error)
+        except Exception:
+            fault_id = random_id(8)
+            logger.exception("Fault %s in %s", fault_id, path[:200])
+            text = f"The server failed; its log has the details under {fault_id}."
+            self._answers.fail(request, ServerFault(text))
+        finally:
+            timers[-1].cancel()
+            self._is_over(request.sender)
+
+    def _is_over(self, sender: Client) -> None:
+        left = self._of_client.get(sender.address, 1) - 1
+        if left >= MAX_RUNNING.free:
+            self._together.note(sender, left)
+        if left > 0:
+            self._of_client[sender.address] = left
+        else:
+            self._of_client.pop(sender.address, None)
+
+    def _beat(self, request: Request, timers: list[Timer]) -> None:
+        if self._answers.beat(request):
+            timers.append(self._clock.call_later(request.interval_s, self._beat, request, timers))
+            del timers[:-1]
+
+    async def close(self) -> None:
+        """Cancel all."""
+        await self._tasks.close()
+
+
+async def _packed(answer: dict[str, Any]) -> list[bytes]:
+    """The body of an answer; one of many values is packed beside the event loop."""
+    return await asyncio.to_thread(pack_in_turns, answer) if is_large(answer) else pack_pieces(answer)
