@@ -1,0 +1,1 @@
+"""Frames and events between the replicas of a deployment."""
