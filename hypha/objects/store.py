@@ -112,12 +112,13 @@ class ObjectStore(ABC):
 
     @abstractmethod
     async def list(
-        self, prefix: str = "", *, after: str = "", limit: int = 1000, recursive: bool = True
+        self, prefix: str = "", *, after: str = "", skip: int = 0, limit: int = 1000, recursive: bool = True
     ) -> Page:
         """Objects whose keys begin with a prefix, in the order of their keys.
 
         Args:
             after: only keys behind this one (or behind this folder, given with `/`).
+            skip: so many of those are left out first.
             recursive: all below; else the objects of that folder, and the folders in it with `/` at the end.
 
         Raises:

@@ -17,6 +17,7 @@ class StorageOptions(FeatureOptions):
     enable_s3_proxy: bool = flag(
         False, "Accepted for older start scripts: signed addresses always lead to this server"
     )
+    s3_cleanup_period: float = flag(300, "Pause between two looks for files whose time is over", unit="s")
     workspace_bucket: str = flag("hypha-workspaces", "Name of the folder, and in addresses, of all files")
 
     def check(self) -> None:
@@ -25,3 +26,5 @@ class StorageOptions(FeatureOptions):
             check_bucket(self.workspace_bucket)
         except InvalidKey as error:
             raise ConfigurationError(f"--workspace-bucket: {error.message}") from None
+        if self.s3_cleanup_period <= 0:
+            raise ConfigurationError("--s3-cleanup-period is a number of seconds above 0.")

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 from starlette.types import Receive, Scope, Send
 
 from hypha.errors import FrameTooLarge, HyphaError, ObjectNotFound, UploadNotFound
+from hypha.features.storage.expiries import Expiries
 from hypha.objects.local.urls import PATH, LocalUrls, Permit, SignatureRefused
 from hypha.objects.store import ObjectStore
 from hypha.web.bodies import ClientLeft
@@ -23,9 +24,10 @@ class SignedRoute:
     Errors are told in XML as S3 does.
     """
 
-    def __init__(self, store: ObjectStore, urls: LocalUrls) -> None:
+    def __init__(self, store: ObjectStore, urls: LocalUrls, expiries: Expiries) -> None:
         self._store = store
         self._urls = urls
+        self._expiries = expiries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,7 +44,7 @@ class SignedRoute:
             await _say(send, 200, [(b"allow", METHODS)])
             return
         bucket, _, key = scope["hypha.path"].removeprefix(f"{PATH}/").partition("/")
-        permit = self._urls.check(method, bucket, key, scope["query_string"].decode("latin-1"))
+        permit = await self._urls.check(method, bucket, key, scope["query_string"].decode("latin-1"))
         if method == "PUT":
             await self._put(permit, scope, receive, send)
         else:
@@ -58,14 +60,19 @@ class SignedRoute:
         if permit.upload:
             etag = await self._store.put_part(permit.key, permit.upload, permit.number, body, max_bytes=most)
         else:
+            generation = await self._urls.generation_of(permit.key)
             info = await self._store.put(
                 permit.key,
                 body,
                 content_type=content_type_of(permit.key, given.get(b"content-type", b"")),
+                metadata=await self._expiries.note(permit.key, permit.ttl),
                 sha256=permit.sha256,
                 max_bytes=most,
             )
             etag = info.etag
+            if await self._urls.generation_of(permit.key) != generation:  # it ended while the body came
+                await self._store.delete(permit.key)
+                raise SignatureRefused("The workspace of this file has ended.")
         await _say(send, 200, [(b"etag", f'"{etag}"'.encode())])
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 from hypha.objects.keys import names_of, word_of
 from hypha.objects.local.layout import Layout
 from hypha.objects.store import ObjectInfo, Page
 
 
-def list_page(layout: Layout, prefix: str, after: str, limit: int, recursive: bool) -> Page:
+def list_page(layout: Layout, prefix: str, after: str, skip: int, limit: int, recursive: bool) -> Page:
     """See `ObjectStore.list`; reads each folder on the way once."""
     folder, _, begin = prefix.rpartition("/")
     objects: list[ObjectInfo] = []
     folders: list[str] = []
-    for key, entry in _found(layout, folder, begin, after, recursive):
+    for key, entry in islice(_found(layout, folder, begin, after, recursive), max(0, skip), None):
         if len(objects) + len(folders) == limit:
             return Page(objects, folders, rest=True)
         if entry is None:

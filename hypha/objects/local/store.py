@@ -98,11 +98,11 @@ class LocalObjects(ObjectStore):
         return await self._run(self._open, check_key(key), start, stop, drop=_LocalReading.drop)
 
     async def list(
-        self, prefix: str = "", *, after: str = "", limit: int = 1000, recursive: bool = True
+        self, prefix: str = "", *, after: str = "", skip: int = 0, limit: int = 1000, recursive: bool = True
     ) -> Page:
         """See `ObjectStore`."""
         limit = max(1, min(limit, MAX_LISTED))
-        return await self._run(list_page, self._layout, check_prefix(prefix), after, limit, recursive)
+        return await self._run(list_page, self._layout, check_prefix(prefix), after, skip, limit, recursive)
 
     async def delete(self, key: str) -> bool:
         """See `ObjectStore`."""

@@ -7,7 +7,7 @@ import hmac
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -45,23 +45,37 @@ class Permit:
     ttl: float | None = None
 
 
+async def _only_one(key: str) -> str:
+    return ""
+
+
 class LocalUrls(SignedUrls):
     """See `SignedUrls`.
 
     Args:
         secret: from which the key of the signatures is made; the same after a restart.
         base: the address that the server announces. clock: Unix time in seconds.
+        generation_of: tells those apart whom a key belonged to one after the other; an address is good for
+            the one for whom it was made.
     """
 
-    def __init__(self, bucket: str, secret: str, base: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        secret: str,
+        base: str,
+        clock: Callable[[], float] = time.time,
+        generation_of: Callable[[str], Awaitable[str]] = _only_one,
+    ) -> None:
         self._bucket = bucket
         self._key = hashlib.sha256(f"signed addresses of objects\n{secret}".encode()).digest()
         self._base = base
         self._clock = clock
+        self.generation_of = generation_of
 
     async def get(self, key: str, *, expires_in: float, base: str = "", filename: str = "") -> str:
         """See `SignedUrls`."""
-        return self._signed("GET", key, expires_in, base, {FILENAME: filename})
+        return await self._signed("GET", key, expires_in, base, {FILENAME: filename})
 
     async def put(
         self,
@@ -75,7 +89,7 @@ class LocalUrls(SignedUrls):
     ) -> str:
         """See `SignedUrls`."""
         more = {SIZE: _text(max_bytes), SHA256: sha256.lower(), TTL: _text(ttl)}
-        return self._signed("PUT", key, expires_in, base, more)
+        return await self._signed("PUT", key, expires_in, base, more)
 
     async def part(
         self, key: str, upload: str, number: int, *, expires_in: float, base: str = "",
@@ -83,9 +97,9 @@ class LocalUrls(SignedUrls):
     ) -> str:  # fmt: skip
         """See `SignedUrls`."""
         more = {UPLOAD: upload, NUMBER: str(check_number(number)), SIZE: _text(max_bytes)}
-        return self._signed("PUT", key, expires_in, base, more)
+        return await self._signed("PUT", key, expires_in, base, more)
 
-    def check(self, method: str, bucket: str, key: str, query: str) -> Permit:
+    async def check(self, method: str, bucket: str, key: str, query: str) -> Permit:
         """What the address of a request was signed for.
 
         Raises:
@@ -98,7 +112,7 @@ class LocalUrls(SignedUrls):
         given, until = fields.pop(SIGNATURE, ""), fields.get(EXPIRES, "")
         if not given or not until:
             raise SignatureRefused("This address is open only with a signature of the server.")
-        wanted = self._signature(action, bucket, key, fields)
+        wanted = self._signature(action, bucket, key, fields, await self.generation_of(key))
         if not hmac.compare_digest(wanted.encode(), given.encode()):
             raise SignatureRefused(
                 "The signature is not one for this method and address: use the address as it was given.",
@@ -116,16 +130,21 @@ class LocalUrls(SignedUrls):
             ttl=float(fields[TTL]) if TTL in fields else None,
         )
 
-    def _signed(self, action: str, key: str, expires_in: float, base: str, more: Mapping[str, str]) -> str:
+    async def _signed(
+        self, action: str, key: str, expires_in: float, base: str, more: Mapping[str, str]
+    ) -> str:
         key = check_key(key)
         fields = {EXPIRES: str(math.ceil(self._clock() + expires_in))}
         fields.update((name, value) for name, value in more.items() if value)
-        fields[SIGNATURE] = self._signature(action, self._bucket, key, fields)
+        generation = await self.generation_of(key)
+        fields[SIGNATURE] = self._signature(action, self._bucket, key, fields, generation)
         query = urlencode(fields, quote_via=quote)
         return f"{(base or self._base).rstrip('/')}{PATH}/{self._bucket}/{quote(key, safe='/~')}?{query}"
 
-    def _signature(self, action: str, bucket: str, key: str, fields: Mapping[str, str]) -> str:
-        text = json.dumps([action, bucket, key, sorted(fields.items())])
+    def _signature(
+        self, action: str, bucket: str, key: str, fields: Mapping[str, str], generation: str
+    ) -> str:
+        text = json.dumps([action, bucket, key, sorted(fields.items()), generation])
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 

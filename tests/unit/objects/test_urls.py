@@ -30,8 +30,8 @@ def urls(clock: Clock) -> LocalUrls:
     return LocalUrls(BUCKET, "a secret", BASE, clock)
 
 
-def check(urls: LocalUrls, url: str, method: str, *, bucket: str = BUCKET, key: str = KEY) -> Permit:
-    return urls.check(method, bucket, key, urlsplit(url).query)
+async def check(urls: LocalUrls, url: str, method: str, *, bucket: str = BUCKET, key: str = KEY) -> Permit:
+    return await urls.check(method, bucket, key, urlsplit(url).query)
 
 
 async def test_an_address_leads_to_the_object(urls: LocalUrls) -> None:
@@ -41,36 +41,36 @@ async def test_an_address_leads_to_the_object(urls: LocalUrls) -> None:
 
 
 async def test_what_it_was_signed_for_comes_back(urls: LocalUrls) -> None:
-    assert check(urls, await urls.get(KEY, expires_in=60, filename="ä b.txt"), "HEAD") == Permit(
+    assert await check(urls, await urls.get(KEY, expires_in=60, filename="ä b.txt"), "HEAD") == Permit(
         KEY, filename="ä b.txt"
     )
     put = await urls.put(KEY, expires_in=60, max_bytes=10**15, sha256="AB", ttl=2.5)
-    assert check(urls, put, "PUT") == Permit(KEY, max_bytes=10**15, sha256="ab", ttl=2.5)
+    assert await check(urls, put, "PUT") == Permit(KEY, max_bytes=10**15, sha256="ab", ttl=2.5)
     part = await urls.part(KEY, "u1", 10_000, expires_in=60, max_bytes=0)
-    assert check(urls, part, "PUT") == Permit(KEY, upload="u1", number=10_000, max_bytes=0)
+    assert await check(urls, part, "PUT") == Permit(KEY, upload="u1", number=10_000, max_bytes=0)
 
 
 async def test_it_is_good_for_its_method_alone(urls: LocalUrls) -> None:
     get, put = await urls.get(KEY, expires_in=60), await urls.put(KEY, expires_in=60)
     for url, method in ((get, "PUT"), (put, "GET"), (put, "HEAD"), (get, "DELETE"), (put, "POST")):
         with pytest.raises(SignatureRefused):
-            check(urls, url, method)
+            await check(urls, url, method)
 
 
 async def test_it_is_good_for_its_object_alone(urls: LocalUrls) -> None:
     url = await urls.get(KEY, expires_in=60)
     for other in ({"key": KEY + "x"}, {"key": "/" + KEY}, {"bucket": "another"}, {"key": "ws-1/a b"}):
         with pytest.raises(SignatureRefused):
-            check(urls, url, "GET", **other)
+            await check(urls, url, "GET", **other)
 
 
 async def test_it_ends(urls: LocalUrls, clock: Clock) -> None:
     url = await urls.get(KEY, expires_in=60)
     clock.now += 59.9
-    check(urls, url, "GET")
+    await check(urls, url, "GET")
     clock.now += 1.1
     with pytest.raises(SignatureRefused, match="expired"):
-        check(urls, url, "GET")
+        await check(urls, url, "GET")
 
 
 async def test_every_changed_character_is_noticed(urls: LocalUrls) -> None:
@@ -79,7 +79,7 @@ async def test_every_changed_character_is_noticed(urls: LocalUrls) -> None:
     for at, character in enumerate(query):
         changed = query[:at] + ("0" if character != "0" else "1") + query[at + 1 :]
         with pytest.raises(SignatureRefused):
-            urls.check("PUT", BUCKET, KEY, changed)
+            await urls.check("PUT", BUCKET, KEY, changed)
 
 
 async def test_nothing_can_be_added_or_left_out(urls: LocalUrls) -> None:
@@ -96,14 +96,14 @@ async def test_nothing_can_be_added_or_left_out(urls: LocalUrls) -> None:
         "&".join([*fields[:-1], "X-Hypha-Signature=%ff\xff"]),
     ):
         with pytest.raises(SignatureRefused):
-            urls.check("PUT", BUCKET, KEY, changed)
+            await urls.check("PUT", BUCKET, KEY, changed)
 
 
 async def test_another_server_signs_otherwise_and_the_same_one_alike(urls: LocalUrls, clock: Clock) -> None:
     url = await urls.get(KEY, expires_in=60)
-    check(LocalUrls(BUCKET, "a secret", "http://elsewhere", clock), url, "GET")
+    await check(LocalUrls(BUCKET, "a secret", "http://elsewhere", clock), url, "GET")
     with pytest.raises(SignatureRefused):
-        check(LocalUrls(BUCKET, "another secret", BASE, clock), url, "GET")
+        await check(LocalUrls(BUCKET, "another secret", BASE, clock), url, "GET")
 
 
 async def test_climbing_keys_and_odd_parts_get_no_address(urls: LocalUrls) -> None:

@@ -14,9 +14,12 @@ import pytest
 import pytest_asyncio
 
 from hypha.errors import UploadNotFound
+from hypha.features.storage.expiries import Expiries
+from hypha.features.storage.records import ExpiryRecords
 from hypha.features.storage.route import SignedRoute
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
+from hypha.store import Store
 from hypha.web.bodies import ClientLeft
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/folder/file ü.txt"
@@ -37,10 +40,16 @@ class Place(SimpleNamespace):
 
 
 @pytest_asyncio.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def records() -> AsyncIterator[Store]:
+    async with Store(":memory:") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def place(tmp_path: Path, records: Store) -> AsyncIterator[Place]:
     store = LocalObjects(tmp_path, BUCKET)
     urls = LocalUrls(BUCKET, "secret", "http://hub")
-    route = SignedRoute(store, urls)
+    route = SignedRoute(store, urls, Expiries(store, ExpiryRecords(records)))
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["hypha.path"] = scope["path"]

@@ -1,0 +1,205 @@
+"""What is done with the files of workspaces, whichever way it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.errors import InvalidRequest, ObjectNotFound, PermissionDenied, QuotaExceeded, UploadNotFound
+from hypha.features.storage.expiries import Expiries, metadata_of
+from hypha.features.storage.paths import ARTIFACTS, FilePath, folder_of, path_of
+from hypha.features.storage.records import Upload, UploadRecords
+from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore
+from hypha.objects.urls import SignedUrls
+from hypha.values import check_offset, is_number, is_whole
+from hypha.web.content import content_type_of
+from hypha.workspaces.lifecycle import Workspaces
+
+Item = TypeVar("Item")
+
+MAX_URL_LIFE_S = 7 * 86400
+MAX_UPLOADS = 1000
+"""Uploads in parts of one workspace that are not complete."""
+GRACE_S = 10.0
+"""An upload in parts is good for so much longer than the addresses of its parts."""
+PER_TURN = 200
+"""Addresses that are made in one turn of the event loop."""
+READ_ONLY = "Permission denied: workspace is read-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long an address is good, in seconds, and at which address of the server it is."""
+
+    expires_in: float
+    base: str = ""
+
+
+class WorkspaceFiles:
+    """Files of the caller's workspace; the caller's level is checked before, except for the root."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        urls: SignedUrls,
+        uploads: UploadRecords,
+        expiries: Expiries,
+        workspaces: Workspaces,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.expiries = expiries
+        self._urls = urls
+        self._uploads = uploads
+        self._workspaces = workspaces
+        self._clock = clock
+
+    async def check_writable(self, context: Context, path: FilePath) -> None:
+        """Raise PermissionDenied for a workspace that is read-only; administrators write everywhere."""
+        context.require(Level.READ_WRITE)
+        await self._open(context)
+        if path.is_root or context.user.is_admin:
+            return
+        if (await self._workspaces.require(context.workspace)).read_only:
+            raise PermissionDenied(READ_ONLY)
+
+    async def _open(self, context: Context) -> None:
+        """Make a person's own workspace, in which nobody has been yet."""
+        if self._workspaces.get(context.workspace) is None:
+            await self._workspaces.open(context.workspace, context.user)
+
+    async def list(self, context: Context, path: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
+        """Files and folders of a folder: `{type, name, size, last_modified}` or `{type, name}`."""
+        if not is_whole(limit) or not 1 <= limit <= MAX_LISTED:
+            raise InvalidRequest(f"max_length is a whole number from 1 to {MAX_LISTED:,}.")
+        folder = folder_of(path, context).key
+        hidden = f"{context.workspace}/{ARTIFACTS}/"
+        page = await self.store.list(folder, skip=check_offset(offset), limit=limit, recursive=False)
+        files = [
+            {
+                "type": "file",
+                "name": info.key[len(folder) :],
+                "size": info.size,
+                "last_modified": info.modified,
+            }
+            for info in page.objects
+        ]
+        names = [name for name in page.folders if name != hidden or context.user.is_admin]
+        return files + [{"type": "directory", "name": name[len(folder) : -1]} for name in names]
+
+    async def put_url(self, context: Context, path: str, life: Life, ttl: float | None = None) -> str:
+        """Where a file can be written."""
+        place = path_of(path, context)
+        await self.check_writable(context, place)
+        return await self._urls.put(place.key, expires_in=life.expires_in, base=life.base, ttl=ttl)
+
+    async def get_url(self, context: Context, path: str, life: Life) -> str:
+        """Where a file can be read."""
+        place = path_of(path, context)
+        await self._open(context)
+        return await self._urls.get(place.key, expires_in=life.expires_in, base=life.base)
+
+    async def begin(
+        self, context: Context, path: str, part_count: int, life: Life, ttl: float | None = None
+    ) -> dict[str, Any]:
+        """Begin an upload in parts: `{upload_id, parts: [{part_number, url}]}`."""
+        if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
+            raise InvalidRequest(f"part_count is a whole number from 1 to {MAX_PARTS:,}.")
+        place = path_of(path, context)
+        await self.check_writable(context, place)
+        async with self._workspaces.changing(context.workspace, context.user) as resident:
+            if await self._uploads.count(context.workspace) >= MAX_UPLOADS:
+                raise QuotaExceeded(
+                    f"Workspace {context.workspace} has {MAX_UPLOADS:,} uploads that are not complete: "
+                    "complete some, or wait until they expire."
+                )
+            upload = await self.store.begin(
+                place.key, content_type=content_type_of(place.key, b""), metadata=metadata_of(ttl)
+            )
+            expires_at = self._clock() + life.expires_in + GRACE_S
+            await self._uploads.add(resident.record, Upload(upload, place.key), expires_at)
+        sign = partial(self._urls.part, place.key, upload, expires_in=life.expires_in, base=life.base)
+        urls = await in_turns(range(1, part_count + 1), sign)
+        parts = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
+        return {"upload_id": upload, "parts": parts}
+
+    async def complete(self, context: Context, upload_id: str, parts: object) -> tuple[FilePath, ObjectInfo]:
+        """Put the parts of an upload of this workspace together."""
+        wanted = _parts(parts)
+        upload = await self._uploads.find(context.workspace, str(upload_id)[:512], self._clock())
+        if upload is None or not wanted:
+            raise UploadNotFound(f"Upload ID {str(upload_id)[:64]} not found or expired")
+        lead = f"{context.workspace}/"
+        is_root = not upload.key.startswith(lead)
+        path = FilePath(upload.key, upload.key if is_root else upload.key[len(lead) :], is_root)
+        await self.check_writable(context, path)
+        if is_root and not context.user.is_admin:
+            raise PermissionDenied("Permission denied: this upload begins at the root of all workspaces.")
+        info = await self.store.complete(upload.key, upload.id, wanted)
+        await self.expiries.completed(info)
+        await self._uploads.remove([upload.id])
+        return path, info
+
+    async def is_file(self, place: FilePath) -> bool:
+        """Whether a file is there."""
+        try:
+            await self.store.head(place.key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    async def remove_file(self, context: Context, path: str) -> bool:
+        """Delete a file; False if there was none."""
+        place = path_of(path, context)
+        await self.check_writable(context, place)
+        gone = await self.store.delete(place.key)
+        await self.expiries.forget(place.key)
+        return gone
+
+    async def remove_folder(self, context: Context, path: str) -> bool:
+        """Delete a folder with all below it; False if there was none."""
+        place = path_of(path.removesuffix("/") if isinstance(path, str) else path, context)
+        await self.check_writable(context, place)
+        gone = await self.store.delete_folder(place.key)
+        await self.expiries.forget(place.key, with_folder=True)
+        return bool(gone)
+
+
+async def in_turns(items: Iterable[Item], make: Callable[[Item], Awaitable[str]]) -> list[str]:
+    """An address for each of many, without holding up the others."""
+    made = []
+    for number, item in enumerate(items, 1):
+        made.append(await make(item))
+        if number % PER_TURN == 0:
+            await asyncio.sleep(0)
+    return made
+
+
+def checked_life(expires_in: object, base: str = "") -> Life:
+    """How long an address is to be good.
+
+    Raises:
+        InvalidRequest: it is no time, or too long a one.
+    """
+    if not is_number(expires_in) or not 1 <= expires_in <= MAX_URL_LIFE_S:
+        raise InvalidRequest(f"expires_in is a number of seconds from 1 to {MAX_URL_LIFE_S:,}.")
+    return Life(float(expires_in), base)
+
+
+def _parts(parts: object) -> Sequence[tuple[int, str]]:
+    """Number and ETag of each part, in order."""
+    if not isinstance(parts, Sequence) or isinstance(parts, str | bytes) or len(parts) > MAX_PARTS:
+        raise InvalidRequest("parts is a list of {part_number, etag}.")
+    found = []
+    for part in parts:
+        number = part.get("part_number") if isinstance(part, Mapping) else None
+        if not is_whole(number) or not isinstance(part.get("etag"), str):
+            raise InvalidRequest("Each of parts is {part_number, etag}.")
+        found.append((number, part["etag"]))
+    return sorted(found)

@@ -1,0 +1,28 @@
+"""The tables of files: uploads in parts that are not complete, and files that end by themselves."""
+
+from __future__ import annotations
+
+from sqlalchemy import Float, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from hypha.store.base import Base, of_workspace
+
+
+class ObjectUpload(Base):
+    """An upload in parts; `id` is that of the object store."""
+
+    __tablename__ = "object_uploads"
+
+    id: Mapped[str] = mapped_column(String(512), primary_key=True)
+    workspace: Mapped[str] = of_workspace(is_key=False)
+    key: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class ObjectExpiry(Base):
+    """When it is time to see whether an object has ended; whether it has, the object itself says."""
+
+    __tablename__ = "object_expiries"
+
+    key: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
