@@ -1,0 +1,30 @@
+"""What bounds uploads in parts, and the calls that give addresses of files."""
+
+from __future__ import annotations
+
+from hypha.limits.bound import Bound, Section
+
+BOUNDS = {
+    Section.STORED: (
+        Bound(
+            "uploads_in_parts",
+            "Uploads of files in parts that are not complete",
+            "workspace",
+            "`QuotaExceeded`",
+            ("hypha.features.storage.files.MAX_UPLOADS",),
+        ),
+        Bound(
+            "files_of_a_call",
+            "Files for which one call gets addresses; life of an address; time until a file ends; letters of "
+            "the base of addresses",
+            "call",
+            "Refused",
+            (
+                "hypha.features.storage.service.MAX_PATHS",
+                "hypha.features.storage.files.MAX_URL_LIFE_S",
+                "hypha.features.storage.expiries.MAX_TTL_S",
+                "hypha.features.storage.service.MAX_BASE_CHARS",
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,43 @@
+"""Attacks on what bounds files."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypha.errors import QuotaExceeded
+from hypha.features.storage.expiries import MAX_TTL_S, Expiries
+from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
+from hypha.features.storage.records import ExpiryRecords, UploadRecords
+from hypha.features.storage.service import MAX_BASE_CHARS, MAX_PATHS
+from hypha.objects.local import LocalObjects
+from hypha.objects.local.urls import LocalUrls
+from tests.faults.bounds.kit import Kit
+from tests.unit.workspaces.tenancy_kit import acting, person
+
+ALICE = person("alice")
+
+
+async def uploads_in_parts(kit: Kit) -> None:
+    kit.lower("hypha.features.storage.files.MAX_UPLOADS", 3)
+    tenants, store = await kit.tenants(), await kit.store()
+    objects = LocalObjects(kit.folder, "hypha-workspaces")
+    kit.stack.push_async_callback(objects.close)
+    urls, expiries = LocalUrls("hypha-workspaces", "x", ""), Expiries(objects, ExpiryRecords(store))
+    files = WorkspaceFiles(objects, urls, UploadRecords(store), expiries, tenants.workspaces)
+    with pytest.raises(QuotaExceeded):
+        for number in range(4):
+            await files.begin(acting(ALICE), f"f{number}", 1, checked_life(60))
+    assert len(await objects.uploads_before(float("inf"))) == 3
+
+
+async def files_of_a_call(kit: Kit) -> None:
+    http = await kit.http(kit.person())
+    for arguments in (
+        [["a"] * (MAX_PATHS + 1)],
+        ["a", None, False, MAX_URL_LIFE_S + 1],
+        ["a", None, False, 60, MAX_TTL_S * 2],
+        ["a", None, "http://" + "x" * MAX_BASE_CHARS],
+    ):
+        answer = await http.post("/public/services/s3-storage/put_file", json=arguments)
+        assert answer.status_code == 400, answer.text
+    assert (await http.post("/public/services/s3-storage/put_file", json=["a"])).status_code == 200
