@@ -332,12 +332,13 @@ FOR_ADMINISTRATORS = {"create_invitation", "list_invitations", "revoke_invitatio
 READERS = {
     "check_status", "get_event_stats", "get_events", "get_service_type", "get_summary", "get_workspace_info",
     "list_clients", "list_service_types", "list_workspaces", "parse_token", "ping",
-    "get_length", "peek",
+    "get_length", "peek", "generate_presigned_url", "get_file", "list_files",
 }  # fmt: skip
 WRITERS = {
     "create_workspace", "echo", "generate_token", "get_env", "log", "log_event", "register_service",
     "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
-    "execute", "get_config",
+    "execute", "get_config", "delete_directory", "delete_file", "put_file", "put_file_complete_multipart",
+    "put_file_start_multipart", "remove_file",
 }  # fmt: skip
 
 
