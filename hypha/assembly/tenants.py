@@ -10,6 +10,7 @@ from hypha.assembly.access import check_http_user, end_clients_of
 from hypha.assembly.manager import build_manager
 from hypha.registry.balance import Selection
 from hypha.registry.calling import Calling
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from hypha.store import Seal
 from hypha.web.credentials import Credentials
@@ -62,7 +63,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     await members.load()
     hub.upcalls.membership = members
     hub.upcalls.on_refused = core.guard.note_refused_frame
-    selection = Selection(Sources(core.registry), hub, server := core.manager_peer.calls)
+    selection = Selection(Sources(core.registry), LocalRoster(hub), server := core.manager_peer.calls)
     calling = Calling(core.registry, selection, core.http_peer.calls, server, core.base_url)
     credentials = Credentials(
         tokens.authenticate,

@@ -13,6 +13,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import AmbiguousService, HyphaError, InvalidRequest, PermissionDenied, ServiceNotFound
 from hypha.registry.records import ServiceRecord
+from hypha.registry.roster import Present, Roster
 from hypha.registry.sources import Sources
 from hypha.values import is_number
 
@@ -24,25 +25,6 @@ MAX_SELECT_TIMEOUT_S = 30.0
 MAX_ASKED = 64  # candidates asked by one `select:`; of more, a random sample
 MAX_ASKED_AT_ONCE = 16
 MAX_EXAMPLES = 5
-
-
-class Presence(Protocol):
-    """What selection needs to know of a client."""
-
-    @property
-    def is_live(self) -> bool:
-        """True while a connection is attached."""
-
-    @property
-    def load_per_min(self) -> float:
-        """Calls forwarded to the client in about the last minute."""
-
-
-class Clients(Protocol):
-    """The hub, as selection sees it."""
-
-    def client(self, workspace: str, client_id: str) -> Any:
-        """The `Presence` of a client, or None for peers inside the server."""
 
 
 class Peer(Protocol):
@@ -68,9 +50,9 @@ class Selection:
     else is revealed.
     """
 
-    def __init__(self, sources: Sources, clients: Clients, peer: Peer) -> None:
+    def __init__(self, sources: Sources, roster: Roster, peer: Peer) -> None:
         self.sources = sources
-        self._clients = clients
+        self.roster = roster
         self._peer = peer
 
     async def choose(
@@ -97,7 +79,8 @@ class Selection:
         usable = [record for record in found if record.is_usable_by(context)]
         if not usable:
             raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
-        usable = self._live_first(usable)
+        if len(usable) > 1:
+            usable = await self._live_first(usable)
         record = usable[0]
         if len(usable) > 1:
             if mode is not None and not isinstance(mode, str):
@@ -108,17 +91,18 @@ class Selection:
             record = await self._pick(usable, mode, context, select_timeout_s)
         return record if record.is_running else await source.running(record, context)
 
-    def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
-        """Without those of held clients, unless there are no others."""
-        if len(records) == 1:
-            return records
-        live = [record for record in records if self.is_live(record)]
+    async def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
+        """Without those of clients between two connections, unless there are no others."""
+        clients = await self._clients_of(records)
+        live = [
+            record
+            for record, client in zip(records, clients, strict=True)
+            if client is None or client.is_live
+        ]
         return live or records
 
-    def is_live(self, record: ServiceRecord) -> bool:
-        """True unless the record's client is between two connections."""
-        client: Presence | None = self._clients.client(record.workspace, record.client_id)
-        return client is None or client.is_live
+    async def _clients_of(self, records: Sequence[ServiceRecord]) -> Sequence[Present | None]:
+        return await self.roster.find([(record.workspace, record.client_id) for record in records])
 
     async def _pick(
         self, records: list[ServiceRecord], mode: str, context: Context, select_timeout_s: float
@@ -130,20 +114,17 @@ class Selection:
         if mode == "last":
             return records[-1]
         if mode == "min_load":
-            return self._least_loaded(records)
+            return await self._least_loaded(records)
         if mode == "select" or mode.startswith("select:"):
             criteria, function = _parse_select(mode)
             return await self._select(records, criteria, function, context, select_timeout_s)
         raise InvalidRequest(f"Invalid mode: {mode[:100]}. Mode must be {MODES}.")
 
-    def _least_loaded(self, records: list[ServiceRecord]) -> ServiceRecord:
-        loads = [(self._load(record), record) for record in records]
-        least = min(load for load, _ in loads)
-        return random.choice([record for load, record in loads if load == least])
-
-    def _load(self, record: ServiceRecord) -> float:
-        client: Presence | None = self._clients.client(record.workspace, record.client_id)
-        return 0.0 if client is None else client.load_per_min
+    async def _least_loaded(self, records: list[ServiceRecord]) -> ServiceRecord:
+        clients = await self._clients_of(records)
+        loads = [0.0 if client is None else client.load_per_min for client in clients]
+        least = min(loads)
+        return random.choice([record for load, record in zip(loads, records, strict=True) if load == least])
 
     async def _select(
         self,

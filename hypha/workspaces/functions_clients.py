@@ -29,7 +29,7 @@ class ClientFunctions(ManagerFunctions):
         """
         workspace = workspace or context.workspace
         await self._require(Level.READ, workspace, context)
-        clients = self._parts.hub.clients.of(workspace)
+        clients = await self._parts.roster.of(workspace)
         return [
             {"id": client.address, "user": client.user.facts_for(workspace)}
             for client in sorted(clients, key=lambda client: client.address)
@@ -109,7 +109,7 @@ class ClientFunctions(ManagerFunctions):
     async def get_summary(self, *, context: Context) -> dict[str, Any]:
         """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)
-        clients = sorted(client.address for client in self._parts.hub.clients.of(context.workspace))
+        clients = sorted(client.address for client in await self._parts.roster.of(context.workspace))
         services = await self._parts.listing.records(context)
         return {
             "name": workspace.name,

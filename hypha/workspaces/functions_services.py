@@ -9,11 +9,9 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import STRANGER_BYTES, permission
 from hypha.errors import (
-    Conflict,
     InvalidAddress,
     InvalidRequest,
     PermissionDenied,
-    QuotaExceeded,
     ServiceNotFound,
 )
 from hypha.registry.directory import LookupOptions
@@ -31,8 +29,6 @@ from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
 
 SETUP_TIMEOUT_S = 60.0
-STRANGERS_SHARE = 4
-"""Services of anonymous users have that part of what the infos of all services may take."""
 
 
 class ServiceFunctions(ManagerFunctions):
@@ -67,74 +63,12 @@ class ServiceFunctions(ManagerFunctions):
             context.require(Level.READ_WRITE)
         if client is None:
             return  # it left meanwhile
-        self._check_bytes(record, known)
-        if known is None:
-            self._check_quota(record)
-        elif record.app_id == "*" and is_repeated:
+        if known is not None and record.app_id == "*" and is_repeated:
             record = record.with_app(known.app_id)
-        self._check_singleton(record)
-        parts.registry.add(record)
-        self._announce(record, known)
-
-    def _check_quota(self, record: ServiceRecord) -> None:
-        registry, most = self._parts.registry, self._parts.settings.max_services_per_client
-        count = registry.count_of_client(record.workspace, record.client_id)
-        count -= registry.get(record.workspace, record.client_id, BUILT_IN) is not None
-        if count >= most and not record.is_built_in and most > 0:
-            raise QuotaExceeded(
-                f"Service quota exceeded: client {record.client_id} already has {count} services "
-                f"(max {most}). Unregister some first."
-            )
-        most = self._parts.settings.max_services_per_workspace
-        if 0 < most <= registry.count_of_workspace(record.workspace) and not record.is_built_in:
-            raise QuotaExceeded(
-                f"Service quota exceeded: workspace {record.workspace} already has {most} services "
-                "(the most that this server allows). Unregister some first."
-            )
-
-    def _check_bytes(self, record: ServiceRecord, known: ServiceRecord | None) -> None:
-        """Refuse what would make the infos of a client, a workspace or all of them too large."""
-        registry, settings = self._parts.registry, self._parts.settings
-        more = record.size_bytes - (known.size_bytes if known is not None else 0)
-        if more <= 0:
-            return
-        of_all = settings.max_service_bytes // (STRANGERS_SHARE if record.is_of_stranger else 1)
-        for used, most, whose in (
-            (
-                registry.bytes_of_client(record.workspace, record.client_id),
-                settings.max_service_bytes_per_client,
-                f"client {record.client_id}",
-            ),
-            (
-                registry.bytes_of_workspace(record.workspace),
-                settings.max_service_bytes_per_workspace,
-                f"workspace {record.workspace}",
-            ),
-            (registry.bytes_of_all(strangers=record.is_of_stranger), of_all, "this server"),
-        ):
-            if 0 < most < used + more:
-                raise QuotaExceeded(
-                    f"Service quota exceeded: the descriptions of the services of {whose} would take more "
-                    f"than {most} bytes. Shorten docs and schemas, or unregister some first."
-                )
-
-    def _check_singleton(self, record: ServiceRecord) -> None:
-        """Refuse a second live holder of a singleton's name; one of a held client gives way."""
-        registry, selection = self._parts.registry, self._parts.selection
-        rivals = registry.holders if record.is_singleton else registry.singletons
-        others = [
-            other
-            for other in rivals(record.workspace, record.name)
-            if other.client_id != record.client_id and not record.is_built_in
-        ]
-        if any(selection.is_live(other) for other in others):
-            raise Conflict(
-                f"A singleton service with the same name ({record.name}) already exists in the workspace "
-                f"({record.workspace}). Unregister it first, or choose another name."
-            )
-        for other in others:
-            registry.remove(*other.key)
-            self._parts.hub.events.publish(other.workspace, "service_removed", other.to_info())
+        registered = await parts.registering.add(record)
+        for other in registered.displaced:
+            parts.hub.events.publish(other.workspace, "service_removed", other.to_info())
+        self._announce(record, registered.replaced)
 
     def _announce(self, record: ServiceRecord, replaced: ServiceRecord | None) -> None:
         """Send the events of a registration, and start what follows it."""
@@ -179,7 +113,7 @@ class ServiceFunctions(ManagerFunctions):
                 )
         elif name != BUILT_IN and not context.user.is_lapsed:
             context.require(Level.READ_WRITE)
-        record = self._parts.registry.remove(workspace, client_id, name)
+        record = await self._parts.registering.remove(workspace, client_id, name)
         if record is None:
             raise ServiceNotFound(f"Service not found: {service_id[:600]}")
         if not record.is_built_in:

@@ -15,6 +15,8 @@ from hypha.registry.balance import Peer, Selection
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
 from hypha.registry.query import Listing
+from hypha.registry.registering import Registering
+from hypha.registry.roster import Roster
 from hypha.registry.search import Search
 from hypha.workspaces.app_ids import AppIds
 
@@ -55,14 +57,21 @@ class Parts:
     guard: Guard = field(default_factory=Guard)
     limits_of: Callable[[Context], Awaitable[dict[str, Any]]] = _no_limits
     keep_subscriptions: Callable[[Client], Awaitable[None]] = _keep_nothing
+    registering: Registering = field(init=False)
     listing: Listing = field(init=False)
     search: Search = field(init=False)
     app_ids: AppIds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.registering = Registering(self.registry, self.hub, self.settings)
         self.listing = Listing(self.selection.sources)
         self.search = Search(self.listing)
         self.app_ids = AppIds(self.registry, self.peer, self.background)
+
+    @property
+    def roster(self) -> Roster:
+        """Who is connected."""
+        return self.selection.roster
 
     @property
     def workspaces(self) -> Workspaces:

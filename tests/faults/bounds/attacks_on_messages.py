@@ -24,6 +24,7 @@ from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIME
 from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
 from hypha.registry.index import Registry
 from hypha.registry.records import Registrant, parse_registration
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from hypha.settings import Settings
 from hypha.testing import RawCallError
@@ -385,7 +386,7 @@ async def pings(kit: Kit) -> None:
         return 1.0
 
     clients: Any = SimpleNamespace(client=lambda *_: SimpleNamespace(is_live=True, load_per_min=0.0))
-    selection = Selection(Sources(registry), clients, SimpleNamespace(call=call))  # type: ignore[arg-type]
+    selection = Selection(Sources(registry), LocalRoster(clients), SimpleNamespace(call=call))  # type: ignore[arg-type]
     records = list(registry._records.values())
     await selection._select(records, "min", "load", make_context(), 10_000.0)
     assert len(asked) == MAX_ASKED and max(asked) == MAX_SELECT_TIMEOUT_S

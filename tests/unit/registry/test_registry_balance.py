@@ -24,6 +24,7 @@ from hypha.registry.balance import MAX_ASKED_AT_ONCE, Selection
 from hypha.registry.calling import Calling
 from hypha.registry.directory import Directory, LookupOptions
 from hypha.registry.index import Registry
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from tests.unit.registry.conftest import Register
 
@@ -79,7 +80,7 @@ def hub() -> FakeHub:
 
 @pytest.fixture
 def selection(registry: Registry, hub: FakeHub) -> Selection:
-    return Selection(Sources(registry), hub, hub)
+    return Selection(Sources(registry), LocalRoster(hub), hub)  # type: ignore[arg-type]
 
 
 @pytest.fixture

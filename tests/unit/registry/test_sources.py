@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypha.registry.balance import Selection
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.query import Listing
 from hypha.registry.records import ServiceRecord
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from tests.unit.registry.conftest import Register
 
@@ -58,12 +60,8 @@ def sources(registry: Registry, installed: Installed) -> Sources:
 @pytest.fixture
 def selection(sources: Sources) -> Selection:
     unused: Any = None
-
-    class NoClients:
-        def client(self, workspace: str, client_id: str) -> None:
-            return None
-
-    return Selection(sources, NoClients(), unused)
+    no_clients: Any = SimpleNamespace(client=lambda workspace, client_id: None)
+    return Selection(sources, LocalRoster(no_clients), unused)
 
 
 async def choose(selection: Selection, name: str, context: Context, mode: str | None = None) -> ServiceRecord:

@@ -17,6 +17,7 @@ from hypha.registry.balance import Selection
 from hypha.registry.calling import Calling
 from hypha.registry.directory import Directory
 from hypha.registry.index import Registry
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from hypha.store import Store
 from hypha.workspaces.parts import Parts
@@ -186,7 +187,7 @@ def settings() -> Any:
 @pytest.fixture
 async def parts(hub: FakeHub, settings: Any) -> AsyncIterator[Parts]:
     registry = Registry()
-    selection = Selection(Sources(registry), hub, hub)
+    selection = Selection(Sources(registry), LocalRoster(hub), hub)  # type: ignore[arg-type]
     unused: Any = None
     calling = Calling(registry, selection, unused, hub, "http://host:1")
     no_owners: Any = SimpleNamespace(workspaces=SimpleNamespace(level_in=level_in_token))

@@ -29,6 +29,7 @@ from hypha.registry.calling import Calling
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.offering import record_of
 from hypha.registry.records import ServiceRecord
+from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from hypha.settings import Settings
 from hypha.web.credentials import Credentials
@@ -53,7 +54,7 @@ class FakeServer:
         self.registry = Registry()
         self.functions: dict[str, dict[str, Any]] = {}
         self.calling = Calling(
-            self.registry, Selection(Sources(self.registry), self, self), self, self, "http://x"
+            self.registry, Selection(Sources(self.registry), LocalRoster(self), self), self, self, "http://x"
         )
         self.users: dict[str, User] = {"root": root_user(), "anna": generic("anna"), "bert": generic("bert")}
         self.workspaces = {"public": "root", "ws-user-anna": "anna", "ws-user-bert": "bert"}
