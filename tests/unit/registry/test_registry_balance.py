@@ -209,6 +209,40 @@ async def test_live_clients_win_over_held_ones(
     assert await chosen(selection, member, "s", "first") == "a"
 
 
+class SlowRoster:
+    """Clients of other replicas, too: it has to ask."""
+
+    def __init__(self, clients: Mapping[tuple[str, str], FakeClient]) -> None:
+        self.clients = clients
+        self.asked = 0
+
+    async def of(self, workspace: str) -> Sequence[Any]:
+        raise AssertionError("whoever chooses asks for the clients that it has to choose from")
+
+    async def find(self, clients: Sequence[tuple[str, str]]) -> Sequence[Any]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return [self.clients.get(client) for client in clients]
+
+
+async def test_clients_of_other_replicas_are_chosen_like_others(
+    registry: Registry, member: Context, three: None
+) -> None:
+    roster = SlowRoster({
+        ("w", "a"): FakeClient(is_live=False),
+        ("w", "b"): FakeClient(load_per_min=7.0),
+        ("w", "c"): FakeClient(load_per_min=3.0),
+    })  # fmt: skip
+    unused: Any = None
+    selection = Selection(Sources(registry), roster, unused)
+    assert await chosen(selection, member, "s", "first") == "b"
+    assert await chosen(selection, member, "s", "min_load") == "c"
+    assert roster.asked == 3, "once for who is live, once for the loads"
+    roster.asked = 0
+    assert await chosen(selection, member, "a:s") == "a"
+    assert roster.asked == 0, "where there is no choice nobody is asked"
+
+
 @pytest.mark.spec("core-R7")
 @pytest.mark.parametrize(
     ("mode", "answers", "expected"),

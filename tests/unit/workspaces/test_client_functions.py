@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from hypha.auth.scopes import Level
 from hypha.errors import PermissionDenied
+from hypha.registry.roster import LocalRoster, Present
 from hypha.workspaces.functions_clients import ClientFunctions
 from hypha.workspaces.parts import Parts
 from tests.unit.workspaces.conftest import FakeHub, refused
@@ -31,6 +33,20 @@ async def test_members_list_clients_with_their_users(clients: ClientFunctions, h
     found = await clients.list_clients(context=reader.context)
     assert [entry["id"] for entry in found] == ["w/a", "w/b"]
     assert found[0]["user"]["id"] == "user-a"
+
+
+async def test_clients_of_other_replicas_are_listed_too(
+    clients: ClientFunctions, parts: Parts, hub: FakeHub
+) -> None:
+    reader, elsewhere = hub.join("w/b", Level.READ), hub.join("w/a")
+    del hub.clients["w/a"]
+
+    class Everywhere(LocalRoster):
+        async def of(self, workspace: str) -> Sequence[Present]:
+            return [*await super().of(workspace), *([elsewhere] if workspace == "w" else [])]
+
+    parts.selection.roster = Everywhere(hub)  # type: ignore[arg-type]
+    assert [entry["id"] for entry in await clients.list_clients(context=reader.context)] == ["w/a", "w/b"]
 
 
 @pytest.mark.spec("core-11.1.19")
