@@ -6,28 +6,18 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
 from hypha import __version__
 from hypha.features import modules_of
 from hypha.options import FeatureOptions, Option, build_parser, options_of, read_options
+from hypha.plugs import class_in
 from hypha.settings import Settings, check_settings
 
 
 def classes_of_features() -> list[type[FeatureOptions]]:
     """What the features declare in their `options.py`; nothing else of them is imported, for `--help`."""
-    return [_options_in(module) for module in modules_of("options")]
-
-
-def _options_in(module: ModuleType) -> type[FeatureOptions]:
-    """The one subclass of `FeatureOptions` that a module defines."""
-    (found,) = (
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, FeatureOptions) and each.__module__ == module.__name__
-    )
-    return found
+    return [class_in(module, FeatureOptions) for module in modules_of("options")]
 
 
 def flags_for_all() -> list[str]:

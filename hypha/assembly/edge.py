@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.assembly.access import check_standing
 from hypha.assembly.manager import connection_facts
-from hypha.assembly.web import build_web, http_services, new_frame_rate
+from hypha.assembly.web import build_web, for_transports, http_services
+from hypha.transports.ratelimit import FrameRate
 from hypha.transports.reception import Limits, Reception
 from hypha.transports.sockets import Sockets
 from hypha.web.apps_origin import AppsOrigin
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from hypha.assembly.core import Core
     from hypha.assembly.tenants import Tenants
+    from hypha.assembly.web import Doors
     from hypha.gateways.http.application import HttpApplication
     from hypha.transports.upgrade import HubHttpProtocol
 
@@ -37,13 +39,16 @@ class Edge:
     descriptors: int
 
 
-def build_edge(core: Core, tenants: Tenants, routes: Sequence[BaseRoute], descriptors: int) -> Edge:
+def build_edge(
+    core: Core, tenants: Tenants, doors: Doors, routes: Sequence[BaseRoute], descriptors: int
+) -> Edge:
     """Build it; `routes` are those of features, and nobody can make a workspace of their words."""
     settings = core.settings
     lasting = LastingAnswers(partial(check_standing, core.guard, core.tokens, tenants.workspaces, core.hub))
     apps_origin = AppsOrigin(settings.apps_origin, core.base_url) if settings.apps_origin else None
     reception = build_reception(core, tenants, descriptors)
-    app = build_web(core, tenants, reception, http_services(core, tenants, lasting, apps_origin), routes)
+    services = http_services(core, tenants, lasting, apps_origin)
+    app = build_web(core, services, for_transports(core, tenants, reception), doors, routes)
     tenants.tenancy.catalogue.keep_free(app.words)
     return Edge(app, reception, lasting, apps_origin, descriptors)
 
@@ -80,7 +85,7 @@ def http_protocol(core: Core, edge: Edge) -> type[HubHttpProtocol]:
     return hub_http_protocol(
         edge.reception,
         settings.url_path,
-        lambda: new_frame_rate(settings, core.hub.clock),
+        lambda: FrameRate.from_settings(settings, core.hub.clock),
         core.proxies.address_in,
         head_timeout_s=settings.head_timeout_s,
         stall_timeout_s=settings.answer_stall_timeout_s,

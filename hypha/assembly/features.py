@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import ConfigurationError
 from hypha.features import FEATURES
 from hypha.features.base import Feature, FeatureContext, Objects, PromptNames
 from hypha.features.ports import DataPort, EventsPort, HttpPort, ServicesPort, TasksPort
+from hypha.plugs import class_in
 from hypha.web.destinations import Destinations
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def start_features(
     started: list[Feature] = []
     notes: list[str] = []
     objects = objects_of(core, tenants, prompt)
-    services = ServicesPort(core.offering, core.hub)
+    services = ServicesPort(core.offering, core.hub, tenants.calling)
     destinations = Destinations.from_settings(core.settings, tenants.credentials.origins)
     http = HttpPort(tenants.credentials, destinations, core.tokens)
     data = DataPort(
@@ -80,17 +80,7 @@ def objects_of(core: Core, tenants: Tenants, prompt: PromptNames) -> Objects:
 
 def listed_features(names: Iterable[str] = FEATURES) -> Features:
     """The features of the server, with their tables declared."""
-    return [_feature_in(f"hypha.features.{name}.feature") for name in names]
-
-
-def _feature_in(module: str) -> type[Feature]:
-    """The one subclass of `Feature` that a module defines."""
-    (found,) = (
-        each
-        for each in vars(import_module(module)).values()
-        if isinstance(each, type) and issubclass(each, Feature) and each.__module__ == module
-    )
-    return found
+    return [class_in(f"hypha.features.{name}.feature", Feature) for name in names]
 
 
 def in_order(features: Features) -> list[type[Feature]]:

@@ -16,6 +16,7 @@ from hypha.assembly.features import Features, Plugged, in_order, listed_features
 from hypha.assembly.inner_clients import InnerClients, Opening
 from hypha.assembly.tenants import Tenants, open_tenants
 from hypha.assembly.upkeep import start_upkeep
+from hypha.assembly.web import Doors, listed_doors
 from hypha.features.base import PromptNames
 from hypha.ids import readable_id
 from hypha.observe.memory import keep_frame_buffers
@@ -51,10 +52,13 @@ class Parts:
 class Server:
     """One server process; nothing is built before `start`, because the hub belongs to its event loop."""
 
-    def __init__(self, settings: Settings, features: Features | None = None) -> None:
+    def __init__(
+        self, settings: Settings, features: Features | None = None, doors: Doors | None = None
+    ) -> None:
         self.settings = settings
         self.server_id = settings.server_id or readable_id()
         self._features = in_order(listed_features() if features is None else features)
+        self._doors = doors or listed_doors()
         self._endings = Endings()
         self._parts: Parts | None = None
         self._has_started = False
@@ -116,7 +120,7 @@ class Server:
         endings.add("taking new work", self.begin_stop)
         prompt = PromptNames(lambda: {"store": self, "app": self.app})
         plugged = await start_features(self._features, core, tenants, prompt, of_features)
-        edge = build_edge(core, tenants, plugged.routes, descriptors)
+        edge = build_edge(core, tenants, self._doors, plugged.routes, descriptors)
         extras = {"store": self, "get_workspace_interface": self.get_workspace_interface}
         inner_clients = InnerClients(core, tenants, extras, plugged.for_startup)
         return Parts(core, tenants, plugged, edge, inner_clients)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute
 
 from hypha import __version__
 from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
-from hypha.gateways.asgi_apps.routes import AppRoutes
+from hypha.gateways import GATEWAYS
+from hypha.gateways.base import Gateway
 from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.application import HttpApplication, literal_words, path_of
 from hypha.gateways.http.static import mount_routes, parse_mount
 from hypha.observe.metrics import Metrics
+from hypha.plugs import class_in
 from hypha.registry.offering import record_of
-from hypha.transports.asgi_websocket import AsgiLink
-from hypha.transports.ratelimit import FrameRate
-from hypha.transports.rpc_endpoint import RpcEndpoint
-from hypha.transports.stream_secrets import StreamSecrets
+from hypha.transports import TRANSPORTS
+from hypha.transports.base import Transport, TransportContext
 from hypha.web.cors import CorsPolicy
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Running
@@ -28,42 +29,61 @@ from hypha.web.uploads import Uploads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from starlette.types import Receive, Scope, Send
-
     from hypha.assembly.core import Core
     from hypha.assembly.tenants import Tenants
-    from hypha.clock import Clock
-    from hypha.settings import Settings
     from hypha.transports.reception import Reception
     from hypha.web.apps_origin import AppsOrigin
     from hypha.web.lasting import LastingAnswers
 
-UNREACHABLE_RATE = 1e6
-"""Frames per second that no connection reaches: such a limit is none, and is not counted."""
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What is listed to be plugged into the web application: gateways and transports."""
+
+    gateways: Sequence[type[Gateway]]
+    transports: Sequence[type[Transport]]
+
+
+def listed_doors() -> Doors:
+    """Those of the server."""
+    return Doors(
+        [class_in(f"hypha.gateways.{name}.gateway", Gateway) for name in GATEWAYS],
+        [class_in(f"hypha.transports.{name}", Transport) for name in TRANSPORTS],
+    )
 
 
 def build_web(
-    core: Core, tenants: Tenants, reception: Reception, services: GatewayContext, routes: Sequence[BaseRoute]
+    core: Core,
+    services: GatewayContext,
+    of_transports: TransportContext,
+    doors: Doors,
+    routes: Sequence[BaseRoute],
 ) -> HttpApplication:
     """Make the web application; `routes` are those of features."""
     console = Console(services)
-    rpc = RpcEndpoint(
-        reception,
-        core.tokens.authenticate,
-        core.proxies.address_in,
-        partial(tenants.credentials.token, with_cookies=False),
-        StreamSecrets.from_settings(core.settings, tenants.credentials.origins),
-        core.settings.stream_ping_interval_s,
-    )
+    gateways = [make(services) for make in doors.gateways]
     first: list[BaseRoute] = [
-        Route("/rpc", rpc),
-        WebSocketRoute("/ws", AsgiHub(core, reception)),
+        *(route for make in doors.transports for route in make(of_transports).routes()),
         *routes,
         *console.first(),
+        *(route for gateway in gateways if not gateway.is_for_applications for route in gateway.routes()),
     ]
-    taken = literal_words(map(path_of, [*first, *console.last()]))
+    apps = [route for gateway in gateways if gateway.is_for_applications for route in gateway.routes()]
+    taken = literal_words(map(path_of, [*first, *apps, *console.last()]))
     first += mount_routes(core.settings.static_mounts, taken)
-    return HttpApplication(services, first=first, apps=AppRoutes(services).routes(), last=console.last())
+    return HttpApplication(services, first=first, apps=apps, last=console.last())
+
+
+def for_transports(core: Core, tenants: Tenants, reception: Reception) -> TransportContext:
+    """What links of clients are made with."""
+    return TransportContext(
+        core.settings,
+        reception,
+        core.proxies.address_in,
+        core.tokens.authenticate,
+        partial(tenants.credentials.token, with_cookies=False),
+        tenants.credentials.origins,
+    )
 
 
 def http_services(
@@ -100,25 +120,3 @@ def http_services(
         trust_apps=settings.trust_apps,
         mounts=[parse_mount(mount)[0] for mount in settings.static_mounts],
     )
-
-
-class AsgiHub:
-    """The hub's WebSocket as an ASGI endpoint, for servers whose sockets are not ours."""
-
-    def __init__(self, core: Core, reception: Reception) -> None:
-        self._core = core
-        self._reception = reception
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket."""
-        core = self._core
-        address, rate = core.proxies.address_in(scope), new_frame_rate(core.settings, core.hub.clock)
-        await AsgiLink(self._reception, address, rate, scope, receive, send).run()
-
-
-def new_frame_rate(settings: Settings, clock: Clock) -> FrameRate | None:
-    """What slows one connection's frames, as the operator has set it; None for nothing."""
-    rate_per_s = settings.ws_msg_rate_limit
-    if not 0 < rate_per_s < UNREACHABLE_RATE:
-        return None
-    return FrameRate.of_connection(rate_per_s, settings.ws_msg_burst_limit, clock)

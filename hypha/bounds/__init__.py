@@ -7,6 +7,7 @@ and what happens when they are reached. Features have their rows in the `bounds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
 from hypha.bounds.connections import CONNECTIONS
 from hypha.bounds.messages import MESSAGES
@@ -29,7 +30,7 @@ _OF_THE_CORE: Mapping[Section, tuple[Bound, ...]] = {
 def _with_features(section: Section, rows: tuple[Bound, ...]) -> tuple[Bound, ...]:
     """The rows of a section, those of features after the core's."""
     for module in modules_of("bounds"):
-        rows += module.BOUNDS.get(section, ())
+        rows += import_module(module).BOUNDS.get(section, ())
     return rows
 
 

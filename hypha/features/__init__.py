@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
 FEATURES: tuple[str, ...] = (
     "login",
@@ -18,9 +16,9 @@ FEATURES: tuple[str, ...] = (
 )
 
 
-def modules_of(kind: str) -> Iterator[Any]:
-    """The modules of a kind, such as `options`, of all features that have one; nothing else is imported."""
+def modules_of(kind: str) -> Iterator[str]:
+    """The names of the modules of a kind, such as `options`, of all features that have one."""
     for name in FEATURES:
         module = f"{__name__}.{name}.{kind}"
         if find_spec(module) is not None:
-            yield import_module(module)
+            yield module

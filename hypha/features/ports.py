@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from hypha.addresses import ServiceQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from hypha.background import Background
     from hypha.builtins.service import BuiltinService
     from hypha.hub.hub import Hub
+    from hypha.registry.calling import Calling
     from hypha.registry.offering import Offering
     from hypha.store.repository import Connections
     from hypha.store.usage import Quota, Usage
@@ -26,16 +30,20 @@ if TYPE_CHECKING:
     from hypha.workspaces.membership import Members
     from hypha.workspaces.quotas import Quotas
 
+CALL_TIMEOUT_S = 30.0
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class ServicesPort:
-    """Services of the server itself, and who calls them.
+    """Services of the server itself, who calls them, and calls of any service.
 
     `for_startup` are the functions that the server object of startup functions has in addition.
     """
 
     _offering: Offering
     _hub: Hub
+    _calling: Calling
     for_startup: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     def offer(
@@ -46,6 +54,34 @@ class ServicesPort:
         Offered again, a service takes the place of the one of that id.
         """
         self._offering.offer(service, workspace=workspace, visibility=visibility)
+
+    async def call(
+        self,
+        service: str,
+        function: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = _NO_ARGUMENTS,
+        *,
+        context: Context,
+        mode: str | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> Any:
+        """Call a function of a service, wherever it runs, as somebody who may do that itself.
+
+        Args:
+            service: any form of its id; what it leaves out is completed by where the caller is.
+            function: its name, dotted where it lies deeper.
+            context: of the call that is being answered, never one with more rights.
+            mode: which of several services is meant; see `Selection.choose`.
+            timeout_s: of silence of a client.
+
+        Raises:
+            InvalidAddress, ServiceNotFound, AmbiguousService, PermissionDenied: there is no such service for
+                the caller. Further as `Calling.call`.
+        """
+        context.require_valid()
+        record = await self._calling.find(ServiceQuery.parse(service, context.workspace), context, mode)
+        return await self._calling.call(record, function, args, kwargs, context, timeout_s)
 
     def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Give functions to the server object of startup functions, for those with the role admin."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from starlette.routing import BaseRoute, WebSocketRoute
+
+from hypha.transports.base import Transport
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.reception import BUSY
+from hypha.web.endpoint import Endpoint
 from hypha.wire.frames import Sealed, payload
 from hypha.wire.handshake import close_reason, control, parse_control
 
@@ -20,6 +24,22 @@ if TYPE_CHECKING:
     from hypha.transports.reception import Reception
 
 Message = dict[str, Any]
+
+
+class AsgiWebSocket(Transport):
+    """`/ws`, behind an ASGI server."""
+
+    name = "asgi_websocket"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The one route."""
+        return [WebSocketRoute("/ws", Endpoint(self.serve))]
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket."""
+        context = self.context
+        address, rate = context.address_of(scope), context.new_rate()
+        await AsgiLink(context.reception, address, rate, scope, receive, send).run()
 
 
 class AsgiLink(QueuedLink[Message]):
@@ -55,7 +75,7 @@ class AsgiLink(QueuedLink[Message]):
         writer = None
         try:
             await self._send({"type": "websocket.accept"})
-            writer = asyncio.create_task(self._write_all())
+            writer = asyncio.create_task(self._write_all(self._send))
             if await self._shake_hands():
                 await self._read_all()
         finally:
@@ -121,17 +141,6 @@ class AsgiLink(QueuedLink[Message]):
             self.close(1009, "Message too large")
         else:
             self.take_frame(client, data)
-
-    async def _write_all(self) -> None:
-        while True:
-            while self._queue:
-                message, size = self._queue.popleft()
-                await self._send(message)
-                self._taken(size)
-            if self._ended:
-                return
-            self._wake.clear()
-            await self._wake.wait()
 
     def send_frame(self, frame: Sealed) -> None:
         """Queue one binary frame."""

@@ -62,7 +62,7 @@ class StreamLink(QueuedLink[Sealed]):
             headers += [(b"set-cookie", cookie.encode()), (SECRET_HEADER, self.secret.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         gone = asyncio.create_task(_wait_gone(receive))
-        writer = asyncio.create_task(self._write_all(send))
+        writer = asyncio.create_task(self._write_records(send))
         try:
             await asyncio.wait([gone, writer], return_when=asyncio.FIRST_COMPLETED)
             if writer.done():
@@ -75,7 +75,7 @@ class StreamLink(QueuedLink[Sealed]):
             if self.client is not None:
                 self.hub.resume.lost(self.client, self, 1006)
 
-    async def _write_all(self, send: Send) -> None:
+    async def _write_records(self, send: Send) -> None:
         while True:
             parts: list[Buffer] = []
             size = 0

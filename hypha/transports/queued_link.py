@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
@@ -52,6 +53,18 @@ class QueuedLink(Link, Generic[Record]):
         client = self.client
         if client is not None and client.is_choked and self._queued_bytes < LOW_WATER_BYTES:
             self.hub.flow.drained(client)
+
+    async def _write_all(self, write: Callable[[Record], Awaitable[None]]) -> None:
+        """Write what is queued, one record after the other, until the end."""
+        while True:
+            while self._queue:
+                record, size = self._queue.popleft()
+                await write(record)
+                self._taken(size)
+            if self._ended:
+                return
+            self._wake.clear()
+            await self._wake.wait()
 
     def _end(self) -> None:
         """Take nothing more, from either side; what is queued is still written."""

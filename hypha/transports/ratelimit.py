@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypha.clock import Clock
 from hypha.hub.connection import Connection
 from hypha.hub.rates import Meters
 from hypha.limits import Bucket
 
+if TYPE_CHECKING:
+    from hypha.settings import Settings
+
 LONGEST_PAUSE_S = 60.0
+UNREACHABLE_RATE = 1e6
+"""Frames per second that no connection reaches: such a limit is none, and is not counted."""
 
 
 class FrameRate:
@@ -17,6 +24,14 @@ class FrameRate:
         self._meters = meters
         self._clock = clock
         self._paused = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock) -> FrameRate | None:
+        """What slows one connection's frames, as the operator has set it; None for nothing."""
+        rate_per_s = settings.ws_msg_rate_limit
+        if not 0 < rate_per_s < UNREACHABLE_RATE:
+            return None
+        return cls.of_connection(rate_per_s, settings.ws_msg_burst_limit, clock)
 
     @classmethod
     def of_connection(cls, rate_per_s: float, burst: float, clock: Clock) -> FrameRate:

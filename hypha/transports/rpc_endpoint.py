@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from hypha.auth.tokens import fingerprint
 from hypha.errors import (
@@ -20,20 +21,21 @@ from hypha.errors import (
     PermissionDenied,
     TokenExpired,
 )
+from hypha.transports.base import Transport
 from hypha.transports.http_stream import StreamLink, cookie_name
 from hypha.transports.reception import BUSY, PREFIX
+from hypha.transports.stream_secrets import StreamSecrets
 from hypha.web.bodies import read_whole
 from hypha.wire.handshake import Busy, FirstMessage, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from hypha.auth.users import User
     from hypha.hub.client import Client
     from hypha.transports.reception import Reception
-    from hypha.transports.stream_secrets import StreamSecrets
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,25 @@ NOT_ITS_TOKEN = (
     "Permission denied: this token gives less than the one with which the stream was opened. Send that one."
 )
 NO_STREAM = "No stream is open for this client; open one with GET first."
+
+
+class HttpStreams(Transport):
+    """`/rpc`."""
+
+    name = "rpc_endpoint"
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The one route."""
+        context, settings = self.context, self.context.settings
+        endpoint = RpcEndpoint(
+            context.reception,
+            context.authenticate,
+            context.address_of,
+            context.token_of,
+            StreamSecrets.from_settings(settings, context.origins),
+            settings.stream_ping_interval_s,
+        )
+        return [Route("/rpc", endpoint)]
 
 
 class RpcEndpoint:

@@ -1,65 +1,193 @@
-"""The example of docs/extending.md is short, and does what the page says."""
+"""The examples of docs/extending.md are short, and do what the page says."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import contextlib
 import importlib
+import io
+import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgpack
 import pytest
 
+from hypha.assembly import manager
 from hypha.assembly.features import listed_features
 from hypha.assembly.server import Server
+from hypha.assembly.web import listed_doors
 from hypha.settings import Settings
 from hypha.store.base import Base
+from hypha.wire.frames import encode, payload
+from hypha.workspaces import service
+from hypha.workspaces.service import WorkspaceManager
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
-EXAMPLE = re.compile(r"<!-- example: notes.py -->\n```python\n(.*?)```", re.S)
+EXAMPLE = re.compile(r"<!-- example: (\S+)\.py -->\n```python\n(.*?)```", re.S)
+EXAMPLES = dict(EXAMPLE.findall(PAGE.read_text()))
 MOST_LINES = 60
-IMPORTS = ("from ", "import ")
+IMPORTS = re.compile(r"^(?:from \S+ )?import (?:\([^)]*\)|.*)\n", re.M)
 ROOT_TOKEN = "a-root-token-of-enough-letters-for-tests"
+SETTINGS = Settings(data_dir=":memory:", root_token=ROOT_TOKEN, server_id="here")
+
+Load = Callable[[str], Any]
 
 
-def example() -> str:
-    (text,) = EXAMPLE.findall(PAGE.read_text())
-    return str(text)
-
-
-def test_the_example_is_short() -> None:
-    lines = [line for line in example().splitlines() if line.strip() and not line.startswith(IMPORTS)]
-    assert len(lines) < MOST_LINES
+@pytest.mark.parametrize("name", ["notes", "functions_counts", "json_rpc/gateway", "text_websocket"])
+def test_an_example_is_short(name: str) -> None:
+    lines = [line for line in IMPORTS.sub("", EXAMPLES[name]).splitlines() if line.strip()]
+    assert 5 < len(lines) < MOST_LINES
 
 
 @pytest.fixture
-async def http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a server with the example's feature."""
-    (tmp_path / "notes_example.py").write_text(example())
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Import an example as a module."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    module: Any = importlib.import_module("notes_example")
-    options = module.NoteOptions(max_note_chars=20)
-    settings = Settings(data_dir=":memory:", root_token=ROOT_TOKEN, server_id="here", of_features=(options,))
-    server = Server(settings, [*listed_features(), module.NotesFeature])
+    loaded: list[str] = []
+
+    def import_example(name: str) -> Any:
+        module = f"example_{name.replace('/', '_')}"
+        (tmp_path / f"{module}.py").write_text(EXAMPLES[name])
+        loaded.append(module)
+        return importlib.import_module(module)
+
+    yield import_example
+    for module in loaded:
+        del sys.modules[module]
+
+
+@contextlib.asynccontextmanager
+async def serving(server: Server, token: str = ROOT_TOKEN) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of root's of a server that runs."""
     await server.start()
-    headers = {"authorization": f"Bearer {ROOT_TOKEN}"}
+    headers = {"authorization": f"Bearer {token}"}
     transport = httpx.ASGITransport(server.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
         yield client
     await server.stop()
+
+
+@pytest.fixture
+async def notes(load: Load) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server with the feature."""
+    module = load("notes")
+    settings = replace(SETTINGS, of_features=(module.NoteOptions(max_note_chars=20),))
+    async with serving(Server(settings, [*listed_features(), module.NotesFeature])) as client:
+        yield client
     Base.metadata.remove(Base.metadata.tables["notes"])
-    del sys.modules["notes_example"]
 
 
-async def test_the_feature_has_a_table_functions_a_route_and_an_option(http: httpx.AsyncClient) -> None:
+async def test_the_feature_has_a_table_functions_a_route_and_an_option(notes: httpx.AsyncClient) -> None:
     functions = "/public/services/notes"
     for text in ("first", "second"):
-        assert (await http.post(f"{functions}/add", json={"text": text})).status_code == 200
-    too_long = await http.post(f"{functions}/add", json={"text": "x" * 21})
+        assert (await notes.post(f"{functions}/add", json={"text": text})).status_code == 200
+    too_long = await notes.post(f"{functions}/add", json={"text": "x" * 21})
     assert too_long.status_code == 400 and "20 characters" in too_long.text
-    assert (await http.get(f"{functions}/all")).json() == ["first", "second"]
-    assert (await http.get("/notes/public")).text == "first\nsecond"
-    stranger = await http.get("/notes/public", headers={"authorization": ""})
+    assert (await notes.get(f"{functions}/all")).json() == ["first", "second"]
+    assert (await notes.get("/notes/public")).text == "first\nsecond"
+    stranger = await notes.get("/notes/public", headers={"authorization": ""})
     assert stranger.text == ""
+
+
+async def test_the_function_counts_for_those_who_may_know(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = load("functions_counts").CountFunctions
+    monkeypatch.setattr(service, "FUNCTIONS", (*service.FUNCTIONS, "count_clients"))
+    monkeypatch.setattr(manager, "WorkspaceManager", type("With", (WorkspaceManager, counts), {}))
+    server = Server(SETTINGS)
+    async with serving(server) as http:
+        async with server.get_workspace_interface(workspace="ws-user-root"):
+            asked = {"workspace": "ws-user-root"}
+            path = "/public/services/~/count_clients"
+            assert (await http.get(path, params=asked)).json() == 1
+            stranger = await http.get(path, params=asked, headers={"authorization": ""})
+        assert stranger.status_code == 403
+        described = (await http.get("/public/services/~/openapi.json")).json()
+        assert "Count the clients" in json.dumps(described)
+
+
+async def test_the_gateway_calls_services_as_who_asks(load: Load) -> None:
+    doors = listed_doors()
+    with_example = replace(doors, gateways=[*doors.gateways, load("json_rpc/gateway").JsonRpc])
+    async with serving(Server(SETTINGS, doors=with_example)) as http:
+        address = "/ws-user-root/json-rpc/admin-utils"
+        call = {"jsonrpc": "2.0", "id": 7, "method": "list_servers", "params": {}}
+        answer = (await http.post(address, json=call)).json()
+        assert answer["id"] == 7 and "result" in answer
+        wrong = await http.post(address, json={**call, "method": "no_such"})
+        assert wrong.json()["error"]["data"]["code"] == "not_found"
+        stranger = await http.post(address, json=call, headers={"authorization": ""})
+        assert stranger.status_code == 403 and stranger.json()["success"] is False
+        assert (await http.post(address, content=b"[")).status_code == 400
+        lead_away = {**call, "params": [{"_rtype": "method", "_rtarget": "public/x", "_rmethod": "y"}]}
+        assert (await http.post(address, json=lead_away)).status_code == 400
+        assert (await http.post(address, content=b" " * 100_000)).status_code == 413
+
+
+class Socket:
+    """The other end of a WebSocket of an ASGI server."""
+
+    def __init__(self, *texts: str) -> None:
+        self.received: asyncio.Queue[str] = asyncio.Queue()
+        self.closed: asyncio.Queue[int] = asyncio.Queue()
+        self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._sent.put_nowait({"type": "websocket.connect"})
+        for text in texts:
+            self.send(text)
+
+    def send(self, text: str) -> None:
+        self._sent.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def serve(self, server: Server, path: str) -> None:
+        """Run until the server is done with it."""
+        scope = {
+            "type": "websocket", "scheme": "ws", "path": path, "raw_path": path.encode(), "root_path": "",
+            "query_string": b"", "headers": [(b"host", b"here")], "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        await server.app(scope, self._sent.get, self._take)
+
+    async def _take(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.closed.put_nowait(message["code"])
+        elif "text" in message:
+            self.received.put_nowait(message["text"])
+
+    def leave(self) -> None:
+        self._sent.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+
+async def test_the_transport_carries_frames_in_text(load: Load) -> None:
+    doors = listed_doors()
+    with_example = replace(doors, transports=[*doors.transports, load("text_websocket").TextWebSocket])
+    server = Server(SETTINGS, doors=with_example)
+    async with serving(server):
+        socket = Socket(json.dumps({"client_id": "one", "workspace": "public", "token": ROOT_TOKEN}))
+        running = asyncio.ensure_future(socket.serve(server, "/ws-text"))
+        info = json.loads(await socket.received.get())
+        assert info["type"] == "connection_info" and info["client_id"] == "one"
+        call = {
+            "type": "method", "from": "public/one", "to": "*/" + info["manager_id"], "session": "s",
+            "method": "services.default.echo",
+        }  # fmt: skip
+        socket.send(
+            base64.b64encode(payload(encode(call, {"args": ["hello"], "promise": "*", "t": 5}))).decode()
+        )
+        while True:
+            main, extra = msgpack.Unpacker(io.BytesIO(base64.b64decode(await socket.received.get())))
+            if main.get("method") == "s.resolve":
+                break
+        assert extra["args"] == ["hello"]
+        socket.send('{"type": "ping"}')
+        assert json.loads(await socket.received.get()) == {"type": "pong"}
+        socket.send("no base64!")
+        assert await socket.closed.get() == 1007
+        socket.leave()
+        await running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -29,6 +28,7 @@ from hypha.web.arrival import Arrival
 from hypha.web.bodies import ClientLeft
 from hypha.web.client_address import PREFIX
 from hypha.web.cors import PREFLIGHT
+from hypha.web.endpoint import Endpoint
 from hypha.web.headers import headers_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -50,8 +50,8 @@ class AppRoutes:
         path = "/{workspace}/apps/{service}"
         return [
             Route(path, self.to_mount, methods=METHODS),
-            Route(path + "/{path:path}", _Endpoint(self.serve_http)),
-            WebSocketRoute(path + "/{path:path}", _Endpoint(self.serve_websocket)),
+            Route(path + "/{path:path}", Endpoint(self.serve_http)),
+            WebSocketRoute(path + "/{path:path}", Endpoint(self.serve_websocket)),
         ]
 
     async def to_mount(self, request: Request) -> Response:
@@ -181,16 +181,6 @@ class Elsewhere(HyphaError):
     def __init__(self, address: str) -> None:
         super().__init__(f"This application is served at {address[:200]}")
         self.location = address.encode("latin-1")
-
-
-class _Endpoint:
-    """An ASGI endpoint from a method: the router passes it every HTTP method."""
-
-    def __init__(self, serve: Any) -> None:
-        self._serve = serve
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(scope, receive, send)
 
 
 def _kind(mount: Mount) -> str:
