@@ -28,6 +28,19 @@ _NOUNS = (
     "river", "robin", "rock", "seal", "shore", "sky", "spruce", "star", "stone", "storm",
     "stream", "swan", "tide", "wren",
 )  # fmt: skip
+_VERBS = (
+    "asks", "bakes", "calls", "climbs", "dances", "draws", "drifts", "dreams", "finds", "flies",
+    "floats", "glows", "grows", "helps", "hums", "jumps", "knits", "laughs", "leaps", "learns",
+    "listens", "paints", "plays", "reads", "rests", "rides", "rises", "roams", "rows", "runs",
+    "sails", "shines", "sings", "skates", "sleeps", "smiles", "spins", "swims", "talks", "travels",
+    "turns", "waits", "wakes", "walks", "waves", "whistles", "wonders", "writes",
+)  # fmt: skip
+_ADVERBS = (
+    "again", "ahead", "alone", "always", "apart", "away", "boldly", "bravely", "briefly", "calmly",
+    "daily", "early", "easily", "evenly", "freely", "gently", "gladly", "happily", "kindly", "lightly",
+    "loudly", "neatly", "often", "openly", "quickly", "quietly", "rarely", "safely", "slowly", "softly",
+    "soon", "twice", "warmly", "well", "widely", "wisely",
+)  # fmt: skip
 
 
 def random_id(length: int = 22) -> str:
@@ -42,3 +55,8 @@ def readable_id() -> str:
     """Id that a person can read aloud: two words and eight digits; not a secret."""
     number = secrets.randbelow(10**8)
     return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{number:08d}"
+
+
+def spoken_id() -> str:
+    """Name of four words that a person can read aloud and remember; not a secret."""
+    return "-".join(secrets.choice(words) for words in (_ADJECTIVES, _NOUNS, _VERBS, _ADVERBS))

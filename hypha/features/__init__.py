@@ -11,6 +11,7 @@ FEATURES: tuple[str, ...] = (
     "admin",
     "queues",
     "storage",
+    "artifacts",
     "triton",
     "oidc",
 )

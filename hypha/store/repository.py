@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import orjson
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.base import Base
@@ -40,13 +41,8 @@ def encoded_size(value: Any) -> int:
 
 def insert(connection: AsyncConnection, model: type[Base]) -> Any:
     """An INSERT that can say what to do on conflict, for the dialect of the connection."""
-    if connection.dialect.name == "postgresql":  # each is imported where it is used: they are large
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(model)
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(model)
+    module: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return module.insert(model)
 
 
 async def upsert(

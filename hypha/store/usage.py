@@ -17,6 +17,9 @@ from hypha.store.tables import StoredUse, Workspace
 MEASURED_EVERY_S = 10.0
 """The sum over all workspaces is read anew so often; in between what is added is counted."""
 STRANGER_PREFIX = "anonymouz-"
+FILES_SUFFIX = "_files"
+"""Ends the names of kinds whose bytes lie in the object store: they have bounds of their own, and are no part
+of what the database keeps for a person or in all."""
 
 
 class Kind(StrEnum):
@@ -102,6 +105,8 @@ class Usage(Repository):
         total_count, total_size = counted.one()
         if allowance is not None and (count > 0 or size > 0):
             _check_quota(record, allowance.quota, int(total_count), int(total_size))
+            if kind.endswith(FILES_SUFFIX):
+                return
             await self._check_person(connection, record, allowance)
             await self._check_all(connection, record, size, allowance)
 
@@ -119,7 +124,7 @@ class Usage(Repository):
         if record.created_by is None or not allowance.of_person_bytes:
             return
         theirs = select(func.coalesce(func.sum(StoredUse.size), 0)).where(
-            StoredUse.workspace == Workspace.id, Workspace.created_by == record.created_by
+            StoredUse.workspace == Workspace.id, Workspace.created_by == record.created_by, _IS_RECORD
         )
         if int((await connection.execute(theirs)).scalar_one()) > allowance.of_person_bytes:
             raise QuotaExceeded(
@@ -135,7 +140,7 @@ class Usage(Repository):
         is_strangers = is_of_stranger(record)
         now = time.monotonic()
         if now - self._measured_at[is_strangers] > MEASURED_EVERY_S:
-            statement = select(func.coalesce(func.sum(StoredUse.size), 0))
+            statement = select(func.coalesce(func.sum(StoredUse.size), 0)).where(_IS_RECORD)
             if is_strangers:
                 statement = statement.where(
                     StoredUse.workspace == Workspace.id, Workspace.created_by.startswith(STRANGER_PREFIX)
@@ -150,6 +155,9 @@ class Usage(Repository):
                 f"This server keeps no more for {whose}: {allowance.of_all_bytes} bytes are used. "
                 + ("Sign in." if is_strangers else "Ask its operator for more.")
             )
+
+
+_IS_RECORD = StoredUse.kind.not_like("%" + FILES_SUFFIX.replace("_", "\\_"), escape="\\")
 
 
 def is_of_stranger(record: WorkspaceRecord) -> bool:

@@ -11,6 +11,7 @@ from hypha.errors import QuotaExceeded
 from hypha.store import Store
 from hypha.store.records import Bookmark, ServiceType, WorkspaceRecord
 from hypha.store.usage import Allowance, Kind, Quota
+from hypha.store.workspaces import ensure
 
 LAB = WorkspaceRecord("lab", created_by="alice")
 OTHER = WorkspaceRecord("other", created_by="alice")
@@ -106,3 +107,13 @@ async def test_events_are_found_up_to_a_size(store: Store) -> None:
     found = await store.events.find("lab", "alice", None, None, None, 100, 2500)
     assert [event.timestamp for event in found] == [3.0, 4.0]
     assert len(await store.events.find("lab", "alice", None, None, None, 100, 10)) == 1
+
+
+async def test_files_have_bounds_of_their_own(store: Store) -> None:
+    async with store.writing() as connection:
+        await ensure(connection, LAB, None)
+        await store.usage.add(connection, LAB, "some_files", 1, 5000, allowance(person=1000, all_=1000))
+    await add(store, Kind.EVENTS, "a", 600, allowance(person=1000, all_=1000))
+    with pytest.raises(QuotaExceeded, match="too many things"):
+        async with store.writing() as connection:
+            await store.usage.add(connection, LAB, "some_files", 1, 6000, allowance())

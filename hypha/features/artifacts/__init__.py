@@ -1,0 +1,1 @@
+"""Artifacts: manifests with versions and files, in collections, kept by the server itself."""

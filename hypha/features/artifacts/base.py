@@ -1,0 +1,68 @@
+"""What all functions of the artifact manager share: their parts, and the look-ups that come first."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from hypha.auth.users import Context
+from hypha.errors import InvalidRequest
+from hypha.features.artifacts.artifact import Artifact
+from hypha.features.artifacts.committing import Committing
+from hypha.features.artifacts.files import FileView
+from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.staging import Staging
+from hypha.objects.store import DEFAULT_TYPE
+
+ON_ARTIFACT = "artifact"
+_BASE_CHARS = 2000
+
+
+class Functions:
+    """Base of the groups of functions.
+
+    `local_base_url` is where the server is found inside its own network.
+    """
+
+    def __init__(self, parts: Parts, local_base_url: str) -> None:
+        self.parts = parts
+        self.view = FileView(parts)
+        self.staging = Staging(parts)
+        self.committing = Committing(parts)
+        self._local_base_url = local_base_url
+
+    async def readable(
+        self, reference: object, context: Context, operation: str, *, staged: bool
+    ) -> Artifact:
+        """The artifact that a caller names, if it may read it so; what is staged only who may change it.
+
+        Raises:
+            InvalidAddress, ArtifactNotFound, PermissionDenied.
+        """
+        artifact = await self.parts.access.allowed(reference, context, operation)
+        if staged:
+            await self.parts.access.require_draft(artifact, context)
+        return artifact
+
+    def base_of(self, use_local_url: object) -> str:
+        """The base of addresses for a caller; empty for the one that the server announces.
+
+        Raises:
+            InvalidRequest: it is no address.
+        """
+        if isinstance(use_local_url, str):
+            base = use_local_url.rstrip("/")
+            if (
+                not base.startswith(("http://", "https://"))
+                or len(base) > _BASE_CHARS
+                or not base.isprintable()
+            ):
+                raise InvalidRequest(
+                    "use_local_url is true, false, or an address that begins with http(s)://."
+                )
+            return base
+        return self._local_base_url if use_local_url is True else ""
+
+    @staticmethod
+    def type_of(path: str) -> str:
+        """The content type that a file has by its name."""
+        return mimetypes.guess_type(path)[0] or DEFAULT_TYPE

@@ -1,0 +1,91 @@
+"""What bounds artifacts: how many there are, what one may be, and what is asked of them at once."""
+
+from __future__ import annotations
+
+from hypha.limits.bound import QUOTA, Bound, Section
+
+_ROWS = (
+    Bound(
+        "artifacts",
+        "Artifacts: number; bytes of manifests, configs, secrets of all versions",
+        "workspace",
+        QUOTA,
+        ("max_artifacts_per_workspace", "max_artifact_record_bytes_per_workspace"),
+    ),
+    Bound(
+        "artifact_files",
+        "Committed files of artifacts: number; bytes",
+        "workspace",
+        f"{QUOTA}; the commit is refused",
+        ("max_artifact_files_per_workspace", "max_artifact_bytes_per_workspace"),
+    ),
+    Bound(
+        "one_artifact",
+        "Manifest; config; levels in them; type; alias, its pattern and placeholders; path of a file",
+        "artifact",
+        "Refused",
+        (
+            "hypha.features.artifacts.checks.MAX_MANIFEST_BYTES",
+            "hypha.features.artifacts.checks.MAX_CONFIG_BYTES",
+            "hypha.features.artifacts.checks.MAX_NESTED",
+            "hypha.features.artifacts.checks.MAX_TYPE_CHARS",
+            "hypha.features.artifacts.ids.MAX_ALIAS_CHARS",
+            "hypha.features.artifacts.ids.MAX_PATTERN_CHARS",
+            "hypha.features.artifacts.ids.MAX_PLACEHOLDERS",
+            "hypha.features.artifacts.paths.MAX_PATH_BYTES",
+        ),
+    ),
+    Bound(
+        "parts_of_an_artifact",
+        "Grants, their names; download weights; secrets, their names, values; versions, their names, "
+        "comments",
+        "artifact",
+        "Refused",
+        (
+            "hypha.features.artifacts.permissions.MAX_GRANTS",
+            "hypha.features.artifacts.permissions.MAX_WHO_CHARS",
+            "hypha.features.artifacts.checks.MAX_WEIGHTS",
+            "hypha.features.artifacts.secrets.MAX_SECRETS",
+            "hypha.features.artifacts.secrets.MAX_NAME_CHARS",
+            "hypha.features.artifacts.secrets.MAX_SECRET_BYTES",
+            "hypha.features.artifacts.committing.MAX_VERSIONS",
+            "hypha.features.artifacts.artifact.MAX_VERSION_CHARS",
+            "hypha.features.artifacts.checks.MAX_COMMENT_CHARS",
+        ),
+    ),
+    Bound(
+        "files_at_once",
+        "Files staged at once; files that a call names; entries of a list of files; bytes of `read_file`, "
+        "`write_file`",
+        "artifact; call",
+        "Refused",
+        (
+            "hypha.features.artifacts.file_records.MAX_STAGED_FILES",
+            "hypha.features.artifacts.files.MAX_PATHS",
+            "hypha.features.artifacts.functions_files.MAX_LISTED_FILES",
+            "hypha.features.artifacts.contents.MAX_BYTES",
+        ),
+    ),
+    Bound(
+        "artifact_filters",
+        "Conditions of a filter; levels; length of a text in it; `*` in a pattern; keywords",
+        "call",
+        "Refused",
+        (
+            "hypha.features.artifacts.filters.MAX_CONDITIONS",
+            "hypha.features.artifacts.filters.MAX_DEPTH",
+            "hypha.features.artifacts.filters.MAX_TEXT_CHARS",
+            "hypha.features.artifacts.filters.MAX_WILDCARDS",
+            "hypha.features.artifacts.filters.MAX_KEYWORDS",
+        ),
+    ),
+    Bound(
+        "artifact_schemas",
+        "Parts of a `collection_schema` with all that it refers to; references one behind the other",
+        "collection",
+        "Refused",
+        ("hypha.features.artifacts.schemas.MAX_PARTS", "hypha.features.artifacts.schemas.MAX_CHAIN"),
+    ),
+)
+
+BOUNDS = {Section.STORED: _ROWS}

@@ -1,0 +1,239 @@
+"""Commits: what is staged becomes a version, in one transaction that readers see whole or not at all.
+
+The bytes are put in place first, under names that nobody knows yet; then one transaction writes the version,
+its files and the artifact. A crash before it leaves the old state, and folders that the next commit cleans.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.errors import LimitReached, ObjectNotFound
+from hypha.features.artifacts import file_records, records
+from hypha.features.artifacts.artifact import EDIT_VERSION, Artifact, FileNotFound, Version
+from hypha.features.artifacts.file_records import File, Staged
+from hypha.features.artifacts.garbage import GRACE_S
+from hypha.features.artifacts.ids import Reference
+from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.schemas import check_against
+from hypha.features.artifacts.tables import ArtifactVersion
+from hypha.store.records import WorkspaceRecord
+
+TOGETHER = 16
+"""Files that are put in place at a time."""
+MAX_VERSIONS = 1000
+HASHED_AT_ONCE = 64 * 1024
+"""Larger pieces are hashed in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A commit that is about to be written: the artifact as it will be, and the files that come and go."""
+
+    before: Artifact
+    after: Artifact
+    version: Version
+    is_new: bool
+    files: Sequence[File]
+    removed: Sequence[str]
+
+
+class Committing:
+    """Makes versions."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def commit(
+        self,
+        artifact: Artifact,
+        name: str | None = None,
+        comment: str | None = None,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        intent: str | None = None,
+    ) -> Artifact:
+        """Make what is staged of an artifact a version, or a change of the latest one.
+
+        `changes` are fields in place of those that are staged; `intent` says what comes of an artifact that
+        is not staged. The caller holds the artifact's lock, has read it under it, and lets nobody cancel
+        this.
+
+        Raises:
+            FileNotFound: a staged file was never uploaded. InvalidRequest: the manifest does not fit the
+                collection's schema, or the version is none. VersionExists. QuotaExceeded, StorageFull.
+        """
+        parts = self._parts
+        edited = artifact.latest if (intent or artifact.intent) == EDIT_VERSION else None
+        after = replace(artifact.as_staged(), **(changes or {}))
+        plan = self._plan(artifact, after, edited, name, comment)
+        check_against(artifact.parent_config.get("collection_schema"), plan.after.manifest)
+        record = await parts.access.check_writable(artifact.workspace, is_admin=True)
+        staged = await parts.files.staged(artifact.id)
+        files = await self._put_in_place(
+            artifact, plan.version, [each for each in staged if not each.is_removed]
+        )
+        plan = replace(
+            plan,
+            files=files,
+            removed=[each.path for each in staged if each.is_removed],
+            after=replace(plan.after, config=_with_weights(plan.after.config, staged)),
+        )
+        async with parts.data.writing() as connection:
+            await self._write(connection, record, plan)
+        parts.garbage.wake()
+        found = await parts.artifacts.get(Reference(id=artifact.id))
+        return found or plan.after
+
+    def _plan(
+        self,
+        artifact: Artifact,
+        after: Artifact,
+        edited: Version | None,
+        name: str | None,
+        comment: str | None,
+    ) -> Plan:
+        now = self._parts.now()
+        after = replace(after, staged={}, last_modified=now)
+        if edited is None:
+            if len(artifact.versions) >= MAX_VERSIONS:
+                raise LimitReached(f"An artifact has at most {MAX_VERSIONS} versions: delete some.")
+            number = artifact.next_version
+            version = Version(number, artifact.free_version(name), comment, now)
+            return Plan(artifact, after, version, True, (), ())
+        text = edited.comment if comment is None else comment
+        version = replace(edited, edits=edited.edits + 1, comment=text)
+        return Plan(artifact, after, version, False, (), ())
+
+    # -- bytes
+
+    async def _put_in_place(
+        self, artifact: Artifact, version: Version, staged: Sequence[Staged]
+    ) -> list[File]:
+        place = place_of(version)
+        await self._parts.store.delete_folder(f"{artifact.folder}/{place}/")  # of a commit that did not end
+        files: list[File] = []
+        for start in range(0, len(staged), TOGETHER):
+            some = staged[start : start + TOGETHER]
+            files += await asyncio.gather(*(self._place(artifact, place, each.path) for each in some))
+        return files
+
+    async def _place(self, artifact: Artifact, place: str, path: str) -> File:
+        store = self._parts.store
+        key = f"{artifact.folder}/{place}/{path}"
+        try:
+            info = await store.copy(artifact.stage_key(path), key)
+        except ObjectNotFound:
+            raise FileNotFound(
+                f"File '{path}' does not exist in the artifact: it was announced and never uploaded. "
+                "Upload it, or take it back with remove_file."
+            ) from None
+        digest = info.sha256 or await self.digest(key)
+        return File(path, place, info.size, info.etag, digest, info.content_type, info.modified)
+
+    async def digest(self, key: str) -> str:
+        """The sha-256 of an object's bytes, in hex."""
+        made = hashlib.sha256()
+        reading = await self._parts.store.open(key)
+        try:
+            async for chunk in reading.chunks():
+                if len(chunk) > HASHED_AT_ONCE:
+                    await asyncio.to_thread(made.update, chunk)
+                else:
+                    made.update(chunk)
+        finally:
+            await reading.close()
+        return made.hexdigest()
+
+    # -- the transaction
+
+    async def _write(self, connection: AsyncConnection, record: WorkspaceRecord, plan: Plan) -> None:
+        artifact, version = plan.before, plan.version
+        await records.locked(connection, artifact)
+        gone = [] if plan.is_new else await self._take_out(connection, plan)
+        await file_records.add_files(connection, artifact.id, version.number, plan.files)
+        change = len(plan.files) - len(gone)
+        version = replace(version, file_count=version.file_count + change)
+        await self._count(connection, record, plan, gone)
+        await self._write_version(connection, plan, version)
+        await file_records.unstage_all(connection, artifact.id)
+        if artifact.round:
+            stage = f"{artifact.folder}/stage/{artifact.round}/"
+            await records.discard_later(connection, [stage], self._parts.clock())
+        after = plan.after
+        if after.config.get("permissions") != artifact.config.get("permissions"):
+            await records.write_grants(connection, artifact.id, after.config.get("permissions"))
+        await records.change(
+            connection, artifact.id, type=after.type, manifest=after.manifest, config=dict(after.config),
+            intent=None, round=None, staged=None, staged_files=0, last_modified=after.last_modified,
+            version_count=len(artifact.versions) + plan.is_new, file_count=version.file_count,
+            next_version=max(artifact.next_version, version.number + 1),
+            size=artifact.size + _added_size(plan),
+        )  # fmt: skip
+
+    async def _take_out(self, connection: AsyncConnection, plan: Plan) -> list[tuple[str, str, int]]:
+        """Files of the edited version that were removed, or whose bytes are replaced."""
+        artifact = plan.before
+        paths = [*plan.removed, *(file.path for file in plan.files)]
+        gone = await file_records.remove_files(connection, artifact.id, plan.version.number, paths)
+        keys = [f"{artifact.folder}/{place}/{path}" for place, path, _ in gone]
+        await records.discard_later(connection, keys, self._parts.clock() + GRACE_S)
+        return gone
+
+    async def _count(
+        self,
+        connection: AsyncConnection,
+        record: WorkspaceRecord,
+        plan: Plan,
+        gone: Sequence[tuple[str, str, int]],
+    ) -> None:
+        access, usage = self._parts.access, self._parts.usage
+        size = sum(file.size for file in plan.files) - sum(each[2] for each in gone)
+        count = len(plan.files) - len(gone)
+        if count or size:
+            allowance = access.allowance(record, file_records.KIND)
+            await usage.add(connection, record, file_records.KIND, count, size, allowance)
+        allowance = access.allowance(record, records.KIND)
+        await usage.add(connection, record, records.KIND, 0, _added_size(plan), allowance)
+
+    async def _write_version(self, connection: AsyncConnection, plan: Plan, version: Version) -> None:
+        after = plan.after
+        kept: dict[str, Any] = {
+            "type": after.type,
+            "manifest": after.manifest,
+            "config": dict(after.config),
+            "size": records.record_size(after.manifest, after.config),
+        }
+        if plan.is_new:
+            await records.add_version(connection, plan.before, version, kept)
+            return
+        kept |= {"edits": version.edits, "comment": version.comment, "file_count": version.file_count}
+        where = ArtifactVersion.artifact == after.id, ArtifactVersion.number == version.number
+        await connection.execute(update(ArtifactVersion).where(*where).values(kept))
+
+
+def place_of(version: Version) -> str:
+    """The folder of an artifact for files that come with a commit: one for each change of a version."""
+    return f"v{version.number}" if not version.edits else f"v{version.number}.{version.edits}"
+
+
+def _added_size(plan: Plan) -> int:
+    """By how much the records grow: the artifact's own fields, and those that the version keeps."""
+    before, after = plan.before, plan.after
+    staged = records.record_size(before.staged) if before.staged else 0
+    then = records.record_size(before.manifest, before.config)
+    return 2 * records.record_size(after.manifest, after.config) - then - staged - plan.version.size
+
+
+def _with_weights(config: Mapping[str, Any], staged: Sequence[Staged]) -> Mapping[str, Any]:
+    weights = {each.path: each.weight for each in staged if each.weight > 0 and not each.is_removed}
+    if not weights:
+        return config
+    return {**config, "download_weights": {**(config.get("download_weights") or {}), **weights}}

@@ -1,0 +1,87 @@
+"""Plugs the artifacts into the server."""
+
+from __future__ import annotations
+
+from hypha.features.artifacts import file_records, records
+from hypha.features.artifacts.access import Access
+from hypha.features.artifacts.creating import Creating
+from hypha.features.artifacts.file_records import Files
+from hypha.features.artifacts.garbage import Garbage
+from hypha.features.artifacts.options import ArtifactOptions
+from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.records import Artifacts
+from hypha.features.artifacts.secrets import Secrets
+from hypha.features.artifacts.service import ArtifactManager
+from hypha.features.base import Feature, FeatureContext
+from hypha.objects.store import ObjectStore
+from hypha.objects.urls import SignedUrls
+from hypha.store.sealing import Seal
+from hypha.store.usage import Quota
+from hypha.workspaces.lifecycle import Workspaces
+
+SECRET = "artifacts"
+
+
+class ArtifactsFeature(Feature):
+    """The public service `artifact-manager`, and its files over HTTP."""
+
+    name = "artifacts"
+    needs = (Workspaces, ObjectStore, SignedUrls)
+
+    def __init__(self) -> None:
+        self._garbage: Garbage | None = None
+
+    async def start(self, context: FeatureContext) -> None:
+        """Offer the service, and delete what nothing refers to any more."""
+        data, workspaces, store = context.data, context.get(Workspaces), context.get(ObjectStore)
+        _bound(context)
+        artifacts = Artifacts(data.connections)
+        garbage = self._garbage = Garbage(data.connections, store)
+        seal = Seal(data.secret(SECRET))
+        parts = Parts(
+            Access(artifacts, workspaces),
+            artifacts,
+            Files(data.connections),
+            data.connections,
+            data.usage,
+            store,
+            context.get(SignedUrls),
+            seal,
+            garbage,
+        )
+        secrets = Secrets(data.connections, data.usage, seal)
+        manager = ArtifactManager(
+            parts, context.settings.local_base_url, Creating(parts, workspaces, secrets), secrets
+        )
+        context.events.on_workspace_ended(garbage.workspace_ended)
+        context.tasks.start(garbage.run(), "cleaning up after artifacts")
+        context.services.offer(manager.service())
+
+    async def stop(self) -> None:
+        """Let no deletion run on when the object store is closed."""
+        if self._garbage is not None:
+            await self._garbage.close()
+
+
+def _bound(context: FeatureContext) -> None:
+    options = context.settings.of(ArtifactOptions)
+    context.data.bound(
+        records.KIND,
+        "artifacts",
+        Quota(
+            options.max_artifacts_per_workspace,
+            options.max_artifact_record_bytes_per_workspace,
+            "artifacts",
+            "Delete some, or ask the server's operator for more.",
+        ),
+    )
+    context.data.bound(
+        file_records.KIND,
+        "artifact_files",
+        Quota(
+            options.max_artifact_files_per_workspace,
+            options.max_artifact_bytes_per_workspace,
+            "files of artifacts",
+            "Delete versions or artifacts, or ask the server's operator for more.",
+        ),
+    )

@@ -1,0 +1,310 @@
+"""Files of artifacts in the database: what each version holds, and what is staged for the next commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)  # fmt: skip
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.errors import LimitReached
+from hypha.features.artifacts.paths import joined, split
+from hypha.features.artifacts.tables import Artifact, ArtifactFile, ArtifactUpload, StagedFile
+from hypha.store.repository import Repository
+from hypha.store.repository import insert as insert_of
+
+KIND = ArtifactFile.__tablename__
+"""Committed files and their bytes, as a workspace's use is counted."""
+MAX_STAGED_FILES = 100_000
+BATCH = 500
+"""Rows that one statement names."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a version; `place` is the folder of the artifact in which its bytes lie."""
+
+    path: str
+    place: str
+    size: int
+    etag: str
+    sha256: str
+    content_type: str
+    modified: float
+
+    def key(self, folder: str) -> str:
+        """Its key in the object store, in the folder of its artifact."""
+        return f"{folder}/{self.place}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that was announced for the next commit, or is to go then; what its download counts."""
+
+    path: str
+    is_removed: bool = False
+    weight: float = 0.0
+
+
+class Files(Repository):
+    """Files by artifact, version and path."""
+
+    async def find(self, artifact: str, version: int, paths: Sequence[str]) -> dict[str, File]:
+        """Those of the named files that a version has."""
+        found: dict[str, File] = {}
+        async with self._connections.reading() as connection:
+            for some in batches(paths):
+                where = (
+                    ArtifactFile.artifact == artifact,
+                    ArtifactFile.version == version,
+                    _at(ArtifactFile, some),
+                )
+                for row in await connection.execute(select(*_FILE).where(*where)):
+                    file = _file(row)
+                    found[file.path] = file
+        return found
+
+    async def page(self, artifact: str, version: int, after: str = "", limit: int = 1000) -> list[File]:
+        """Files of a version, in the order of their paths as tables have them: folder, then name."""
+        folder, name = split(after)
+        query = (
+            select(*_FILE)
+            .where(ArtifactFile.artifact == artifact, ArtifactFile.version == version)
+            .order_by(ArtifactFile.folder, ArtifactFile.name)
+            .limit(limit)
+        )
+        if after:
+            query = query.where(
+                tuple_(ArtifactFile.folder, ArtifactFile.name) > tuple_(literal(folder), literal(name))
+            )
+        async with self._connections.reading() as connection:
+            return [_file(row) for row in await connection.execute(query)]
+
+    async def level(
+        self, artifact: str, version: int, folder: str, offset: int, limit: int
+    ) -> tuple[list[File], list[str]]:
+        """The files of a folder and then the names of the folders in it, as a page of both together."""
+        of_folder = (
+            ArtifactFile.artifact == artifact, ArtifactFile.version == version, ArtifactFile.folder == folder,
+        )  # fmt: skip
+        query = select(*_FILE).where(*of_folder).order_by(ArtifactFile.name).limit(limit).offset(offset)
+        async with self._connections.reading() as connection:
+            files = [_file(row) for row in await connection.execute(query)]
+            if len(files) == limit:
+                return files, []
+            count = select(func.count()).select_from(ArtifactFile).where(*of_folder)
+            skipped = offset - int((await connection.execute(count)).scalar_one()) if offset else 0
+            window = limit - len(files), max(0, skipped)
+            is_postgres = connection.dialect.name == "postgresql"
+            names = _folders_in(artifact, version, folder, window, is_postgres)
+            return files, [row[0] for row in await connection.execute(names)]
+
+    async def staged(self, artifact: str) -> list[Staged]:
+        """What is staged of the files, in the order of folder and name; at most 100,000."""
+        query = (
+            select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
+            .where(StagedFile.artifact == artifact)
+            .order_by(StagedFile.folder, StagedFile.name)
+        )
+        async with self._connections.reading() as connection:
+            return [
+                Staged(joined(f, n), gone, weight) for f, n, gone, weight in await connection.execute(query)
+            ]
+
+    async def staged_of(self, artifacts: Sequence[str]) -> dict[str, list[Staged]]:
+        """The same of several artifacts."""
+        found: dict[str, list[Staged]] = {}
+        query = select(
+            StagedFile.artifact, StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight
+        ).where(StagedFile.artifact.in_(artifacts))
+        async with self._connections.reading() as connection:
+            for artifact, folder, name, is_removed, weight in await connection.execute(query):
+                found.setdefault(artifact, []).append(Staged(joined(folder, name), is_removed, weight))
+        return found
+
+    async def find_staged(self, artifact: str, paths: Sequence[str]) -> dict[str, Staged]:
+        """What is staged of the named files."""
+        found: dict[str, Staged] = {}
+        columns = StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight
+        async with self._connections.reading() as connection:
+            for some in batches(paths):
+                query = select(*columns).where(StagedFile.artifact == artifact, _at(StagedFile, some))
+                for folder, name, is_removed, weight in await connection.execute(query):
+                    path = joined(folder, name)
+                    found[path] = Staged(path, is_removed, weight)
+        return found
+
+    async def upload(self, upload: str) -> Any | None:
+        """The upload in parts of an id: `artifact`, `path`, `key`, `expires_at`; None if it is not known."""
+        query = select(
+            ArtifactUpload.artifact, ArtifactUpload.path, ArtifactUpload.key, ArtifactUpload.expires_at
+        ).where(ArtifactUpload.id == upload)
+        async with self._connections.reading() as connection:
+            return (await connection.execute(query)).one_or_none()
+
+
+async def stage(connection: AsyncConnection, artifact: str, round_id: str, files: Sequence[Staged]) -> None:
+    """Note files for the next commit; what was staged of them before is replaced.
+
+    Raises:
+        LimitReached: too many files would be staged.
+    """
+    added = 0
+    for some in batches(files):
+        rows = [
+            dict(zip(("folder", "name"), split(file.path), strict=True), artifact=artifact,
+                 is_removed=file.is_removed, weight=file.weight)
+            for file in some
+        ]  # fmt: skip
+        gone = await connection.execute(
+            delete(StagedFile).where(StagedFile.artifact == artifact, _at(StagedFile, [f.path for f in some]))
+        )
+        await connection.execute(insert(StagedFile), rows)
+        added += len(rows) - gone.rowcount
+    values = {"staged_files": Artifact.staged_files + added, "change": Artifact.change + 1}
+    where = Artifact.id == artifact, Artifact.round == round_id
+    counted = await connection.execute(
+        update(Artifact).where(*where).values(values).returning(Artifact.staged_files)
+    )
+    total = counted.scalar_one_or_none()
+    if total is None or total > MAX_STAGED_FILES:
+        raise LimitReached(
+            f"At most {MAX_STAGED_FILES:,} files are staged at once: commit first."
+            if total is not None
+            else "The artifact was committed or discarded by somebody else meanwhile: stage it again."
+        )
+
+
+async def unstage(connection: AsyncConnection, artifact: str, path: str) -> None:
+    """Forget what is staged of one file."""
+    where = StagedFile.artifact == artifact, _at(StagedFile, [path])
+    gone = await connection.execute(delete(StagedFile).where(*where))
+    values = {"staged_files": Artifact.staged_files - gone.rowcount, "change": Artifact.change + 1}
+    await connection.execute(update(Artifact).where(Artifact.id == artifact).values(values))
+
+
+async def unstage_all(connection: AsyncConnection, artifact: str) -> None:
+    """Forget all that is staged of an artifact's files, and uploads in parts to it."""
+    await connection.execute(delete(StagedFile).where(StagedFile.artifact == artifact))
+    await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.artifact == artifact))
+
+
+async def add_files(connection: AsyncConnection, artifact: str, version: int, files: Iterable[File]) -> None:
+    """Write files of a version."""
+    rows = [
+        dict(zip(("folder", "name"), split(file.path), strict=True), artifact=artifact, version=version,
+             place=file.place, size=file.size, etag=file.etag, sha256=file.sha256,
+             content_type=file.content_type[:256], modified=file.modified)
+        for file in files
+    ]  # fmt: skip
+    for start in range(0, len(rows), BATCH):
+        await connection.execute(insert(ArtifactFile), rows[start : start + BATCH])
+
+
+async def remove_files(
+    connection: AsyncConnection, artifact: str, version: int, paths: Sequence[str]
+) -> list[tuple[str, str, int]]:
+    """Take files out of a version; place, path and size of those that it had."""
+    gone: list[tuple[str, str, int]] = []
+    for some in batches(paths):
+        where = ArtifactFile.artifact == artifact, ArtifactFile.version == version, _at(ArtifactFile, some)
+        returned = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name, ArtifactFile.size
+        rows = await connection.execute(delete(ArtifactFile).where(*where).returning(*returned))
+        gone += [(place, joined(folder, name), size) for place, folder, name, size in rows]
+    return gone
+
+
+async def use_of(connection: AsyncConnection, where: ColumnElement[bool]) -> tuple[int, int]:
+    """Number and bytes of committed files."""
+    query = select(func.count(), func.coalesce(func.sum(ArtifactFile.size), 0)).where(where)
+    count, size = (await connection.execute(query)).one()
+    return int(count), int(size)
+
+
+async def places_of(connection: AsyncConnection, artifact: str, version: int) -> list[str]:
+    """The folders in which the bytes of a version's files lie."""
+    where = ArtifactFile.artifact == artifact, ArtifactFile.version == version
+    return list((await connection.execute(select(ArtifactFile.place).where(*where).distinct())).scalars())
+
+
+async def note_upload(
+    connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, expires_at: float
+) -> None:
+    """Remember an upload in parts; those that are over are forgotten."""
+    row = {"id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": expires_at}
+    await connection.execute(insert_of(connection, ArtifactUpload).values(**row))
+
+
+def batches(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Several at a time, as many as one statement may name."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+_FILE = (
+    ArtifactFile.folder, ArtifactFile.name, ArtifactFile.place, ArtifactFile.size, ArtifactFile.etag,
+    ArtifactFile.sha256, ArtifactFile.content_type, ArtifactFile.modified,
+)  # fmt: skip
+
+
+def _file(row: Any) -> File:
+    folder, name, *rest = row
+    return File(joined(folder, name), *rest)
+
+
+def _at(table: Any, paths: Sequence[str]) -> ColumnElement[bool]:
+    """Rows at one of these paths; folder by folder, which every database looks up by its key."""
+    by_folder: dict[str, list[str]] = {}
+    for path in paths:
+        folder, name = split(path)
+        by_folder.setdefault(folder, []).append(name)
+    return or_(*(and_(table.folder == folder, table.name.in_(names)) for folder, names in by_folder.items()))
+
+
+def _folders_in(
+    artifact: str, version: int, folder: str, window: tuple[int, int], is_postgres: bool
+) -> Select[Any]:
+    """Names of the folders in a folder: two looks into the index for each, however many files are in them.
+
+    A folder `a` comes before `a-b` and that before `a/c`, so a name may be met twice.
+    """
+    start = f"{folder}/" if folder else ""
+    here = ArtifactFile.artifact == artifact, ArtifactFile.version == version
+    end = [ArtifactFile.folder < f"{folder}0"] if folder else []  # `0` is what comes behind `/`
+
+    def first(after: ColumnElement[bool]) -> Any:
+        return select(func.min(ArtifactFile.folder)).where(*here, after, *end).scalar_subquery()
+
+    found = select(first(ArtifactFile.folder > start).label("folder")).cte("found", recursive=True)
+    rest = func.substr(found.c.folder, len(start) + 1)
+    slash = func.strpos(rest, "/") if is_postgres else func.instr(rest, "/")
+    name = case((slash > 0, func.substr(rest, 1, slash - 1)), else_=rest)
+    behind = case((slash > 0, literal(start).concat(name).concat("0")), else_=found.c.folder.concat("\x01"))
+    following = select(first(ArtifactFile.folder >= behind)).where(found.c.folder.is_not(None))
+    found = found.union_all(following)
+    rest = func.substr(found.c.folder, len(start) + 1)
+    slash = func.strpos(rest, "/") if is_postgres else func.instr(rest, "/")
+    shown = case((slash > 0, func.substr(rest, 1, slash - 1)), else_=rest).label("name")
+    limit, offset = window
+    query = select(shown).where(found.c.folder.is_not(None)).distinct().order_by(shown)
+    return query.limit(limit).offset(offset)
+
+
+async def forget_upload(connection: AsyncConnection, upload: str) -> None:
+    """Forget an upload in parts: it is complete."""
+    await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.id == upload))

@@ -1,0 +1,141 @@
+"""Deletes from the object store what no record refers to any more.
+
+What is to go is noted in the transaction that lets go of it, and deleted afterwards; a server that is killed
+in between goes on at its next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from sqlalchemy import delete, func, select
+
+from hypha.errors import HyphaError
+from hypha.features.artifacts.records import discard_later
+from hypha.features.artifacts.tables import Artifact, ArtifactGarbage
+from hypha.objects.store import ObjectStore
+from hypha.store.repository import Connections
+
+logger = logging.getLogger(__name__)
+
+GRACE_S = 3600.0
+"""Files that a commit replaced stay so long, for those who have an address of them."""
+PAUSE_S = 30.0
+TOGETHER = 100
+_LISTED = 1000
+
+
+class Garbage:
+    """The folders and files that are to go; `run` deletes them as they become due."""
+
+    def __init__(
+        self, connections: Connections, store: ObjectStore, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._connections = connections
+        self._store = store
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._is_closed = False
+        self._running: asyncio.Task[object] | None = None
+
+    def wake(self) -> None:
+        """Something has become due."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look for what was left behind, then delete what is due, until closed."""
+        if self._is_closed:
+            return
+        self._running = asyncio.current_task()
+        await self._guarded(self.find_left_behind)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_S):
+                    await self._woken.wait()
+            self._woken.clear()
+            await self._guarded(self.sweep)
+
+    async def close(self) -> None:
+        """End `run`, before the object store is closed."""
+        self._is_closed = True
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait((self._running,))
+
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except HyphaError as error:
+            logger.warning("files of artifacts cannot be cleaned up now: %s", error.message)
+
+    async def sweep(self) -> int:
+        """Delete all that is due; how many entries that were."""
+        count = 0
+        while due := await self._due():
+            for _, key in due:
+                await (self._store.delete_folder(key) if key.endswith("/") else self._store.delete(key))
+            async with self._connections.writing() as connection:
+                gone = [number for number, _ in due]
+                await connection.execute(delete(ArtifactGarbage).where(ArtifactGarbage.id.in_(gone)))
+            count += len(due)
+        return count
+
+    async def _due(self) -> Sequence[tuple[int, str]]:
+        query = (
+            select(ArtifactGarbage.id, ArtifactGarbage.key)
+            .where(ArtifactGarbage.due <= self._clock())
+            .order_by(ArtifactGarbage.due)
+            .limit(TOGETHER)
+        )
+        async with self._connections.reading() as connection:
+            return [(number, key) for number, key in await connection.execute(query)]
+
+    async def workspace_ended(self, workspace: str) -> None:
+        """The records of a workspace are gone: so shall be the files of its artifacts."""
+        await self._note([key async for key in self._folders(f"{workspace}/artifacts/")])
+        self.wake()
+
+    async def find_left_behind(self) -> None:
+        """Note the folders of artifacts that no record knows: a server was killed at a bad time."""
+        async for workspace in self._folders(""):
+            lost: list[str] = []
+            async for folder in self._folders(f"{workspace}artifacts/"):
+                lost.append(folder)
+                if len(lost) >= TOGETHER:
+                    await self._note(await self._unknown(lost))
+                    lost = []
+            await self._note(await self._unknown(lost))
+
+    async def _unknown(self, folders: Sequence[str]) -> list[str]:
+        by_id = {folder.rstrip("/").rpartition("/")[2]: folder for folder in folders}
+        if not by_id:
+            return []
+        query = select(Artifact.id).where(Artifact.id.in_(by_id))
+        async with self._connections.reading() as connection:
+            known = set((await connection.execute(query)).scalars())
+        return [folder for each, folder in by_id.items() if each not in known]
+
+    async def _folders(self, prefix: str) -> AsyncIterator[str]:
+        """The folders directly below a prefix, with `/` at the end."""
+        after, rest = "", True
+        while rest:
+            page = await self._store.list(prefix, after=after, limit=_LISTED, recursive=False)
+            for folder in page.folders:
+                yield folder
+            last = [*page.folders[-1:], *(each.key for each in page.objects[-1:])]
+            after, rest = max(last, default=""), page.rest
+
+    async def _note(self, keys: Sequence[str]) -> None:
+        if keys:
+            async with self._connections.writing() as connection:
+                await discard_later(connection, keys, self._clock())
+
+    async def waiting(self) -> int:
+        """How many entries wait, due or not."""
+        async with self._connections.reading() as connection:
+            query = select(func.count()).select_from(ArtifactGarbage)
+            return int((await connection.execute(query)).scalar_one())

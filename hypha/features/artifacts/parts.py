@@ -1,0 +1,58 @@
+"""What the functions of the artifact manager work with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hypha.features.artifacts.access import Access
+from hypha.features.artifacts.file_records import Files
+from hypha.features.artifacts.garbage import Garbage
+from hypha.features.artifacts.records import Artifacts
+from hypha.locks import NamedLocks
+from hypha.objects.store import ObjectStore
+from hypha.objects.urls import SignedUrls
+from hypha.store.repository import Connections
+from hypha.store.sealing import Seal
+from hypha.store.usage import Usage
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Records, objects, rights; `locks` let one change of an artifact run at a time, by its internal id.
+
+    `clock` tells Unix seconds.
+    """
+
+    access: Access
+    artifacts: Artifacts
+    files: Files
+    data: Connections
+    usage: Usage
+    store: ObjectStore
+    urls: SignedUrls
+    seal: Seal
+    garbage: Garbage
+    locks: NamedLocks = field(default_factory=NamedLocks)
+    clock: Callable[[], float] = time.time
+
+    def now(self) -> int:
+        """Unix seconds, whole."""
+        return int(self.clock())
+
+
+async def to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do something to its end, even when the caller gives up: what is half done can be seen by others."""
+    job = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        await asyncio.wait((job,))
+        if not job.cancelled():
+            job.exception()  # nobody is left to be told
+        raise

@@ -1,0 +1,191 @@
+"""Artifacts in the database: read as a whole, written field by field in one transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from hypha.errors import VersionConflict
+from hypha.features.artifacts.artifact import Artifact, Version
+from hypha.features.artifacts.ids import Reference
+from hypha.features.artifacts.permissions import as_grants, folded, operations_of
+from hypha.features.artifacts.tables import Artifact as Table
+from hypha.features.artifacts.tables import ArtifactGarbage, ArtifactGrant, ArtifactVersion
+from hypha.store.repository import Repository
+
+KIND = Table.__tablename__
+"""Artifacts and the bytes of their records, as a workspace's use is counted."""
+
+_PARENT = aliased(Table)
+_COLUMNS = (
+    Table.id, Table.workspace, Table.alias, Table.type, Table.manifest, Table.config, Table.created_by,
+    Table.created_at, Table.last_modified, Table.parent_id, Table.intent, Table.round, Table.staged,
+    Table.staged_files, Table.change, Table.next_version, Table.download_count, Table.view_count,
+    Table.file_count, Table.size,
+)  # fmt: skip
+
+
+class Artifacts(Repository):
+    """Artifacts by id, or by workspace and alias."""
+
+    async def get(self, reference: Reference) -> Artifact | None:
+        """An artifact with its versions and what its parent grants; None if there is none."""
+        async with self._connections.reading() as connection:
+            return await find(connection, reference)
+
+    async def many(self, ids: Sequence[str]) -> list[Artifact]:
+        """Several artifacts by their internal ids, in the order of the ids."""
+        async with self._connections.reading() as connection:
+            rows = (await connection.execute(_query(Table.id.in_(ids)))).all()
+            versions = await _versions(connection, ids)
+        found = {row.id: _artifact(row, versions.get(row.id, ())) for row in rows}
+        return [found[each] for each in ids if each in found]
+
+    async def snapshot(self, artifact: str, number: int) -> Mapping[str, Any] | None:
+        """Type, manifest and config of a version; None if it is gone."""
+        query = select(
+            ArtifactVersion.type, ArtifactVersion.manifest, ArtifactVersion.config, ArtifactVersion.file_count
+        ).where(ArtifactVersion.artifact == artifact, ArtifactVersion.number == number)
+        async with self._connections.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else {**row._mapping, "config": row.config or {}}
+
+    async def children(self, artifact: str) -> int:
+        """How many artifacts have it as their parent."""
+        query = select(func.count()).select_from(Table).where(Table.parent_id == artifact)
+        async with self._connections.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def count(self, artifact: str, *, views: float = 0.0, downloads: float = 0.0) -> None:
+        """Add to the counters, exactly, whoever else does so at the same time."""
+        values = {"view_count": Table.view_count + views, "download_count": Table.download_count + downloads}
+        async with self._connections.writing() as connection:
+            await connection.execute(update(Table).where(Table.id == artifact).values(values))
+
+    async def reset_counts(self, artifact: str) -> None:
+        """Begin to count anew."""
+        values = {"view_count": 0.0, "download_count": 0.0}
+        async with self._connections.writing() as connection:
+            await connection.execute(update(Table).where(Table.id == artifact).values(values))
+
+
+async def find(connection: AsyncConnection, reference: Reference) -> Artifact | None:
+    """An artifact, in the caller's transaction."""
+    where = (
+        [Table.id == reference.id]
+        if reference.id
+        else [Table.workspace == reference.workspace, Table.alias == reference.alias]
+    )
+    row = (await connection.execute(_query(*where))).one_or_none()
+    if row is None:
+        return None
+    versions = await _versions(connection, [row.id])
+    return _artifact(row, versions.get(row.id, ()))
+
+
+async def locked(connection: AsyncConnection, artifact: Artifact) -> None:
+    """Hold an artifact's row until the transaction ends, unless it changed since it was read.
+
+    Raises:
+        VersionConflict: something was.
+    """
+    query = select(Table.change).where(Table.id == artifact.id).with_for_update()
+    change = (await connection.execute(query)).scalar_one_or_none()
+    if change != artifact.change:
+        raise VersionConflict("The artifact was changed by somebody else meanwhile: try again.")
+
+
+async def add(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
+    """Write a new artifact.
+
+    Raises:
+        IntegrityError: its alias is taken.
+    """
+    await connection.execute(insert(Table).values(**values))
+
+
+async def change(connection: AsyncConnection, artifact: str, **values: Any) -> None:
+    """Write fields of an artifact, and that it changed."""
+    await connection.execute(
+        update(Table).where(Table.id == artifact).values(**values, change=Table.change + 1)
+    )
+
+
+async def write_grants(connection: AsyncConnection, artifact: str, permissions: object) -> None:
+    """Write who may list an artifact, in place of who could before."""
+    await connection.execute(delete(ArtifactGrant).where(ArtifactGrant.artifact == artifact))
+    rows: dict[str, dict[str, Any]] = {}
+    for who, level in as_grants(permissions).items():
+        given = operations_of(level)
+        row = rows.setdefault(
+            folded(who), {"artifact": artifact, "who": folded(who), "may_list": False, "may_edit": False}
+        )
+        row["may_list"] |= "list" in given
+        row["may_edit"] |= bool(given & {"edit", "put_file"})
+    if rows:
+        await connection.execute(insert(ArtifactGrant), list(rows.values()))
+
+
+async def add_version(
+    connection: AsyncConnection, artifact: Artifact, version: Version, values: Mapping[str, Any]
+) -> None:
+    """Write a version with the fields of the artifact that it keeps."""
+    row = {
+        "artifact": artifact.id,
+        "number": version.number,
+        "name": version.name,
+        "comment": version.comment,
+        "created_at": version.created_at,
+        "edits": version.edits,
+        "file_count": version.file_count,
+        **values,
+    }
+    await connection.execute(insert(ArtifactVersion).values(**row))
+
+
+async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: float) -> None:
+    """Note folders (with `/` at the end) and files of the object store that are to go."""
+    if keys:
+        await connection.execute(insert(ArtifactGarbage), [{"key": key, "due": due} for key in keys])
+
+
+def record_size(*values: Any) -> int:
+    """Bytes that fields take as JSON."""
+    return sum(len(orjson.dumps(value)) for value in values)
+
+
+def _query(*where: ColumnElement[bool]) -> Any:
+    return (
+        select(*_COLUMNS, _PARENT.alias.label("parent_alias"), _PARENT.config.label("parent_config"))
+        .outerjoin(_PARENT, _PARENT.id == Table.parent_id)
+        .where(*where)
+    )
+
+
+async def _versions(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[Version, ...]]:
+    query = (
+        select(
+            ArtifactVersion.artifact, ArtifactVersion.number, ArtifactVersion.name, ArtifactVersion.comment,
+            ArtifactVersion.created_at, ArtifactVersion.edits, ArtifactVersion.file_count,
+            ArtifactVersion.size,
+        )
+        .where(ArtifactVersion.artifact.in_(ids))
+        .order_by(ArtifactVersion.artifact, ArtifactVersion.number)
+    )  # fmt: skip
+    found: dict[str, list[Version]] = {}
+    for artifact, *fields in await connection.execute(query):
+        values: list[Any] = fields
+        found.setdefault(artifact, []).append(Version(*values))
+    return {artifact: tuple(versions) for artifact, versions in found.items()}
+
+
+def _artifact(row: Row[Any], versions: tuple[Version, ...]) -> Artifact:
+    fields = dict(row._mapping)
+    for name in ("config", "staged", "parent_config"):
+        fields[name] = fields[name] or {}
+    return Artifact(**fields, versions=versions)

@@ -1,0 +1,119 @@
+"""JSON schemas that collections have for the manifests of their children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+
+from hypha.errors import InvalidRequest
+
+SHOWN_CHARS = 500
+MAX_PARTS = 100_000
+"""Of a schema with everything that it refers to in its place: checking a manifest takes so long."""
+
+MAX_CHAIN = 64
+"""References that lead from one to the next."""
+
+
+def check_schema(schema: object) -> None:
+    """Refuse a `collection_schema` that is no JSON schema, refers to another document, or grows too large.
+
+    Raises:
+        InvalidRequest.
+    """
+    if schema is not None:
+        _Expansion(schema).check()
+        _validator(schema)
+
+
+def check_against(schema: object, manifest: Any) -> None:
+    """Refuse a manifest that does not fit the schema of its collection.
+
+    Raises:
+        InvalidRequest: "ValidationError: …", with the first thing that does not fit.
+    """
+    if not schema:
+        return
+    try:
+        _validator(schema).validate(manifest)
+    except jsonschema_rs.ValidationError as error:
+        where = "/".join(str(part) for part in error.instance_path)
+        told = f"ValidationError: {error.message[:SHOWN_CHARS]}"
+        raise InvalidRequest(f"{told} (at {where[:200]})" if where else told) from None
+
+
+class _Expansion:
+    """How large a schema is with what its references mean in their place.
+
+    A reference to itself has no end, and ten that double each other are a thousand: neither is let in.
+    """
+
+    def __init__(self, schema: object) -> None:
+        self._schema = schema
+        self._sizes: dict[str, int] = {}
+        self._open: set[str] = set()
+
+    def check(self) -> None:
+        """Raise InvalidRequest if it is too large."""
+        self._size(self._schema)
+
+    def _size(self, part: object) -> int:
+        size = 1
+        for inner in _inside(part):
+            size += self._size(inner)
+        if isinstance(part, dict):
+            if any(word in part for word in ("$dynamicRef", "$recursiveRef")):
+                raise InvalidRequest("config.collection_schema may refer to its own parts with $ref alone.")
+            if isinstance(part.get("$ref"), str):
+                size += self._target_size(part["$ref"])
+        if size > MAX_PARTS:
+            raise InvalidRequest(
+                f"config.collection_schema has more than {MAX_PARTS:,} parts with all that it refers to."
+            )
+        return size
+
+    def _target_size(self, reference: str) -> int:
+        if reference in self._open or len(self._open) >= MAX_CHAIN:
+            raise InvalidRequest(
+                f"config.collection_schema refers to itself, or on and on: {reference[:100]}"
+            )
+        if reference not in self._sizes:
+            self._open.add(reference)
+            self._sizes[reference] = self._size(self._target(reference))
+            self._open.discard(reference)
+        return self._sizes[reference]
+
+    def _target(self, reference: str) -> object:
+        at: Any = self._schema
+        if not reference.startswith("#/"):
+            raise InvalidRequest("config.collection_schema may refer to its own parts with '#/…' alone.")
+        for word in reference[2:].split("/"):
+            word = word.replace("~1", "/").replace("~0", "~")
+            at = at.get(word) if isinstance(at, dict) else None
+        return at
+
+
+def _inside(part: object) -> Iterator[object]:
+    if isinstance(part, dict):
+        yield from part.values()
+    elif isinstance(part, list):
+        yield from part
+
+
+def _validator(schema: Any) -> Any:
+    try:
+        return jsonschema_rs.validator_for(
+            schema,
+            retriever=_refuse,
+            pattern_options=jsonschema_rs.RegexOptions(),  # linear time, whatever the pattern
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
+        raise InvalidRequest(
+            f"config.collection_schema is no JSON schema: {str(error)[:SHOWN_CHARS]}"
+        ) from None
+
+
+def _refuse(address: str) -> Any:
+    raise ValueError(f"the schema refers to {address[:200]}, and nothing is fetched from elsewhere")

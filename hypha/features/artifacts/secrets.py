@@ -1,0 +1,135 @@
+"""Secrets of artifacts, encrypted at rest and in no other record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hypha.errors import InvalidRequest
+from hypha.features.artifacts.artifact import Artifact
+from hypha.features.artifacts.records import KIND
+from hypha.features.artifacts.tables import ArtifactSecret
+from hypha.store.records import WorkspaceRecord
+from hypha.store.repository import Connections, Repository, insert
+from hypha.store.sealing import Seal
+from hypha.store.usage import Allowance, Usage
+from hypha.workspaces.values import encode_plain
+
+MAX_SECRETS = 100
+MAX_NAME_CHARS = 256
+MAX_SECRET_BYTES = 64 * 1024
+
+
+class Secrets(Repository):
+    """The secrets of each artifact, one row for each."""
+
+    def __init__(self, connections: Connections, usage: Usage, seal: Seal) -> None:
+        super().__init__(connections)
+        self._usage = usage
+        self._seal = seal
+
+    async def all(self, artifact: str) -> dict[str, Any]:
+        """All secrets of an artifact, opened."""
+        query = select(ArtifactSecret.name, ArtifactSecret.value).where(ArtifactSecret.artifact == artifact)
+        async with self._connections.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return {name: orjson.loads(self._seal.open(value, f"{artifact}/{name}")) for name, value in rows}
+
+    async def set(
+        self, artifact: Artifact, record: WorkspaceRecord, name: str, value: Any, allowance: Allowance | None
+    ) -> None:
+        """Set one secret; None removes it.
+
+        Raises:
+            InvalidRequest: there are too many. QuotaExceeded.
+        """
+        async with self._connections.writing() as connection:
+            await self._usage.hold(connection, record, KIND)
+            where = ArtifactSecret.artifact == artifact.id, ArtifactSecret.name == name
+            gone = await connection.execute(
+                delete(ArtifactSecret).where(*where).returning(ArtifactSecret.size)
+            )
+            freed = gone.scalar_one_or_none() or 0
+            added = 0 if value is None else await self._insert(connection, artifact.id, {name: value})
+            await self._usage.add(connection, record, KIND, 0, added - freed, allowance)
+
+    async def replace(
+        self,
+        artifact: Artifact,
+        record: WorkspaceRecord,
+        values: Mapping[str, Any],
+        allowance: Allowance | None,
+    ) -> None:
+        """Set all secrets of an artifact, in place of those that it had."""
+        async with self._connections.writing() as connection:
+            await self.clear(connection, artifact.workspace, artifact.id)
+            added = await self._insert(connection, artifact.id, values)
+            await self._usage.add(connection, record, KIND, 0, added, allowance)
+
+    async def write(
+        self, connection: AsyncConnection, record: WorkspaceRecord, artifact: str, values: Mapping[str, Any]
+    ) -> None:
+        """Write the secrets of a new artifact, in the transaction that makes it."""
+        if values:
+            added = await self._insert(connection, artifact, values)
+            await self._usage.add(connection, record, KIND, 0, added, None)
+
+    async def clear(self, connection: AsyncConnection, workspace: str, artifact: str) -> None:
+        """Remove all secrets of an artifact, in the caller's transaction."""
+        where = ArtifactSecret.artifact == artifact
+        query = select(func.coalesce(func.sum(ArtifactSecret.size), 0)).where(where)
+        size = int((await connection.execute(query)).scalar_one())
+        if size:
+            await connection.execute(delete(ArtifactSecret).where(where))
+            await self._usage.remove(connection, workspace, KIND, 0, size)
+
+    async def _insert(self, connection: AsyncConnection, artifact: str, values: Mapping[str, Any]) -> int:
+        """Bytes of what was written."""
+        size = 0
+        for name, value in values.items():
+            sealed = self._seal.close(encode_plain(value, name, MAX_SECRET_BYTES), f"{artifact}/{name}")
+            row = {"artifact": artifact, "name": name, "value": sealed, "size": len(sealed)}
+            await connection.execute(insert(connection, ArtifactSecret).values(**row))
+            size += len(sealed)
+        count = select(func.count()).select_from(ArtifactSecret).where(ArtifactSecret.artifact == artifact)
+        if int((await connection.execute(count)).scalar_one()) > MAX_SECRETS:
+            raise InvalidRequest(f"An artifact has at most {MAX_SECRETS} secrets.")
+        return size
+
+
+def check_secrets(values: object) -> dict[str, Any]:
+    """The secrets that an artifact shall have.
+
+    Raises:
+        InvalidRequest: they are no object of names and plain values. FrameTooLarge: one is too large.
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or len(values) > MAX_SECRETS:
+        raise InvalidRequest(f"The secrets are an object of at most {MAX_SECRETS} names and values.")
+    return {check_name(name): checked_value(name, value) for name, value in values.items()}
+
+
+def check_name(name: object) -> str:
+    """The name of a secret.
+
+    Raises:
+        InvalidRequest: it is no text of 1 to 256 characters.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS or "\x00" in name:
+        raise InvalidRequest(f"The name of a secret is a text of 1 to {MAX_NAME_CHARS} characters.")
+    return name
+
+
+def checked_value(name: object, value: Any) -> Any:
+    """A value that can be kept as a secret.
+
+    Raises:
+        InvalidRequest: it is no plain data. FrameTooLarge: it is larger than 64 KiB.
+    """
+    encode_plain(value, str(name)[:100], MAX_SECRET_BYTES)
+    return value

@@ -1,0 +1,157 @@
+"""The tables of artifacts: what they are, their versions, files, grants and secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from hypha.store.base import Base, Json, of_workspace
+
+PathText = String(1024).with_variant(String(1024, collation="C"), "postgresql")
+"""A path or a part of one, compared by its bytes on every database."""
+
+
+def _of_artifact(*, is_key: bool = True) -> Mapped[str]:
+    return mapped_column(
+        String(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=is_key, nullable=False
+    )
+
+
+class Artifact(Base):
+    """One artifact as committed; what is staged of its fields is `staged`, of its files a row each.
+
+    `intent` is set while it is staged, and `round` then names the folder of what is uploaded. Without a
+    version (`version_count` 0) it is a draft. `change` counts changes of what is staged.
+    """
+
+    __tablename__ = "artifacts"
+    __table_args__ = (
+        UniqueConstraint("workspace", "alias", name="_workspace_alias_uc"),
+        Index("ix_artifacts_listed", "workspace", "parent_id", "id"),
+        Index("ix_artifacts_created", "workspace", "parent_id", "created_at", "id"),
+        Index("ix_artifacts_modified", "workspace", "parent_id", "last_modified", "id"),
+        Index("ix_artifacts_searched", "workspace", "id"),
+        Index("ix_artifacts_searched_created", "workspace", "created_at", "id"),
+        Index("ix_artifacts_parent", "parent_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    workspace: Mapped[str] = of_workspace(is_key=False)
+    alias: Mapped[str] = mapped_column(String(64))
+    parent_id: Mapped[str | None] = mapped_column(String(36), ForeignKey("artifacts.id"))
+    type: Mapped[str] = mapped_column(String(128))
+    manifest: Mapped[Any] = mapped_column(Json, nullable=True)
+    config: Mapped[Any] = mapped_column(Json, nullable=True)
+    intent: Mapped[str | None] = mapped_column(String(16))
+    round: Mapped[str | None] = mapped_column(String(32))
+    staged: Mapped[Any] = mapped_column(Json, nullable=True)
+    staged_files: Mapped[int]
+    change: Mapped[int] = mapped_column(BigInteger)
+    version_count: Mapped[int]
+    next_version: Mapped[int]
+    download_count: Mapped[float] = mapped_column(Float)
+    view_count: Mapped[float] = mapped_column(Float)
+    file_count: Mapped[int]
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    last_modified: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[str] = mapped_column(String(320))
+    size: Mapped[int]
+
+
+class ArtifactGrant(Base):
+    """Who may list an artifact, and who may see what is staged of it: made from its `config.permissions`."""
+
+    __tablename__ = "artifact_grants"
+
+    artifact: Mapped[str] = _of_artifact()
+    who: Mapped[str] = mapped_column(Text, primary_key=True)
+    may_list: Mapped[bool]
+    may_edit: Mapped[bool]
+
+
+class ArtifactVersion(Base):
+    """A version; `number` is never given again, and names its folder. The highest is the latest.
+
+    `edits` counts how often the version was changed in place.
+    """
+
+    __tablename__ = "artifact_versions"
+    __table_args__ = (UniqueConstraint("artifact", "name", name="_artifact_version_uc"),)
+
+    artifact: Mapped[str] = _of_artifact()
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(128))
+    comment: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    edits: Mapped[int]
+    type: Mapped[str] = mapped_column(String(128))
+    manifest: Mapped[Any] = mapped_column(Json, nullable=True)
+    config: Mapped[Any] = mapped_column(Json, nullable=True)
+    file_count: Mapped[int]
+    size: Mapped[int]
+
+
+class ArtifactFile(Base):
+    """A file of a version, at `folder/name`; its bytes lie in the folder `place` of the artifact."""
+
+    __tablename__ = "artifact_files"
+
+    artifact: Mapped[str] = _of_artifact()
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    folder: Mapped[str] = mapped_column(PathText, primary_key=True)
+    name: Mapped[str] = mapped_column(PathText, primary_key=True)
+    place: Mapped[str] = mapped_column(String(40))
+    size: Mapped[int] = mapped_column(BigInteger)
+    etag: Mapped[str] = mapped_column(String(128))
+    sha256: Mapped[str] = mapped_column(String(64))
+    content_type: Mapped[str] = mapped_column(String(256))
+    modified: Mapped[float] = mapped_column(Float)
+
+
+class StagedFile(Base):
+    """A file that was announced for the next commit, or is to go then."""
+
+    __tablename__ = "artifact_staged_files"
+
+    artifact: Mapped[str] = _of_artifact()
+    folder: Mapped[str] = mapped_column(PathText, primary_key=True)
+    name: Mapped[str] = mapped_column(PathText, primary_key=True)
+    is_removed: Mapped[bool]
+    weight: Mapped[float] = mapped_column(Float)
+
+
+class ArtifactUpload(Base):
+    """An upload in parts that was begun, until `expires_at`."""
+
+    __tablename__ = "artifact_uploads"
+
+    id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    artifact: Mapped[str] = mapped_column(
+        String(36), ForeignKey("artifacts.id", ondelete="CASCADE"), nullable=False, index=True
+    )
+    path: Mapped[str] = mapped_column(PathText)
+    key: Mapped[str] = mapped_column(PathText)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class ArtifactSecret(Base):
+    """One secret of an artifact; the value is sealed."""
+
+    __tablename__ = "artifact_secrets"
+
+    artifact: Mapped[str] = _of_artifact()
+    name: Mapped[str] = mapped_column(String(256), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
+
+
+class ArtifactGarbage(Base):
+    """A folder or file of the object store that nothing refers to any more; it is deleted from `due` on."""
+
+    __tablename__ = "artifact_garbage"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(Text)
+    due: Mapped[float] = mapped_column(Float, index=True)

@@ -1,0 +1,159 @@
+"""Attacks on artifacts: too many, too large, too much at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, LimitReached, QuotaExceeded
+from hypha.features.artifacts.filters import (
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_KEYWORDS,
+    MAX_TEXT_CHARS,
+    MAX_WILDCARDS,
+    FilterBuilder,
+)
+from hypha.store.usage import Quota
+from tests.faults.bounds.kit import Kit
+from tests.unit.features.artifacts.lab import Lab
+
+OF_FEATURE = "hypha.features.artifacts"
+
+
+async def lab_of(kit: Kit) -> Lab:
+    """A lab of the attack's own."""
+    return await kit.stack.enter_async_context(Lab.opened(await kit.store(), kit.folder))
+
+
+async def refused(error: type[HyphaError], *calls: Any) -> None:
+    """Every call is refused with an error."""
+    for call in calls:
+        with pytest.raises(error):
+            await call
+
+
+async def artifacts(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    lab.people.quota = Quota(2, 2000, "artifacts", "")
+    await refused(QuotaExceeded, lab.create("large", {"name": "x" * 1100}))
+    await lab.create("one")
+    await lab.create("two")
+    await refused(
+        QuotaExceeded,
+        lab.create("three"),
+        lab.manager.edit("one", manifest={"name": "x" * 2000}, stage=True, context=lab.owner),
+        lab.manager.edit("one", manifest={"name": "x" * 1000}, context=lab.owner),
+        lab.manager.set_secret("one", "key", "x" * 2000, context=lab.owner),
+    )
+
+
+async def artifact_files(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    lab.people.file_quota = Quota(2, 100, "files of artifacts", "")
+    await refused(
+        QuotaExceeded, lab.filled("many", a_txt="", b_txt="", c_txt=""), lab.filled("large", a_txt="x" * 101)
+    )
+    await lab.filled("data", a_txt="x" * 60)
+    await refused(QuotaExceeded, lab.manager.duplicate("data", "copy", context=lab.owner))
+
+
+async def one_artifact(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    deep: Any = "end"
+    for _ in range(70):
+        deep = [deep]
+    await refused(
+        FrameTooLarge,
+        lab.create("a", {"name": "x" * 1024 * 1024}),
+        lab.create("a", config={"more": "x" * 256 * 1024}),
+    )
+    await refused(
+        InvalidRequest,
+        lab.create("a", {"deep": deep}),
+        lab.create("a", type="x" * 129),
+        lab.create("a" * 65),
+        lab.create("{uuid}" * 17),
+        lab.create("{uuid}" + "a" * 260),
+    )
+    await lab.create("a", stage=True)
+    await refused(InvalidRequest, lab.manager.put_file("a", "x/" * 350 + "y", context=lab.owner))
+
+
+async def parts_of_an_artifact(kit: Kit) -> None:
+    lab, me = await lab_of(kit), "owner"
+    await lab.create("a")
+    manager, context = lab.manager, lab.owner
+    kit.lower(f"{OF_FEATURE}.committing.MAX_VERSIONS", 3)
+    await refused(
+        InvalidRequest,
+        lab.create("b", config={"permissions": {f"{me}-{n}": "r" for n in range(1001)}}),
+        lab.create("b", config={"permissions": {"x" * 513: "r"}}),
+        lab.create("b", config={"download_weights": {str(n): 1 for n in range(10_001)}}),
+        lab.create("b", secrets={str(n): 1 for n in range(101)}),
+        manager.set_secret("a", "x" * 257, 1, context=context),
+        manager.commit("a", version="x" * 129, context=context),
+        manager.commit("a", comment="x" * 10_001, context=context),
+    )
+    await refused(FrameTooLarge, manager.set_secret("a", "x", "y" * 66_000, context=context))
+    for number in range(100):
+        await manager.set_secret("a", str(number), 1, context=context)
+    await refused(InvalidRequest, manager.set_secret("a", "one-more", 1, context=context))
+    for _ in range(2):
+        await manager.edit("a", version="new", context=context)
+    await refused(LimitReached, manager.edit("a", version="new", context=context))
+
+
+async def files_at_once(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    kit.lower(f"{OF_FEATURE}.file_records.MAX_STAGED_FILES", 20)
+    kit.lower(f"{OF_FEATURE}.contents.MAX_BYTES", 1000)
+    await lab.create("a", stage=True)
+    manager, context = lab.manager, lab.owner
+    await refused(LimitReached, manager.put_file("a", [str(n) for n in range(21)], context=context))
+    await manager.put_file("a", [str(n) for n in range(20)], context=context)
+    await manager.put_file("a", [str(n) for n in range(20)], context=context)
+    await refused(LimitReached, manager.put_file("a", "one-more", context=context))
+    await refused(
+        InvalidRequest,
+        manager.put_file("a", [str(n) for n in range(10_001)], context=context),
+        manager.get_file("a", [str(n) for n in range(10_001)], context=context),
+        manager.list_files("a", limit=10_001, context=context),
+        manager.read_file("a", "0", limit=10 * 1024 * 1024 + 1, context=context),
+    )
+    await refused(FrameTooLarge, manager.write_file("a", "0", "x" * 1001, context=context))
+
+
+async def artifact_filters(kit: Kit) -> None:
+    deep: Any = {"a": 1}
+    for _ in range(MAX_DEPTH + 1):
+        deep = {"$or": [deep]}
+    for wrong in (
+        {"manifest": {"tags": ["x"] * MAX_CONDITIONS}},
+        {"manifest": deep},
+        {"type": "x" * (MAX_TEXT_CHARS + 1)},
+        {"manifest": {"name": "*" * (MAX_WILDCARDS + 1)}},
+    ):
+        with pytest.raises(InvalidRequest):
+            FilterBuilder(False).conditions(wrong)
+    with pytest.raises(InvalidRequest):
+        FilterBuilder(False).keywords(["x"] * (MAX_KEYWORDS + 1))
+
+
+async def artifact_schemas(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    doubled = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)}
+    for number, schema in enumerate(
+        (
+            {"$ref": "#/$defs/a0", "$defs": {**doubled, "a30": {}}},
+            {"$ref": "#"},
+            {"properties": {"x": {"$ref": "#/properties/x"}}},
+            {"$ref": "http://elsewhere.org/schema"},
+            {"type": "nothing"},
+        )
+    ):
+        await refused(InvalidRequest, lab.create(f"c{number}", config={"collection_schema": schema}))
+    await lab.create(
+        "c", config={"collection_schema": {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}}}
+    )
