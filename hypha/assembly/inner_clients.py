@@ -85,7 +85,6 @@ class InnerClients:
         acting = user.within(workspace, client_id, user.level(workspace))
         facts = connection_facts(self._core.settings, hub.manager_id)
         link = LocalConnection.open(hub, workspace, client_id, acting, facts)
-        assert link.client is not None
         self._tenants.members.joined(link.client, restore=False)
         extras = {
             "get_root_user": root_user,

@@ -18,6 +18,7 @@ from hypha.assembly.tenants import Tenants, open_tenants
 from hypha.assembly.upkeep import start_upkeep
 from hypha.assembly.web import Doors, listed_doors
 from hypha.features.base import PromptNames
+from hypha.hub.connection import LinkKind
 from hypha.ids import readable_id
 from hypha.observe.memory import keep_frame_buffers
 from hypha.transports.descriptors import raise_limit
@@ -143,14 +144,14 @@ class Server:
     def awaits_posts(self) -> bool:
         """True while a client on an HTTP stream owes an answer, which comes as a request of its own."""
         return any(
-            client.pending and client.connection_type == "http_streaming"
+            client.pending and client.connection_type == LinkKind.HTTP_STREAM
             for client in self.parts.core.hub.clients.live()
         )
 
     def end_streams(self) -> None:
         """End the links that are inside requests: a web server waits for its requests before it stops."""
         for link in _links_of(self.parts.core.hub):
-            if link.kind != "inner" and not link.acknowledges:
+            if link.kind is not LinkKind.INNER and not link.acknowledges:
                 link.close(1001, GOODBYE)
 
     async def stop(self) -> None:

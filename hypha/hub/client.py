@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import Context, User
 from hypha.errors import HyphaError, ServerFault
+from hypha.hub.connection import LinkKind
 from hypha.hub.outbox import PING_BYTES, CallKey, Kind, Outbox, PendingCall
 from hypha.hub.refusals import reject_frame
 from hypha.hub.shares import Room, Shares
@@ -305,7 +306,7 @@ class Client:
     @property
     def is_inner(self) -> bool:
         """True for clients inside the server's own process."""
-        return self.connection is not None and self.connection.kind == "inner"
+        return self.connection is not None and self.connection.kind is LinkKind.INNER
 
     @property
     def last_link(self) -> Connection | None:
@@ -320,7 +321,7 @@ class Client:
 
     @property
     def connection_type(self) -> str:
-        """`websocket` or `http_streaming`; empty while held."""
+        """The kind of its link; empty while held."""
         return self.connection.kind if self.connection else ""
 
     @property
@@ -341,7 +342,7 @@ class Client:
         """Who calls, for the server's own services."""
         details = {"address": self.peer_address}  # now: the link may be gone when somebody asks
         return Context(
-            self.user, self.workspace, self.client_id, self.connection_type or "websocket", details
+            self.user, self.workspace, self.client_id, self.connection_type or LinkKind.WEBSOCKET, details
         )
 
     # -- What goes to it

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Protocol
 
 from hypha.wire.frames import Sealed
 
 
+class LinkKind(StrEnum):
+    """How a client is connected, as callees and administrators read it (`connection_type`)."""
+
+    WEBSOCKET = "websocket"
+    HTTP_STREAM = "http_streaming"
+    """Its client has nothing to send while it is idle."""
+    INNER = "inner"
+    """A client inside the server's own process."""
+
+
 class Connection(Protocol):
-    """One live transport of a client; a client may resume on another one.
+    """One live transport of a client; a client may resume on another one."""
 
-    `acknowledges` tells whether the transport can prove arrival by PING and PONG. `farewell_s` is the
-    round trip time of the link in seconds once its client has said goodbye on it; None before, or where
-    the transport cannot tell.
-    """
-
-    farewell_s: float | None
-    kind: str
+    kind: LinkKind
     acknowledges: bool
+    """Whether the transport can prove arrival by PING and PONG."""
     peer_address: str
+    """The client's network address; empty inside the server."""
+    farewell_s: float | None
+    """The round trip time of the link (s) once its client has said goodbye on it; None before, or where the
+    transport cannot tell."""
 
     def send_frame(self, frame: Sealed) -> None:
         """Write one binary frame."""

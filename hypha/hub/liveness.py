@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hypha.hub.connection import LinkKind
+
 if TYPE_CHECKING:
     from hypha.clock import Clock, Timer
     from hypha.hub.client import Client
@@ -66,9 +68,9 @@ class Liveness:
 
     def _check(self, client: Client, now: float, idle_timeout_s: float) -> None:
         connection = client.connection
-        if connection is None or connection.kind == "inner":
+        if connection is None or connection.kind is LinkKind.INNER:
             return
-        is_stream = connection.kind == "http_streaming"  # its client has nothing to send while it is idle
+        is_stream = connection.kind is LinkKind.HTTP_STREAM
         if 0 < idle_timeout_s < now - client.last_received and not is_stream:
             text = f"Idle timeout ({idle_timeout_s:g}s)"
             connection.send_control({"type": "error", "message": text})

@@ -13,9 +13,9 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context, User
 from hypha.builtins.service import BuiltinService
 from hypha.errors import FrameTooLarge, InvalidAddress, InvalidRequest, PermissionDenied
+from hypha.hub.connection import LinkKind
 
 BUILT_IN = "built-in"
-INNER = "inner"  # the kind of link that clients inside the server process have
 MAX_DESCRIPTION_CHARS = 1024
 MAX_TITLE_CHARS = 1024
 MAX_TYPE_CHARS = 256
@@ -169,7 +169,7 @@ class Registrant:
     @classmethod
     def of(cls, context: Context, generation: int = 0) -> Registrant:
         """The registrant behind a call."""
-        is_inner = context.connection_type == INNER
+        is_inner = context.connection_type == LinkKind.INNER
         user = context.user
         return cls(context.workspace, context.client_id, user.id, generation, is_inner, user.limit)
 

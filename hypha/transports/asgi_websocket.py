@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
+from hypha.hub.connection import LinkKind
 from hypha.transports.base import Transport
 from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text, shake_hands
 from hypha.transports.queued_link import QueuedLink
@@ -48,7 +49,7 @@ class AsgiLink(QueuedLink[Message]):
     ASGI shows no PONGs, so frames count as unproven for 2 s.
     """
 
-    kind = "websocket"
+    kind = LinkKind.WEBSOCKET
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from hypha.hub.connection import LinkKind
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.stream_secrets import SECRET_HEADER, StreamKey
 from hypha.wire.frames import Buffer, Sealed, pack, payload
@@ -30,7 +31,7 @@ _STREAM_HEADERS = [
 class StreamLink(QueuedLink[Sealed]):
     """The endless answer of one GET; frames wait here until the ASGI server takes them."""
 
-    kind = "http_streaming"
+    kind = LinkKind.HTTP_STREAM
 
     def __init__(
         self, reception: Reception, peer_address: str, ping_interval_s: float, known_address: str = ""

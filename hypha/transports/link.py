@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from hypha.hub.connection import LinkKind
 from hypha.transports.ratelimit import FrameRate
 from hypha.wire.frames import Buffer, Sealed
 
@@ -22,7 +23,7 @@ class Link(ABC):
         rate: what slows its frames before its user and workspace are known; None for nothing.
     """
 
-    kind: str
+    kind: LinkKind
     acknowledges = False
     farewell_s: float | None = None
 

@@ -24,6 +24,7 @@ from hypha.errors import (
     NotDelivered,
     PermissionDenied,
 )
+from hypha.hub.connection import LinkKind
 from hypha.hub.rates import Rates
 from hypha.ids import random_id
 from hypha.limits import Places
@@ -345,7 +346,7 @@ def _is_second_stream(identity: Identity, connection: Connection, present: Clien
     """
     return (
         not identity.resumes
-        and connection.kind == present.connection_type == "http_streaming"
+        and connection.kind == present.connection_type == LinkKind.HTTP_STREAM
         and identity.user.id == present.user.id
         and identity.user.level(identity.workspace) >= Level.ADMIN
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from hypha.clock import Timer
+from hypha.hub.connection import LinkKind
 from hypha.hub.flow import HIGH_WATER_BYTES, LOW_WATER_BYTES
 from hypha.transports.fragments import Fragments
 from hypha.transports.gather import GATHER_BYTES, framed
@@ -37,7 +38,7 @@ RETIRE_GRACE_S = 1.0
 class WebSocketLink(Link, WSListener):
     """One WebSocket of a client, from upgrade to close."""
 
-    kind = "websocket"
+    kind = LinkKind.WEBSOCKET
     acknowledges = True
 
     def __init__(self, reception: Reception, peer_address: str, query: str, rate: FrameRate | None) -> None:

@@ -12,6 +12,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
 from hypha.builtins.service import BuiltinService
 from hypha.hub.client import Client
+from hypha.hub.connection import LinkKind
 from hypha.hub.hub import Hub, HubLimits
 from hypha.hub.service_peer import ServicePeer
 from hypha.settings import Settings
@@ -22,7 +23,7 @@ from tests.frames import decode
 class FakeLink:
     """A link that keeps what is written; the test says what arrived."""
 
-    kind = "websocket"
+    kind = LinkKind.WEBSOCKET
     peer_address = "127.0.0.1"
     farewell_s: float | None = None
 

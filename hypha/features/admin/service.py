@@ -65,7 +65,7 @@ class AdminUtils:
         client = self._parts.hub.client(str(workspace), str(client_id))
         if client is None or client.ended:
             raise NotFound(f"Client not connected: {workspace}/{client_id}"[:300])
-        if client.connection_type == "inner":
+        if client.is_inner:
             raise InvalidRequest(f"The client {client.address} runs inside the server and stays.")
         self._note("kickout_client", context, client=client.address, user=client.user.id, reason=reason)
         text = reason if isinstance(reason, str) and reason else "Kicked out by an administrator"

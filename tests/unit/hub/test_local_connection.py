@@ -81,3 +81,24 @@ async def test_nobody_waits_for_a_receiver_that_ended_or_after_the_end_of_the_li
     assert await is_waiting(to_c)
     await inner.disconnect()
     assert not await is_waiting(to_c)
+
+
+async def test_a_library_that_fails_on_one_message_gets_the_next_and_those_before_it_listened(
+    world: World, inner: LocalConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, _ = world.join("a")
+    taken: list[bytes] = []
+    all_taken = asyncio.Event()
+
+    async def take(frame: bytes) -> None:
+        taken.append(frame)
+        if len(taken) == 1:
+            raise ValueError("odd")
+        all_taken.set()
+
+    world.call(a, "w/inner", "early")
+    inner.on_message(take)
+    world.call(a, "w/inner", "late")
+    await asyncio.wait_for(all_taken.wait(), 5)
+    assert [b"early" in taken[0], b"late" in taken[1]] == [True, True]
+    assert "A startup service failed to take a message: odd" in caplog.text

@@ -61,7 +61,6 @@ async def test_tasks_of_a_temporary_workspace_go_with_it(server: Server) -> None
 async def test_a_consumer_waits_no_longer_than_its_client_lives(server: Server) -> None:
     user = root_user("public").within("public", "consumer", Level.ADMIN)
     link = LocalConnection.open(server.parts.core.hub, "public", "consumer", user, {})
-    assert link.client is not None
     server.parts.tenants.members.joined(link.client, restore=False)
     waiting = asyncio.create_task(call(server, "pop", "jobs", 30, context=link.client.context))
     await asyncio.sleep(0)  # its first step
