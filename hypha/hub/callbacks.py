@@ -31,12 +31,14 @@ class Session:
         self, sessions: Sessions, owner: str, address: str, server_url: str, functions: Mapping[str, Function]
     ) -> None:
         self.id = random_id(20)
+        """Its name on the wire: a secret between the server and the callee."""
         self.owner = owner
         self._sessions = sessions
         self._address = address
         self._server_url = server_url
         self._functions = functions
         self._running = 0
+        """Calls of its functions that run now."""
 
     def __enter__(self) -> Self:
         self._sessions.add(self)
@@ -79,6 +81,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: dict[str, Session] = {}
+        """By id."""
 
     def add(self, session: Session) -> None:
         """Let the callee call from now on."""

@@ -83,6 +83,7 @@ class Calls:
         self._stamps: BoundedMap[tuple[int, str], tuple[User, Stamp]] = BoundedMap(_STAMPS_KEPT)
         """Packed identities, by user (as an object, kept so that its number stays its own) and workspace."""
         self._root = root_user()
+        """Who calls when it is the server itself."""
         self._prefix = random_id(8)
         """What the names of all sessions begin with."""
         self._count = 0

@@ -41,7 +41,9 @@ class Endpoint:
 
     def __init__(self, ports: PeerPorts, calls: Calls, hosted: HostedServices, max_values: int) -> None:
         self.serving = Serving(ports, calls, hosted, self._process)
+        """Answers what is no answer itself."""
         self.unfinished = self.serving.cache.unfinished
+        """Messages that clients are sending in chunks."""
         self._ports = ports
         self._calls = calls
         self._hosted = hosted

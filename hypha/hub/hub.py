@@ -78,6 +78,7 @@ class Hub:
         self.manager_id = manager_id
         self.clock = clock = clock if clock is not None else asyncio.get_running_loop()
         self.time = clock.time
+        """Loop time (s)."""
         self.stats = stats = HubStats()
         self.traffic = Traffic()
         self.upcalls = upcalls = Upcalls()
@@ -85,7 +86,9 @@ class Hub:
         self.peers = peers = Peers(manager_id)
         self.leftovers = leftovers = Leftovers(clock)
         self.unanswered = Shares(MAX_ALL_PENDING)
+        """How many calls clients owe answers to, together."""
         self.cache_rooms = MessageCaches(leftovers.add)
+        """Room for what clients send to peers of the server in chunks."""
         self.pulse = pulse = Pulse(clock, limits.ack_interval_s)
         self.flow = flow = Flow(clock, pulse, stats)
         self.acknowledgement = proof = Acknowledgement(clock, pulse, flow, stats)
@@ -104,6 +107,7 @@ class Hub:
         self.liveness = Liveness(clock, clients, self.unanswered, peers.expire)
         self.router = Router(clients, peers, border, flow, events, upcalls, stats, self.traffic, clock)
         self.route = self.router.route
+        """Takes each frame of a client; held here for the transports, which call it for every frame."""
         self._ports = ClientPorts(clock.time, waiting.frame_waits, proof.written, self.unanswered)
 
     @property

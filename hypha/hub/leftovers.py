@@ -23,6 +23,7 @@ class Leftovers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buffers: list[Sealed] = []
+        """Those that are still to be freed; the oldest first."""
 
     def add(self, buffers: Iterable[Sealed]) -> None:
         """Free these soon, if nobody else refers to them; small ones are freed with their owner."""

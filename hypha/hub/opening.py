@@ -18,15 +18,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A message: its envelope, its body, and the function values in its arguments, made absolute.
-
-    `problem` is why these could not be looked for.
-    """
+    """A message that was opened and looked into."""
 
     main: dict[str, Any]
+    """Its envelope."""
     extra: dict[str, Any]
+    """Its body."""
     functions: list[dict[Any, Any]]
+    """The function values in its arguments, made absolute."""
     problem: InvalidRequest | None = None
+    """Why these could not be looked for."""
 
     @classmethod
     def of(cls, main: dict[str, Any], extra: dict[str, Any], workspace: str) -> Opened:
@@ -55,6 +56,7 @@ class Opener:
 
     def __init__(self) -> None:
         self._thread: ThreadPoolExecutor | None = None
+        """None until the first message: few peers ever get a large one."""
 
     async def message(self, pieces: Sequence[bytes], max_values: int, workspace: str) -> Opened:
         """Open a message that came in chunks.

@@ -41,6 +41,7 @@ class Caller(Protocol):
     """Who waits for the answer of a call: a client, or a peer inside the server."""
 
     address: str
+    """Under which it calls; of a peer in every workspace, for the log."""
 
     @property
     def ended(self) -> bool:
@@ -66,10 +67,7 @@ Entry = tuple[Sealed, int, Any]
 
 
 class Outbox:
-    """Numbered frames: `base` is the oldest one kept, `end` the number after the newest.
-
-    Frames below `written` were handed to the present or last connection.
-    """
+    """Numbered frames; the numbers go on from one link to the next."""
 
     __slots__ = (
         "base",
@@ -85,13 +83,21 @@ class Outbox:
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
+        """Those that are kept: `base` to `end`, in order."""
         self.base = 0
+        """Number of the oldest one kept."""
         self.end = 0
+        """Number that the next one gets."""
         self.written = 0
+        """Number after the last one that was handed to the present or last link."""
         self.bytes = 0
+        """Size of all that are kept."""
         self.unpinged_bytes = 0
+        """Size of those that were written since the last PING."""
         self.pinged = -1
+        """The number that the PING on its way asks for; -1 while none is."""
         self.pinged_at = 0.0
+        """When that was sent (s, loop time)."""
         self.round_trip_s = inf
         """The shortest time (s) that a PONG took on the present link; `inf` before the first."""
 

@@ -35,22 +35,25 @@ receiver does, who may not have taken all of them; the libraries used it before 
 
 
 class _Parcel:
-    """One unfinished message of a sender to a receiver.
-
-    `beats` says whether its calls ask for the receiver to keep a session alive: a receiver without that
-    session does not heed them, so either all do or none. `is_refused`: nothing more of it may pass.
-    """
+    """One unfinished message of a sender to a receiver."""
 
     __slots__ = ("beats", "early", "is_refused", "message", "next", "sender", "since")
 
     def __init__(self, sender: Client, message: ArrivingMessage, since: float, beats: bool) -> None:
         self.sender = sender
         self.message = message
+        """What was seen of it so far, and what of that may not pass."""
         self.since = since
+        """When it began (s, loop time)."""
         self.beats = beats
+        """Whether its calls ask the receiver to keep a session alive: one without that session does not heed
+        them, so either all do or none."""
         self.is_refused = False
+        """True when nothing more of it may pass."""
         self.next = 0
+        """Index of the chunk that is looked into next."""
         self.early: dict[int, bytes] = {}
+        """Later ones that came before it, by index."""
 
 
 class Parcels:
@@ -67,9 +70,13 @@ class Parcels:
         self._open_message = open_message
         self._clock = clock
         self._parcels: dict[tuple[Client, str], _Parcel] = {}
+        """By their place: receiver and key."""
         self._early = Shares(MAX_EARLY_BYTES)
+        """How many bytes of early chunks wait, together."""
         self._of_sender: dict[Client, dict[tuple[Client, str], None]] = {}
+        """Places by who writes there, in order; nothing in it is empty."""
         self._of_receiver: dict[Client, dict[tuple[Client, str], None]] = {}
+        """The same by whose they are."""
 
     def __len__(self) -> int:
         return len(self._parcels)

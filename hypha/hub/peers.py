@@ -39,6 +39,7 @@ class Peers:
         self.manager_id = manager_id
         """The manager's, `*/<manager_id>`; the same over restarts."""
         self._manager: Peer | None = None
+        """None until it is put on the wire."""
         self._everywhere: dict[str, Peer] = {}
         """Those that are reached under one id in every workspace."""
         self._by_address: dict[str, Peer] = {}

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Frames and bytes per second; 0 is no limit. `burst_s` seconds' worth may come at once."""
+    """Frames and bytes per second; 0 is no limit."""
 
     user_calls_per_s: float
     user_bytes_per_s: float
     workspace_calls_per_s: float
     workspace_bytes_per_s: float
     burst_s: float
+    """What may come at once, in seconds' worth of each rate."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -51,10 +52,12 @@ class RateLimits:
 
 
 class Meters(NamedTuple):
-    """The buckets from which frames take: one token for each frame, and one for each of its bytes."""
+    """The buckets from which frames take; each of them from all."""
 
     frames: tuple[Bucket, ...] = ()
+    """One token for each frame."""
     volume: tuple[Bucket, ...] = ()
+    """One token for each of its bytes."""
 
     def take(self, now: float, size: int) -> float:
         """Take a frame of so many bytes; return 0.0, or the seconds to wait before the next one."""
@@ -80,9 +83,10 @@ class Rates:
         self.limits = limits
         self.time = time
         self._max_tracked = max_tracked // 2  # of users, and of workspaces
-
         self._calls = self._buckets(limits.user_calls_per_s, limits.workspace_calls_per_s)
+        """Buckets of frames, by `user` and `workspace`."""
         self._bytes = self._buckets(limits.user_bytes_per_s, limits.workspace_bytes_per_s)
+        """The same of bytes."""
 
     def _buckets(self, per_user: float, per_workspace: float) -> dict[str, Buckets]:
         return {

@@ -56,6 +56,7 @@ class Router:
         clock: Clock,
     ) -> None:
         self._find = clients.by_address.get
+        """The client under an address as it stands; a dict's own method, for every frame."""
         self._peers = peers
         self._border = border
         self._flow = flow

@@ -31,6 +31,7 @@ class Serving:
     def __init__(self, ports: PeerPorts, calls: Calls, hosted: HostedServices, process: Process) -> None:
         self.answers = Answers(calls)
         self.running = RunningCalls(ports.clock, self.answers)
+        """Calls of functions that take their time; those of `built-in` are answered at once."""
         self.cache = MessageCacheFunctions(ports, calls)
         self._upcalls = ports.upcalls
         self._calls = calls

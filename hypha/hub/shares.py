@@ -24,18 +24,16 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much of something there is.
-
-    Args:
-        free: what every client may have without being counted, so that nobody is ever without any.
-        party: beyond that of one person, or of one address of anonymous users.
-        strangers: of all anonymous users. total: of everybody.
-    """
+    """How much of something there is."""
 
     free: int
+    """What every client may have without being counted, so that no client is ever without any."""
     party: int
+    """Beyond that, of one person, or of one address of anonymous users."""
     strangers: int
+    """The same of all anonymous users."""
     total: int
+    """The same of all clients."""
 
 
 class Shares:
@@ -44,9 +42,12 @@ class Shares:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.all = Budget(room.total)
+        """Of this all others are parts."""
         self.strangers = Budget(room.strangers, self.all)
         self._counted: dict[Holder, tuple[str, int]] = {}
+        """The party of each client that has more than is free, and how much more."""
         self._parties: dict[str, Budget] = {}
+        """By party; no budget in it is unused."""
 
     @property
     def used(self) -> int:

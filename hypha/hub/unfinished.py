@@ -19,6 +19,7 @@ class UnfinishedMessages:
     def __init__(self, rooms: MessageCaches) -> None:
         self._rooms = rooms
         self._caches: dict[str, MessageCache] = {}
+        """By the client's address; no cache in it is empty for long."""
 
     def __len__(self) -> int:
         return len(self._caches)
