@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypha.hub.calls import Calls
-from hypha.hub.endpoint import Endpoint
 from hypha.hub.hosted import HostedServices
+from hypha.hub.inbox import Inbox
 from hypha.wire.bounded import MAX_PASSED_VALUES
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class GatewayPeer:
         self.calls = Calls(ports, lambda workspace: f"{workspace}/{peer_id}", server_url)
         self.address = self.calls.address
         nothing = HostedServices(self.address, server_url)
-        self._endpoint = Endpoint(ports, self.calls, nothing, MAX_PASSED_VALUES)
-        self.unfinished = self._endpoint.unfinished
+        self._inbox = Inbox(ports, self.calls, nothing, MAX_PASSED_VALUES)
+        self.unfinished = self._inbox.unfinished
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Take answers of callees, and what they call back."""
-        self._endpoint.receive(sender, main, data, head)
+        self._inbox.receive(sender, main, data, head)
 
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""
-        await self._endpoint.close()
+        await self._inbox.close()

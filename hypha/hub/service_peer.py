@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.errors import MalformedFrame
 from hypha.hub.calls import GET_SERVICE, Calls
-from hypha.hub.endpoint import Endpoint
 from hypha.hub.hosted import HostedServices, IsUsable
+from hypha.hub.inbox import Inbox
 from hypha.wire.bounded import MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.frames import Buffer, decode_body
 from hypha.wire.values import BUILT_IN, SERVICES
@@ -36,16 +36,16 @@ class ServicePeer:
         self.address = address
         self.services = HostedServices(address, server_url, is_usable)
         self.calls = Calls(ports, lambda workspace: address, server_url)
-        self._endpoint = Endpoint(ports, self.calls, self.services, MAX_VALUES)
-        self.unfinished = self._endpoint.unfinished
-        self.running = self._endpoint.serving.running
+        self._inbox = Inbox(ports, self.calls, self.services, MAX_VALUES)
+        self.unfinished = self._inbox.unfinished
+        self.running = self._inbox.serving.running
         self._ports = ports
 
     def receive(self, sender: Client, main: dict[str, Any], data: Buffer, head: int) -> None:
         """Handle what is ours; pass the rest to the guest."""
         guest = self._ports.clients.guest(self.address)
         if guest is None or self._is_ours(main, data, head):
-            self._endpoint.receive(sender, main, data, head)
+            self._inbox.receive(sender, main, data, head)
         else:
             self._ports.forward(sender, guest, main, data, head)
 
@@ -65,4 +65,4 @@ class ServicePeer:
 
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""
-        await self._endpoint.close()
+        await self._inbox.close()

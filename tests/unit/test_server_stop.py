@@ -16,7 +16,7 @@ from hypha.background import Background
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError
 from hypha.features.base import Feature, FeatureContext
-from hypha.hub.endpoint import Endpoint
+from hypha.hub.inbox import Inbox
 from hypha.hub.pulse import Pulse
 from hypha.registry.offering import Offering
 from hypha.server import create_application, get_argparser
@@ -30,7 +30,7 @@ ENDS: tuple[tuple[str, type, str], ...] = (
     ("background", Background, "close"),
     ("workbench", Workbench, "close"),
     ("offering", Offering, "close"),
-    ("peers", Endpoint, "close"),
+    ("peers", Inbox, "close"),
     ("timers", Pulse, "stop"),
     ("tokens", IssuedTokens, "close"),
     ("store", Store, "close"),

@@ -84,7 +84,7 @@ async def dense_frame(kit: Kit) -> None:
 async def values_of_a_call(kit: Kit) -> None:
     world = kit.world()
     peer = await kit.manager(world)
-    assert peer._endpoint._max_values == bounded.MAX_VALUES
+    assert peer._inbox._max_values == bounded.MAX_VALUES
     a, link = world.join("a")
     main = {"type": "method", "from": a.address, "to": "*/manager-x", "session": "S"}
     dense = [[[]] * (bounded.MAX_VALUES // bounded.CONTAINER_VALUES + 1)]

@@ -18,7 +18,7 @@ from hypha.store import Store
 from hypha.testing import RawClient, ServerProcess
 from tests.conftest import Person, make_person
 from tests.kit.world import World
-from tests.unit.hub.test_endpoint import function
+from tests.unit.hub.test_inbox import function
 from tests.unit.workspaces.tenancy_kit import Tenants
 
 ELSEWHERE = "127.0.0.2"

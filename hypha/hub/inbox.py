@@ -30,7 +30,7 @@ OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
 
 
-class Endpoint:
+class Inbox:
     """The receiving side of one peer.
 
     Args:
