@@ -427,6 +427,10 @@ async def test_second_server_on_the_same_database_names_the_first(
     lines = log.strip().removesuffix("ERROR:    Application startup failed. Exiting.")  # plain uvicorn's
     assert "Traceback" not in log and len(lines.splitlines()) == 1
     assert own.is_ready()
+    own.freeze()
+    code, log = await exits(start_server, data_dir=":memory:", flags=flags)
+    own.thaw()
+    assert code != 0 and f"is in use: the server at {own.url}" in log, "a frozen one still has it"
     await asyncio.to_thread(own.restart, kill=True)
     assert own.is_ready()
 

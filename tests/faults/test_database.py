@@ -321,11 +321,37 @@ async def test_a_read_only_postgresql_stops_writes_only(
             await asyncio.to_thread(postgres.execute, f"ALTER DATABASE {name} {setting}")
             await asyncio.to_thread(postgres.execute, f"{DROP} AND datname = '{name}'")
 
+    async def is_read() -> bool:
+        return bool(await lab.raw.call_manager("get_env", "KEY") == 1)
+
     await make_read_only("on")
-    await eventually(lab.is_ready, within_s=20)
+    await eventually(is_read, within_s=20)
     await lab.check_refused()
     await eventually(lab.is_not_ready)
     await lab.check_reads()
     await make_read_only("off")
     await eventually(lab.is_ready, within_s=30)
+    await lab.check_nothing_happened()
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.timeout(180)
+async def test_a_second_server_on_one_postgresql_is_refused_also_while_the_first_is_frozen(
+    lab_on_postgres: Lab, postgres: PostgresServer
+) -> None:
+    lab = lab_on_postgres
+    for is_frozen in (False, True):
+        second = ServerProcess(flags=lab.server.flags)
+        if is_frozen:
+            lab.server.freeze()
+        try:
+            await asyncio.to_thread(second.launch)
+            assert await asyncio.to_thread(second.wait_exit, 40) != 0
+            assert "is in use: another server is already running with it" in second.log
+            assert len(second.log.strip().splitlines()) == 1
+        finally:
+            lab.server.thaw()
+            await asyncio.to_thread(second.close)
+    await eventually(lab.is_ready)
     await lab.check_nothing_happened()

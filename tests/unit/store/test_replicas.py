@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from hypha.errors import AlreadyExists, LeaseLost
 from hypha.store import Store, WorkspaceRecord, replicas
 from hypha.store.records import Bookmark
 from hypha.store.replicas import LEASE_S, now
 from hypha.store.tables import Replica
+from tests.kit.databases import lapse, replica_of
 
 LAB = WorkspaceRecord("lab", created_by="alice")
 
@@ -32,27 +33,6 @@ async def second(uri: str) -> AsyncIterator[Store]:
         pytest.skip("a database in memory has one server")
     async with replica_of(uri) as opened:
         yield opened
-
-
-def replica_of(uri: str) -> Store:
-    return Replicated(uri)
-
-
-class Replicated(Store):
-    """A store that claims nothing for itself: what replicas will be."""
-
-    async def open(self, holder: str | None = None, name: str = "") -> Replicated:
-        await super().open()
-        await self.lease.take(name or "a", holder or "http://127.0.0.1:1")
-        return self
-
-
-async def lapse(store: Store, of: Store) -> None:
-    """Let the lease of a replica be one that was not renewed in time."""
-    async with store.writing() as connection:
-        await connection.execute(
-            text("UPDATE replicas SET expires_at = :then WHERE id = :id"), {"then": 1.0, "id": of.replica}
-        )
 
 
 async def test_later_replicas_have_larger_numbers_also_after_all_are_gone(first: Store) -> None:
