@@ -10,7 +10,7 @@ from hypha.assembly.access import check_standing
 from hypha.assembly.manager import connection_facts
 from hypha.assembly.web import build_web, for_transports, http_services
 from hypha.transports.ratelimit import FrameRate
-from hypha.transports.reception import Limits, Reception
+from hypha.transports.reception import Reception, ReceptionLimits
 from hypha.transports.sockets import Sockets
 from hypha.web.apps_origin import AppsOrigin
 from hypha.web.lasting import LastingAnswers
@@ -62,7 +62,7 @@ def build_reception(core: Core, tenants: Tenants, descriptors: int) -> Reception
         core.tokens,
         tenants.members,
         connection_facts(settings, hub.manager_id),
-        Limits.from_settings(settings),
+        ReceptionLimits.from_settings(settings),
         lambda: core.health.is_ready,
         core.guard,
         core.rates,

@@ -59,7 +59,7 @@ class Answers:
         )
 
     def beat(self, request: Request) -> bool:
-        """Say that the call still runs; False if nobody wants to hear it, now or later."""
+        """Say that the call still runs; False if its caller does not want to hear it, now or later."""
         if request.heartbeat is None or request.sender.ended:
             return False
         self._send(request, request.heartbeat, None)

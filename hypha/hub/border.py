@@ -1,7 +1,7 @@
 """What a frame may carry between clients that do not have the same rights.
 
 The library of a receiver turns a function value into a call that runs with the receiver's own rights: of
-the manager, of the receiver's other clients. So whoever sends one may name nobody but itself; within one
+the manager, of the receiver's other clients. So the sender of one may name only itself; within one
 workspace, also the other clients there. Frames between clients with the same rights are not looked into,
 and nobody can look into encrypted ones. Large messages are looked into as their chunks pass.
 """

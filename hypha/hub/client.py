@@ -272,7 +272,7 @@ class Client:
         return self.hold
 
     def fail_fast(self) -> None:
-        """Nobody waits for it any more: calls are refused."""
+        """Callers wait for it no more: their calls are refused."""
         self._become(State.FAILING_FAST)
 
     def end(self) -> Connection | None:

@@ -12,10 +12,10 @@ _WORTH_BYTES = 64 * 1024
 
 
 class Leftovers:
-    """Buffers nobody needs any more.
+    """Buffers that are of no use any more.
 
     The operating system takes up to 0.5 ms to take a mebibyte back. A client can leave hundreds of them at
-    once (unfinished messages, frames that it never read), and everybody else would wait meanwhile.
+    once (unfinished messages, frames that it never read), and all other clients would wait meanwhile.
     """
 
     __slots__ = ("_buffers", "_clock")
@@ -26,7 +26,7 @@ class Leftovers:
         """Those that are still to be freed; the oldest first."""
 
     def add(self, buffers: Iterable[Sealed]) -> None:
-        """Free these soon, if nobody else refers to them; small ones are freed with their owner."""
+        """Free these soon, if nothing else refers to them; small ones are freed with their owner."""
         is_idle = not self._buffers
         self._buffers += [buffer for buffer in buffers if len(buffer) >= _WORTH_BYTES]
         if is_idle and self._buffers:

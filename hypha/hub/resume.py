@@ -1,7 +1,7 @@
 """What happens between two connections of a client (docs/spec/reconnecting.md#hold).
 
 A lost link leaves the client held: identity, services and subscriptions stay, frames wait in
-its outbox. It resumes on a new connection, or its state ends and everybody is told.
+its outbox. It resumes on a new connection, or its state ends, and its callers and its workspace are told.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ class Router:
         return peer.calls if peer is not None else None
 
     def _may_log(self) -> bool:
-        """True for a few lines a second; nobody fills the log with broken frames."""
+        """True for a few lines a second: broken frames must not fill the log."""
         second = int(self._time())
         if second != self._logged[0]:
             self._logged = (second, 0)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
 
 
-class Membership(Protocol):
+class MembersPort(Protocol):
     """What the layers above do when clients come and go, and what they know of services."""
 
     def services_end(self, client: Client) -> None:
@@ -28,13 +28,13 @@ class Membership(Protocol):
 
 
 class NothingAbove:
-    """A hub on its own: no service is registered, so nobody may call one of another workspace."""
+    """A hub on its own: no service is registered, so no client may call one of another workspace."""
 
     def services_end(self, client: Client) -> None:
         """It has none."""
 
     def client_ended(self, client: Client) -> None:
-        """Nobody hears of it."""
+        """Nothing above hears of it."""
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
         """No."""
@@ -50,14 +50,14 @@ def _gather_nothing() -> None:
 
 
 def _note_nothing(client: Client, workspace: str, what: str) -> None:
-    """Nobody keeps an audit log."""
+    """There is no audit log."""
 
 
 @dataclass(slots=True)
 class Upcalls:
     """The layers above, as far as the hub knows them; they put themselves in when they are made."""
 
-    membership: Membership = field(default_factory=NothingAbove)
+    membership: MembersPort = field(default_factory=NothingAbove)
     """Who keeps workspaces and services in step with the clients."""
     on_refused: Callable[[Client, str, str], None] = _note_nothing
     """Hears of a frame that was refused: its sender, the workspace to which it went, what it was."""

@@ -11,6 +11,7 @@ class AppSocket(WebSocketsSansIOProtocol):
     """uvicorn's protocol, which says when its socket is gone."""
 
     on_lost: Callable[[], None] | None = None
+    """Gives back the socket's place; set by who hands the socket over."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""

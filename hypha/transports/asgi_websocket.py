@@ -63,9 +63,11 @@ class AsgiLink(QueuedLink[Message]):
         super().__init__(reception, peer_address, rate)
         self._query = scope.get("query_string", b"").decode("latin-1")
         self._can_answer = "websocket.http.response" in scope.get("extensions", {})
+        """Whether the ASGI server can answer an upgrade by HTTP."""
         self._receive = receive
         self._send = send
         self._closed_code = 1006
+        """How the link ended: of the first close frame, from either side; 1006 as long as there was none."""
 
     async def run(self) -> None:
         """Serve the link from accept to disconnect."""

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TransportContext:
-    """What transports need of the server.
-
-    `reception` admits links. `address_of` is where a request came from, trusted proxies considered.
-    `authenticate` turns a token into its user; `token_of` finds the token in the headers of a request.
-    """
+    """What transports need of the server."""
 
     settings: Settings
     reception: Reception
+    """Admits links."""
     address_of: Callable[[Scope], str]
+    """The network address from which a request came, trusted proxies considered."""
     authenticate: Callable[[str], Awaitable[User]]
+    """Turns a token into its user; NotAuthenticated for one that is not valid."""
     token_of: Callable[[Scope], Awaitable[str | None]]
+    """Finds the token in the headers of a request."""
     origins: Origins
 
     def new_rate(self) -> FrameRate | None:

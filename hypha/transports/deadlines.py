@@ -19,7 +19,7 @@ from hypha.web.heads import LARGE_HEAD, MAX_HEAD_BYTES
 
 UNSENT_BYTES = 1024 * 1024
 """The kernel takes so much more than it can send now, and more as soon as some of it is sent. Without
-this it takes more only when a third of its buffer is free, and until then nobody sees a slow reader read."""
+this it takes more only when a third of its buffer is free, and until then a slow reader seems not to read."""
 LEAST_READ_BYTES_PER_S = 1024
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _SIOCOUTQ = 0x5411
@@ -33,12 +33,19 @@ class DeadlineProtocol(GrammarProtocol):
     """The protocol with bounded request heads and answers that are read."""
 
     sockets: ClassVar[Sockets]
+    """Where it takes its place; this and the next two are the same for all connections of a server."""
     head_timeout_s: ClassVar[float] = 20.0
+    """How long the head of a request may take to come."""
     stall_timeout_s: ClassVar[float] = 30.0
+    """How often it is looked whether the client reads its answer at some pace."""
     _head_bytes = 0
+    """What came since the last request began, as long as its head is open."""
     _head_is_open = True
+    """True until the head of the present request is complete, and before the first."""
     _head_timer: Any = None
+    """Closes the connection unless a head comes; None while a request is answered."""
     _stall_timer: Any = None
+    """Looks whether the client reads; None while it keeps up."""
 
     def connection_made(self, transport: Any) -> None:
         """Take a place, and give the first request's head a deadline."""
@@ -54,7 +61,7 @@ class DeadlineProtocol(GrammarProtocol):
             transport.close()
 
     def evict(self) -> None:
-        """Somebody else needs the place."""
+        """A newcomer needs the place."""
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -2,7 +2,7 @@
 
 Thousands of sockets may end in the same millisecond: a proxy that stops, a crowd that leaves, an attacker.
 The event loop hands all these ends over in one turn, some 25 µs each when closed at once, and more of them
-pile up meanwhile; everybody else would wait for tens of milliseconds.
+pile up meanwhile; all other clients would wait for tens of milliseconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Departures:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Transport] = deque()
+        """Those that are still open; while there is one, a call of `_close_some` is due."""
 
     def add(self, transport: Any, clock: Clock) -> None:
         """Close a transport soon."""

@@ -8,7 +8,7 @@ _BLOCK_BYTES = 64 * 1024
 
 
 class Fragments:
-    """The frames of one unfinished message: their `kind`, bytes in all (`size`) and `blocks`.
+    """The frames of one unfinished message.
 
     They are kept in blocks and joined at the end: one growing buffer is copied as a whole whenever it
     outgrows its place, some 5 ms for 16 MiB.
@@ -18,8 +18,11 @@ class Fragments:
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
+        """What the message is, text or binary, as its first frame says."""
         self.size = 0
+        """Bytes that came so far."""
         self.blocks: list[bytes | bytearray] = []
+        """The same bytes."""
 
     def add(self, data: bytes) -> None:
         """Keep one more frame; small ones share a block, because each block costs memory beside its bytes."""

@@ -29,7 +29,9 @@ class Gather:
 
     def __init__(self) -> None:
         self.is_on = False
+        """While it is, links keep frames back; switched for each larger read, and by `begin_turn`."""
         self.links: list[Gathering] = []
+        """Those that kept something back; each puts itself in."""
 
     def begin_turn(self, clock: Clock) -> None:
         """Keep frames back until this turn of the loop ends: calls of HTTP requests come many at a time."""

@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol, held to the grammar of HTTP where httptools or uvicorn are not.
 
-An offer to change the protocol that nobody takes up is passed over (RFC 9110, 7.8), a request that cannot
+An offer to change the protocol that is not taken up is passed over (RFC 9110, 7.8), a request that cannot
 be read is answered after those before it, clients of HTTP/1.0 get no chunks, and who has sent all that
 they have to say still hears the answers.
 """
@@ -65,6 +65,7 @@ class Seldom:
 
     def __init__(self, pause_s: float) -> None:
         self._due, self._pause_s = float("-inf"), pause_s
+        """When it may be done again (s, loop time), and how long it pauses then (s)."""
 
     def is_due(self, now: float) -> bool:
         """True at most once in a pause."""
@@ -78,14 +79,21 @@ class GrammarProtocol(HttpToolsProtocol):
     """The protocol; a request for a WebSocket ends in `open_websocket`."""
 
     warnings: ClassVar[Seldom]
+    """When a limit may be logged as a warning again, for all connections together."""
     _is_handshake = _is_passed_over = False
+    """Of the present request: it asks for a WebSocket; it has an offer that is not taken up."""
     _came_bytes = _head_at_most = 0
     """Of the last read, and of all reads since the request began: its head is no larger."""
     _problem: HyphaError | HTTPException | None = None
+    """What is wrong with the present request; the parser turns the error into one of its own."""
     _last_words: bytes | None = None
+    """The refusal of a request that waits for the answers before it."""
     _drops_left: int | None = None
+    """How many bytes more are read and dropped; None as long as nothing was refused."""
     _linger_timer: Any = None
+    """Closes the connection after a refusal."""
     _answers: OneWrite | None = None
+    """Writes all answers of the connection; None before the first."""
     key = b""
     """Of a request for a WebSocket."""
 
@@ -325,8 +333,8 @@ class GrammarProtocol(HttpToolsProtocol):
     def finish_answers(self) -> bool:
         """The client has said all: True if it still waits for answers, after which the connection ends.
 
-        Somebody who left looks the same until something is written. So the system is told to ask: it learns
-        within a minute or so that nobody is there.
+        A client that left looks the same until something is written. So the system is told to ask: it learns
+        within a minute or so that no one is there.
         """
         cycle = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body or _asks_for_events(cycle.scope):
@@ -358,5 +366,5 @@ def _fault_of(error: httptools.HttpParserError, data: bytes) -> HyphaError | HTT
 
 
 def _asks_for_events(scope: Any) -> bool:
-    """True for an answer without end, which nobody reads who has hung up."""
+    """True for an answer without end, which a client that has hung up does not read."""
     return any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"])

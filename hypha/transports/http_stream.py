@@ -38,8 +38,10 @@ class StreamLink(QueuedLink[Sealed]):
     ) -> None:
         super().__init__(reception, peer_address)
         self.secret = secrets.token_urlsafe(24)
+        """What POSTs of an anonymous stream show."""
         self.known_address = known_address
         self.misses = 0
+        """Pings in a row that were not answered; counted by `StreamWatch`."""
         self._ping_interval_s = ping_interval_s
 
     @property

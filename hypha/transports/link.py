@@ -26,6 +26,7 @@ class Link(ABC):
     kind: LinkKind
     acknowledges = False
     farewell_s: float | None = None
+    """See `Connection` for these."""
 
     def __init__(self, reception: Reception, peer_address: str, rate: FrameRate | None = None) -> None:
         self.reception = reception
@@ -33,7 +34,9 @@ class Link(ABC):
         self.peer_address = peer_address
         self.rate = rate
         self.client: Client | None = None
+        """Whose link it is; None before it is admitted. The client may have a newer one meanwhile."""
         self._token, self._token_made = "", -_SAME_TOKEN_S - 1
+        """The last reconnection token, and when it was made (s, loop time)."""
 
     @abstractmethod
     def send_frame(self, frame: Sealed) -> None:

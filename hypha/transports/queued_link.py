@@ -22,19 +22,23 @@ class QueuedLink(Link, Generic[Record]):
 
     ASGI shows neither arrival nor a buffer, so the queue is what back-pressure looks at. It isn't
     bounded here: above the high-water mark those who fill it are no longer read.
-
-    `readable` is clear while nothing may be taken from the client.
     """
 
     def __init__(self, reception: Reception, peer_address: str, rate: FrameRate | None = None) -> None:
         super().__init__(reception, peer_address, rate)
         self.readable = asyncio.Event()
+        """Clear while nothing may be taken from the client."""
         self.readable.set()
         self._queue: deque[tuple[Record, int]] = deque()
+        """What is to be sent, with its size."""
         self._queued_bytes = 0
+        """The size of all that, and of what the ASGI server is taking."""
         self._wake = asyncio.Event()
+        """Set when there is something to write, or the end."""
         self._ended = False
+        """Nothing more is taken, from either side."""
         self._pauses = 0
+        """How many calls of `pause_reading` have yet to be taken back."""
 
     def _put(self, record: Record, size: int) -> None:
         """Queue a record of so many bytes; nothing is queued after the end."""

@@ -24,6 +24,7 @@ class FrameRate:
         self._meters = meters
         self._clock = clock
         self._paused = False
+        """While the reading stands still because of a rate."""
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> FrameRate | None:
@@ -53,4 +54,5 @@ class FrameRate:
 
     def _go_on(self, connection: Connection) -> None:
         self._paused = False
+        """While the reading stands still because of a rate."""
         connection.resume_reading()

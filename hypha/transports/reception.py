@@ -54,21 +54,22 @@ RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on handshakes and connections.
-
-    `handshakes` are those of newcomers whose credential, if they have one, wasn't looked at yet; as many may
-    go on beside them with a valid one, `handshakes_per_address` of one user. `ping_timeout_s` is how long
-    a live client has to prove it when a newcomer wants its id. `frame_bytes` is the size of one frame.
-    """
+class ReceptionLimits:
+    """Bounds on handshakes and connections."""
 
     handshakes: int
+    """Of newcomers whose credential, if they have one, wasn't looked at yet; as many may go on beside them
+    with a valid one."""
     handshakes_per_address: int
+    """Of these from one address, and beside them of one user."""
     connections_per_user: int
     clients_per_workspace: int
     handshake_timeout_s: float
+    """How long the first message may take to come."""
     frame_bytes: int
+    """The size of one frame."""
     ping_timeout_s: float = 5.0
+    """How long a live client has to prove it when a newcomer wants its id."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -102,7 +103,7 @@ class Reception:
         tokens: TokenAuthority,
         members: Members,
         facts: Mapping[str, Any],
-        limits: Limits,
+        limits: ReceptionLimits,
         is_accepting: Callable[[], bool],
         guard: Guard,
         rates: Rates,
@@ -122,20 +123,24 @@ class Reception:
         self._ping = ping
         places = limits.handshakes, limits.handshakes_per_address
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
+        """Handshakes of links of which only the address is known."""
         self.identified: Places[Connection] = Places(*places, _turn_away, hub.time)
+        """Handshakes of links that have shown a valid credential."""
         self.gather = Gather()
+        """Writes what one read makes for one receiver together; shared by all links."""
         hub.upcalls.gather_turn = partial(self.gather.begin_turn, hub.clock)
         self.departures = Departures()
+        """Closes the sockets of clients that hung up; shared by all links."""
 
-    def is_busy_for(self, address: str) -> bool:
-        """True when no handshake of an address may begin now; refuse it before the upgrade, with 503."""
-        return not self.is_accepting() or not self.newcomers.has_room(throttled(address))
+    def is_busy_for(self, peer_address: str) -> bool:
+        """True when no handshake from there may begin now; refuse it before the upgrade, with 503."""
+        return not self.is_accepting() or not self.newcomers.has_room(throttled(peer_address))
 
     def enter(self, connection: Connection, *, silent: bool) -> bool:
         """Begin the handshake of a newcomer; False if there is no place for it.
 
         One that is `silent` has to send its first message yet. The silent one of the address with most
-        of them gives way to a newcomer, so that nobody else is kept out.
+        of them gives way to a newcomer, so that no other is kept out.
         """
         party = throttled(connection.peer_address)
         return self.is_accepting() and self.newcomers.enter(connection, party, idle=silent)

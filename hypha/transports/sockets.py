@@ -45,11 +45,13 @@ class Sockets:
     ) -> None:
         per_party = per_party or int(limit * PARTY_SHARE)
         self.places: Places[Any] = Places(limit, per_party, _evict, time)
+        """All sockets, or the links that stand for them, by address or user."""
         in_all, each = (
             int(limit * STRANGERS_SHARE),
             strangers_per_address or int(limit * STRANGERS_PARTY_SHARE),
         )
         self.strangers: Places[Connection] = Places(in_all, each, _evict, time)
+        """Links of anonymous users, by address."""
         self._is_proxy = is_proxy
 
     @classmethod
@@ -66,9 +68,9 @@ class Sockets:
             is_proxy=is_proxy,
         )
 
-    def opened(self, socket: Any, address: str) -> bool:
+    def opened(self, socket: Any, peer_address: str) -> bool:
         """A socket was accepted; False if there is no place for it. It is idle, and has a method `evict`."""
-        party = f"proxy {id(socket)}" if self._is_proxy(address) else throttled(address)
+        party = f"proxy {id(socket)}" if self._is_proxy(peer_address) else throttled(peer_address)
         return self.places.enter(socket, party, idle=True)
 
     def becomes(self, socket: Any, link: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 A stream that was opened with a token takes POSTs with a token of the same user. An anonymous one has a
 secret, which its first answer brings as a cookie and as a header. Clients that keep no cookies, such as
-the JavaScript library in Node, know neither; for them the address may do, where nobody shares it.
+the JavaScript library in Node, know neither; for them the address may do, where no one shares it.
 """
 
 from __future__ import annotations
@@ -34,15 +34,13 @@ _PROXIES = frozenset(
 
 @dataclass(slots=True)
 class StreamKey:
-    """What a POST must show to speak for a stream: its user's token, or the secret.
-
-    `peer_address` is empty where the address doesn't do instead.
-    """
+    """What a POST must show to speak for a stream: its user's token, or the secret."""
 
     user_id: str
     is_anonymous: bool
     secret: str
     peer_address: str
+    """Empty where the address doesn't do instead."""
 
 
 class StreamSecrets:

@@ -27,12 +27,16 @@ MOST_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class WatchLimits:
-    """When a stream is asked for life, how long its client may take, and how often it may fail."""
+    """When the client of a stream is asked for life, and when it is given up."""
 
     idle_threshold_s: float
+    """One that has sent nothing for so long is asked."""
     sweep_interval_s: float
+    """How often all are looked at."""
     ping_timeout_s: float
+    """How long it may take to answer."""
     max_misses: int
+    """How often in a row it may fail to."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

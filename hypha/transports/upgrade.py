@@ -75,9 +75,15 @@ class HubSocket(WSProtocol):  # type: ignore[misc]
         self._link = link
         self._connections = connections
         self._strangers_reads = 1
+        """Reads before the handshake has ended; 0 from then on."""
         self._slice_bytes = _SMALL_SLICE_BYTES
-        self._asked_bytes = self._turn_bytes = self._turn_frames = 0
+        """After how many bytes the others have their turn; it follows what the client sends."""
+        self._asked_bytes = 0
+        """How much the last read could bring."""
+        self._turn_bytes = self._turn_frames = 0
+        """What the reads of this turn brought, as far as the socket has not run dry."""
         self._raw: Any = None
+        """uvloop's transport; None before `connection_made`."""
         connections.add(self)
 
     def connection_made(self, transport: Any) -> None:
@@ -171,11 +177,16 @@ class HubHttpProtocol(DeadlineProtocol):
     """uvicorn's protocol with its deadlines, except for upgrades of the hub's path."""
 
     reception: ClassVar[Reception]
+    """Admits links; this and the next five are the same for all connections of a server."""
     hub_path: ClassVar[str]
+    """Where WebSockets of the hub are opened."""
     stream_path: ClassVar[str]
+    """Where HTTP streams are."""
     new_link: ClassVar[Callable[[Any, str], WebSocketLink]]
+    """Makes a link from the scope and the query of a request."""
     is_elsewhere: ClassVar[Callable[[Any], bool] | None] = None
-    nobody: ClassVar[asyncio.Protocol]
+    """Tells requests to a host on which the hub is not; None if it is on all."""
+    stand_in: ClassVar[asyncio.Protocol]
     """Takes this protocol's place in the transport, so that its memory is free while the socket is open."""
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -206,9 +217,9 @@ class HubHttpProtocol(DeadlineProtocol):
         self._end_timers()
         protocol = HubSocket(link, self.connections, self.reception.limits.frame_bytes)
         protocol.connection_made(self.transport)
-        self.parser = None  # type: ignore[assignment]  # it holds this protocol, which nobody needs any more
+        self.parser = None  # type: ignore[assignment]  # it holds this protocol, which is of no use any more
         _feed(protocol, _HANDSHAKE % self.key + rest)
-        self.transport.set_protocol(self.nobody)  # uvloop keeps what the last protocol of its kind was
+        self.transport.set_protocol(self.stand_in)  # uvloop keeps what the last protocol of its kind was
         self.transport.set_protocol(protocol)
 
     @property
@@ -243,7 +254,7 @@ def hub_http_protocol(
         "reception": reception,
         "sockets": reception.sockets,
         "warnings": Seldom(WARN_EACH_S),
-        "nobody": asyncio.Protocol(),
+        "stand_in": asyncio.Protocol(),
         "hub_path": f"{base_path}/ws",
         "stream_path": f"{base_path}/rpc",
         "new_link": staticmethod(new_link),

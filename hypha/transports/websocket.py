@@ -45,18 +45,30 @@ class WebSocketLink(Link, WSListener):
         super().__init__(reception, peer_address, rate)
         self._query = query
         self._transport: Any = None
+        """picows' transport; None before the upgrade is done."""
         self._timer: Timer | None = None
+        """Refuses a client that sends no first message; None before the upgrade and after the handshake."""
         self._task: asyncio.Task[None] | None = None
+        """Admits the client; None before its first message and after the handshake."""
         self._early: list[bytes] = []
+        """Binary frames that came during the handshake."""
         self.fragments: Fragments | None = None
+        """The message that comes in several frames, while there is one."""
         self._is_behind = False
+        """Whether the socket has more to write than its high mark; set by the event loop."""
         self._pauses = 0
+        """How many calls of `pause_reading` have yet to be taken back."""
         self._close_code = ABNORMAL
+        """How the link ended: of the last close frame, from either side."""
         self._counted = False
+        """While it has a place among the handshakes."""
         self._retiring = False
+        """The server stops: close as soon as the handshake has ended."""
         self._gather = reception.gather
         self._queue: list[Sealed] = []
+        """Frames that are kept back to be written together."""
         self._queued_bytes = 0
+        """Their size."""
 
     # -- picows callbacks
 
@@ -280,7 +292,7 @@ class WebSocketLink(Link, WSListener):
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered; whoever writes past the queue calls this first, to keep the order."""
+        """Write what was gathered; who writes past the queue calls this first, to keep the order."""
         queue = self._queue
         if not queue:
             return
