@@ -70,7 +70,6 @@ class Features:
 
 INACTIVE_ROUTES = {
     "/{workspace}/artifacts": "the artifact manager",
-    "/{workspace}/files": "file storage",
     "/{workspace}/git": "git",
     "/{workspace}/mcp": "MCP",
     "/{workspace}/a2a": "A2A",

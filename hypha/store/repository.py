@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.store.base import Base
@@ -41,8 +40,13 @@ def encoded_size(value: Any) -> int:
 
 def insert(connection: AsyncConnection, model: type[Base]) -> Any:
     """An INSERT that can say what to do on conflict, for the dialect of the connection."""
-    module: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return module.insert(model)
+    if connection.dialect.name == "postgresql":  # each is imported where it is used: they are large
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(model)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(model)
 
 
 async def upsert(

@@ -11,7 +11,6 @@ from hypha.builtins.service import BuiltinService
 from hypha.features.admin.options import AdminOptions
 from hypha.features.admin.parts import Parts
 from hypha.features.admin.service import AdminUtils
-from hypha.features.admin.terminal import AdminUtilsWithTerminal
 from hypha.features.base import Feature, FeatureContext, PromptNames
 from hypha.findings import Findings, note, risky
 from hypha.hub.hub import Hub
@@ -52,6 +51,8 @@ class AdminFeature(Feature):
         functions = AdminUtils(parts)
         if settings.of(AdminOptions).enable_admin_terminal:
             if settings.root_token:
+                from hypha.features.admin.terminal import AdminUtilsWithTerminal
+
                 functions = AdminUtilsWithTerminal(parts, context.get(PromptNames))
             else:
                 logger.warning(NO_TERMINAL)

@@ -16,7 +16,7 @@ BOUNDS = {
         Bound(
             "files_of_a_call",
             "Files for which one call gets addresses; life of an address; time until a file ends; letters of "
-            "the base of addresses",
+            "the base of addresses; list of the parts of an upload over HTTP",
             "call",
             "Refused",
             (
@@ -24,6 +24,7 @@ BOUNDS = {
                 "hypha.features.storage.files.MAX_URL_LIFE_S",
                 "hypha.features.storage.expiries.MAX_TTL_S",
                 "hypha.features.storage.service.MAX_BASE_CHARS",
+                "hypha.features.storage.http.MAX_PARTS_BYTES",
             ),
         ),
     ),

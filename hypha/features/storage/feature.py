@@ -13,6 +13,7 @@ from hypha.features.base import Feature, FeatureContext
 from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.files import WorkspaceFiles
 from hypha.features.storage.generations import Generations
+from hypha.features.storage.http import FileRoutes
 from hypha.features.storage.options import StorageOptions
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
 from hypha.features.storage.route import SignedRoute
@@ -63,8 +64,10 @@ class StorageFeature(Feature):
         context.events.on_workspace_ended(upkeep.workspace_ended)
         context.tasks.start(upkeep.run(), "the upkeep of files")
         files = WorkspaceFiles(store, urls, uploads, expiries, workspaces)
-        local_base = context.settings.local_base_url
-        service = StorageService(files, local_base, f"{context.base_url}{PATH}/{bucket}")
+        local_base, bucket_url = context.settings.local_base_url, f"{context.base_url}{PATH}/{bucket}"
+        routes = FileRoutes(files, context.http.credentials, workspaces, bucket_url)
+        context.http.add_routes(*routes.routes())
+        service = StorageService(files, local_base, bucket_url)
         context.services.offer(BuiltinService.of(service, id="s3-storage", name="S3 Storage Service"))
 
     async def stop(self) -> None:

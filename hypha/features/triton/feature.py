@@ -13,15 +13,12 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.builtins.service import BuiltinService
 from hypha.errors import ConfigurationError, InvalidAddress
 from hypha.features.base import Feature, FeatureContext
-from hypha.features.triton.access import TritonAccess
 from hypha.features.triton.options import TritonOptions
-from hypha.features.triton.proxy import TritonProxy
-from hypha.features.triton.servers import TritonServers
-from hypha.features.triton.service import TritonService
 from hypha.findings import Findings, refusals, risky
 from hypha.workspaces.lifecycle import Workspaces
 
 if TYPE_CHECKING:
+    from hypha.features.triton.servers import TritonServers
     from hypha.settings import Settings
 
 
@@ -39,6 +36,11 @@ class TritonFeature(Feature):
         options = context.settings.of(TritonOptions)
         if not options.triton_servers:
             return
+        from hypha.features.triton.access import TritonAccess  # few servers need all this
+        from hypha.features.triton.proxy import TritonProxy
+        from hypha.features.triton.servers import TritonServers
+        from hypha.features.triton.service import TritonService
+
         servers = self._servers = TritonServers(options.triton_servers, context.settings.max_body_bytes)
         access = TritonAccess(
             _checked_workspace(options.triton_workspace),
@@ -79,4 +81,6 @@ def _checked_workspace(workspace: str) -> str:
 
 
 async def _try_servers(addresses: str) -> None:
+    from hypha.features.triton.servers import TritonServers
+
     await TritonServers(addresses, 0).close()

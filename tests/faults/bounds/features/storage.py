@@ -7,6 +7,7 @@ import pytest
 from hypha.errors import QuotaExceeded
 from hypha.features.storage.expiries import MAX_TTL_S, Expiries
 from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
+from hypha.features.storage.http import MAX_PARTS_BYTES
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
 from hypha.features.storage.service import MAX_BASE_CHARS, MAX_PATHS
 from hypha.objects.local import LocalObjects
@@ -31,7 +32,8 @@ async def uploads_in_parts(kit: Kit) -> None:
 
 
 async def files_of_a_call(kit: Kit) -> None:
-    http = await kit.http(kit.person())
+    person = kit.person()
+    http = await kit.http(person)
     for arguments in (
         [["a"] * (MAX_PATHS + 1)],
         ["a", None, False, MAX_URL_LIFE_S + 1],
@@ -40,4 +42,7 @@ async def files_of_a_call(kit: Kit) -> None:
     ):
         answer = await http.post("/public/services/s3-storage/put_file", json=arguments)
         assert answer.status_code == 400, answer.text
+    body = b" " * (MAX_PARTS_BYTES + 1)
+    answer = await http.post(f"/{person.workspace}/complete-multipart-upload", content=body)
+    assert answer.status_code == 413
     assert (await http.post("/public/services/s3-storage/put_file", json=["a"])).status_code == 200
