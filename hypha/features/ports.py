@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hypha.web.destinations import Destinations
     from hypha.workspaces.lifecycle import Workspaces
     from hypha.workspaces.membership import Members
-    from hypha.workspaces.quotas import Quotas
+    from hypha.workspaces.quotas import Measure, Quotas
 
 CALL_TIMEOUT_S = 30.0
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -158,9 +158,12 @@ class DataPort:
     _quotas: Quotas
     _secret: Callable[[str], str]
 
-    def bound(self, kind: str, shown: str, quota: Quota) -> None:
-        """Bound a kind of what workspaces keep; `kind` as `usage` counts it, `shown` as people see it."""
-        self._quotas.declare(kind, shown, quota)
+    def bound(self, kind: str, shown: str, quota: Quota, measure: Measure | None = None) -> None:
+        """Bound a kind of what workspaces keep; `kind` as `usage` counts it, `shown` as people see it.
+
+        `measure` tells number and bytes of a workspace where `usage` doesn't count them.
+        """
+        self._quotas.declare(kind, shown, quota, measure)
 
     def secret(self, name: str) -> str:
         """The secret of this name, made at first use, the same after a restart."""

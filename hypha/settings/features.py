@@ -22,13 +22,14 @@ class Files:
     enable_s3_for_anonymous_users: bool = flag(
         False,
         "Let anonymous users keep files; else their workspaces are read-only there",
-        feature="artifacts",
     )
     s3_disable_proxy: bool = variable(
         True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="artifacts"
     )
-    start_minio_server: bool = flag(False, "Start a built-in MinIO", feature="the built-in MinIO")
-    minio_workdir: str | None = flag(None, "Folder of the built-in MinIO", feature="the built-in MinIO")
+    start_minio_server: bool = flag(
+        False, "Accepted for older start scripts: files are kept in the embedded store"
+    )
+    minio_workdir: str | None = flag(None, "Folder of all files with --minio-file-system-mode")
     minio_port: int = flag(9000, "Port of the built-in MinIO", feature="the built-in MinIO")
     minio_console_port: int | None = flag(
         None, "Port of its console; port + 1 when absent", feature="the built-in MinIO"
@@ -37,7 +38,9 @@ class Files:
     minio_root_password: str = flag("minioadmin", "Its password", feature="the built-in MinIO", secret=True)
     minio_version: str | None = flag(None, "Its release", feature="the built-in MinIO")
     mc_version: str | None = flag(None, "Release of its client", feature="the built-in MinIO")
-    minio_file_system_mode: bool = flag(False, "Its file system mode", feature="the built-in MinIO")
+    minio_file_system_mode: bool = flag(
+        False, "With --start-minio-server and --minio-workdir: keep all files as plain files in that folder"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)

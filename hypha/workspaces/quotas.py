@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from hypha.settings.quotas import Quotas as Settings
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Allowance, Kind, Quota, is_of_stranger
+
+Measure = Callable[[str], tuple[int, int]]
 
 
 class Quotas:
@@ -20,12 +22,18 @@ class Quotas:
         """Of a registered user's workspace, by kind."""
         self._shown: dict[str, str] = {}
         """What people call each kind, in the order in which they see them."""
+        self._measures: dict[str, Measure] = {}
         for kind, quota in _of_core(settings):
             self.declare(kind, kind.name.lower(), quota)
 
-    def declare(self, kind: str, shown: str, quota: Quota) -> None:
-        """Bound one more kind of what workspaces keep; `kind` as it is counted, `shown` as people see it."""
+    def declare(self, kind: str, shown: str, quota: Quota, measure: Measure | None = None) -> None:
+        """Bound one more kind of what workspaces keep; `kind` as it is counted, `shown` as people see it.
+
+        `measure` tells the number and bytes of what a workspace keeps where the database doesn't count it.
+        """
         self._quotas[kind], self._shown[kind] = quota, shown
+        if measure is not None:
+            self._measures[kind] = measure
 
     def of(self, record: WorkspaceRecord, kind: str) -> Allowance:
         """What bounds the next addition to a workspace."""
@@ -38,7 +46,8 @@ class Quotas:
         told = {}
         for kind, shown in self._shown.items():
             quota = self._quota(kind, is_of_stranger(record))
-            count, size = used.get(kind, (0, 0))
+            measure = self._measures.get(kind)
+            count, size = used.get(kind, (0, 0)) if measure is None else measure(record.id)
             told[shown] = {
                 "used": count,
                 "limit": quota.count,

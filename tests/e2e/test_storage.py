@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -326,3 +327,69 @@ async def test_the_files_of_a_workspace_go_with_it(
     await client.create_workspace({"id": workspace, "name": workspace, "persistent": True})
     assert (await get(for_get)).status_code == 403 and (await put(for_put, "late")).status_code == 403
     assert not folder.exists()
+
+
+async def test_a_workspace_keeps_no_more_than_it_may(start_server: StartServer) -> None:
+    own = await start_server(env={"HYPHA_MAX_FILE_BYTES_PER_WORKSPACE": "1000000"})
+    person, connections = make_person(own), Connections(own)
+    client = await connections.connect(person)
+    storage = await client.get_service("public/s3-storage")
+
+    async def used() -> tuple[int, int]:
+        limits = (await client.get_summary())["limits"]["kept"]["files"]
+        assert limits["limit_bytes"] == 1_000_000
+        return limits["used"], limits["used_bytes"]
+
+    await put(await storage.put_file("a"), b"x" * 600_000)
+    assert await used() == (1, 600_000)
+    refused = await put(await storage.put_file("b"), b"x" * 600_000)
+    assert refused.status_code == 429 and "<Code>QuotaExceeded</Code>" in refused.text
+    begun = await storage.put_file_start_multipart("c", 1)
+    assert (await put(begun["parts"][0]["url"], b"x" * 600_000)).status_code == 429
+    headers = {"authorization": f"Bearer {person.token}"}
+    by_http = await put(f"{own.url}/{person.workspace}/files/b", b"x" * 600_000, **headers)
+    assert by_http.status_code == 429 and "keeps too many files" in by_http.json()["detail"]
+    assert await used() == (1, 600_000)
+    assert (await put(await storage.put_file("a"), b"x" * 400_000)).status_code == 200
+    assert (await put(await storage.put_file("b"), b"x" * 600_000)).status_code == 200
+    await storage.remove_file("a")
+    assert await used() == (1, 600_000)
+    await connections.close()
+    await asyncio.to_thread(own.kill)
+    await asyncio.to_thread(own.start)
+    client = await connections.connect(person)
+    assert await used() == (1, 600_000)
+    await connections.close()
+
+
+@pytest.mark.spec("artifacts-C3.1")
+async def test_anonymous_users_keep_files_where_the_operator_lets_them(start_server: StartServer) -> None:
+    own = await start_server(flags=["--enable-s3-for-anonymous-users", "--data-dir=:memory:"])
+    connections = Connections(own)
+    client = await connections.connect()
+    storage = await client.get_service("public/s3-storage")
+    await kept(storage, "mine.txt")
+    url = await storage.get_file("mine.txt")
+    assert (await get(url)).text == "x"
+    limits = (await client.get_summary())["limits"]["kept"]["files"]
+    assert limits["limit_bytes"] == 1024**4 // 10
+    await connections.close()
+
+
+@pytest.mark.spec("artifacts-C3.7")
+async def test_without_a_minio_executable_files_are_kept_all_the_same(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    flags = ["--start-minio-server", f"--executable-path={tmp_path}", f"--minio-workdir={tmp_path}/files"]
+    own = await start_server(flags=[*flags, "--minio-file-system-mode"])
+    said = [line for line in own.log.splitlines() if "minio" in line]
+    assert len(said) == 1 and "embedded store" in said[0], said
+    person, connections = make_person(own), Connections(own)
+    storage = await (await connections.connect(person)).get_service("public/s3-storage")
+    await kept(storage, "a/b.txt")
+    assert (await get(await storage.get_file("a/b.txt"))).text == "x"
+    assert (tmp_path / "files/hypha-workspaces" / person.workspace / "a/b.txt").read_text() == "x"
+    second = await start_server(wait=False, flags=[*flags, "--minio-file-system-mode"])
+    await eventually(lambda: not second.is_running, within_s=20, what="the end of the second server")
+    assert "--minio-workdir is in use" in second.log
+    await connections.close()

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from hypha.limits.bound import Bound, Section
+from hypha.limits.bound import QUOTA, Bound, Section
 
 BOUNDS = {
     Section.STORED: (
+        Bound(
+            "files",
+            "Files, those of artifacts and what is being written included: number; bytes",
+            "workspace",
+            QUOTA,
+            ("max_files_per_workspace", "max_file_bytes_per_workspace"),
+        ),
+        Bound(
+            "free_disk",
+            "Disk that uploads leave free",
+            "all",
+            "`StorageFull`",
+            ("least_free_disk_bytes",),
+        ),
         Bound(
             "uploads_in_parts",
             "Uploads of files in parts that are not complete",

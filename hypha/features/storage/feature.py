@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,20 +15,28 @@ from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.files import WorkspaceFiles
 from hypha.features.storage.generations import Generations
 from hypha.features.storage.http import FileRoutes
+from hypha.features.storage.minio import lock_folder, without_minio
 from hypha.features.storage.options import StorageOptions
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
 from hypha.features.storage.route import SignedRoute
 from hypha.features.storage.service import StorageService
 from hypha.features.storage.upkeep import Upkeep
+from hypha.filelock import FileLock
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import PATH, LocalUrls
+from hypha.objects.room import Room, Share
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
+from hypha.store.records import WorkspaceRecord
+from hypha.store.usage import Quota
 from hypha.workspaces.lifecycle import Workspaces
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "objects"
 """Of all files, in the data folder."""
 SECRET = "objects"
+KIND = "objects"
 
 
 class StorageFeature(Feature):
@@ -41,17 +50,15 @@ class StorageFeature(Feature):
         self._store: LocalObjects | None = None
         self._upkeep: Upkeep | None = None
         self._temporary: str | None = None
+        self._lock: FileLock | None = None
 
     async def start(self, context: FeatureContext) -> None:
         """Open the store in the data folder; without one, in a folder that is deleted at the end."""
         options = context.settings.of(StorageOptions)
         bucket = options.workspace_bucket
-        root = context.data.folder
-        if root is None:
-            self._temporary = tempfile.mkdtemp(prefix="hypha-objects-")
-            root = Path(self._temporary)
-        store = self._store = await LocalObjects.open_at(root / FOLDER, bucket)
+        store = self._store = await LocalObjects.open_at(self._root(context), bucket)
         workspaces, data = context.get(Workspaces), context.data
+        _bound(context, options, store.room, workspaces)
         generations = Generations(workspaces)
         urls = LocalUrls(bucket, data.secret(SECRET), context.base_url, generation_of=generations.of)
         context.provide(ObjectStore, store)
@@ -70,6 +77,19 @@ class StorageFeature(Feature):
         service = StorageService(files, local_base, bucket_url)
         context.services.offer(BuiltinService.of(service, id="s3-storage", name="S3 Storage Service"))
 
+    def _root(self, context: FeatureContext) -> Path:
+        """The folder of all files: in the data folder, else one that is deleted at the end."""
+        settings, folder = context.settings, context.data.folder
+        if settings.start_minio_server:
+            logger.warning(without_minio(settings.executable_path))
+            if settings.minio_file_system_mode and settings.minio_workdir:
+                self._lock = lock_folder(Path(settings.minio_workdir), context.base_url)
+                return Path(settings.minio_workdir)
+        if folder is None:
+            self._temporary = tempfile.mkdtemp(prefix="hypha-objects-")
+            folder = Path(self._temporary)
+        return folder / FOLDER
+
     async def stop(self) -> None:
         """Let what is being written end."""
         if self._upkeep is not None:
@@ -78,3 +98,23 @@ class StorageFeature(Feature):
             await self._store.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _bound(context: FeatureContext, options: StorageOptions, room: Room, workspaces: Workspaces) -> None:
+    """Bound what workspaces keep, and leave others their part of the disk."""
+    quota = Quota(
+        options.max_files_per_workspace,
+        options.max_file_bytes_per_workspace,
+        "files",
+        "Delete some, or ask the server's operator for more.",
+    )
+    context.data.bound(KIND, "files", quota, room.of)
+
+    def share_of(owner: str) -> Share | None:
+        record = workspaces.get(owner) or WorkspaceRecord(owner)
+        allowance = workspaces.allowance(record, KIND) if owner else None
+        return None if allowance is None else Share(allowance.quota.count, allowance.quota.size_bytes)
+
+    room.share_of, room.least_free_bytes = share_of, options.least_free_disk_bytes

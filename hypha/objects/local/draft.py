@@ -26,6 +26,8 @@ class Draft:
     def __init__(self, folder: Path) -> None:
         self.path = folder / secrets.token_hex(12)
         self.size = 0
+        self.held = 0
+        """Bytes that are counted for it, until it is kept or discarded."""
         self._hash = hashlib.sha256()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._descriptor: int | None = os.open(self.path, flags, 0o600)

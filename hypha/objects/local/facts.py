@@ -10,6 +10,7 @@ import contextlib
 import json
 import mimetypes
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -136,6 +137,11 @@ class FactsKeeper:
         """Forget the facts of a file that is gone."""
         if not self.has_attributes:
             self._beside(place).unlink(missing_ok=True)
+
+    def drop_folder(self, place: str) -> None:
+        """Forget the facts of all files below a folder that is gone."""
+        if not self.has_attributes:
+            shutil.rmtree(self._folder / place, ignore_errors=True)
 
     def _beside(self, place: str) -> Path:
         return self._folder / f"{place}.json~"

@@ -60,8 +60,10 @@ class Layout:
         finally:
             os.close(descriptor)
 
-    def put(self, file: Path, key: str, facts: Facts, *, if_absent: bool = False) -> None:
+    def put(self, file: Path, key: str, facts: Facts, *, if_absent: bool = False) -> list[int]:
         """Let a complete file be the object; what was there is gone. It is on disk when this returns.
+
+        Returns the sizes of what was there.
 
         Raises:
             AlreadyExists: something is there and `if_absent` was asked for.
@@ -72,6 +74,7 @@ class Layout:
             there = [place for place in places if self._is_file(place)]
             if if_absent and there:
                 raise AlreadyExists(f"A file is at {key[:200]} already.")
+            replaced = self._sizes(there)
             self._make_folders(key, made)
             place = places[1] if (self.root / places[0]).is_dir() else places[0]
             self.facts.place(place, facts)
@@ -87,11 +90,13 @@ class Layout:
             os.close(folder)
         for parent in made:
             sync_folder(parent.parent)
+        return replaced
 
-    def delete(self, key: str) -> bool:
-        """Delete an object and the folders that are empty then; False if there was none."""
+    def delete(self, key: str) -> list[int]:
+        """Delete an object and the folders that are empty then; returns the sizes of what was there."""
         with self._lock:
             there = [place for place in self._places(key) if self._is_file(place) and self._is_within(place)]
+            gone = self._sizes(there)
             for place in there:
                 self._unlink(place)
             if there:
@@ -101,7 +106,23 @@ class Layout:
             while not parent.is_dir():
                 parent = parent.parent
             sync_folder(parent)
-        return bool(there)
+        return gone
+
+    def move_away(self, key: str, target: Path) -> bool:
+        """Take a folder with all below it out of the way, at once; False if there is none."""
+        with self._lock:
+            place = "/".join(names_of(key))
+            folder = self.root / place
+            if not stat_bits.S_ISDIR(_mode(folder)) or not self._is_within(place):
+                return False
+            os.replace(folder, target)
+            self.facts.drop_folder(place)
+            self._drop_empty(folder.parent)
+        parent = folder.parent
+        while not parent.is_dir():
+            parent = parent.parent
+        sync_folder(parent)
+        return True
 
     def _places(self, key: str) -> list[str]:
         """Where an object may lie: under its own name, or beside a folder that has the name."""
@@ -109,9 +130,10 @@ class Layout:
         return [place, place + BESIDE]
 
     def _is_file(self, place: str) -> bool:
-        with contextlib.suppress(OSError):
-            return stat_bits.S_ISREG(os.lstat(self.root / place).st_mode)
-        return False
+        return stat_bits.S_ISREG(_mode(self.root / place))
+
+    def _sizes(self, places: list[str]) -> list[int]:
+        return [os.lstat(self.root / place).st_size for place in places]
 
     def _is_within(self, place: str) -> bool:
         """False where a symbolic link leads out of the way: nobody puts one there through us."""
@@ -149,6 +171,13 @@ class Layout:
             return
         with contextlib.suppress(OSError), os.scandir(path) as entries:
             yield from entries
+
+
+def _mode(path: Path) -> int:
+    """What is at a path, 0 for nothing."""
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_mode
+    return 0
 
 
 def sync_folder(folder: Path) -> None:

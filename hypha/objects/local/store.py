@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,13 @@ from typing import Self, TypeVar
 
 from hypha.errors import Corrupted, FrameTooLarge, InvalidRequest
 from hypha.objects.keys import check_bucket, check_key, check_prefix
+from hypha.objects.local.counting import count_folder, read_note, size_of, write_note
 from hypha.objects.local.draft import ETAG_CHARS, Draft, told
 from hypha.objects.local.facts import Facts, FactsKeeper, checked_metadata
 from hypha.objects.local.layout import Layout
 from hypha.objects.local.listing import list_page
 from hypha.objects.local.uploads import Uploads, check_number, joined_etag
+from hypha.objects.room import Room, owner_of
 from hypha.objects.store import (
     DEFAULT_TYPE,
     MAX_LISTED,
@@ -41,6 +44,9 @@ class LocalObjects(ObjectStore):
 
     Args:
         root: a folder that no other server uses. bucket: see `check_bucket`.
+
+    Attributes:
+        room: counts what is kept; whoever bounds it says so there.
     """
 
     def __init__(self, root: Path, bucket: str) -> None:
@@ -52,7 +58,12 @@ class LocalObjects(ObjectStore):
         self._drafts = root / ".drafts" / bucket
         shutil.rmtree(self._drafts, ignore_errors=True)  # of a server that was killed
         self._drafts.mkdir(mode=0o700, parents=True)
+        self._trash = root / ".trash" / bucket
+        shutil.rmtree(self._trash, ignore_errors=True)
+        self._trash.mkdir(mode=0o700, parents=True)
         self._uploads = Uploads(root / ".uploads" / bucket)
+        self._note = root / f".kept.{bucket}.json"
+        self.room = Room(read_note(self._note) or self._count(), self.folder)
         self._layout = Layout(self.folder, FactsKeeper.of(root / ".facts" / bucket, self.folder))
         self._threads = ThreadPoolExecutor(THREADS, "objects")
 
@@ -64,6 +75,14 @@ class LocalObjects(ObjectStore):
     async def close(self) -> None:
         """Wait for what is being written."""
         await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(write_note, self._note, self.room.all())
+
+    def _count(self) -> dict[str, tuple[int, int]]:
+        counted = count_folder(self.folder)
+        for key, size in self._uploads.counted():
+            count, before = counted.get(owner_of(key), (0, 0))
+            counted[owner_of(key)] = count, before + size
+        return counted
 
     # -- objects
 
@@ -80,8 +99,9 @@ class LocalObjects(ObjectStore):
     ) -> ObjectInfo:
         """See `ObjectStore`."""
         key, more = check_key(key), checked_metadata(metadata)
-        async with self._draft() as draft:
-            await self._fill(draft, source, max_bytes)
+        self.room.take(owner_of(key), 0)  # an empty one counts, too
+        async with self._draft(key) as draft:
+            await self._fill(draft, key, source, max_bytes)
             if sha256 is not None and sha256.lower() != draft.sha256:
                 raise Corrupted(f"The bytes that came for {key[:200]} have the sha-256 {draft.sha256}.")
             digest = draft.sha256
@@ -106,23 +126,17 @@ class LocalObjects(ObjectStore):
 
     async def delete(self, key: str) -> bool:
         """See `ObjectStore`."""
-        return await self._run(self._layout.delete, check_key(key))
+        return await self._run(self._delete, check_key(key))
 
     async def delete_folder(self, prefix: str) -> int:
         """See `ObjectStore`."""
-        folder = last = check_key(prefix.removesuffix("/")) + "/"
-        count, rest = 0, True
-        while rest:
-            page = await self.list(folder, after=last, limit=MAX_LISTED)
-            for info in page.objects:
-                count += await self.delete(info.key)
-                last = info.key
-            rest = page.rest
-        return count
+        return await self._run(self._delete_folder, check_key(prefix.removesuffix("/")))
 
     async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
         """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
-        return await self._run(self._copy, check_key(source), check_key(target), if_absent)
+        info = await self.head(source)
+        self.room.take(owner_of(check_key(target)), info.size)
+        return await self._run(self._copy, check_key(source), target, if_absent, info.size)
 
     # -- uploads in parts
 
@@ -138,26 +152,26 @@ class LocalObjects(ObjectStore):
         """See `ObjectStore`."""
         check_number(number)
         await self._run(self._uploads.about, check_key(key), upload)
-        async with self._draft() as draft:
-            await self._fill(draft, source, max_bytes)
-            return await self._run(self._keep_part, draft, upload, number)
+        async with self._draft(key) as draft:
+            await self._fill(draft, key, source, max_bytes)
+            return await self._run(self._keep_part, draft, key, upload, number)
 
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """See `ObjectStore`."""
         about = await self._run(self._uploads.about, check_key(key), upload)
         files = await self._run(self._uploads.parts, upload, parts)
-        async with self._draft() as draft:
-            for file in files:
-                await self._run(draft.append, file)
+        async with self._draft(key) as draft:
+            for file in files:  # counted as parts already, so they are not refused
+                await self._run(self._append, draft, key, file)
             facts = Facts(0, 0, joined_etag(files), about["content_type"], about["metadata"])
             info = await self._run(self._keep, draft, key, facts, False)
-        await self._run(self._uploads.forget, upload)
+        await self._run(self._forget, key, upload)
         return info
 
     async def abort(self, key: str, upload: str) -> None:
         """See `ObjectStore`."""
         await self._run(self._uploads.about, check_key(key), upload)
-        await self._run(self._uploads.forget, upload)
+        await self._run(self._forget, key, upload)
 
     async def uploads_before(self, time: float) -> Sequence[tuple[str, str]]:
         """See `ObjectStore`."""
@@ -167,12 +181,43 @@ class LocalObjects(ObjectStore):
 
     def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
         facts = draft.finish(facts, self._layout.facts)
-        self._layout.put(draft.path, key, facts, if_absent=if_absent)
+        self._place(draft.path, key, facts, if_absent)
+        draft.held = 0
         return facts.info(key)
 
-    def _keep_part(self, draft: Draft, upload: str, number: int) -> str:
+    def _place(self, file: Path, key: str, facts: Facts, if_absent: bool) -> None:
+        replaced = self._layout.put(file, key, facts, if_absent=if_absent)
+        self.room.add(owner_of(key), 1 - len(replaced), -sum(replaced))
+
+    def _keep_part(self, draft: Draft, key: str, upload: str, number: int) -> str:
         draft.flush()
-        return self._uploads.put(upload, number, draft)
+        etag, freed = self._uploads.put(upload, number, draft)
+        self.room.add(owner_of(key), 0, -freed)
+        draft.held = 0
+        return etag
+
+    def _append(self, draft: Draft, key: str, file: Path) -> None:
+        before = draft.size
+        draft.append(file)
+        self.room.add(owner_of(key), 0, draft.size - before)
+        draft.held += draft.size - before
+
+    def _forget(self, key: str, upload: str) -> None:
+        self.room.add(owner_of(key), 0, -self._uploads.forget(upload))
+
+    def _delete(self, key: str) -> bool:
+        gone = self._layout.delete(key)
+        self.room.add(owner_of(key), -len(gone), -sum(gone))
+        return bool(gone)
+
+    def _delete_folder(self, key: str) -> int:
+        away = self._trash / secrets.token_hex(12)
+        if not self._layout.move_away(key, away):
+            return 0
+        count, size = size_of(away)
+        self.room.add(owner_of(f"{key}/"), -count, -size)
+        shutil.rmtree(away, ignore_errors=True)
+        return count
 
     def _open(self, key: str, start: int, stop: int | None) -> _LocalReading:
         if start < 0 or (stop is not None and stop < start):
@@ -182,35 +227,42 @@ class LocalObjects(ObjectStore):
         stop = info.size if stop is None else min(stop, info.size)
         return _LocalReading(self._run, descriptor, info, min(start, stop), stop, self.folder / place)
 
-    def _copy(self, source: str, target: str, if_absent: bool) -> ObjectInfo:
-        facts, place = self._layout.look(source)
+    def _copy(self, source: str, target: str, if_absent: bool, taken: int) -> ObjectInfo:
+        kept = 0
         draft = Draft(self._drafts)
         try:
+            facts, place = self._layout.look(source)
             if self._layout.facts.has_attributes:
                 draft.discard()
                 os.link(self.folder / place, draft.path)
             else:
                 draft.append(self.folder / place)
                 facts = draft.finish(facts, self._layout.facts)
-            self._layout.put(draft.path, target, facts, if_absent=if_absent)
+            self._place(draft.path, target, facts, if_absent)
+            kept = facts.size
         finally:
             draft.discard()
+            self.room.add(owner_of(target), 0, kept - taken)
         return facts.info(target)
 
     # -- between the event loop and the threads
 
-    async def _fill(self, draft: Draft, source: Source, max_bytes: int | None) -> None:
+    async def _fill(self, draft: Draft, key: str, source: Source, max_bytes: int | None) -> None:
         async for block in _blocks(source):
             if max_bytes is not None and draft.size + len(block) > max_bytes:
                 raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
+            self.room.take(owner_of(key), len(block))
+            draft.held += len(block)
             await self._run(draft.write, block)
 
     @asynccontextmanager
-    async def _draft(self) -> AsyncIterator[Draft]:
+    async def _draft(self, key: str) -> AsyncIterator[Draft]:
+        """A draft for a key; what it held counts no more when it isn't kept."""
         draft = await self._run(Draft, self._drafts, drop=Draft.discard)
         try:
             yield draft
         finally:
+            self.room.add(owner_of(key), 0, -draft.held)
             await self._run(draft.discard)
 
     async def _run(

@@ -47,16 +47,18 @@ class Uploads:
             raise UploadNotFound(f"Upload ID {str(upload)[:64]} not found or expired")
         return found
 
-    def put(self, upload: str, number: int, draft: Draft) -> str:
-        """Let a finished draft be a part; returns its ETag."""
+    def put(self, upload: str, number: int, draft: Draft) -> tuple[str, int]:
+        """Let a finished draft be a part; returns its ETag, and how many bytes it takes the place of."""
         folder, etag = self._folder / upload, draft.sha256[:ETAG_CHARS]
         target = folder / f"{number:05d}.{etag}"
+        before = list(folder.glob(f"{number:05d}.*"))
+        freed = sum(part.stat().st_size for part in before)
         draft.path.replace(target)
-        for other in folder.glob(f"{number:05d}.*"):
+        for other in before:
             if other != target:
                 other.unlink(missing_ok=True)
         sync_folder(folder)
-        return etag
+        return etag, freed
 
     def parts(self, upload: str, wanted: Sequence[tuple[int, str]]) -> list[Path]:
         """The files of parts in their order.
@@ -76,10 +78,20 @@ class Uploads:
             found.append(part)
         return found
 
-    def forget(self, upload: str) -> None:
-        """Delete an upload with all parts."""
-        if _ID.fullmatch(upload):
-            shutil.rmtree(self._folder / upload, ignore_errors=True)
+    def forget(self, upload: str) -> int:
+        """Delete an upload with all parts; returns their bytes."""
+        if not _ID.fullmatch(upload):
+            return 0
+        freed = sum(part.stat().st_size for part in _parts_in(self._folder / upload))
+        shutil.rmtree(self._folder / upload, ignore_errors=True)
+        return freed
+
+    def counted(self) -> list[tuple[str, int]]:
+        """Key and bytes of each upload."""
+        found = []
+        for key, upload in self.before(float("inf")):
+            found.append((key, sum(part.stat().st_size for part in _parts_in(self._folder / upload))))
+        return found
 
     def before(self, when: float) -> list[tuple[str, str]]:
         """Key and id of those that were begun before a time."""
@@ -97,6 +109,10 @@ class Uploads:
             return dict(json.loads((self._folder / upload / _ABOUT).read_text()))
         except (OSError, ValueError):
             return None
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    return list(folder.glob("[0-9]*.*"))
 
 
 def check_number(number: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypha.errors import QuotaExceeded
+from hypha.errors import QuotaExceeded, StorageFull
 from hypha.features.storage.expiries import MAX_TTL_S, Expiries
 from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
 from hypha.features.storage.http import MAX_PARTS_BYTES
@@ -12,10 +12,33 @@ from hypha.features.storage.records import ExpiryRecords, UploadRecords
 from hypha.features.storage.service import MAX_BASE_CHARS, MAX_PATHS
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
+from hypha.objects.room import Share
 from tests.faults.bounds.kit import Kit
 from tests.unit.workspaces.tenancy_kit import acting, person
 
 ALICE = person("alice")
+
+
+async def files(kit: Kit) -> None:
+    objects = LocalObjects(kit.folder, "hypha-workspaces")
+    kit.stack.push_async_callback(objects.close)
+    objects.room.share_of = lambda owner: Share(3, 1000)
+    with pytest.raises(QuotaExceeded):
+        for number in range(4):
+            await objects.put(f"ws-1/{number}", b"")
+    with pytest.raises(QuotaExceeded):
+        await objects.put("ws-2/large", b"x" * 1001)
+    assert objects.room.all() == {"ws-1": (3, 0)}
+
+
+async def free_disk(kit: Kit) -> None:
+    objects = LocalObjects(kit.folder, "hypha-workspaces")
+    kit.stack.push_async_callback(objects.close)
+    objects.room.least_free_bytes = 10**18
+    with pytest.raises(StorageFull):
+        await objects.put("ws-1/a", b"x")
+    objects.room.least_free_bytes = 0
+    await objects.put("ws-1/a", b"x")
 
 
 async def uploads_in_parts(kit: Kit) -> None:
