@@ -22,6 +22,7 @@ from hypha.web.headers import headers_of
 from hypha.web.lasting import LastingAnswers
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party, Running
+from hypha.web.scope import USER
 from hypha.web.uploads import Uploads
 from hypha.web.workbench import Workbench
 
@@ -84,7 +85,7 @@ class GatewayContext:
         """Who pays for a request; tokens that somebody generated count as that person."""
         user = await self.credentials.verified_id(scope)
         if user is not None:
-            user = scope["hypha.user"].person
+            user = scope[USER].person
         if user is not None:
             return Party.of(user, "")
         return Party.of(None, self.proxies.client_address(scope, headers_of(scope)))

@@ -22,17 +22,16 @@ from hypha.errors import HyphaError, InvalidRequest
 from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
-    BODY_IS_HERE,
     MAX_HEAD_BYTES,
     MAX_TARGET_BYTES,
     METHODS,
-    SIZE_IS_CHECKED,
     check_host,
     check_size,
     check_websocket,
     opens_websocket,
     without_offer,
 )
+from hypha.web.scope import BODY_IS_HERE, SIZE_IS_CHECKED
 
 logger = logging.getLogger(__name__)
 

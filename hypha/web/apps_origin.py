@@ -8,10 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from hypha.errors import ConfigurationError
 from hypha.web.origins import origin_of
+from hypha.web.scope import ON_APPS_ORIGIN
 from hypha.web.signing_in import OWN_COOKIES
-
-ON_APPS_ORIGIN = "hypha.on_apps_origin"
-"""Set in the scope of a request that was sent to this origin."""
 
 
 class AppsOrigin:

@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from hypha.web.client_address import PREFIX
 from hypha.web.origins import Origins
+from hypha.web.scope import PREFIX
 
 PAGE_HEADER = b"x-hypha-page"
 """`1` from the scripts of our own pages. No preflight allows it, so no other origin can send it."""

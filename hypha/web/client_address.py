@@ -11,11 +11,9 @@ from hypha.errors import ConfigurationError
 from hypha.networks import parse_address
 from hypha.networks import throttled as throttled
 from hypha.web.forwarded import Forwarded, Hop, parse_hop
+from hypha.web.scope import OUTSIDE, PREFIX
 
 UNKNOWN = "unknown"
-PREFIX = "hypha.prefix"
-"""In a scope: the path that a trusted proxy took away from the front of the address."""
-_OUTSIDE = "hypha.outside"
 _FIELDS = frozenset(b"x-forwarded-" + name for name in (b"for", b"proto", b"host", b"port", b"prefix")) | {
     b"forwarded"
 }
@@ -56,13 +54,13 @@ class TrustedProxies:
 
         Done once, at the edge; nothing changes for requests that came without a trusted proxy.
         """
-        if not self._networks or _OUTSIDE in scope:
+        if not self._networks or OUTSIDE in scope:
             return
         fields = _forwarded_fields(scope)
         outside = self._outside(scope, fields) if fields else None
         if outside is None:
             return
-        scope[_OUTSIDE] = outside
+        scope[OUTSIDE] = outside
         scope[PREFIX] = outside.prefix
         scope["client"] = (outside.client.address, outside.client.port)
         is_socket = scope["type"] == "websocket"
@@ -92,7 +90,7 @@ class TrustedProxies:
         return str(scope.get("scheme", "http")), headers.get(b"host", b"").decode("latin-1")
 
     def _seen(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Outside | None:
-        known: Outside | None = scope.get(_OUTSIDE)
+        known: Outside | None = scope.get(OUTSIDE)
         if known is not None or not self._networks or _FIELDS.isdisjoint(headers):
             return known
         return self._outside(scope, headers)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Message, Send
 
+from hypha.web.scope import NAMED
+
 ALLOWED_METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 ALLOWED_HEADERS = ", ".join(
     (
@@ -35,10 +37,6 @@ EXPOSED_HEADERS = (
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"
-NAMED = "hypha.named_origin"
-"""Set in the start of an application's answer where it names the asking origin, with credentials."""
-PREFLIGHT = "hypha.preflight"
-"""Set in the scope of a browser's `OPTIONS` question that is passed on to an application."""
 _IN_APP = [(b"access-control-expose-headers", b"*"), (b"vary", b"Origin")]
 _OF_APP = frozenset(
     {b"access-control-allow-headers", b"access-control-allow-methods", b"access-control-max-age"}

@@ -11,17 +11,15 @@ from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import OUTSIDER_TEXT, Context, User
 from hypha.errors import HyphaError, NotAuthenticated, PermissionDenied
 from hypha.limits import BoundedMap
-from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival, arrival_of, is_browser
 from hypha.web.cookies import credential_cookie
 from hypha.web.headers import headers_of
 from hypha.web.origins import Origins
+from hypha.web.scope import ARRIVAL, HEADERS, ON_APPS_ORIGIN, PATH, PERSONAL, TOKEN, USER
 from hypha.web.signing_in import SESSION_COOKIE
 
 ANONYMOUS_WORKSPACE = "ws-anonymous"
 CONTEXTS_KEPT = 1000
-PERSONAL = "hypha.personal"
-"""Set in the scope of a request whose answer depends on who asks."""
 
 Authenticate = Callable[[str], Awaitable[User]]
 TokenSource = Callable[[Mapping[str, Any]], Awaitable[str | None]]
@@ -146,9 +144,9 @@ class Credentials:
             NotAuthenticated: a credential was given and is not valid (never downgraded to anonymous).
             PermissionDenied: the token serves one purpose only, or its user is blocked.
         """
-        found = scope.get("hypha.user")
+        found = scope.get(USER)
         if found is None:
-            found = scope["hypha.user"] = await self._identify(scope)
+            found = scope[USER] = await self._identify(scope)
         if found is not self.anonymous:
             scope[PERSONAL] = True
         if isinstance(found, HyphaError):
@@ -180,9 +178,9 @@ class Credentials:
 
     async def verified_id(self, scope: MutableMapping[str, Any]) -> str | None:
         """Id of the user if a valid credential was given; None for strangers and forged tokens."""
-        found = scope.get("hypha.user")
+        found = scope.get(USER)
         if found is None:
-            found = scope["hypha.user"] = await self._identify(scope)
+            found = scope[USER] = await self._identify(scope)
         if isinstance(found, HyphaError) or found is self.anonymous:
             return None
         user: User = found
@@ -190,7 +188,7 @@ class Credentials:
 
     async def _identify(self, scope: MutableMapping[str, Any]) -> User | HyphaError:
         try:
-            token = scope["hypha.token"] = await self.token(scope)
+            token = scope[TOKEN] = await self.token(scope)
             user = self.anonymous if token is None else await self._authenticate(token)
             self._check_user(user)
             return user
@@ -199,10 +197,10 @@ class Credentials:
 
     def arrival(self, scope: MutableMapping[str, Any]) -> Arrival:
         """How a request came; found out once per request."""
-        found: Arrival | None = scope.get("hypha.arrival")
+        found: Arrival | None = scope.get(ARRIVAL)
         if found is None:
-            path = scope.get("hypha.path") or scope["path"]
-            found = scope["hypha.arrival"] = arrival_of(scope, headers_of(scope), self.origins, path)
+            path = scope.get(PATH) or scope["path"]
+            found = scope[ARRIVAL] = arrival_of(scope, headers_of(scope), self.origins, path)
         return found
 
     def may_act(self, scope: MutableMapping[str, Any]) -> bool:
@@ -241,7 +239,7 @@ class Credentials:
             return await self._token_in(scope, headers, cookies)
         lines = [pair for pair in scope["headers"] if pair[0] not in hidden]
         shown = {name: value for name, value in headers.items() if name not in hidden}
-        return await self._token_in({**scope, "headers": lines, "hypha.headers": shown}, shown, cookies)
+        return await self._token_in({**scope, "headers": lines, HEADERS: shown}, shown, cookies)
 
     async def _token_in(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], cookies: list[bytes]
@@ -280,7 +278,7 @@ class Credentials:
         """Whose session the cookie is, although the request may not act with it."""
         token = await self._token_in(scope, headers_of(scope), self._cookies)
         if keep:
-            scope["hypha.token"] = token
+            scope[TOKEN] = token
         user = self.anonymous if token is None else await self._authenticate(token)
         self._check_user(user)
         return user
@@ -304,7 +302,7 @@ class Credentials:
         """
         if await self.verified_id(scope) is None:
             return None
-        return await self._context_of(scope["hypha.user"], workspace)
+        return await self._context_of(scope[USER], workspace)
 
     async def _context_of(self, user: User, workspace: str) -> Context:
         bound = user.scope.current_workspace

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from hypha.errors import HyphaError, LimitReached, NotAuthenticated, ServerFault, UnsupportedContent
 from hypha.ids import random_id
+from hypha.web.scope import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +43,12 @@ class ErrorAnswer:
 
 def request_id(scope: MutableMapping[str, Any]) -> str:
     """Id of a request: the caller's `X-Request-ID` if it is well formed, else a new one."""
-    known = scope.get("hypha.request_id")
+    known = scope.get(REQUEST_ID)
     if isinstance(known, str):
         return known
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     name: str = given.decode() if _REQUEST_ID.fullmatch(given) else random_id(16)
-    scope["hypha.request_id"] = name
+    scope[REQUEST_ID] = name
     return name
 
 

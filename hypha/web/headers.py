@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from hypha.errors import InvalidRequest
+from hypha.web.scope import HEADERS
 
 Headers = list[tuple[bytes, bytes]]
 Pairs = Iterable[tuple[bytes, bytes]]
@@ -100,9 +101,9 @@ def is_ours(name: bytes, value: bytes) -> bool:
 
 def headers_of(scope: MutableMapping[str, Any]) -> dict[bytes, bytes]:
     """The fields of a request by name, found once per request; see `by_name`."""
-    known: dict[bytes, bytes] | None = scope.get("hypha.headers")
+    known: dict[bytes, bytes] | None = scope.get(HEADERS)
     if known is None:
-        known = scope["hypha.headers"] = by_name(scope["headers"])
+        known = scope[HEADERS] = by_name(scope["headers"])
     return known
 
 

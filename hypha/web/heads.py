@@ -19,10 +19,6 @@ MAX_TARGET_BYTES = 60_000
 WEBSOCKET_VERSION = b"13"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What routes of ours may take; applications of clients see every method."""
-BODY_IS_HERE = "hypha.body_is_here"
-"""Key of the scope of a request that our own HTTP protocol has read to its end."""
-SIZE_IS_CHECKED = "hypha.size_is_checked"
-"""Key of the scope of a request whose head our own HTTP protocol has measured."""
 _KEY_BYTES = 16
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 LARGE_HEAD = (

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 from hypha.errors import RateLimited
 from hypha.limits import BoundedMap, Bucket, Budget
 from hypha.web.running import Party
+from hypha.web.scope import HOLDING
 
 MIB = 1024 * 1024
 MAX_TRACKED = 10_000
@@ -113,9 +114,6 @@ class Holding:
             RateLimited: the caller has used up its share for longer than a body may wait.
         """
         return await self._bench.work(self.party, job)
-
-
-HOLDING = "hypha.holding"
 
 
 def holding_of(scope: Mapping[str, Any]) -> Holding:

@@ -29,6 +29,7 @@ from hypha.errors import (
 from hypha.features.sign_in import Handler, LoginProvider
 from hypha.values import whole
 from hypha.web.credentials import TokenSource
+from hypha.web.scope import OURS
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def token_getter(hook: Hook, call: Caller) -> TokenSource:
     """`get_token(asgi_scope) -> str | None`; it gets a copy, without what is the server's own."""
 
     async def get(scope: Mapping[str, Any]) -> str | None:
-        shown = {name: value for name, value in scope.items() if not name.startswith("hypha.")}
+        shown = {name: value for name, value in scope.items() if not name.startswith(OURS)}
         shown.pop("app", None)
         try:
             token = await call.result(hook, shown)

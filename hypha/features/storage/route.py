@@ -14,6 +14,7 @@ from hypha.web.bodies import ClientLeft
 from hypha.web.content import RangeNotSatisfiable, body_of, content_type_of, send_object
 from hypha.web.errors import error_answer, request_id
 from hypha.web.headers import Headers, headers_of
+from hypha.web.scope import PATH as ASKED_PATH
 
 METHODS = b"GET, HEAD, OPTIONS, PUT"
 
@@ -43,7 +44,7 @@ class SignedRoute:
         if method == "OPTIONS":
             await _say(send, 200, [(b"allow", METHODS)])
             return
-        bucket, _, key = scope["hypha.path"].removeprefix(f"{PATH}/").partition("/")
+        bucket, _, key = scope[ASKED_PATH].removeprefix(f"{PATH}/").partition("/")
         permit = await self._urls.check(method, bucket, key, scope["query_string"].decode("latin-1"))
         if method == "PUT":
             await self._put(permit, scope, receive, send)

@@ -14,6 +14,7 @@ from hypha.features.triton.servers import TritonServers
 from hypha.web.credentials import Credentials
 from hypha.web.headers import Headers, checked
 from hypha.web.redaction import Redaction
+from hypha.web.scope import TOKEN
 
 PREFIX = b"/triton/"
 _PASSED = frozenset(
@@ -91,7 +92,7 @@ class TritonProxy:
         """Path and query on the Triton server."""
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         path = passed_path(scope["method"], raw.partition(b"?")[0].partition(PREFIX)[2].decode("latin-1"))
-        query = Redaction(scope.get("hypha.token"), self._is_token).query(scope["query_string"])
+        query = Redaction(scope.get(TOKEN), self._is_token).query(scope["query_string"])
         return f"{path}?{query.decode('latin-1')}" if query else path
 
 

@@ -17,9 +17,9 @@ from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.results import json_of
 from hypha.registry.described import is_function, schema_at
-from hypha.web.cors import NAMED
 from hypha.web.function_pages import JSON_TYPE, PageAnswer, content_of
 from hypha.web.headers import by_name
+from hypha.web.scope import HEADERS, NAMED
 from hypha.web.workbench import holding_of
 
 INDEX = "index"
@@ -69,7 +69,7 @@ class FunctionsApp:
         mount = self._mount
         headers = by_name(mount.visit.headers)
         scope = mount.scope
-        body = await read_body(mount.receive, scope["hypha.headers"], max_bytes, holding_of(scope))
+        body = await read_body(mount.receive, scope[HEADERS], max_bytes, holding_of(scope))
         return {
             **mount.plain_scope(),
             "headers": _as_text(headers),

@@ -18,6 +18,7 @@ from hypha.web.arrival import is_browser
 from hypha.web.credentials import http_anonymous_user
 from hypha.web.headers import Headers
 from hypha.web.redaction import IsToken, Redaction
+from hypha.web.scope import HEADERS, TOKEN
 
 SPEC_VERSION = "2.3"
 """From 2.4 on frameworks rely on an error from `send` when the client has left, which no call can raise."""
@@ -99,7 +100,7 @@ def visit_of(
     """
     headers: Headers = [(name.lower(), value) for name, value in scope["headers"]]
     headers = [pair for pair in headers if not _is_of_proxies(pair[0])]
-    redaction = Redaction(scope.get("hypha.token"), is_token)
+    redaction = Redaction(scope.get(TOKEN), is_token)
     sent = [pair for name, value in headers if name == b"cookie" for pair in pairs_of(value)]
     query = scope.get("query_string", b"")
     words = tuple(str(word) for word in scope.get("subprotocols", ()))
@@ -113,7 +114,7 @@ def visit_of(
         headers, query = redaction.headers(headers), redaction.query(query)
         words = tuple(word for word in words if not redaction.holds(word.encode("latin-1", "replace")))
         sent = [(name, value) for name, value in sent if not redaction.holds(value)]
-        is_free = not is_browser(scope["hypha.headers"]) and _PAGES.isdisjoint(scope["hypha.headers"])
+        is_free = not is_browser(scope[HEADERS]) and _PAGES.isdisjoint(scope[HEADERS])
         others = {name for name, _ in sent if is_free and not is_reserved(name)}
     cookie = cookies.received(sent, others)
     headers = [pair for pair in headers if pair[0] != b"cookie"]

@@ -25,8 +25,8 @@ from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import FAILED, NORMAL, sendable_code
 from hypha.gateways.context import GatewayContext
 from hypha.hub.callbacks import Function
-from hypha.web.cors import NAMED
 from hypha.web.function_pages import as_status
+from hypha.web.scope import NAMED
 
 logger = logging.getLogger(__name__)
 

@@ -23,13 +23,11 @@ from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.calls import FunctionCalls
 from hypha.gateways.http.parameters import split_query
 from hypha.registry.records import ServiceRecord
-from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import Arrival
 from hypha.web.bodies import ClientLeft
-from hypha.web.client_address import PREFIX
-from hypha.web.cors import PREFLIGHT
 from hypha.web.endpoint import Endpoint
 from hypha.web.headers import headers_of
+from hypha.web.scope import HEADERS, ON_APPS_ORIGIN, PREFIX, PREFLIGHT
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ASGI, FUNCTIONS = "asgi", "functions"
@@ -139,7 +137,7 @@ class AppRoutes:
             self._services.is_token,
             is_own_code=is_own(context.user, record),
             raw_path=raw_path,
-            may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope["hypha.headers"]),
+            may_use_cookies=scope["type"] == "http" or self._may_use_cookies(scope[HEADERS]),
         )
         visitor = await self._services.credentials.visitor(scope)  # how a page is shown runs nothing
         is_trusted = record.is_inner or self._services.trust_apps

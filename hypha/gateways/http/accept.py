@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hypha.gateways.http.parameters import JSON_TYPE, MSGPACK_TYPES, is_msgpack, media_type
+from hypha.web.scope import HEADERS
 
 EVENTS_TYPE = "text/event-stream"
 MAX_RANGES = 100
@@ -42,7 +43,7 @@ def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
     What `Accept` weighs higher is sent. Where it weighs them alike, the more closely named one, then the
     form of the request's body, then what comes first. Who accepts neither gets JSON.
     """
-    headers = scope["hypha.headers"]
+    headers = scope[HEADERS]
     assert isinstance(headers, Mapping)
     content_type = headers.get(b"content-type")
     came_so = bool(content_type) and content_type != JSON and is_msgpack(media_type(content_type))

@@ -30,19 +30,17 @@ from hypha.gateways.http.incoming import answering, check_request, has_valid_hos
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.limits.turns import on_behalf_of
-from hypha.web.apps_origin import ON_APPS_ORIGIN
 from hypha.web.arrival import mount_of
 from hypha.web.bodies import ClientLeft
 from hypha.web.caching import for_one_person
-from hypha.web.cors import PREFLIGHT
-from hypha.web.credentials import PERSONAL
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
-from hypha.web.heads import BODY_IS_HERE, METHODS
+from hypha.web.heads import METHODS
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party
+from hypha.web.scope import BODY_IS_HERE, HEADERS, HOLDING, ON_APPS_ORIGIN, PATH, PERSONAL, PREFLIGHT
 from hypha.web.uploads import Upload
-from hypha.web.workbench import HOLDING, Holding
+from hypha.web.workbench import Holding
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +104,7 @@ class HttpApplication(Starlette):
             await self._handle(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            scope["hypha.path"] = self._enter_base(scope)
+            scope[PATH] = self._enter_base(scope)
             if not has_valid_host(scope):
                 await _deny(scope, receive, send)
                 return
@@ -153,7 +151,7 @@ class HttpApplication(Starlette):
                 return
         if await self._has_answered(path, scope, send):
             return
-        scope["hypha.path"] = path
+        scope[PATH] = path
         accepted = headers.get(b"accept-encoding")
         if in_app:  # applications compress by themselves, and may stream
             await self._serve(scope, receive, send)
@@ -179,7 +177,7 @@ class HttpApplication(Starlette):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = _StartedSend(scope, send)
         try:
-            path: str | None = scope["hypha.path"]
+            path: str | None = scope[PATH]
             if path is None or _is_odd(path):
                 raise _not_found(scope["path"])
             if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
@@ -227,7 +225,7 @@ class HttpApplication(Starlette):
                 receive = await self._check_rates(scope, path, receive)
         if not _is_stream(scope["method"], path):
             services.running.enter(started, party)
-        if BODY_IS_HERE not in scope and _has_body(scope["method"], scope["hypha.headers"]):
+        if BODY_IS_HERE not in scope and _has_body(scope["method"], scope[HEADERS]):
             receive = started.upload = services.uploads.of(receive, party.name)
         scope[HOLDING] = started.holding = services.workbench.holding(party)
         return receive
@@ -249,7 +247,7 @@ class HttpApplication(Starlette):
     async def _check_blocked(self, scope: MutableMapping[str, Any]) -> None:
         """Refuse a blocked address, unless an administrator shows who he is."""
         services = self._services
-        address = services.proxies.client_address(scope, scope["hypha.headers"])
+        address = services.proxies.client_address(scope, scope[HEADERS])
         try:
             services.blocklist.check_address(address)
         except Blocked:
@@ -280,7 +278,7 @@ class HttpApplication(Starlette):
         payer, rates = await self._services.credentials.payer(scope, workspace), self._rates
         if rates is None or payer is None:
             return receive
-        length: bytes = scope["hypha.headers"].get(b"content-length", b"")
+        length: bytes = scope[HEADERS].get(b"content-length", b"")
         size = int(length) if length.isdigit() else 0
         wait_s = rates.try_take(payer.user.id, payer.workspace, size)
         if wait_s:
@@ -306,7 +304,7 @@ class HttpApplication(Starlette):
         """Nothing is at this path; if a feature that is not there owns it, say so."""
         if ON_APPS_ORIGIN in scope:
             return NotFound("Not found: only applications of clients are served on this host.")
-        words = (scope.get("hypha.path") or "/").split("/")
+        words = (scope.get(PATH) or "/").split("/")
         inactive = self._services.inactive
         sentence = inactive.get(f"/{words[1]}")
         if sentence is None and len(words) > 2:
@@ -336,7 +334,7 @@ class _StartedSend:
             if self.extra:
                 message["headers"] = [*message.get("headers", ()), *self.extra]
             if PERSONAL in self._scope:
-                in_app = mount_of(self._scope["hypha.path"] or "") is not None
+                in_app = mount_of(self._scope[PATH] or "") is not None
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
         self.has_started = True
         return self._send(message)

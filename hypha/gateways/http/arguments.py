@@ -20,6 +20,7 @@ from hypha.gateways.http.parameters import (
     query_arguments,
 )
 from hypha.registry.calling import Intake
+from hypha.web.scope import HEADERS
 from hypha.web.workbench import holding_of
 from hypha.wire.packed import PackedList, PackedMap
 
@@ -45,7 +46,7 @@ async def request_arguments(
     """
     if scope["method"] == "GET":
         return _checked(([], query_arguments(pairs, schema)))
-    headers, holding = scope["hypha.headers"], holding_of(scope)
+    headers, holding = scope[HEADERS], holding_of(scope)
     content_type = headers.get(b"content-type")
     kind = media_type(content_type)
     if has_body(headers):

@@ -30,6 +30,7 @@ from hypha.gateways.http.parameters import (
 from hypha.gateways.http.results import ItemStream, send_items, send_value
 from hypha.registry.described import function_at
 from hypha.registry.records import ServiceRecord
+from hypha.web.scope import HEADERS, USER
 from hypha.wire.values import is_tagged
 
 PROBES = "probes"
@@ -94,14 +95,14 @@ class FunctionCalls:
 
     def _note_refused(self, call: Call, error: HyphaError) -> None:
         """Note a caller without the right to a service."""
-        services, found = self._services, call.scope.get("hypha.user")
+        services, found = self._services, call.scope.get(USER)
         user = found if isinstance(found, User) else None
         if services.audit is not None:
             services.audit.note(
                 "access_refused",
                 user.id if user is not None else "",
                 call.workspace,
-                address=services.proxies.client_address(call.scope, call.scope["hypha.headers"]),
+                address=services.proxies.client_address(call.scope, call.scope[HEADERS]),
                 detail={"function": f"{call.service}.{call.function}"[:200], "reason": error.message},
                 is_stranger=user is None or user.is_anonymous,
             )
@@ -149,7 +150,7 @@ class FunctionCalls:
 
     def _located(self, context: Context, scope: Mapping[str, Any]) -> Context:
         """The context with what only the request knows: address, HTTP method, cookies of known devices."""
-        headers = scope["hypha.headers"]
+        headers = scope[HEADERS]
         address = self._services.proxies.client_address(scope, headers)
         details = {"address": address, "http_method": scope["method"]}
         cookies = headers.get(b"cookie", b"")

@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import InvalidRequest
-from hypha.web.heads import METHODS, SIZE_IS_CHECKED, check_head, check_host, check_size, offers_upgrade
+from hypha.web.heads import METHODS, check_head, check_host, check_size, offers_upgrade
+from hypha.web.scope import SIZE_IS_CHECKED
 
 _LOST = (
     "The request offers another protocol, and the HTTP server in front of this application dropped its "

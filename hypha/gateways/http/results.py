@@ -18,6 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.tracebacks import raised_in
+from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
@@ -210,7 +211,7 @@ async def made_in_thread(
     scope: Mapping[str, Any], make: Callable[[], list[bytes]]
 ) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
     """Make and pack a body in the asker's share of the threads; returns it and its headers."""
-    zipped = accepts_gzip(scope["hypha.headers"].get(b"accept-encoding"))
+    zipped = accepts_gzip(scope[HEADERS].get(b"accept-encoding"))
     pieces = await holding_of(scope).work((lambda: zip_pieces(make())) if zipped else make)
     return pieces, [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hypha.errors import ConfigurationError
-from hypha.web.apps_origin import ON_APPS_ORIGIN, AppsOrigin
+from hypha.web.apps_origin import AppsOrigin
+from hypha.web.scope import ON_APPS_ORIGIN
 
 MAIN = "https://hub.example/engine"
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hypha.errors import ConfigurationError
-from hypha.web.client_address import PREFIX, TrustedProxies, throttled
+from hypha.web.client_address import TrustedProxies, throttled
 from hypha.web.headers import by_name
+from hypha.web.scope import PREFIX
 
 
 def address(trusted: list[str], peer: str | None, forwarded: str | None) -> str:

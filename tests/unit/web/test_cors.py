@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.types import Message
 
-from hypha.web.cors import NAMED, CorsPolicy
+from hypha.web.cors import CorsPolicy
+from hypha.web.scope import NAMED
 
 PAGE = b"https://page.example"
 CREDENTIALS = (b"access-control-allow-credentials", b"true")
