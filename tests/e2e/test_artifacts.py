@@ -191,3 +191,21 @@ async def test_no_path_leads_out_of_an_artifact(connect: Connect, alice: Person)
             with pytest.raises(Exception, match="ValueError"):
                 await artifacts.list_files("paths", path)
     assert (await artifacts.get_status("paths"))["files"] == [{"path": "a.txt"}]
+
+
+@pytest.mark.spec("artifacts-C1.1", "artifacts-C1.16")
+async def test_lists_with_the_clients_own_arguments(connect: Connect, bob: Person) -> None:
+    artifacts = await manager(connect, bob)
+    box = await artifacts.create(alias="box", type="collection", manifest={"name": "Box"})
+    for name in ("Ant", "Bee", "Asp"):
+        await artifacts.create(
+            alias=name.lower(), parent_id=box["id"], manifest={"name": name, "tags": ["x"]}
+        )
+    await artifacts.create(alias="draft", parent_id="box", manifest={"name": "Axe"}, stage=True)
+    found = await artifacts.list("box", filters={"manifest": {"name": "A*"}}, order_by="manifest.name>")
+    assert [item["alias"] for item in found] == ["asp", "ant"]
+    page = await artifacts.list(parent_id="box", keywords=["x"], limit=2, offset=2, pagination=True)
+    assert ([item["alias"] for item in page["items"]], page["total"]) == (["asp"], 3)
+    assert [item["alias"] for item in await artifacts.list("box", stage=True)] == ["draft"]
+    assert len(await artifacts.search(stage="all")) == 5
+    assert [item["alias"] for item in await artifacts.list()] == ["box"]

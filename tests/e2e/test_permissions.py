@@ -319,7 +319,8 @@ async def test_every_function_allows_whom_the_table_allows(world: World) -> None
 # what the declarations beside the functions have to say, so that a slip there is seen
 ARTIFACTS = {
     "commit", "create", "delete", "discard", "discard_changes", "duplicate", "edit", "get_file", "get_secret",
-    "get_status", "list_files", "put_file", "put_file_complete_multipart", "put_file_start_multipart",
+    "get_status", "list", "list_files", "search",
+    "put_file", "put_file_complete_multipart", "put_file_start_multipart",
     "read", "read_file", "remove_file", "reset_stats", "set_download_weight", "set_parent", "set_secret",
     "write_file",
 }  # fmt: skip

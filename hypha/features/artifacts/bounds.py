@@ -68,10 +68,13 @@ _ROWS = (
     ),
     Bound(
         "artifact_filters",
-        "Conditions of a filter; levels; length of a text in it; `*` in a pattern; keywords",
+        "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it; `*` in a "
+        "pattern; keywords",
         "call",
         "Refused",
         (
+            "hypha.features.artifacts.listing.MAX_LIMIT",
+            "hypha.features.artifacts.listing.MAX_ANSWER_BYTES",
             "hypha.features.artifacts.filters.MAX_CONDITIONS",
             "hypha.features.artifacts.filters.MAX_DEPTH",
             "hypha.features.artifacts.filters.MAX_TEXT_CHARS",

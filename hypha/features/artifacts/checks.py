@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypha.errors import InvalidRequest
+from hypha.features.artifacts.filters import checked_key
 from hypha.features.artifacts.permissions import check_permissions
+from hypha.features.artifacts.selection import check_list_fields
 from hypha.workspaces.values import encode_plain
 
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -102,6 +104,7 @@ def check_config(value: object) -> dict[str, Any]:
         raise InvalidRequest("This server keeps artifacts in raw storage: leave config.storage out.")
     _check_weights(config.get("download_weights"))
     _check_inbox(config)
+    check_list_fields(config.get("list_fields"))
     for name in ("id_parts", "collection_schema"):
         if config.get(name) is not None and not isinstance(config[name], dict):
             raise InvalidRequest(f"config.{name} must be an object.")
@@ -120,8 +123,6 @@ def _check_weights(weights: object) -> None:
 def _check_inbox(config: Mapping[str, Any]) -> None:
     if not config.get("private_children"):
         return
-    from hypha.features.artifacts.filters import checked_key
-
     recipient = config.get("recipient_field")
     if not isinstance(recipient, str):
         raise InvalidRequest("config.private_children needs config.recipient_field, a field of the manifest.")

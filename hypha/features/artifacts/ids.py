@@ -62,8 +62,9 @@ def is_internal(text: str) -> bool:
 
 def new_id(now: float | None = None) -> str:
     """A new internal id, a UUID of version 7: later ones sort behind earlier ones."""
-    milliseconds = int((time.time() if now is None else now) * 1000) & (2**48 - 1)
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    at = time.time() if now is None else now
+    milliseconds, rest = divmod(int(at * 1000 * 4096), 4096)
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | rest << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
 
 
@@ -116,7 +117,12 @@ def alias_maker(alias: str | None, parts: Mapping[str, object], user_id: str) ->
     def fill(found: re.Match[str]) -> str:
         return _filled(found[1].strip(), parts, user_id)
 
-    return lambda: check_alias(_PLACEHOLDER.sub(fill, alias))
+    return lambda: check_alias(_no_id(_PLACEHOLDER.sub(fill, alias)))
+
+
+def _no_id(alias: str) -> str:
+    """An alias that is a UUID alone, without what makes it look like an internal id."""
+    return alias.replace("-", "") if is_internal(alias) else alias
 
 
 def _filled(name: str, parts: Mapping[str, object], user_id: str) -> str:

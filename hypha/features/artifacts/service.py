@@ -5,17 +5,19 @@ from __future__ import annotations
 from hypha.builtins.service import BuiltinService
 from hypha.features.artifacts.functions_contents import ContentFunctions
 from hypha.features.artifacts.functions_files import FileFunctions
+from hypha.features.artifacts.functions_lists import ListFunctions
 from hypha.features.artifacts.functions_tree import TreeFunctions
 
 FUNCTIONS = (
     "create", "reset_stats", "edit", "read", "commit", "discard", "delete", "duplicate",
     "put_file", "put_file_start_multipart", "put_file_complete_multipart", "remove_file", "get_file",
-    "read_file", "write_file", "list_files", "get_secret", "set_secret", "set_parent", "set_download_weight",
+    "read_file", "write_file", "list", "search", "list_files",
+    "get_secret", "set_secret", "set_parent", "set_download_weight",
     "get_status", "discard_changes",
 )  # fmt: skip
 
 
-class ArtifactManager(TreeFunctions, ContentFunctions, FileFunctions):
+class ArtifactManager(TreeFunctions, ContentFunctions, FileFunctions, ListFunctions):
     """Artifacts: manifests with versions and files, in collections.
 
     An artifact is created, filled while it is staged, and committed; readers see each commit whole. Files go

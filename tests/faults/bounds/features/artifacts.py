@@ -126,6 +126,13 @@ async def files_at_once(kit: Kit) -> None:
 
 
 async def artifact_filters(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    kit.lower(f"{OF_FEATURE}.listing.MAX_ANSWER_BYTES", 10_000)
+    for number in range(3):
+        await lab.create(f"a{number}", {"name": "x" * 2000})
+    await refused(InvalidRequest, lab.manager.list(limit=1001, context=lab.owner))
+    await refused(FrameTooLarge, lab.manager.list(context=lab.owner))
+    assert len(await lab.manager.list(limit=1, context=lab.owner)) == 1
     deep: Any = {"a": 1}
     for _ in range(MAX_DEPTH + 1):
         deep = {"$or": [deep]}

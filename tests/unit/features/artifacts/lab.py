@@ -97,6 +97,7 @@ class Lab:
     async def create(self, alias: str, manifest: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """An artifact of the owner's."""
         context = more.pop("context", self.owner)
+        self.now += 0.001  # ids sort by it
         return await self.manager.create(
             alias, manifest=dict(manifest or {"name": alias}), context=context, **more
         )
