@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.hub.outbox import Kind
 from hypha.hub.refusals import reject_frame
 from hypha.wire.chunks import SINGLE_FRAME_BYTES
-from hypha.wire.frames import pack, seal
+from hypha.wire.frames import join_frame, pack
 from hypha.wire.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Answers:
         if request.session is not None:
             main["parent"] = request.session
         head = pack(main)
-        sender.deliver(head if body is None else seal(head, body), Kind.ANSWER)
+        sender.deliver(head if body is None else join_frame(head, body), Kind.ANSWER)
 
 
 def _envelope(request: Request, method: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
 from hypha.limits import BoundedMap
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
-from hypha.wire.frames import Stamp, pack, seal
+from hypha.wire.frames import Stamp, join_frame, pack
 from hypha.wire.packed import PackedList, is_large, pack_call
 from hypha.wire.pieces import Pieces, pack_pieces
 from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, absolute_targets, check_owner, is_tagged
@@ -152,7 +152,7 @@ class Calls:
                 kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
                 client.calls_recent += 1
                 self._ports.upcalls.gather_turn()
-                client.deliver(seal(*pieces), kind, (self, session), timeout_s / 2)
+                client.deliver(join_frame(*pieces), kind, (self, session), timeout_s / 2)
             return await future, waiting.functions
         finally:
             waiting.timer.cancel()

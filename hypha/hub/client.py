@@ -20,7 +20,7 @@ from hypha.hub.connection import LinkKind
 from hypha.hub.outbox import PING_BYTES, CallKey, Kind, Outbox, PendingCall
 from hypha.hub.refusals import reject_frame
 from hypha.hub.shares import Room, Shares
-from hypha.wire.frames import Sealed, Stamp, encode
+from hypha.wire.frames import Frame, Stamp, encode
 
 if TYPE_CHECKING:
     from hypha.hub.connection import Connection
@@ -347,7 +347,7 @@ class Client:
 
     # -- What goes to it
 
-    def deliver(self, frame: Sealed, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
+    def deliver(self, frame: Frame, kind: int, key: CallKey | None = None, interval_s: float = 15.0) -> None:
         """Send a frame, or keep it in order until the client is back.
 
         Answers are kept until they are known to have arrived; calls and events are not.

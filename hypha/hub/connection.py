@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Protocol
 
-from hypha.wire.frames import Sealed
+from hypha.wire.frames import Frame
 
 
 class LinkKind(StrEnum):
@@ -30,7 +30,7 @@ class Connection(Protocol):
     """The round trip time of the link (s) once its client has said goodbye on it; None before, or where the
     transport cannot tell."""
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Write one binary frame."""
 
     def send_control(self, message: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from hypha.auth.scopes import Level
 from hypha.errors import InvalidRequest, LimitReached, PermissionDenied
 from hypha.hub.outbox import Kind
 from hypha.hub.shares import Room, Shares
-from hypha.wire.frames import Sealed, encode
+from hypha.wire.frames import Frame, encode
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -89,7 +89,7 @@ class Events:
         if not of_workspace:
             del self._subscribers[client.workspace]
 
-    def broadcast(self, workspace: str, kind: str, frame: Sealed, sender: Client | None = None) -> None:
+    def broadcast(self, workspace: str, kind: str, frame: Frame, sender: Client | None = None) -> None:
         """Send one packed event to all subscribers; `sender` is paused if one of them is full."""
         of_workspace = self._subscribers.get(workspace)
         clients = of_workspace.get(kind) if of_workspace else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hypha.clock import Clock
-from hypha.wire.frames import Sealed
+from hypha.wire.frames import Frame
 
 PER_TURN_BYTES = 1024 * 1024
 _WORTH_BYTES = 64 * 1024
@@ -22,10 +22,10 @@ class Leftovers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buffers: list[Sealed] = []
+        self._buffers: list[Frame] = []
         """Those that are still to be freed; the oldest first."""
 
-    def add(self, buffers: Iterable[Sealed]) -> None:
+    def add(self, buffers: Iterable[Frame]) -> None:
         """Free these soon, if nothing else refers to them; small ones are freed with their owner."""
         is_idle = not self._buffers
         self._buffers += [buffer for buffer in buffers if len(buffer) >= _WORTH_BYTES]

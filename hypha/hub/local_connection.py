@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.background import Tasks
 from hypha.errors import MalformedFrame
 from hypha.hub.connection import LinkKind
-from hypha.wire.frames import EnvelopeParser, Sealed, payload
+from hypha.wire.frames import EnvelopeParser, Frame, payload
 
 if TYPE_CHECKING:
     from hypha.auth.users import User
@@ -58,7 +58,7 @@ class LocalLink:
         """Wait until one of the receivers has room again because of which nothing may be sent."""
         await self._released.wait()
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Hand over a frame."""
         self._hand_over(bytes(payload(frame)))
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, Protocol
 
 from hypha.errors import HyphaError
-from hypha.wire.frames import Sealed
+from hypha.wire.frames import Frame
 
 
 class Kind(IntEnum):
@@ -62,7 +62,7 @@ A plain tuple, because one is made for every call."""
 PING_BYTES = 262_144
 """So many bytes in a row are followed by a PING at once, without waiting for the timer."""
 
-Entry = tuple[Sealed, int, Any]
+Entry = tuple[Frame, int, Any]
 """Frame, its Kind, and the CallKey of a call that waits for an answer (else None)."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypha.errors import HyphaError, NotDelivered, OutcomeUnknown, UnreadableAnswer
-from hypha.wire.frames import Sealed, encode
+from hypha.wire.frames import Frame, encode
 
 
 def absent(address: str) -> NotDelivered:
@@ -34,7 +34,7 @@ def unreadable(address: str, reason: str) -> UnreadableAnswer:
     return UnreadableAnswer(f"the answer of {address} cannot be read: {reason}")
 
 
-def reject_frame(session: str, source: str, to: str, error: HyphaError) -> Sealed:
+def reject_frame(session: str, source: str, to: str, error: HyphaError) -> Frame:
     """An error answer in the form that unmodified clients accept (docs/spec/wire-protocol.md#errors)."""
     text = error.rpc_text
     return encode(

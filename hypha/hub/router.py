@@ -14,7 +14,7 @@ from hypha.hub.events import check_event
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
-from hypha.wire.frames import ANSWERS, Buffer, EnvelopeParser, Sealed
+from hypha.wire.frames import ANSWERS, Buffer, EnvelopeParser, Frame
 
 if TYPE_CHECKING:
     from hypha.clock import Clock
@@ -281,7 +281,7 @@ class Router:
         return self._logged[1] <= MAX_LOGGED_PER_S
 
 
-def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> Sealed:
+def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> Frame:
     """A call that wants no answer, with a session: what its arguments make the receiver call names it."""
     main.update(session=random_id(), ctx=None)
     return sender.stamp.apply(main, data, head, target.address, True)

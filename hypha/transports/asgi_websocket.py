@@ -14,7 +14,7 @@ from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.reception import BUSY
 from hypha.web.endpoint import Endpoint
-from hypha.wire.frames import Sealed, payload
+from hypha.wire.frames import Frame, payload
 from hypha.wire.handshake import close_reason, control, parse_control
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class AsgiLink(QueuedLink[Message]):
         else:
             self.take_frame(client, data)
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Queue one binary frame."""
         data = bytes(payload(frame))
         self._put({"type": "websocket.send", "bytes": data}, len(data))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from hypha.clock import Clock
-from hypha.wire.frames import HEADROOM, Sealed
+from hypha.wire.frames import HEADROOM, Frame
 
 GATHER_BYTES = 1024 * 1024
 _JOIN_BYTES = 64 * 1024
@@ -49,9 +49,9 @@ class Gather:
                 link.flush()
 
 
-def framed(frames: list[Sealed]) -> list[Sealed | memoryview]:
+def framed(frames: list[Frame]) -> list[Frame | memoryview]:
     """Put the WebSocket header of a whole binary message in front of each frame (RFC 6455, 5.2)."""
-    parts: list[Sealed | memoryview] = []
+    parts: list[Frame | memoryview] = []
     size = 0
     for frame in frames:
         n = len(frame)

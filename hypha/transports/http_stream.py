@@ -12,7 +12,7 @@ import msgpack
 from hypha.hub.connection import LinkKind
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.stream_secrets import SECRET_HEADER, StreamKey
-from hypha.wire.frames import Buffer, Sealed, pack, payload
+from hypha.wire.frames import Buffer, Frame, pack, payload
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
@@ -28,7 +28,7 @@ _STREAM_HEADERS = [
 ]
 
 
-class StreamLink(QueuedLink[Sealed]):
+class StreamLink(QueuedLink[Frame]):
     """The endless answer of one GET; frames wait here until the ASGI server takes them."""
 
     kind = LinkKind.HTTP_STREAM
@@ -99,7 +99,7 @@ class StreamLink(QueuedLink[Sealed]):
             except TimeoutError:
                 self._put(_PING, len(_PING))
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Queue one frame as a record."""
         self._put(frame, len(payload(frame)))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.hub.connection import LinkKind
 from hypha.transports.ratelimit import FrameRate
-from hypha.wire.frames import Buffer, Sealed
+from hypha.wire.frames import Buffer, Frame
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -39,7 +39,7 @@ class Link(ABC):
         """The last reconnection token, and when it was made (s, loop time)."""
 
     @abstractmethod
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Send one binary frame."""
 
     @abstractmethod

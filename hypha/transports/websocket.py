@@ -16,7 +16,7 @@ from hypha.transports.handshake import is_obsolete, refuse_late, refuse_not_text
 from hypha.transports.link import Link
 from hypha.transports.reception import BUSY
 from hypha.transports.roundtrip import tcp_round_trip_s
-from hypha.wire.frames import HEADROOM, Sealed
+from hypha.wire.frames import HEADROOM, Frame
 from hypha.wire.handshake import close_reason, control, parse_control
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class WebSocketLink(Link, WSListener):
         self._retiring = False
         """The server stops: close as soon as the handshake has ended."""
         self._gather = reception.gather
-        self._queue: list[Sealed] = []
+        self._queue: list[Frame] = []
         """Frames that are kept back to be written together."""
         self._queued_bytes = 0
         """Their size."""
@@ -271,7 +271,7 @@ class WebSocketLink(Link, WSListener):
 
     # -- what the hub asks for
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         """Write one binary frame; those of one read callback are written together."""
         if self._gather.is_on:
             self._enqueue(frame)
@@ -283,7 +283,7 @@ class WebSocketLink(Link, WSListener):
         if self._is_behind:
             self._check_full()
 
-    def _enqueue(self, frame: Sealed) -> None:
+    def _enqueue(self, frame: Frame) -> None:
         if not self._queue:
             self._gather.links.append(self)
         self._queue.append(frame)

@@ -38,7 +38,7 @@ send what is larger than 257 KiB in chunks."""
 _BIN32 = 0xC6
 
 Buffer = bytes | memoryview
-Sealed = bytes | bytearray
+Frame = bytes | bytearray
 """A frame ready to send: small ones are bytes, large ones a bytearray with HEADROOM in front."""
 
 
@@ -62,22 +62,22 @@ _packer = msgpack.Packer(autoreset=True, use_bin_type=True)
 pack = _packer.pack
 
 
-def seal(*parts: Buffer) -> Sealed:
+def join_frame(*parts: Buffer) -> Frame:
     """Join the parts of a frame with one copy, with headroom when the frame is large."""
     if sum(map(len, parts)) < _LARGE_BYTES:
         return b"".join(parts)
     return bytearray().join((_PAD, *parts))
 
 
-def payload(frame: Sealed) -> Buffer:
+def payload(frame: Frame) -> Buffer:
     """The frame's bytes without headroom."""
     return memoryview(frame)[HEADROOM:] if type(frame) is bytearray else bytes(frame)
 
 
-def encode(main: dict[str, Any], extra: dict[str, Any] | None = None) -> Sealed:
+def encode(main: dict[str, Any], extra: dict[str, Any] | None = None) -> Frame:
     """Pack a frame of the server's own."""
     head = pack(main)
-    return head if extra is None else seal(head, pack(extra))
+    return head if extra is None else join_frame(head, pack(extra))
 
 
 def decode_body(
@@ -433,7 +433,7 @@ class Stamp:
         self.ws_only = pack("ws") + pack(workspace)
         self.ws_user = self.ws_only + pack("user") + pack(user)
 
-    def apply(self, main: dict[str, Any], data: Buffer, head: int, to: str, with_user: bool) -> Sealed:
+    def apply(self, main: dict[str, Any], data: Buffer, head: int, to: str, with_user: bool) -> Frame:
         """Return the frame as its receiver gets it: true `from`, `ws`, `user` and absolute `to`.
 
         `user` is left out of session methods (answers and callbacks): no client reads it there
@@ -458,7 +458,7 @@ class Stamp:
             and "method" in main
             and data[0] & 0xF0 == 0x80
         ):
-            return seal(_HEADS[entries + added], data[1:head], suffix, data[head:])
+            return join_frame(_HEADS[entries + added], data[1:head], suffix, data[head:])
         if not ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
             odd = next(str(key) for key in main if key not in ENVELOPE_KEYS)[:40]
             error = MalformedFrame(f"Malformed frame: key {odd!r} is not allowed in the envelope")
@@ -470,7 +470,7 @@ class Stamp:
         main["ws"] = self.workspace
         if with_user:
             main["user"] = user
-        return seal(pack(main), data[head:])
+        return join_frame(pack(main), data[head:])
 
     def user_for(self, workspace: str) -> dict[str, Any]:
         """The user object for a receiver in a workspace."""

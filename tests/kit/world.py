@@ -16,7 +16,7 @@ from hypha.hub.connection import LinkKind
 from hypha.hub.hub import Hub, HubLimits
 from hypha.hub.service_peer import ServicePeer
 from hypha.settings import Settings
-from hypha.wire.frames import Sealed, payload
+from hypha.wire.frames import Frame, payload
 from tests.frames import decode
 
 
@@ -37,7 +37,7 @@ class FakeLink:
         self.buffered = 0
         self._some = asyncio.Event()
 
-    def send_frame(self, frame: Sealed) -> None:
+    def send_frame(self, frame: Frame) -> None:
         if len(frame) > 1_000_000:
             return
         main, extra = decode(payload(frame))

@@ -13,7 +13,7 @@ from websockets.uri import parse_uri
 
 from hypha.transports.gather import GATHER_BYTES, Gather, framed
 from hypha.transports.websocket import WebSocketLink
-from hypha.wire.frames import HEADROOM, seal
+from hypha.wire.frames import HEADROOM, join_frame
 
 
 class Wire:
@@ -81,12 +81,12 @@ def writes(link: WebSocketLink) -> list[Any]:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 7999, 8000, 65535, 65536, 300_000])
 def test_every_size_of_frame_gets_the_right_header(size: int) -> None:
-    frames = [seal(b"a" * size), seal(b"b" * size)]
+    frames = [join_frame(b"a" * size), join_frame(b"b" * size)]
     assert [frame.data for frame in parse(b"".join(framed(frames)))] == [b"a" * size, b"b" * size]
 
 
 def test_frame_that_goes_to_several_receivers_is_the_same_for_each() -> None:
-    frame = seal(b"x" * 70_000)
+    frame = join_frame(b"x" * 70_000)
     first = b"".join(framed([frame, b"1"]))
     second = b"".join(framed([frame, b"1"]))
     assert first == second
@@ -132,10 +132,10 @@ def test_other_messages_do_not_overtake_gathered_frames(link: WebSocketLink) -> 
 
 
 def test_gathered_bytes_count_as_buffered_and_are_bounded(link: WebSocketLink) -> None:
-    link.send_frame(seal(b"x" * 100_000))
+    link.send_frame(join_frame(b"x" * 100_000))
     assert link.buffered_bytes() >= 100_000
     for _ in range(GATHER_BYTES // 100_000 + 1):
-        link.send_frame(seal(b"x" * 100_000))
+        link.send_frame(join_frame(b"x" * 100_000))
     assert writes(link)
     assert link.buffered_bytes() < GATHER_BYTES
 
