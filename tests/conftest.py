@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
 import tempfile
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypha_rpc import connect_to_server
 
-from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, mint_token, turns
+from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, turns
+from tests.kit.clients import (
+    JS_FOLDER,
+    Connect,
+    Connections,
+    ConnectRaw,
+    NewWorker,
+    StartServer,
+    require_node,
+)
+from tests.kit.long_turns import TURNS, long_turns
+from tests.kit.people import Person, make_person
 
-JS_FOLDER = Path(__file__).parent / "js"
 SESSION_LOOP_FOLDERS = ("e2e", "faults")
-
-TURNS = pytest.StashKey[turns.TurnReports]()
-KNOWN_LONG_TURNS: dict[str, str] = {
-    "webserver.py": "the last garbage collection of start-up",
-}
-"""Places in which a turn may take over 100 ms, and why."""
-
-Connect = Callable[..., Awaitable[Any]]
-ConnectRaw = Callable[..., Awaitable[RawClient]]
-StartServer = Callable[..., Awaitable[ServerProcess]]
-NewWorker = Callable[..., Awaitable[Worker]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,12 +34,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[turns.VARIABLE] = folder.name
     config.stash[TURNS] = turns.TurnReports(Path(folder.name))
     config.add_cleanup(folder.cleanup)
-
-
-def long_turns(config: pytest.Config) -> list[turns.LongTurn]:
-    """Those that nobody has heard of and that are not known to be that long."""
-    found = config.stash[TURNS].new()
-    return [turn for turn in found if not any(turn.is_in(place) for place in KNOWN_LONG_TURNS)]
 
 
 @pytest.fixture(autouse=True)
@@ -79,62 +67,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         if folder == "unit":
             item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
-
-
-@dataclass(frozen=True)
-class Person:
-    """A registered user of the tests with an own workspace and a token for it."""
-
-    id: str
-    secret: str
-    token: str
-
-    @property
-    def workspace(self) -> str:
-        """The person's own workspace."""
-        return f"ws-user-{self.id}"
-
-    def token_for(self, level: str, workspace: str | None = None, **fields: Any) -> str:
-        """A token of a child user, bound to one workspace with a level (`r`, `rw`, `a`)."""
-        workspace = workspace or self.workspace
-        fields = {"workspaces": {workspace: level}, "current": workspace, "parent": self.id, **fields}
-        return mint_token(
-            self.secret, fields.pop("user_id", f"{self.id}-child-{uuid.uuid4().hex[:6]}"), **fields
-        )
-
-    def with_token(self, token: str) -> Person:
-        """The same person with another credential."""
-        return replace(self, token=token)
-
-
-def make_person(server: ServerProcess, name: str = "user", **fields: Any) -> Person:
-    """A new registered user; `fields` go to `mint_token`."""
-    assert server.secret
-    user_id = f"{name}-{uuid.uuid4().hex[:10]}"
-    return Person(user_id, server.secret, mint_token(server.secret, user_id, **fields))
-
-
-class Connections:
-    """Opens real Python clients and closes them all at the end."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self._server = server
-        self._open: list[Any] = []
-
-    async def connect(self, person: Person | None = None, *, url: str | None = None, **config: Any) -> Any:
-        """Connect with the client library; `person` None is an anonymous user."""
-        config = {"server_url": url or self._server.url, "method_timeout": 15, **config}
-        if person is not None:
-            config.setdefault("token", person.token)
-        client = await connect_to_server(config)
-        self._open.append(client)
-        return client
-
-    async def close(self) -> None:
-        """Disconnect every client."""
-        for client in reversed(self._open):
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.disconnect(), 5.0)
 
 
 @pytest.fixture(scope="session")
@@ -213,14 +145,6 @@ def root(server: ServerProcess) -> Person:
     """The holder of the root token."""
     assert server.secret and server.root_token
     return Person("root", server.secret, server.root_token)
-
-
-def require_node() -> None:
-    """Skip the test with a clear sentence when Node or its packages are missing."""
-    if shutil.which("node") is None:
-        pytest.skip("Node.js is not installed")
-    if not (JS_FOLDER / "node_modules" / "hypha-rpc").is_dir():
-        pytest.skip("the npm packages are missing: run `npm install` in tests/js")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -10,11 +10,12 @@ from aiosmtpd.controller import Controller
 
 from hypha.testing import ServerProcess
 from hypha.testing.server import free_port
-from tests.conftest import Connect, make_person
 from tests.e2e.accounts_lab import Mailbox
 from tests.e2e.chromium import Page
 from tests.e2e.lab import Lab
 from tests.e2e.visit import ONLY_HERE, Visit
+from tests.kit.clients import Connect
+from tests.kit.people import make_person
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

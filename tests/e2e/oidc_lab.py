@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hypha.testing.server import ServerProcess, free_port
-from tests.conftest import require_node
+from tests.kit.clients import require_node
 
 JS_FOLDER = Path(__file__).parents[1] / "js"
 AUDIENCE = "https://api.lab.example"

@@ -18,8 +18,8 @@ from aiosmtpd.controller import Controller
 from hypha_rpc import connect_to_server
 
 from hypha.testing import RawRefused, ServerProcess
-from tests.conftest import Connect, ConnectRaw, StartServer
 from tests.e2e.accounts_lab import LOGIN, PAGE, PASSWORD, Api, Mailbox, mail_settings, new_email
+from tests.kit.clients import Connect, ConnectRaw, StartServer
 
 
 @pytest_asyncio.fixture(loop_scope="session")

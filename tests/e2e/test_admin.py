@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, RawRefused, ServerProcess, eventually
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.people import Person, make_person
 
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
 

@@ -18,7 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, make_person
+from tests.kit.clients import Connect
+from tests.kit.people import make_person
 
 pytestmark = pytest.mark.timeout(120)
 

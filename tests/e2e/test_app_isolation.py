@@ -12,8 +12,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person, StartServer, make_person
 from tests.e2e.chromium import Page
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 pytestmark = pytest.mark.timeout(90)
 

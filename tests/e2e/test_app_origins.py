@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse
 from websockets.asyncio.client import connect as connect_socket
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, StartServer, make_person
 from tests.e2e.chromium import Page
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
 
 pytestmark = pytest.mark.timeout(90)
 

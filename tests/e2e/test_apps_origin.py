@@ -15,8 +15,9 @@ from websockets.asyncio.client import connect as connect_socket
 from websockets.exceptions import InvalidHandshake
 
 from hypha.testing import ServerFailed, ServerProcess, free_port
-from tests.conftest import Connect, Person, StartServer, make_person
 from tests.e2e.chromium import Page
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Connect, Person
+from tests.kit.clients import Connect
+from tests.kit.people import Person
 
 
 async def manager(connect: Connect, person: Person | None, **config: Any) -> Any:

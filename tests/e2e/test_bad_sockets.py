@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 from hypha.testing import ServerProcess
 from hypha.testing.rawclient import pack
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 MIB = 1024 * 1024
 UPGRADE = (

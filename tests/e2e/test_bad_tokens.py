@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from hypha.testing import RawRefused, ServerProcess
-from tests.conftest import ConnectRaw
+from tests.kit.clients import ConnectRaw
 
 LOGIN = "/public/services/hypha-login"
 HEADER = b'{"alg":"HS256","typ":"JWT"}'

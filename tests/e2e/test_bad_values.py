@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 PACKED = {"content-type": "application/msgpack"}
 

@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from websockets.asyncio.client import connect as connect_socket
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, make_person
+from tests.kit.clients import Connect
+from tests.kit.people import make_person
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hypha.testing import FaultProxy, ServerProcess, eventually
-from tests.conftest import Connect, Person, make_person
 from tests.e2e.chromium import Page
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 

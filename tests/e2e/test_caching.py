@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person
 from tests.e2e.lab import service
+from tests.kit.clients import Connect
+from tests.kit.people import Person
 
 
 async def test_answers_for_one_person_say_that_no_cache_may_keep_them(

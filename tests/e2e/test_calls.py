@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from hypha.testing import RawCallError, ServerProcess, eventually
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, make_person
 from tests.e2e.lab import Lab
+from tests.kit.clients import Connect, ConnectRaw, NewWorker
+from tests.kit.people import Person, make_person
 
 
 @pytest.mark.spec("wire-14")

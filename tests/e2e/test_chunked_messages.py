@@ -10,7 +10,8 @@ import numpy
 import pytest
 
 from hypha.testing import NodeWorker, RawCallError, ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 CACHE = "services.built-in.message_cache"
 

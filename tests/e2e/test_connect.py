@@ -15,7 +15,8 @@ from websockets.asyncio.client import connect as open_socket
 
 from hypha.testing import FaultProxy, RawClient, RawRefused, ServerProcess, eventually, mint_token
 from hypha.testing.rawclient import pack, unpack
-from tests.conftest import Connect, ConnectRaw, Person, StartServer
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person
 
 CONFIG_KEYS = (
     "workspace client_id user manager_id server_id hypha_version public_base_url local_base_url "

@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect as open_socket
 
 from hypha.testing import ServerProcess
 from hypha.testing.arrivals import REQUESTS, SOCKETS, Sample
-from tests.conftest import JS_FOLDER, Connect, Person, make_person
+from tests.kit.clients import JS_FOLDER, Connect
+from tests.kit.people import Person, make_person
 
 ROOT = JS_FOLDER.parent.parent
 STRANGERS = "anonymouz-"

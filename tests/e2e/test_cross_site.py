@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Connections, Person, StartServer, make_person
 from tests.e2e.chromium import Page
 from tests.e2e.elsewhere import HELPERS, LAB_HOSTS, WAYS, Elsewhere
+from tests.kit.clients import Connect, Connections, StartServer
+from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

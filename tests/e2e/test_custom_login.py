@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypha_rpc import connect_to_server, login
 
 from hypha.testing import ServerFailed, ServerProcess, mint_token
-from tests.conftest import StartServer
+from tests.kit.clients import StartServer
 
 FILE = Path(__file__).parent / "login_providers.py"
 LOGIN = "/public/services/hypha-login"

@@ -8,7 +8,8 @@ import pytest
 from hypha_rpc.crypto import generate_encryption_keypair
 
 from hypha.testing import NodeWorker, ServerProcess
-from tests.conftest import Connect, Person, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 pytest.importorskip("nacl")
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hypha.testing import RawCallError, eventually
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 LIFE = ["client_connected", "client_updated", "client_disconnected", "service_added", "service_removed"]
 

@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 
 from hypha.testing import RawClient, ServerProcess, eventually
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 ELSEWHERE = "127.0.0.2"
 

@@ -21,8 +21,9 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import JS_FOLDER, Connect, Person, StartServer, make_person, require_node
 from tests.e2e.chromium import Page
+from tests.kit.clients import JS_FOLDER, Connect, StartServer, require_node
+from tests.kit.people import Person, make_person
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -16,7 +16,8 @@ import pytest
 from hypha_rpc import get_remote_service
 
 from hypha.testing import NodeWorker, ServerProcess, free_port
-from tests.conftest import Connect, Person, StartServer
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person
 
 
 async def get(server: ServerProcess, path: str, person: Person | None = None) -> httpx.Response:

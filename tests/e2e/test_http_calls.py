@@ -19,7 +19,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Person, StartServer
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person
 
 PACKED = {"content-type": "application/msgpack"}
 

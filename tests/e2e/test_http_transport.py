@@ -19,8 +19,9 @@ import pytest_asyncio
 from hypha.testing import FaultProxy, NodeWorker, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import Frame, pack, unpack
 from hypha.testing.tokens import mint_token
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
 from tests.e2e.lab import Lab
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.people import Person, make_person
 
 
 class Stream:

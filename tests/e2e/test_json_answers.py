@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import NodeWorker, RawClient, ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 
 class Crash(Exception):

@@ -17,7 +17,8 @@ import pytest_asyncio
 from hypha_rpc import connect_to_server
 
 from hypha.testing import RawCallError, ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person, make_person
 
 MIB = 1024 * 1024
 GZIP = {"content-encoding": "gzip"}

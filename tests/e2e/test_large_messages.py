@@ -7,8 +7,9 @@ import pytest
 
 from hypha.testing import RawCallError, RawClient
 from hypha.testing.rawclient import pack
-from tests.conftest import Connect, ConnectRaw, Person
 from tests.e2e.lab import Lab
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 CHUNK_BYTES = 262144
 

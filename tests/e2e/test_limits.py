@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from hypha.testing import RawCallError, RawClient, RawRefused, eventually
-from tests.conftest import ConnectRaw, Person, StartServer, make_person
+from tests.kit.clients import ConnectRaw, StartServer
+from tests.kit.people import Person, make_person
 
 
 @pytest.mark.spec("wire-16.13", "core-A2")

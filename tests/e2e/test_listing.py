@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, ConnectRaw, Person, StartServer
 from tests.e2e.lab import ids, service
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person
 
 
 @pytest.mark.spec("core-R14")

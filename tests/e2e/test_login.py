@@ -12,7 +12,8 @@ from hypha_rpc import login, logout
 
 from hypha.testing import NodeWorker, ServerProcess, mint_token
 from hypha.testing.tokens import read_claims
-from tests.conftest import Connect, Person, StartServer
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person
 
 LOGIN = "/public/services/hypha-login"
 JS_LOGIN = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from hypha_rpc import connect_to_server
 
-from tests.conftest import StartServer
+from tests.kit.clients import StartServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "authentication.md"
 

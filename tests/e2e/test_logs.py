@@ -17,7 +17,8 @@ import websockets
 from hypha_rpc import connect_to_server
 
 from hypha.testing import RawClient, free_port
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 SECRET_COOKIE = "sid-of-an-application-0123456789"
 

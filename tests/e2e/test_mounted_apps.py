@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect as connect_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Person, make_person
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 MIB = 1024 * 1024
 

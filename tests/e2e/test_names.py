@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 NAMES = ["café", "a+b", "日本", "c#", "100%", "%41", "a&b=c", "what?", "👩‍🔬"]
 

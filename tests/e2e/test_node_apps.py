@@ -10,7 +10,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect as connect_socket
 
 from hypha.testing import NodeWorker, ServerProcess
-from tests.conftest import make_person
+from tests.kit.people import make_person
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(90)]
 

@@ -18,7 +18,6 @@ import pytest_asyncio
 from hypha.testing import ServerProcess, mint_token
 from hypha.testing.server import free_port
 from hypha.testing.tokens import read_claims
-from tests.conftest import Connections
 from tests.e2e.chromium import Page
 from tests.e2e.oidc_lab import (
     AUDIENCE,
@@ -30,6 +29,7 @@ from tests.e2e.oidc_lab import (
     require_oidc_server,
     whoami,
 )
+from tests.kit.clients import Connections
 
 pytestmark = pytest.mark.node
 

@@ -19,7 +19,8 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person, make_person
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -14,8 +14,8 @@ from hypha_rpc import connect_to_server, login
 
 from hypha.auth.users import OUTSIDER_TEXT
 from hypha.testing import NodeWorker, RawCallError, RawClient, RawRefused, ServerProcess
-from tests.conftest import Person, make_person
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, new_email
+from tests.kit.people import Person, make_person
 
 TEXT = OUTSIDER_TEXT.partition(":")[0]
 

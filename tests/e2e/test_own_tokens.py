@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from hypha.testing import RawCallError, RawRefused, eventually
-from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person, make_person
 
 
 async def test_tokens_are_listed_named_used_and_revoked_by_id(

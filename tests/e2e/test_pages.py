@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Person
 from tests.e2e.chromium import Page
+from tests.kit.people import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 

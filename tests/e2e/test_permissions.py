@@ -23,7 +23,8 @@ from hypha.auth.scopes import Level
 from hypha.builtins.table import Row, table_of
 from hypha.configuration import flags_for_all
 from hypha.testing import RawCallError, RawClient, ServerProcess, mint_token
-from tests.conftest import Connections, Person, make_person
+from tests.kit.clients import Connections
+from tests.kit.people import Person, make_person
 
 CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewhere", "root", "child of root")
 """The last one holds a token that root generated: admin of root's workspace, without root's role."""

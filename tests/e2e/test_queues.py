@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from hypha.testing import NodeWorker, ServerProcess
-from tests.conftest import Connect, Person, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 
 @pytest.mark.spec("core-O3")

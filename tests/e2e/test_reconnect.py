@@ -23,7 +23,8 @@ from hypha.testing import (
     eventually,
     free_port,
 )
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.people import Person, make_person
 
 Resume = Callable[[RawClient], Awaitable[RawClient]]
 

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
 
 ELSEWHERE = "127.0.0.2"
 MIB = 1024 * 1024

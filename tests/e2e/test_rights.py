@@ -16,7 +16,8 @@ import websockets
 from hypha.testing import RawClient, ServerProcess, mint_token
 from hypha.testing.rawclient import RawCallError, RawRefused
 from hypha.testing.waiting import eventually
-from tests.conftest import Connect, ConnectRaw, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person, make_person
 
 LOGIN = "/public/services/hypha-login"
 

@@ -15,7 +15,8 @@ import pytest
 
 from hypha.testing import RawCallError, RawClient, RawRefused, ServerProcess, mint_token
 from hypha.testing.rawclient import pack
-from tests.conftest import Connect, ConnectRaw, Person, StartServer
+from tests.kit.clients import Connect, ConnectRaw, StartServer
+from tests.kit.people import Person
 
 ROOT_CONTEXT = {
     "type": "method",

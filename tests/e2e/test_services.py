@@ -13,8 +13,9 @@ from hypha_rpc.utils.schema import schema_function
 from pydantic import BaseModel, Field
 
 from hypha.testing import RawCallError, ServerProcess, eventually
-from tests.conftest import Connect, ConnectRaw, Person
 from tests.e2e.lab import hello, ids, service
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 # --- finding -----------------------------------------------------------------------------------
 

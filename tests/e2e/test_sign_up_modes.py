@@ -12,10 +12,10 @@ import pytest_asyncio
 from aiosmtpd.controller import Controller
 
 from hypha.testing import ServerFailed
-from tests.conftest import StartServer
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
 from tests.e2e.chromium import Page
 from tests.e2e.test_login_page import SEEN, SUBMIT, until
+from tests.kit.clients import StartServer
 
 DENIED = "permission_denied"
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from hypha.testing import RawClient, RawRefused, ServerProcess, eventually
-from tests.conftest import ConnectRaw, StartServer, make_person
+from tests.kit.clients import ConnectRaw, StartServer
+from tests.kit.people import make_person
 
 ELSEWHERE = "127.0.0.2"
 OPEN_FILES = 1024

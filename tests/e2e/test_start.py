@@ -19,8 +19,9 @@ import pytest
 from hypha import __version__
 from hypha.testing import RawClient, ServerProcess, eventually, free_port
 from hypha.testing.tokens import read_claims
-from tests.conftest import Connect, StartServer, make_person
 from tests.e2e.test_reconnect import is_back
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
 
 
 async def get(url: str, **options: Any) -> httpx.Response:

@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from hypha.testing import ServerProcess
 from hypha.testing.waiting import eventually
-from tests.conftest import Connect, Connections, Person, StartServer, make_person
+from tests.kit.clients import Connect, Connections, StartServer
+from tests.kit.people import Person, make_person
 
 CLIMBING = ["../x", "a/../../x", "a//b", "a\\b", "a\0", "./x", "a/..", "..", "a/./b", " /../x"]
 

@@ -9,7 +9,8 @@ import pytest
 
 from hypha.testing import ServerProcess, eventually, mint_token
 from hypha.testing.tokens import AUDIENCE, ISSUER, NAMESPACE, read_claims
-from tests.conftest import Connect, ConnectRaw, Person
+from tests.kit.clients import Connect, ConnectRaw
+from tests.kit.people import Person
 
 
 @pytest.mark.spec("core-A1")

@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import NodeWorker, ServerProcess, eventually
-from tests.conftest import Connect, Person, make_person
 from tests.e2e.lab import Lab
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
 

@@ -18,7 +18,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from hypha.testing import ServerProcess, free_port
-from tests.conftest import Connect, Person, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 CONFIG = {
     "name": "double",

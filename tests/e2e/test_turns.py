@@ -7,7 +7,8 @@ from hypha_rpc import connect_to_server
 
 from hypha.testing import eventually
 from hypha.testing.turns import LongTurn
-from tests.conftest import TURNS, StartServer
+from tests.kit.clients import StartServer
+from tests.kit.long_turns import TURNS
 
 BURN = """
 import time

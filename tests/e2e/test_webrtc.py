@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connect, Person
 from tests.e2e.chromium import Page
 from tests.e2e.test_browser_client import LOAD_CLIENT
+from tests.kit.clients import Connect
+from tests.kit.people import Person
 
 pytest.importorskip("aiortc", reason="aiortc is not installed")
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, StartServer
+from tests.kit.clients import Connect, StartServer
 
 ANNOUNCED = {
     "::1": "[::1]",

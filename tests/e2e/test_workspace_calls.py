@@ -20,8 +20,9 @@ from hypha_rpc.utils.schema import schema_function
 from pydantic import BaseModel, Field
 
 from hypha.testing import ServerProcess
-from tests.conftest import JS_FOLDER, Connect, Person, make_person, require_node
 from tests.e2e.visit import Visit
+from tests.kit.clients import JS_FOLDER, Connect, require_node
+from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, mint_token
-from tests.conftest import Connect, Person, make_person
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 CONTENT = bytes(range(256)) * 40
 

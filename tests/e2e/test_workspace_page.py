@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import Connect, Person, make_person
 from tests.e2e.visit import AXE, Visit
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 

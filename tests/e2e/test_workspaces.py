@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hypha.testing import RawCallError, RawRefused, ServerProcess, eventually
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.people import Person, make_person
 
 
 def new_name() -> str:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from hypha.testing import ServerProcess, eventually
-from tests.conftest import JS_FOLDER
 from tests.e2e.chromium import Page
+from tests.kit.clients import JS_FOLDER
 
 ONLY_HERE = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",)
 AXE = JS_FOLDER / "node_modules" / "axe-core" / "axe.min.js"

@@ -9,8 +9,9 @@ import pytest
 from hypha.testing import FaultProxy, ServerProcess
 from hypha.testing.oplog import OperationLog
 from hypha.testing.proxy import FaultScript
-from tests.conftest import NewWorker, Person
 from tests.e2e.chromium import Page
+from tests.kit.clients import NewWorker
+from tests.kit.people import Person
 
 LOAD = """
   const client = await import(args.source);

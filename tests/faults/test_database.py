@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, ServerProcess, eventually
-from tests.conftest import Person, make_person
+from tests.kit.people import Person, make_person
 from tests.kit.postgres import PostgresServer, running_postgres
 
 SECRETS = re.compile(

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from hypha.testing import RawClient, ServerProcess, eventually
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 GREEDY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 MIB = 1024 * 1024

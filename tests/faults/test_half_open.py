@@ -12,7 +12,8 @@ import pytest
 from hypha.testing import Direction, FaultProxy, RawClient, ServerProcess, eventually
 from hypha.testing.clients import Worker
 from hypha.testing.rawclient import RawCallError, RawRefused
-from tests.conftest import Connect, ConnectRaw, NewWorker, Person, StartServer, make_person
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.people import Person, make_person
 
 
 @pytest.mark.timeout(60)

@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from hypha.testing import CrowdClient, ServerProcess, eventually
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 PACE_S = 0.01
 ATTACKS = [

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 PASSWORD = "correct horse battery"
 LOGIN = "/public/services/hypha-login"

@@ -16,7 +16,8 @@ import pytest
 
 from hypha.testing import CrowdClient, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import pack, unpack
-from tests.conftest import Person, StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import Person, make_person
 
 AT_ONCE = 20
 COUNT_OBJECTS = """

@@ -10,7 +10,7 @@ import pytest
 from hypha.testing import ServerProcess
 from hypha.testing.chaos import Plan, Result, run_experiment
 from hypha.testing.oplog import Report
-from tests.conftest import JS_FOLDER, require_node
+from tests.kit.clients import JS_FOLDER, require_node
 
 PAIRS = [("python", "python"), ("python", "node"), ("node", "python")]
 ALL_PAIRS = [*PAIRS, ("node", "node")]

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 
 from hypha.testing import RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import RawCallError, RawRefused
-from tests.conftest import StartServer, make_person
+from tests.kit.clients import StartServer
+from tests.kit.people import make_person
 
 NAMES = ("a", "b", "c")
 PICK = st.integers(0, 2)

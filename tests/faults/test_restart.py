@@ -9,7 +9,8 @@ import pytest
 
 from hypha.testing import eventually
 from hypha.testing.chaos import Plan, run_experiment
-from tests.conftest import JS_FOLDER, NewWorker, StartServer, make_person, require_node
+from tests.kit.clients import JS_FOLDER, NewWorker, StartServer, require_node
+from tests.kit.people import make_person
 
 PAIRS = (("python", "python"), ("python", "node"), ("node", "python"))
 FAULTS = ("cut", "reset", "stall", "delay")

@@ -19,7 +19,8 @@ import pytest
 from hypha.testing import FaultProxy, RawCallError, RawClient, ServerProcess, eventually
 from hypha.testing.proxy import Direction
 from hypha.testing.rawclient import pack
-from tests.conftest import Connect, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
 
 FLAT_BYTES = 32e6
 

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from hypha.testing import CrowdClient, FaultProxy, ServerProcess, eventually
-from tests.conftest import Connect, Person, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import Person, make_person
 
 PEOPLE = 20
 

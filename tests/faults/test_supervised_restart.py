@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hypha.testing import eventually
-from tests.conftest import Connect, StartServer, make_person
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
 
 
 async def greeting(caller: Any) -> str | None:

@@ -25,7 +25,7 @@ from hypha.workspaces.app_ids import MAX_ASKED_AT_ONCE, AppIds
 from hypha.workspaces.functions_events import MAX_NAMES_AT_ONCE
 from hypha.workspaces.membership import MAX_LEFT_NAMES, STRANGERS_LEFT_NAMES, LeftNames
 from tests.faults.bounds.kit import ELSEWHERE, Kit
-from tests.unit.workspaces.conftest import FakeHub
+from tests.kit.manager import FakeHub
 
 
 class Socket:

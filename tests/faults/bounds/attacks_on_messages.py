@@ -39,8 +39,8 @@ from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
 from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
 from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.kit.registry import make_context
 from tests.unit.hub.test_parcels import Pair
-from tests.unit.registry.conftest import make_context
 
 
 def parcel_pair(kit: Kit) -> tuple[Any, Pair]:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hypha.auth.scopes import Level, Scope
-from hypha.auth.users import Context, User
+from hypha.auth.users import Context
 from hypha.registry.index import Registry
 from hypha.registry.records import Registrant, ServiceRecord, parse_registration
-
-MakeContext = Callable[..., Context]
-Register = Callable[..., ServiceRecord]
-
-
-def make_context(
-    workspace: str = "w", client: str = "me", level: Level = Level.ADMIN, **more: Level
-) -> Context:
-    """A caller in a workspace with a level there; `more` gives levels elsewhere."""
-    user = User(f"user-of-{workspace}", scope=Scope({workspace: level, **more}, workspace, client))
-    return Context(user, workspace, client)
+from tests.kit.registry import Register, make_context
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from hypha.registry.directory import Directory, LookupOptions
 from hypha.registry.index import Registry
 from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
-from tests.unit.registry.conftest import Register
+from tests.kit.registry import Register
 
 
 @dataclass

@@ -15,7 +15,7 @@ from hypha.registry.query import MANY, Listing, Membership
 from hypha.registry.search import Search, SearchRequest
 from hypha.registry.shown import shown
 from hypha.registry.sources import Sources
-from tests.unit.registry.conftest import Register, make_context
+from tests.kit.registry import Register, make_context
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypha.registry.query import Listing
 from hypha.registry.records import ServiceRecord
 from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
-from tests.unit.registry.conftest import Register
+from tests.kit.registry import Register
 
 
 class Installed:

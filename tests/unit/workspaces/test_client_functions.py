@@ -13,7 +13,7 @@ from hypha.errors import PermissionDenied
 from hypha.registry.roster import LocalRoster, Present
 from hypha.workspaces.functions_clients import ClientFunctions
 from hypha.workspaces.parts import Parts
-from tests.unit.workspaces.conftest import FakeHub, refused
+from tests.kit.manager import FakeHub, refused
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypha.errors import HyphaError, NotFound, PermissionDenied
 from hypha.workspaces.functions_events import EventFunctions, parse_event_names
 from hypha.workspaces.parts import Parts
-from tests.unit.workspaces.conftest import FakeHub, refused
+from tests.kit.manager import FakeHub, refused
 
 
 @pytest.mark.spec("core-M10", "wire-41")

@@ -19,7 +19,7 @@ from hypha.store import Seal, Store
 from hypha.workspaces.parts import Parts
 from hypha.workspaces.service import FUNCTIONS, WorkspaceManager
 from hypha.workspaces.tenancy import Tenancy
-from tests.unit.workspaces.conftest import FakeHub, info, refused
+from tests.kit.manager import FakeHub, info, refused
 from tests.unit.workspaces.tenancy_kit import Settings
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"

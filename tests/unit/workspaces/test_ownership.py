@@ -12,7 +12,7 @@ import pytest
 from hypha.store import Store
 from hypha.workspaces.membership import Members
 from tests.kit.databases import lapse, replica_of
-from tests.unit.workspaces.conftest import FakeHub
+from tests.kit.manager import FakeHub
 from tests.unit.workspaces.tenancy_kit import Tenants, acting
 
 

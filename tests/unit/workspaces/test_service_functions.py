@@ -19,7 +19,7 @@ from hypha.errors import (
 )
 from hypha.workspaces.functions_services import ServiceFunctions
 from hypha.workspaces.parts import Parts
-from tests.unit.workspaces.conftest import FakeClient, FakeHub, info, refused
+from tests.kit.manager import FakeClient, FakeHub, info, refused
 
 
 @pytest.fixture

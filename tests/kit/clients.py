@@ -1,0 +1,54 @@
+"""Real clients of a server, in this process and in others; and the types of the fixtures that make them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypha_rpc import connect_to_server
+
+from hypha.testing import RawClient, ServerProcess, Worker
+from tests.kit.people import Person
+
+JS_FOLDER = Path(__file__).resolve().parents[1] / "js"
+
+Connect = Callable[..., Awaitable[Any]]
+ConnectRaw = Callable[..., Awaitable[RawClient]]
+StartServer = Callable[..., Awaitable[ServerProcess]]
+NewWorker = Callable[..., Awaitable[Worker]]
+
+
+class Connections:
+    """Opens real Python clients and closes them all at the end."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._open: list[Any] = []
+
+    async def connect(self, person: Person | None = None, *, url: str | None = None, **config: Any) -> Any:
+        """Connect with the client library; `person` None is an anonymous user."""
+        config = {"server_url": url or self._server.url, "method_timeout": 15, **config}
+        if person is not None:
+            config.setdefault("token", person.token)
+        client = await connect_to_server(config)
+        self._open.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Disconnect every client."""
+        for client in reversed(self._open):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.disconnect(), 5.0)
+
+
+def require_node() -> None:
+    """Skip the test with a clear sentence when Node or its packages are missing."""
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    if not (JS_FOLDER / "node_modules" / "hypha-rpc").is_dir():
+        pytest.skip("the npm packages are missing: run `npm install` in tests/js")
