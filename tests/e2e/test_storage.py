@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hypha.testing import ServerProcess
+from hypha.testing import NodeWorker, ServerProcess
 from hypha.testing.waiting import eventually
 from tests.kit.clients import Connect, Connections, StartServer
 from tests.kit.people import Person, make_person
@@ -394,3 +394,27 @@ async def test_without_a_minio_executable_files_are_kept_all_the_same(
     await eventually(lambda: not second.is_running, within_s=20, what="the end of the second server")
     assert "--minio-workdir is in use" in second.log
     await connections.close()
+
+
+@pytest.mark.node
+@pytest.mark.spec("artifacts-C3.1")
+async def test_the_javascript_client_keeps_files(node: NodeWorker, server: ServerProcess) -> None:
+    person = make_person(server, "js")
+    code = """
+      const api = await connect({server_url: args.url, token: args.token});
+      const storage = await api.getService("public/s3-storage");
+      const put = await fetch(await storage.put_file("a/b.txt"), {method: "PUT", body: "from js"});
+      const etag = put.headers.get("etag");
+      const got = await fetch(await storage.get_file("a/b.txt"), {headers: {Range: "bytes=5-"}});
+      const begun = await storage.put_file_start_multipart("parts.bin", 2);
+      const parts = [];
+      for (const part of begun.parts) {
+        const answer = await fetch(part.url, {method: "PUT", body: new Uint8Array(10)});
+        parts.push({part_number: part.part_number, etag: answer.headers.get("etag")});
+      }
+      const done = await storage.put_file_complete_multipart(begun.upload_id, parts);
+      const names = (await storage.list_files()).map((entry) => entry.name);
+      return [put.status, Boolean(etag), got.status, await got.text(), done.success, names];
+    """
+    said = await node.run(code, url=server.url, token=person.token)
+    assert said == [200, True, 206, "js", True, ["parts.bin", "a"]]
