@@ -158,7 +158,10 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class ClientEntered:
-    """A client has come to another replica, in place of the stay of generation `before` if there was one."""
+    """A client has come to another replica, in place of the stay of generation `before` if there was one.
+
+    What services of that stay were not told to be withdrawn before are those of this one.
+    """
 
     client: ClientEntry
     before: int | None
@@ -166,7 +169,7 @@ class ClientEntered:
 
 @dataclass(frozen=True, slots=True)
 class ClientChanged:
-    """A client of another replica has lost its link, or has one again."""
+    """A client of another replica has lost its link, or has one again, and so have its services."""
 
     client: ClientEntry
 
