@@ -72,7 +72,6 @@ class Features:
 
 
 INACTIVE_ROUTES = {
-    "/{workspace}/artifacts": "the artifact manager",
     "/{workspace}/git": "git",
     "/{workspace}/mcp": "MCP",
     "/{workspace}/a2a": "A2A",

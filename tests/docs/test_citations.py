@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
 PAGE = re.compile(r"(?<![\w./-])[\w./-]*\w\.md\b")
 ELSEWHERE = re.compile(
     r"core-api|wire-protocol(?!\.md)|\bDESIGN\b|style-anchors|\bfaults F\d|spec: resuming|"
-    r"(?:resume|stack|house|apps-and-workers|artifacts)\.md"
+    r"(?:resume|stack|house|apps-and-workers)\.md"
 )
 """Papers that those who wrote the server had beside it, and nobody else has."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hypha.testing import NodeWorker, ServerProcess
 from tests.kit.clients import Connect
 from tests.kit.people import Person
 
@@ -210,3 +211,29 @@ async def test_lists_with_the_clients_own_arguments(connect: Connect, bob: Perso
     assert [item["alias"] for item in await artifacts.list("box", stage=True)] == ["draft"]
     assert len(await artifacts.search(stage="all")) == 5
     assert [item["alias"] for item in await artifacts.list()] == ["box"]
+
+
+@pytest.mark.node
+@pytest.mark.spec("artifacts-C7.3")
+async def test_a_round_trip_in_javascript(node: NodeWorker, server: ServerProcess, alice: Person) -> None:
+    script = """
+      const server = await connect({server_url: args.url, token: args.token});
+      const artifacts = await server.getService("public/artifact-manager");
+      const made = await artifacts.create({
+        alias: "from-js", type: "application", manifest: {name: "js"}, stage: true, _rkwargs: true,
+      });
+      const put = await artifacts.put_file({artifact_id: made.id, file_path: "a.txt", _rkwargs: true});
+      const answer = await fetch(put, {
+        method: "PUT", body: "from a browser", headers: {Origin: "https://x.org"},
+      });
+      await artifacts.commit({artifact_id: made.id, _rkwargs: true});
+      const again = await artifacts.commit({artifact_id: made.id, _rkwargs: true});
+      const get = await artifacts.get_file({artifact_id: made.id, file_path: "a.txt", _rkwargs: true});
+      const text = await (await fetch(get)).text();
+      const exposed = answer.headers.get("access-control-expose-headers");
+      return [answer.status, !!answer.headers.get("etag"), exposed, again.versions.length, text];
+    """
+    result = await node.run(script, url=server.url, token=alice.token)
+    status, has_etag, exposed, versions, text = result
+    assert (status, has_etag, versions, text) == (200, True, 1, "from a browser")
+    assert "ETag" in exposed

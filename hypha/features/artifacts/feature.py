@@ -7,6 +7,7 @@ from hypha.features.artifacts.access import Access
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
+from hypha.features.artifacts.http import ArtifactRoutes
 from hypha.features.artifacts.options import ArtifactOptions
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.records import Artifacts
@@ -56,6 +57,7 @@ class ArtifactsFeature(Feature):
         context.events.on_workspace_ended(garbage.workspace_ended)
         context.tasks.start(garbage.run(), "cleaning up after artifacts")
         context.services.offer(manager.service())
+        context.http.add_routes(*ArtifactRoutes(manager, context.http.credentials).routes())
 
     async def stop(self) -> None:
         """Let no deletion run on when the object store is closed."""

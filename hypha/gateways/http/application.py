@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from hypha.auth.blocklist import Blocked
-from hypha.errors import InvalidRequest, NotDelivered, NotFound, RateLimited
+from hypha.errors import HyphaError, InvalidKey, InvalidRequest, NotDelivered, NotFound, RateLimited
 from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.calls import Call, FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
@@ -179,7 +179,7 @@ class HttpApplication(Starlette):
         try:
             path: str | None = scope[PATH]
             if path is None or _is_odd(path):
-                raise _not_found(scope["path"])
+                raise _odd(scope["path"])
             if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
@@ -363,6 +363,13 @@ def literal_words(paths: Iterable[str]) -> frozenset[str]:
 def _is_odd(path: str) -> bool:
     """True for paths that climb or hide something; no route of ours has such a name."""
     return "\0" in path or "/../" in path or path.endswith("/..") or "/./" in path
+
+
+def _odd(path: str) -> HyphaError:
+    """What is told of a path that climbs: of a file it is malformed, elsewhere nothing is there."""
+    if "/files/" in path:
+        return InvalidKey("The path of a file has '..', '.' or a NUL character in it: write it without.")
+    return _not_found(path)
 
 
 def _not_found(path: str) -> NotFound:

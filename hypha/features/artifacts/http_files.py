@@ -1,0 +1,154 @@
+"""Files of artifacts over HTTP: `/{workspace}/artifacts/{alias}/files/…`, streamed both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hypha.auth.users import Context, User
+from hypha.errors import InvalidRequest, PermissionDenied
+from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.artifact import Artifact, FileNotFound, NotStaged
+from hypha.features.artifacts.checks import check_weight
+from hypha.features.artifacts.file_records import Staged
+from hypha.features.artifacts.files import download_weight
+from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of, whole
+from hypha.features.artifacts.paths import check_folder, check_path
+from hypha.features.artifacts.service import ArtifactManager
+from hypha.web.content import body_of, content_type_of, send_object
+from hypha.web.credentials import Credentials
+from hypha.web.headers import headers_of
+from hypha.web.scope import HEADERS, PERSONAL, TOKEN, USER
+
+METHODS = ("GET", "HEAD", "PUT", "DELETE")
+_REMEMBERED = (USER, HEADERS, TOKEN)
+
+
+class FileRoute:
+    """The route's ASGI endpoint."""
+
+    def __init__(self, manager: ArtifactManager, credentials: Credentials) -> None:
+        self._manager = manager
+        self._credentials = credentials
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, write, list or remove what is at a path."""
+        method = scope["method"]
+        if method not in METHODS:
+            refusal = {"success": False, "detail": "Method not allowed.", "code": "method_not_allowed"}
+            await _json(refusal, {"Allow": ", ".join(METHODS)}, 405)(scope, receive, send)
+            return
+        path: str = scope["path_params"].get("path", "")
+        query = QueryParams(scope["query_string"])
+        context = await self._context(scope, query, path)
+        artifact = await self._manager.parts.access.find(reference_of(scope["path_params"]), context)
+        self._check_token(context.user, artifact, path, method)
+        if method == "PUT":
+            await self._put(artifact, path, query, context, scope, receive, send)
+        elif method == "DELETE":
+            await self._manager.remove_file(artifact.id, path, context=context)
+            await _json({"success": True})(scope, receive, send)
+        elif not path or path.endswith("/"):
+            await self._list(artifact, path, query, context, scope, receive, send)
+        else:
+            await self._get(artifact, path, query, context, scope, send)
+
+    async def _get(
+        self, artifact: Artifact, path: str, query: QueryParams, context: Context, scope: Scope, send: Send
+    ) -> None:
+        checked, version = check_path(path), version_of(query)
+        staged = is_staged_asked(version, is_true(query, "stage"))
+        artifact = await self._manager.readable(artifact.id, context, "get_file", staged=staged)
+        (found,) = await self._manager.view.find(artifact, version, [checked], staged=staged)
+        weight = download_weight(artifact, [checked])
+        if weight and scope["method"] == "GET" and not is_true(query, "silent"):
+            await self._manager.parts.artifacts.count(artifact.id, downloads=weight)
+        await send_object(self._manager.parts.store, found.key, scope, send)
+
+    async def _list(
+        self, artifact: Artifact, path: str, query: QueryParams, context: Context,
+        scope: Scope, receive: Receive, send: Send,
+    ) -> None:  # fmt: skip
+        limit, offset = whole(query, "limit", 1000), whole(query, "offset", 0)
+        entries = await self._manager.list_files(
+            artifact.id, check_folder(path), limit, version_of(query), is_true(query, "stage"), offset=offset,
+            context=context,
+        )  # fmt: skip
+        if not entries:
+            raise FileNotFound("File or directory not found")
+        await _json(entries)(scope, receive, send)
+
+    async def _put(
+        self, artifact: Artifact, path: str, query: QueryParams, context: Context,
+        scope: Scope, receive: Receive, send: Send,
+    ) -> None:  # fmt: skip
+        manager = self._manager
+        await manager.parts.access.require(artifact, context, "put_file")
+        checked, weight = check_path(path), check_weight(weight_of(query))
+        if not artifact.is_staged:
+            raise NotStaged("Artifact must be in staging mode to upload files")
+        most, given = await manager.room_for(artifact), headers_of(scope)
+        await manager.staging.announce(artifact, [Staged(checked, False, weight)])
+        info = await manager.parts.store.put(
+            artifact.stage_key(checked),
+            body_of(receive, given.get(b"content-length", b"")),
+            content_type=content_type_of(checked, given.get(b"content-type", b"")),
+            max_bytes=most,
+        )
+        done = {"success": True, "message": "File uploaded successfully"}
+        await _json(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
+
+    # -- who asks
+
+    async def _context(self, scope: Scope, query: QueryParams, path: str) -> Context:
+        """On whose behalf a request acts; here alone a token may stand in the query, too.
+
+        A token for one file acts as what it is: with no more rights than its maker gave to it.
+        """
+        workspace = scope["path_params"]["workspace"]
+        asked = _with_token(scope, query.get("token", ""))
+        user = await self._credentials.user(asked, allow_specialized=True)
+        if asked.get(PERSONAL):
+            scope[PERSONAL] = True
+        if user.scope.is_specialized:
+            return Context(user, user.scope.current_workspace or "", connection_type="http")
+        return await self._credentials.context(asked, workspace)
+
+    @staticmethod
+    def _check_token(user: User, artifact: Artifact, path: str, method: str) -> None:
+        """Let a token for single files do with them what it says, and nothing else.
+
+        Raises:
+            PermissionDenied: it is for another file, or for something else.
+        """
+        if not user.scope.is_specialized:
+            return
+        kind = {"GET": "get_file", "HEAD": "get_file", "PUT": "put_file"}.get(method, "")
+        for word in user.scope.extra_scopes:
+            said, _, rest = word.partition(":")
+            named, _, file = rest.partition(":")
+            if said == kind and named in (artifact.id, artifact.full_id) and file and path:
+                if file == "*" or unquote(file) == path:
+                    return
+        raise PermissionDenied("Permission denied: this token is for another file.")
+
+
+def _with_token(scope: Scope, token: str) -> Scope:
+    """A request as if its token stood in the header."""
+    if not token or b"authorization" in headers_of(scope):
+        return scope
+    if not token.isascii() or len(token) > 16_384:
+        raise InvalidRequest("The token in the query is malformed.")
+    headers = [*scope["headers"], (b"authorization", f"Bearer {token}".encode())]
+    kept = {name: value for name, value in scope.items() if name not in _REMEMBERED}
+    return {**kept, "headers": headers}
+
+
+def _json(value: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")

@@ -1,0 +1,54 @@
+"""What queries of requests for artifacts say, and which artifact an address names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypha.errors import InvalidRequest, UnprocessableContent
+from hypha.features.artifacts.ids import Reference, is_internal
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_DIGITS = 12
+
+
+def reference_of(path: Mapping[str, str]) -> Reference:
+    """The artifact that an address names: by alias, or by internal id."""
+    alias = path["alias"]
+    return Reference(id=alias) if is_internal(alias) else Reference("", path["workspace"], alias)
+
+
+def is_true(query: Mapping[str, str], name: str) -> bool:
+    """Whether a query says yes."""
+    return query.get(name, "").lower() in _TRUE
+
+
+def version_of(query: Mapping[str, str]) -> str | int | None:
+    """The version that a query names: digits alone are an index."""
+    text = query.get("version")
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _DIGITS else text or None
+
+
+def whole(query: Mapping[str, str], name: str, default: int) -> int:
+    """A whole number of a query.
+
+    Raises:
+        UnprocessableContent: it is none.
+    """
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+        raise UnprocessableContent(f"{name} is a whole number.")
+    return int(text)
+
+
+def weight_of(query: Mapping[str, str]) -> float:
+    """The download weight that a query gives to a file.
+
+    Raises:
+        InvalidRequest: it is no number.
+    """
+    try:
+        return float(query.get("download_weight", "0")[:40])
+    except ValueError:
+        raise InvalidRequest("A download weight is a number of 0 or more.") from None
