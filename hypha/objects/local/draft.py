@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 from hypha.errors import InvalidKey, StorageFull
@@ -17,13 +18,18 @@ ETAG_CHARS = 32
 _FULL = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
 )
+FLUSH_BYTES = 32 * 1024 * 1024
+"""What is begun to be brought to disk while more comes."""
 _COPY_BYTES = 64 * 1024 * 1024
 
 
 class Draft:
     """Bytes are added in worker threads, one call after another; `discard` it in the end, whatever came."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, flushers: Executor | None = None) -> None:
+        self._flushers = flushers
+        self._flushing: Future[None] | None = None
+        self._flushed_size = 0
         self.path = folder / secrets.token_hex(12)
         self.size = 0
         self.held = 0
@@ -40,6 +46,18 @@ class Draft:
         while view:
             view = view[os.write(self._descriptor, view) :]
         self.size += len(data)
+        if self.size - self._flushed_size >= FLUSH_BYTES and self._flushers is not None:
+            self._begin_flush(self._flushers)
+
+    def _begin_flush(self, flushers: Executor) -> None:
+        """Let the disk work while more bytes come; nobody waits for it before the end."""
+        if self._flushing is not None:
+            if not self._flushing.done():
+                return
+            self._flushing.result()
+        assert self._descriptor is not None
+        self._flushed_size = self.size
+        self._flushing = flushers.submit(_flush, os.dup(self._descriptor))
 
     def append(self, file: Path) -> None:
         """Add the bytes of another file, without their passing through this process where that can be."""
@@ -69,6 +87,8 @@ class Draft:
     def flush(self) -> None:
         """Bring the bytes to disk; nothing can be added after it."""
         assert self._descriptor is not None
+        if self._flushing is not None:
+            self._flushing.result()  # what failed there is told there alone
         os.fsync(self._descriptor)
         self._close()
 
@@ -82,6 +102,13 @@ class Draft:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _flush(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _transfer(source: int, target: int, size: int) -> int:

@@ -35,6 +35,8 @@ from hypha.objects.store import (
 BLOCK_BYTES = 1024 * 1024
 """Read and written at a time: each costs a trip to a worker thread."""
 THREADS = 8
+FLUSHERS = 2
+"""Beside those, because they are waited for by them."""
 
 Result = TypeVar("Result")
 
@@ -66,6 +68,7 @@ class LocalObjects(ObjectStore):
         self.room = Room(read_note(self._note) or self._count(), self.folder)
         self._layout = Layout(self.folder, FactsKeeper.of(root / ".facts" / bucket, self.folder))
         self._threads = ThreadPoolExecutor(THREADS, "objects")
+        self._flushers = ThreadPoolExecutor(FLUSHERS, "flushing objects")
 
     @classmethod
     async def open_at(cls, root: Path, bucket: str) -> Self:
@@ -75,6 +78,7 @@ class LocalObjects(ObjectStore):
     async def close(self) -> None:
         """Wait for what is being written."""
         await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._flushers.shutdown)
         await asyncio.to_thread(write_note, self._note, self.room.all())
 
     def _count(self) -> dict[str, tuple[int, int]]:
@@ -258,7 +262,7 @@ class LocalObjects(ObjectStore):
     @asynccontextmanager
     async def _draft(self, key: str) -> AsyncIterator[Draft]:
         """A draft for a key; what it held counts no more when it isn't kept."""
-        draft = await self._run(Draft, self._drafts, drop=Draft.discard)
+        draft = await self._run(Draft, self._drafts, self._flushers, drop=Draft.discard)
         try:
             yield draft
         finally:

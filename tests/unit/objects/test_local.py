@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from hypha.errors import InvalidKey, ObjectNotFound, StorageFull
 from hypha.objects.local import LocalObjects
+from hypha.objects.local import draft as draft_module
 from hypha.objects.local.draft import Draft
 from hypha.objects.local.facts import FactsKeeper
 
@@ -190,3 +191,29 @@ async def test_a_pipe_in_the_folder_holds_up_nobody(store: LocalObjects, folder:
     os.mkfifo(folder / "pipe")
     with pytest.raises(ObjectNotFound):
         await asyncio.wait_for(store.open("pipe"), 5)
+
+
+async def test_a_fault_of_an_early_flush_is_told_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalObjects(tmp_path, BUCKET)
+    monkeypatch.setattr(draft_module, "FLUSH_BYTES", 1_000_000)
+    flush, flushed = os.fsync, []
+
+    def failing(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if len(flushed) == 1:  # the kernel tells a fault once; the flush at the end hears nothing of it
+            raise OSError(errno.EIO, "no room")
+        flush(descriptor)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * 1_100_000
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(StorageFull):
+        await store.put("a", pieces())
+    assert flushed and (await store.list()).objects == [] and store.room.all() == {}
+    await store.put("a", pieces())
+    assert (await store.head("a")).size == 5_500_000
+    await store.close()
