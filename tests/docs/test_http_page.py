@@ -14,7 +14,7 @@ from hypha.testing import ServerProcess
 from tests.docs.pages import ROOT, code_in, section, tables
 
 TEXT = (ROOT / "docs" / "http.md").read_text()
-EXAMPLE = {"<workspace>": "public", "<service>": "hypha-login", "/ws/<function>": "/ws/list_services"}
+EXAMPLE = {"<workspace>": "public", "<service>": "desk", "/ws/<function>": "/ws/list_services"}
 ADDRESSES = [
     (address, int(status))
     for cells, _, status in next(tables(section(TEXT, "addresses"))).rows
@@ -29,9 +29,24 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+DESK = """
+async def answer(event=None):
+    return {"status": 200, "body": "here"}
+
+
+async def register(server):
+    config = {"visibility": "public"}
+    functions = {"index": answer, "start": answer}
+    await server.register_service({"id": "desk", "type": "functions", "config": config, **functions})
+"""
+
+
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    running = ServerProcess()
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a service whose functions answer web requests, whatever features there are."""
+    file = tmp_path_factory.mktemp("startup") / "desk.py"
+    file.write_text(DESK)
+    running = ServerProcess(flags=[f"--startup-functions={file}:register"])
     try:
         yield running.start().url
     finally:
