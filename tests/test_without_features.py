@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hypha.assembly.features import in_order, listed_features
 from hypha.features import FEATURES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,20 +30,32 @@ QUICK = "test_plug or test_made_application or test_migrations_give or test_ever
 SUITE = ("tests/unit", "tests/docs", "tests/test_layers.py", "tests/test_circles.py", BOUNDS)
 
 
+def with_those_that_need(name: str) -> list[str]:
+    """A feature, and those that do not start without it: the server says that their lines must go too."""
+    features = in_order(listed_features())  # those that provide first
+    gone = [feature for feature in features if feature.name == name]
+    for feature in features:
+        provided = {kind for each in gone for kind in each.provides}
+        if feature not in gone and provided & set(feature.needs):
+            gone.append(feature)
+    return [feature.name for feature in gone]
+
+
 def without(name: str, folder: Path) -> Path:
-    """A copy of the repository in which a feature was deleted."""
+    """A copy of the repository in which a feature was deleted, with those that need it."""
     for part in COPIED:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=LEFT_OUT)
         else:
             shutil.copy(ROOT / part, folder / part)
-    shutil.rmtree(folder / "hypha/features" / name)
-    shutil.rmtree(folder / "tests/unit/features" / name, ignore_errors=True)
-    (folder / "tests/faults/bounds/features" / f"{name}.py").unlink(missing_ok=True)
     listed = folder / "hypha/features/__init__.py"
-    line = f'    "{name}",\n'
-    assert listed.read_text().count(line) == 1
-    listed.write_text(listed.read_text().replace(line, ""))
+    for deleted in with_those_that_need(name):
+        shutil.rmtree(folder / "hypha/features" / deleted)
+        shutil.rmtree(folder / "tests/unit/features" / deleted, ignore_errors=True)
+        (folder / "tests/faults/bounds/features" / f"{deleted}.py").unlink(missing_ok=True)
+        line = f'    "{deleted}",\n'
+        assert listed.read_text().count(line) == 1
+        listed.write_text(listed.read_text().replace(line, ""))
     return folder
 
 
