@@ -12,6 +12,7 @@ import msgpack
 from hypha.hub.connection import LinkKind
 from hypha.transports.queued_link import QueuedLink
 from hypha.transports.stream_secrets import SECRET_HEADER, StreamKey
+from hypha.web.bodies import until_left
 from hypha.wire.frames import Buffer, Frame, pack, payload
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class StreamLink(QueuedLink[Frame]):
             )
             headers += [(b"set-cookie", cookie.encode()), (SECRET_HEADER, self.secret.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        gone = asyncio.create_task(_wait_gone(receive))
+        gone = asyncio.create_task(until_left(receive))
         writer = asyncio.create_task(self._write_records(send))
         try:
             await asyncio.wait([gone, writer], return_when=asyncio.FIRST_COMPLETED)
@@ -126,11 +127,6 @@ class StreamLink(QueuedLink[Frame]):
 def cookie_name(address: str) -> str:
     """Each stream has its own cookie, so that the tabs of one browser don't take each other's."""
     return f"{COOKIE}_{hashlib.sha256(address.encode()).hexdigest()[:12]}"
-
-
-async def _wait_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _control_type(body: bytes) -> str | None:

@@ -44,6 +44,12 @@ async def read_whole(receive: Receive, limit: int, refusal: str | None = None) -
     return b"".join(parts)
 
 
+async def until_left(receive: Receive) -> None:
+    """Wait until whoever made a request or opened a WebSocket has left; what else comes is dropped."""
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass
+
+
 def too_large(limit: int, refusal: str | None = None) -> FrameTooLarge:
     """The error for a body above a limit."""
     return FrameTooLarge(refusal or f"The request body is larger than the limit of {limit} bytes.")

@@ -17,6 +17,7 @@ from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.results import json_of
 from hypha.registry.described import is_function, schema_at
+from hypha.web.bodies import until_left
 from hypha.web.function_pages import JSON_TYPE, PageAnswer, content_of
 from hypha.web.headers import by_name
 from hypha.web.scope import HEADERS, NAMED
@@ -120,8 +121,7 @@ class FunctionsApp:
 
     async def _watch(self) -> None:
         """Notice that the visitor leaves, so that nothing is made for nobody."""
-        while (await self._mount.receive())["type"] != "http.disconnect":
-            pass
+        await until_left(self._mount.receive)
         self._mount.send.left.set()
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.types import Message, Receive, Send
 
 from hypha.errors import InvalidRequest
+from hypha.web.bodies import until_left
 from hypha.web.headers import Headers, is_token
 
 logger = logging.getLogger(__name__)
@@ -128,8 +129,7 @@ async def until_gone(receive: Receive) -> None:
     """Wait until the web server knows too that the visitor has left; it complains of what is cut off else."""
     with suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_WITHIN_S):
-            while not (await receive())["type"].endswith(".disconnect"):
-                pass
+            await until_left(receive)
 
 
 async def while_there(items: AsyncIterator[_Item], left: asyncio.Event) -> AsyncGenerator[_Item]:

@@ -18,6 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.tracebacks import raised_in
+from hypha.web.bodies import until_left
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
@@ -238,7 +239,7 @@ async def send_items(
     """
     kind = MSGPACK_HEADER if as_msgpack else (b"content-type", b"text/event-stream; charset=utf-8")
     await send({"type": "http.response.start", "status": 200, "headers": [kind, *_STREAM_HEADERS]})
-    gone = asyncio.ensure_future(_until_disconnect(receive))
+    gone = asyncio.ensure_future(until_left(receive))
     try:
         async with aclosing(items):
             encode = partial(_encoded_item, holding_of(scope), as_msgpack, form)
@@ -295,8 +296,3 @@ def _stream_error(expose: bool, error: HyphaError) -> str:
         return error.message
     kind, message = raised_in(error)
     return f"{kind}: {message}" if kind else message
-
-
-async def _until_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
