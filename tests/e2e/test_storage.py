@@ -418,3 +418,38 @@ async def test_the_javascript_client_keeps_files(node: NodeWorker, server: Serve
     """
     said = await node.run(code, url=server.url, token=person.token)
     assert said == [200, True, 206, "js", True, ["parts.bin", "a"]]
+
+
+async def test_files_that_a_crash_left_are_not_those_of_the_next_workspace(start_server: StartServer) -> None:
+    own = await start_server()
+    connections, workspace = Connections(own), "ws-came-back"
+    folder = own.data_dir / "objects/hypha-workspaces" / workspace
+
+    async def make(person: Person) -> Any:
+        client = await connections.connect(person)
+        await client.create_workspace({"id": workspace, "name": workspace, "persistent": True})
+        token = await client.generate_token({"workspace": workspace})
+        inside = await connections.connect(token=token, workspace=workspace)
+        return client, await inside.get_service("public/s3-storage")
+
+    first, storage = await make(make_person(own, "first"))
+    await kept(storage, "secret.txt")
+    note = own.data_dir / "objects/.owners" / workspace
+    noted, content = note.read_text(), (folder / "secret.txt").read_bytes()
+    await first.delete_workspace(workspace)
+    assert not folder.exists() and not note.exists()
+    folder.mkdir()  # as if the server had been killed before it deleted the files
+    (folder / "secret.txt").write_bytes(content)
+    note.write_text(noted)
+    second = make_person(own, "second")
+    _, storage = await make(second)
+    headers = {"authorization": f"Bearer {second.token}"}
+    assert (await get(f"{own.url}/{workspace}/files/secret.txt", **headers)).status_code == 404
+    assert await storage.list_files() == []
+    assert (await get(await storage.get_file("secret.txt"))).status_code == 404
+    await kept(storage, "mine.txt")
+    (left,) = (own.data_dir / "objects/.left").iterdir()
+    assert (left / "secret.txt").read_bytes() == content and workspace in own.log
+    await connections.close()
+    await asyncio.to_thread(own.restart)
+    assert (await get(f"{own.url}/{workspace}/files/mine.txt", **headers)).text == "x"

@@ -17,6 +17,7 @@ from hypha.features.storage.generations import Generations
 from hypha.features.storage.http import FileRoutes
 from hypha.features.storage.minio import lock_folder, without_minio
 from hypha.features.storage.options import StorageOptions
+from hypha.features.storage.owners import Owners
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
 from hypha.features.storage.route import SignedRoute
 from hypha.features.storage.service import StorageService
@@ -56,7 +57,8 @@ class StorageFeature(Feature):
         """Open the store in the data folder; without one, in a folder that is deleted at the end."""
         options = context.settings.of(StorageOptions)
         bucket = options.workspace_bucket
-        store = self._store = await LocalObjects.open_at(self._root(context), bucket)
+        root = self._root(context)
+        store = self._store = await LocalObjects.open_at(root, bucket)
         workspaces, data = context.get(Workspaces), context.data
         _bound(context, options, store.room, workspaces)
         generations = Generations(workspaces)
@@ -69,8 +71,10 @@ class StorageFeature(Feature):
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
         context.events.on_workspace_ended(upkeep.workspace_ended)
+        owners = Owners(store, root, generations.of)
+        context.events.on_workspace_ended(owners.ended)
         context.tasks.start(upkeep.run(), "the upkeep of files")
-        files = WorkspaceFiles(store, urls, uploads, expiries, workspaces)
+        files = WorkspaceFiles(store, urls, uploads, expiries, workspaces, owners.claim)
         local_base, bucket_url = context.settings.local_base_url, f"{context.base_url}{PATH}/{bucket}"
         routes = FileRoutes(files, context.http.credentials, workspaces, bucket_url)
         context.http.add_routes(*routes.routes())

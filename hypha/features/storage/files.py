@@ -41,8 +41,16 @@ class Life:
     base: str = ""
 
 
+async def _claim_nothing(workspace: str) -> None:
+    """Where folders have no other owners."""
+
+
 class WorkspaceFiles:
-    """Files of the caller's workspace; the caller's level is checked before, except for the root."""
+    """Files of the caller's workspace; the caller's level is checked before, except for the root.
+
+    Args:
+        claim: makes sure that what lies in the folder of a workspace is its own; see `Owners`.
+    """
 
     def __init__(
         self,
@@ -51,6 +59,7 @@ class WorkspaceFiles:
         uploads: UploadRecords,
         expiries: Expiries,
         workspaces: Workspaces,
+        claim: Callable[[str], Awaitable[None]] = _claim_nothing,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
@@ -58,27 +67,30 @@ class WorkspaceFiles:
         self._urls = urls
         self._uploads = uploads
         self._workspaces = workspaces
+        self._claim = claim
         self._clock = clock
 
     async def check_writable(self, context: Context, path: FilePath) -> None:
         """Raise PermissionDenied for a workspace that is read-only; administrators write everywhere."""
         context.require(Level.READ_WRITE)
-        await self._open(context)
+        await self.open(context)
         if path.is_root or context.user.is_admin:
             return
         if (await self._workspaces.require(context.workspace)).read_only:
             raise PermissionDenied(READ_ONLY)
 
-    async def _open(self, context: Context) -> None:
-        """Make a person's own workspace, in which nobody has been yet."""
+    async def open(self, context: Context) -> None:
+        """Make a person's own workspace, in which nobody has been yet; what lies in its folder is its own."""
         if self._workspaces.get(context.workspace) is None:
             await self._workspaces.open(context.workspace, context.user)
+        await self._claim(context.workspace)
 
     async def list(self, context: Context, path: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Files and folders of a folder: `{type, name, size, last_modified}` or `{type, name}`."""
         if not is_whole(limit) or not 1 <= limit <= MAX_LISTED:
             raise InvalidRequest(f"max_length is a whole number from 1 to {MAX_LISTED:,}.")
         folder = folder_of(path, context).key
+        await self.open(context)
         hidden = f"{context.workspace}/{ARTIFACTS}/"
         page = await self.store.list(folder, skip=check_offset(offset), limit=limit, recursive=False)
         files = [
@@ -102,7 +114,7 @@ class WorkspaceFiles:
     async def get_url(self, context: Context, path: str, life: Life) -> str:
         """Where a file can be read."""
         place = path_of(path, context)
-        await self._open(context)
+        await self.open(context)
         return await self._urls.get(place.key, expires_in=life.expires_in, base=life.base)
 
     async def begin(

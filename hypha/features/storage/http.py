@@ -66,6 +66,7 @@ class FileRoutes:
         elif not path or path.endswith("/"):
             await (await self._folder(context, path, Request(scope)))(scope, receive, send)
         else:
+            await self._files.open(context)
             await send_object(self._files.store, path_of(path, context).key, scope, send)
 
     async def _put(self, context: Context, path: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -181,6 +181,10 @@ class LocalObjects(ObjectStore):
         """See `ObjectStore`."""
         return await self._run(self._uploads.before, time)
 
+    async def set_aside(self, prefix: str, target: Path) -> bool:
+        """Move a folder with all below it out of the store; False if there is none."""
+        return await self._run(self._set_aside, check_key(prefix.removesuffix("/")), target)
+
     # -- in worker threads
 
     def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
@@ -218,9 +222,20 @@ class LocalObjects(ObjectStore):
         away = self._trash / secrets.token_hex(12)
         if not self._layout.move_away(key, away):
             return 0
+        count = self._uncount(key, away)
+        shutil.rmtree(away, ignore_errors=True)
+        return count
+
+    def _set_aside(self, key: str, target: Path) -> bool:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        is_there = self._layout.move_away(key, target)
+        if is_there:
+            self._uncount(key, target)
+        return is_there
+
+    def _uncount(self, key: str, away: Path) -> int:
         count, size = size_of(away)
         self.room.add(owner_of(f"{key}/"), -count, -size)
-        shutil.rmtree(away, ignore_errors=True)
         return count
 
     def _open(self, key: str, start: int, stop: int | None) -> _LocalReading:
