@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -230,3 +232,31 @@ async def test_grants_to_members_of_a_workspace_are_not_for_visitors(place: Plac
     await place.artifacts.create(alias="members", manifest={"name": "M"}, config=grants)
     assert (await place.get("/members", anonymous=True)).status_code == 403
     assert (await place.get("/members")).status_code == 200
+
+
+@pytest.mark.spec("artifacts-C9.1")
+async def test_all_files_as_a_zip(place: Place) -> None:
+    await place.artifacts.create(alias="zipped", manifest={"name": "Z"}, config=PUBLIC, stage=True)
+    contents = {"a.txt": b"hello", "b/ä.bin": b"x" * 300_000}
+    for path, content in contents.items():
+        url = await place.artifacts.put_file("zipped", path, download_weight=1)
+        (await place.http.put(url, content=content)).raise_for_status()
+    await place.artifacts.commit("zipped")
+    whole = await place.get("/zipped/create-zip-file", anonymous=True)
+    assert whole.headers["content-disposition"] == 'attachment; filename="zipped.zip"'
+    assert int(whole.headers["content-length"]) == len(whole.content)
+    with zipfile.ZipFile(io.BytesIO(whole.content)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == contents
+    rest = await place.get("/zipped/create-zip-file?silent=1", headers={"Range": "bytes=300000-"})
+    assert (rest.status_code, rest.content) == (206, whole.content[300_000:])
+    some = await place.get("/zipped/create-zip-file?file=a.txt&file=a.txt")
+    with zipfile.ZipFile(io.BytesIO(some.content)) as archive:
+        assert archive.namelist() == ["a.txt"]
+    assert (await place.get("/zipped?silent=1")).json()["download_count"] == 3
+    await place.artifacts.set_download_weight("zipped", "create-zip-file", 10)
+    await place.get("/zipped/create-zip-file")
+    assert (await place.get("/zipped?silent=1")).json()["download_count"] == 13
+    for wrong, status in (("file=x", 404), ("file=../x", 400), ("version=v7", 404), ("stage=true", 400)):
+        assert (await place.get(f"/zipped/create-zip-file?{wrong}")).status_code == status
+    assert (await place.get("/own/create-zip-file", anonymous=True)).status_code == 403

@@ -55,14 +55,15 @@ _ROWS = (
     ),
     Bound(
         "files_at_once",
-        "Files staged at once; files that a call names; entries of a list of files; bytes of `read_file`, "
-        "`write_file`",
+        "Files staged at once; files that a call names; entries of a list of files; files of a zip; bytes of "
+        "`read_file`, `write_file`",
         "artifact; call",
         "Refused",
         (
             "hypha.features.artifacts.file_records.MAX_STAGED_FILES",
             "hypha.features.artifacts.files.MAX_PATHS",
             "hypha.features.artifacts.functions_files.MAX_LISTED_FILES",
+            "hypha.features.artifacts.http_zip.MAX_ZIPPED",
             "hypha.features.artifacts.contents.MAX_BYTES",
         ),
     ),

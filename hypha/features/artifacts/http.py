@@ -17,6 +17,7 @@ from hypha.errors import ArtifactNotFound, InvalidRequest, UnprocessableContent,
 from hypha.features.artifacts.functions_lists import Wanted
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of, whole
+from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.web.bodies import read_whole
 from hypha.web.credentials import Credentials
@@ -46,6 +47,7 @@ class ArtifactRoutes:
             WorkspaceRoute(f"{one}/children", self.children, methods=["GET"]),
             WorkspaceRoute(f"{one}/files", files),
             WorkspaceRoute(f"{one}/files/{{path:path}}", files),
+            WorkspaceRoute(f"{one}/create-zip-file", ZipRoute(self._manager, self._credentials)),
             WorkspaceRoute(f"{one}/create-multipart-upload", self.begin, methods=["POST"]),
             WorkspaceRoute(f"{one}/complete-multipart-upload", self.complete, methods=["POST"]),
         ]

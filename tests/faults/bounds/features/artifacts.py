@@ -15,6 +15,7 @@ from hypha.features.artifacts.filters import (
     MAX_WILDCARDS,
     FilterBuilder,
 )
+from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.store.usage import Quota
 from tests.faults.bounds.kit import Kit
 from tests.unit.features.artifacts.lab import Lab
@@ -107,6 +108,11 @@ async def parts_of_an_artifact(kit: Kit) -> None:
 
 async def files_at_once(kit: Kit) -> None:
     lab = await lab_of(kit)
+    kit.lower(f"{OF_FEATURE}.http_zip.MAX_ZIPPED", 1)
+    await lab.filled("two", a_txt="a", b_txt="b")
+    credentials: Any = None
+    two = await lab.parts.access.find("two", lab.owner)
+    await refused(LimitReached, ZipRoute(lab.manager, credentials)._files(two, None, ()))
     kit.lower(f"{OF_FEATURE}.file_records.MAX_STAGED_FILES", 20)
     kit.lower(f"{OF_FEATURE}.contents.MAX_BYTES", 1000)
     await lab.create("a", stage=True)

@@ -1,0 +1,143 @@
+"""`…/artifacts/{alias}/create-zip-file`: the files of an artifact as one archive, made as it is sent."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from hypha.errors import InvalidRequest, LimitReached
+from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.artifact import Artifact, FileNotFound
+from hypha.features.artifacts.file_records import File
+from hypha.features.artifacts.files import MAX_PATHS, download_weight
+from hypha.features.artifacts.http_files import FileRoute
+from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
+from hypha.features.artifacts.paths import check_path
+from hypha.features.artifacts.zips import (
+    Member,
+    central_header,
+    descriptor,
+    end_of,
+    length_of,
+    local_header,
+    offsets,
+)  # fmt: skip
+from hypha.objects.store import ObjectStore
+from hypha.web.content import disposition, one_range
+from hypha.web.headers import headers_of
+
+MAX_ZIPPED = 200_000
+"""Files of an archive: their names are in memory while it is sent."""
+WEIGHT_KEY = "create-zip-file"
+DIRECTORY_PIECE = 64 * 1024
+
+
+class ZipRoute(FileRoute):
+    """The route's ASGI endpoint; who asks is found out as for single files."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the archive, or the range of it that is asked for."""
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        query = QueryParams(scope["query_string"])
+        context = await self._context(scope, query, "*")
+        artifact = await self._manager.parts.access.find(reference_of(scope["path_params"]), context)
+        self._check_token(context.user, artifact, "*", scope["method"])
+        version = version_of(query)
+        if is_staged_asked(version, is_true(query, "stage")):
+            raise InvalidRequest("What is staged is not packed: commit it first.")
+        artifact = await self._manager.readable(artifact.id, context, "get_file", staged=False)
+        files = await self._files(artifact, version, query.getlist("file"))
+        if scope["method"] == "GET" and not is_true(query, "silent"):
+            await self._count(artifact, files)
+        await _send(self._manager.parts.store, artifact, files, scope, send)
+
+    async def _files(self, artifact: Artifact, version: object, named: Sequence[str]) -> list[File]:
+        """The files to pack: those that are named, else all.
+
+        Raises:
+            FileNotFound: a named one is not there. LimitReached: there are too many.
+        """
+        found, number = artifact.version(version), artifact.version(version).number
+        if found.file_count > MAX_ZIPPED or len(named) > MAX_PATHS:
+            raise LimitReached(f"An archive has at most {MAX_ZIPPED:,} files: name those that you want.")
+        if not named:
+            return await self._manager.view.all_of(artifact, version)
+        paths = list(dict.fromkeys(check_path(path) for path in named))
+        known = await self._manager.parts.files.find(artifact.id, number, paths)
+        for path in paths:
+            if path not in known:
+                raise FileNotFound(f"File '{path}' does not exist in the artifact {artifact.full_id}.")
+        return [known[path] for path in paths]
+
+    async def _count(self, artifact: Artifact, files: Sequence[File]) -> None:
+        own = (artifact.config.get("download_weights") or {}).get(WEIGHT_KEY)
+        weight = own if own is not None else download_weight(artifact, [file.path for file in files])
+        if weight:
+            await self._manager.parts.artifacts.count(artifact.id, downloads=weight)
+
+
+async def _send(
+    store: ObjectStore, artifact: Artifact, files: Sequence[File], scope: Scope, send: Send
+) -> None:
+    members = [Member(file.path, file.size, file.modified) for file in files]
+    size = length_of(members)
+    asked = headers_of(scope).get(b"range") if scope["method"] == "GET" else None
+    part = one_range(asked, size) if asked is not None else None
+    start, stop = part or (0, size)
+    headers = [
+        (b"content-type", b"application/zip"),
+        (b"content-length", b"%d" % (stop - start)),
+        (b"content-disposition", disposition(f"{artifact.alias}.zip")),
+        (b"accept-ranges", b"bytes"),
+        (b"content-encoding", b"identity"),
+        (b"cache-control", b"private, no-cache"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if part:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, size)))
+    await send({"type": "http.response.start", "status": 206 if part else 200, "headers": headers})
+    if scope["method"] == "GET":
+        at = 0
+        async for piece in _pieces(store, artifact.folder, files, members):
+            wanted = piece[max(0, start - at) : max(0, stop - at)]
+            at += len(piece)
+            if wanted:
+                await send({"type": "http.response.body", "body": wanted, "more_body": True})
+            if at >= stop:
+                break
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pieces(
+    store: ObjectStore, folder: str, files: Sequence[File], members: Sequence[Member]
+) -> AsyncIterator[bytes]:
+    """The archive, piece by piece; a reader of a part from the middle has the checksums of all before it."""
+    checksums = array("L")
+    for file, member in zip(files, members, strict=True):
+        yield local_header(member)
+        crc = 0
+        reading = await store.open(file.key(folder))
+        try:
+            async for chunk in reading.chunks():
+                crc = zlib.crc32(chunk, crc)
+                yield chunk
+        finally:
+            await reading.close()
+        checksums.append(crc)
+        yield descriptor(member, crc)
+    begins = list(offsets(members))
+    directory, size = bytearray(), 0
+    for member, crc, begin in zip(members, checksums, begins[:-1], strict=True):
+        directory += central_header(member, crc, begin)
+        if len(directory) > DIRECTORY_PIECE:
+            size += len(directory)
+            yield bytes(directory)
+            directory.clear()
+    yield bytes(directory)
+    yield end_of(len(members), begins[-1], size + len(directory))
