@@ -16,7 +16,7 @@ from hypha.features.artifacts.base import ON_ARTIFACT, Functions
 from hypha.features.artifacts.checks import check_weight
 from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.files import MAX_PATHS, check_expiry, download_weight
-from hypha.features.artifacts.paths import check_folder, check_path
+from hypha.features.artifacts.paths import check_folder, check_path, rooted
 from hypha.features.artifacts.staging import staged_round
 from hypha.objects.store import MAX_PARTS
 from hypha.values import check_offset, is_whole
@@ -148,12 +148,15 @@ class FileFunctions(Functions):
         artifact = await self.readable(artifact_id, context, "list_files", staged=staged)
         if not is_whole(limit) or not 1 <= limit <= MAX_LISTED_FILES:
             raise InvalidRequest(f"limit must be a whole number from 1 to {MAX_LISTED_FILES}.")
-        folder, skipped = check_folder(dir_path), check_offset(offset)
-        if not staged:
-            return await self.view.listed(artifact, version, folder, skipped, limit)
-        return await self.view.listed_staged(
-            artifact, folder, skipped, limit, pending=include_pending is True
-        )
+        folder, skipped = check_folder(rooted(dir_path)), check_offset(offset)
+        if staged:
+            pending = include_pending is True
+            found = await self.view.listed_staged(artifact, folder, skipped, limit, pending=pending)
+        else:
+            found = await self.view.listed(artifact, version, folder, skipped, limit)
+        if not found and skipped == 0:
+            check_folder(dir_path)  # an absolute path that names nothing here was meant for elsewhere
+        return found
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="remove_file on the artifact")
     async def remove_file(

@@ -33,6 +33,11 @@ def check_folder(path: object) -> str:
     return check_path(path.removesuffix("/") if isinstance(path, str) else path)
 
 
+def rooted(path: object) -> object:
+    """A path of a folder as `hypha-artifact` writes it, with `/` for the artifact itself, without that."""
+    return path[1:] if isinstance(path, str) and path.startswith("/") and not path.startswith("//") else path
+
+
 def split(path: str) -> tuple[str, str]:
     """Folder and name of a checked path."""
     folder, _, name = path.rpartition("/")

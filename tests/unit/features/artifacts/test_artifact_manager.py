@@ -181,6 +181,10 @@ async def test_folders_are_listed_level_by_level_and_page_by_page(lab: Lab) -> N
     assert await lab.names("data", "a/b/") == ["3"]
     assert await lab.names("data", "z") == ["y"]
     assert await lab.names("data", "nothing") == []
+    assert await lab.names("data", "/a/b") == ["3"]
+    for path in ("/etc/x", "//a", "/../a"):
+        with pytest.raises(InvalidRequest):
+            await lab.names("data", path)
     for wrong in ({"limit": 0}, {"limit": 10_001}, {"offset": -1}, {"limit": True}):
         with pytest.raises(InvalidRequest):
             await lab.names("data", **wrong)
