@@ -1,7 +1,8 @@
 """Deleting a feature's folder and its line leaves a server that starts, and a green suite.
 
-Everything happens in a copy, without what belongs to the feature in tests: `tests/unit/features/<name>` and
-`tests/faults/bounds/features/<name>.py`. Pages of `docs/` that are generated are generated anew.
+Everything happens in a copy, without what belongs to the feature in tests: `tests/unit/features/<name>`,
+`tests/faults/bounds/features/<name>.py` and `tests/docs/test_<name>_page.py`. Pages of `docs/` that are
+generated are generated anew.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def without(name: str, folder: Path) -> Path:
         shutil.rmtree(folder / "hypha/features" / deleted)
         shutil.rmtree(folder / "tests/unit/features" / deleted, ignore_errors=True)
         (folder / "tests/faults/bounds/features" / f"{deleted}.py").unlink(missing_ok=True)
+        (folder / f"tests/docs/test_{deleted}_page.py").unlink(missing_ok=True)
         line = f'    "{deleted}",\n'
         assert listed.read_text().count(line) == 1
         listed.write_text(listed.read_text().replace(line, ""))

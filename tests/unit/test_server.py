@@ -10,10 +10,15 @@ import httpx
 import pytest
 
 from hypha.auth.users import Context, root_user
+from hypha.configuration import flags_for_all
 from hypha.errors import ConfigurationError, HyphaError
+from hypha.features import FEATURES
 from hypha.gateways.http.application import literal_words
 from hypha.gateways.http.static import mount_routes
 from hypha.server import create_application, get_argparser
+
+WORDS = {"triton": "triton", "s3": "storage"}
+"""First words of routes of features."""
 
 
 def application(*flags: str) -> Any:
@@ -56,14 +61,14 @@ def test_refused_settings_are_an_error_of_the_call(
 
 
 async def test_no_first_word_of_a_route_can_become_a_workspace(tmp_path: Path) -> None:
-    mount = ["--static-mounts", f"/web-tools:{tmp_path}", "--triton-servers", "http://127.0.0.1:9"]
-    server = application(*mount).server
+    server = application("--static-mounts", f"/web-tools:{tmp_path}", *flags_for_all()).server
     await server.start()
     try:
         paths = [getattr(route, "path", "") for route in server.app.router.routes]
         paths += ["/health", "/metrics", *server.settings.inactive_features]
         words = {path.split("/")[1] for path in paths if path.strip("/")} - {"public", "{workspace}"}
-        assert {"web-tools", "triton", "openapi.json", "favicon.ico", "api-docs", "static", "s3"} < words
+        assert {"web-tools", "openapi.json", "favicon.ico", "api-docs", "static"} < words
+        assert {word for word, feature in WORDS.items() if feature in FEATURES} < words
         context = Context(root_user(), "ws-user-root", "me")
         for word in words:
             with pytest.raises(HyphaError, match=r"reserved|belongs to the server|Invalid workspace name"):
