@@ -19,6 +19,7 @@ from hypha.testing import ServerProcess
 from tests.conftest import Connections, Person, make_person
 from tests.docs.pages import ROOT
 
+pytest.importorskip("hypha.features.storage")
 PAGE = (ROOT / "docs" / "storage.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.S))
 
