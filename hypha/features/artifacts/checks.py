@@ -154,9 +154,8 @@ def check_comment(comment: object) -> str | None:
 
 def _plain(value: Any, what: str, limit_bytes: int) -> Any:
     """Plain data with infinite and undefined numbers as words, which is how they are stored."""
-    finite = _finite(value, what, 0)
-    encode_plain(finite, what, limit_bytes)
-    return finite
+    encode_plain(value, what, limit_bytes)  # what is too large is not walked through
+    return _finite(value, what, 0)
 
 
 def _finite(value: Any, what: str, depth: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -92,8 +93,9 @@ class ArtifactFunctions(Functions):
         first = None if version in (None, "new", "stage") else check_version_name(version)
         checked = check_config(config)
         check_schema(checked.get("collection_schema"))
+        content = await asyncio.to_thread(check_manifest, manifest, kind)
         wish = Wish(
-            chosen, name, parent, kind, check_manifest(manifest, kind), checked, check_secrets(secrets),
+            chosen, name, parent, kind, content, checked, check_secrets(secrets),
             first, check_comment(comment), overwrite is True, stage is True or version == "stage",
         )  # fmt: skip
         made = await self._creating.create(wish, context)
@@ -293,7 +295,7 @@ class ArtifactFunctions(Functions):
         if kind is not None:
             changes["type"] = chosen
         if manifest is not None:
-            changes["manifest"] = check_manifest(manifest, chosen)
+            changes["manifest"] = await asyncio.to_thread(check_manifest, manifest, chosen)
             if artifact.is_committed:
                 check_against(artifact.parent_config.get("collection_schema"), changes["manifest"])
         if config is not None:

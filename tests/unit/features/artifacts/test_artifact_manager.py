@@ -497,3 +497,20 @@ async def test_what_a_killed_server_left_is_found(lab: Lab) -> None:
     assert await lab.on_disk() == [f"lab/artifacts/{made['_id']}/v0/a.txt", "lab/own-file.txt"]
     await lab.garbage.workspace_ended("lab")
     assert await lab.on_disk() == ["lab/own-file.txt"]
+
+
+async def test_artifacts_go_with_their_workspace(lab: Lab) -> None:
+    await lab.create("box", type="collection")
+    await lab.create("inside", parent_id="box", stage=True)
+    await lab.upload("inside", a_txt="a")
+    await lab.manager.commit("inside", context=lab.owner)
+    await lab.store.workspaces.delete(["lab"])
+    await lab.garbage.workspace_ended("lab")
+    assert not any((await rows(lab)).values())
+    assert await lab.on_disk() == []
+
+
+async def test_numbers_that_json_has_not_are_kept_as_words(lab: Lab) -> None:
+    odd = {"a": float("inf"), "b": [-float("inf"), {"c": float("nan")}], "d": None}
+    made = await lab.create("odd", odd)
+    assert made["manifest"] == {"a": "Infinity", "b": ["-Infinity", {"c": "NaN"}], "d": None}
