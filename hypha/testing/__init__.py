@@ -9,7 +9,6 @@
 - `proxy`: a TCP proxy that cuts, resets, stalls, loses, delays and throttles
 - `oplog`: what was sent, run and answered, and a checker of the promises
 - `waiting`: wait for a condition with a deadline instead of sleeping
-- `hostile`: attacks on a server of your own
 - `chaos`: long random runs from the command line
 """
 

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,6 +27,8 @@ ATTACKS = [
     "frames", "chunks", "large", "values", "handshakes",
     "headers", "registrations", "tokens", "addresses", "answers",
 ]  # fmt: skip
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def hello(*_: object) -> str:
@@ -52,9 +55,9 @@ class Victims:
     async def times_beside(self, attack: str, target: ServerProcess, seconds: float) -> list[float]:
         """How long calls take (s) while somebody attacks a server."""
         attacker = make_person(target, "attacker")
-        line = [sys.executable, "-m", "hypha.testing.hostile", attack, target.url]
+        line = [sys.executable, "-m", "tests.kit.hostile", attack, target.url]
         line += [f"--token={attacker.token}", f"--victim={self.callee.address}", f"--seconds={seconds + 1}"]
-        process = await asyncio.create_subprocess_exec(*line, stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*line, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
         await asyncio.sleep(1)  # it needs its time to start; then both run at once
         times: list[float] = []
         end = time.monotonic() + seconds

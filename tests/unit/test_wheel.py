@@ -22,3 +22,4 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
     assert {name for name in expected if name.endswith((".html", ".js", ".css", ".svg"))}
     assert built == expected
+    assert not [name for name in built if "hostile" in name]  # what attacks servers is not installed

@@ -1,6 +1,6 @@
 """A hostile client: attacks on a server, each as fast as one process can.
 
-`python -m hypha.testing.hostile ATTACK URL --token T --victim WORKSPACE/CLIENT --seconds S` runs one and
+`python -m tests.kit.hostile ATTACK URL --token T --victim WORKSPACE/CLIENT --seconds S` runs one and
 prints what it got to see as JSON. Attack only servers of your own.
 
 | attack | does |
