@@ -22,7 +22,6 @@ from hypha.wire.values import BUILT_IN, SERVICES
 if TYPE_CHECKING:
     from hypha.hub.calls import Calls
     from hypha.hub.client import Client
-    from hypha.hub.connection import Connection
     from hypha.hub.hosted import HostedServices
     from hypha.hub.ports import PeerPorts
 
@@ -63,16 +62,15 @@ class Inbox:
             extra = decode_body(data, head, MAX_QUICK_VALUES, any_keys=is_answer(main))
             self._dispatch(sender, main, extra)
         except TooManyValues:
-            opening = self._open_dense(sender, sender.connection, main, bytes(data), head)
-            if sender.connection is not None:
-                sender.connection.pause_reading()
-            self._opening.start(opening)
+            opening = self._opening.start(self._open_dense(sender, main, bytes(data), head))
+            connection = sender.connection
+            if connection is not None:
+                connection.pause_reading()
+                opening.add_done_callback(lambda _: connection.resume_reading())
         except (MalformedFrame, TypeError) as error:
             self._refuse_unread(sender, main, error)
 
-    async def _open_dense(
-        self, sender: Client, connection: Connection | None, main: dict[str, Any], data: bytes, head: int
-    ) -> None:
+    async def _open_dense(self, sender: Client, main: dict[str, Any], data: bytes, head: int) -> None:
         """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
         try:
             opened = await self._opener.frame(
@@ -82,9 +80,6 @@ class Inbox:
                 self._dispatch(sender, main, opened.extra, opened)
         except (MalformedFrame, TypeError) as error:
             self._refuse_unread(sender, main, error)
-        finally:
-            if connection is not None:
-                connection.resume_reading()
 
     def _check_size(self, sender: Client, main: dict[str, Any], size: int) -> None:
         """Refuse what is larger than a function takes from somebody without a credential."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypha.background import Tasks
@@ -63,13 +64,18 @@ class RunningCalls:
             self._answers.fail(request, LimitReached(text))
             return
         self._of_client[sender.address] = running
-        self._tasks.start(self._run(request, path, work))
+        task = self._tasks.start(self._run(request, path, work))
+        task.add_done_callback(partial(self._is_over, sender))
 
     async def _run(self, request: Request, path: str, work: Callable[[], Awaitable[Any]]) -> None:
         timer = self._clock.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            await self._answers.resolve_large(request, await _packed({"args": [await work()]}))
+            answer = {"args": [await work()]}
+            # one of many values is packed beside the event loop
+            is_slow = is_large(answer)
+            body = await asyncio.to_thread(pack_in_turns, answer) if is_slow else pack_pieces(answer)
+            await self._answers.resolve_large(request, body)
         except HyphaError as error:
             self._answers.fail(request, error)
         except Exception:
@@ -79,9 +85,9 @@ class RunningCalls:
             self._answers.fail(request, ServerFault(text))
         finally:
             timers[-1].cancel()
-            self._is_over(request.sender)
 
-    def _is_over(self, sender: Client) -> None:
+    def _is_over(self, sender: Client, _task: asyncio.Task[None]) -> None:
+        """One call of a client has ended, or will not begin."""
         left = self._of_client.get(sender.address, 1) - 1
         if left >= MAX_RUNNING.free:
             self._together.note(sender, left)
@@ -98,8 +104,3 @@ class RunningCalls:
     async def close(self) -> None:
         """Cancel all."""
         await self._tasks.close()
-
-
-async def _packed(answer: dict[str, Any]) -> list[bytes]:
-    """The body of an answer; one of many values is packed beside the event loop."""
-    return await asyncio.to_thread(pack_in_turns, answer) if is_large(answer) else pack_pieces(answer)

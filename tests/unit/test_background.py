@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypha.background import Background
+from hypha.background import Background, Tasks
 
 
 async def test_no_workspace_takes_all_room_for_work_in_the_background() -> None:
@@ -32,3 +32,22 @@ async def test_what_has_ended_makes_room() -> None:
     for _ in range(5):
         assert background.start(asyncio.sleep(0), "nothing", party="ws", is_stranger=True)
         await background.settled()
+
+
+async def test_tasks_end_with_their_owner_also_those_that_had_not_begun() -> None:
+    tasks, begun, ended = Tasks(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    tasks.start(work())
+    await begun.wait()
+    late = tasks.start(work())
+    assert len(tasks) == 2
+    await tasks.close()
+    assert ended.is_set() and late.cancelled() and not len(tasks)
+    await tasks.settled()

@@ -12,14 +12,14 @@ from starlette.types import Message
 from hypha.errors import NotFound
 from hypha.gateways.asgi_apps.answers import as_headers, names_origin
 from hypha.gateways.asgi_apps.mount import Mount
-from hypha.gateways.asgi_apps.outgoing import is_bodyless, while_there
+from hypha.gateways.asgi_apps.outgoing import is_bodyless
 from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.results import json_of
 from hypha.registry.described import is_function, schema_at
-from hypha.web.bodies import until_left
 from hypha.web.function_pages import JSON_TYPE, PageAnswer, content_of
 from hypha.web.headers import by_name
+from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS, NAMED
 from hypha.web.workbench import holding_of
 
@@ -102,7 +102,7 @@ class FunctionsApp:
     async def _stream(self, start: Message, items: AsyncIterator[Any]) -> None:
         services, mount = self._services, self._mount
         has_body = not is_bodyless(start["status"], mount.scope["method"])
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(note_leaving(mount.receive, mount.send.left))
         try:
             await mount.send(start)
             async with (
@@ -118,11 +118,6 @@ class FunctionsApp:
         finally:
             watching.cancel()
         await mount.send({"type": "http.response.body", "body": b""})
-
-    async def _watch(self) -> None:
-        """Notice that the visitor leaves, so that nothing is made for nobody."""
-        await until_left(self._mount.receive)
-        self._mount.send.left.set()
 
 
 def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:

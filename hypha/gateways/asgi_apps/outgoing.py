@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.types import Message, Receive, Send
 
@@ -23,7 +23,6 @@ MAX_REASON_BYTES = 123
 
 _BODYLESS = frozenset({204, 205, 304})
 _UNSENDABLE = frozenset({1004, 1005, 1006, 1015})
-_Item = TypeVar("_Item")
 
 
 def is_bodyless(status: int, method: str) -> bool:
@@ -130,28 +129,6 @@ async def until_gone(receive: Receive) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_WITHIN_S):
             await until_left(receive)
-
-
-async def while_there(items: AsyncIterator[_Item], left: asyncio.Event) -> AsyncGenerator[_Item]:
-    """The items until the visitor has left; the step in progress is cancelled then."""
-    leaving = asyncio.ensure_future(left.wait())
-    try:
-        while not left.is_set():
-            step = asyncio.ensure_future(anext(items))
-            try:
-                await asyncio.wait((step, leaving), return_when=asyncio.FIRST_COMPLETED)
-                if not step.done():
-                    return
-                item = step.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                if not step.done():
-                    step.cancel()
-                    await asyncio.wait((step,))
-            yield item
-    finally:
-        leaving.cancel()
 
 
 def _once(headers: Headers, name: bytes) -> Headers:

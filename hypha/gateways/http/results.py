@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.tracebacks import raised_in
-from hypha.web.bodies import until_left
+from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
 from hypha.wire.json_turns import dumps_in_turns
@@ -239,44 +239,36 @@ async def send_items(
     """
     kind = MSGPACK_HEADER if as_msgpack else (b"content-type", b"text/event-stream; charset=utf-8")
     await send({"type": "http.response.start", "status": 200, "headers": [kind, *_STREAM_HEADERS]})
-    gone = asyncio.ensure_future(until_left(receive))
+    left = asyncio.Event()
+    watching = asyncio.ensure_future(note_leaving(receive, left))
     try:
-        async with aclosing(items):
-            encode = partial(_encoded_item, holding_of(scope), as_msgpack, form)
-            async for part in _parts(items, gone, encode, partial(_stream_error, expose)):
+        encode = partial(_encoded_item, holding_of(scope), as_msgpack, form)
+        async with (
+            aclosing(items),
+            aclosing(_parts(items, left, encode, partial(_stream_error, expose))) as parts,
+        ):
+            async for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
     finally:
-        gone.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await gone
+            await watching
     end = b"" if as_msgpack else b"data: [DONE]\n\n"
     await send({"type": "http.response.body", "body": end, "more_body": False})
 
 
 async def _parts(
     items: ItemStream,
-    gone: asyncio.Future[None],
+    left: asyncio.Event,
     encode: Callable[[Any], Awaitable[bytes]],
     told: Callable[[HyphaError], str],
-) -> AsyncIterator[bytes]:
-    iterator = aiter(items)
-    while not gone.done():
-        step = asyncio.ensure_future(anext(iterator))
-        try:
-            await asyncio.wait((step, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                return
-            part = await encode(step.result())
-        except StopAsyncIteration:
-            return
-        except HyphaError as error:
-            yield await encode({"error": told(error)})
-            return
-        finally:
-            if not step.done():
-                step.cancel()
-                await asyncio.wait((step,))
-        yield part
+) -> AsyncGenerator[bytes]:
+    try:
+        async with aclosing(while_there(aiter(items), left)) as those:
+            async for item in those:
+                yield await encode(item)
+    except HyphaError as error:
+        yield await encode({"error": told(error)})
 
 
 def _encode_item(item: Any, as_msgpack: bool, form: JsonForm) -> bytes:

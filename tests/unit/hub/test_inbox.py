@@ -435,3 +435,16 @@ async def test_an_error_that_is_a_large_value_is_not_written_out(world: World, m
         world.send(a, main, {"args": [value]})
         with pytest.raises(CallFailed, match=r"^list$"):
             await task
+
+
+async def test_a_peer_that_closes_ends_its_calls_begun_or_not_and_frames_that_are_being_opened(
+    world: World, manager: Any
+) -> None:
+    a, link = world.join("a")
+    await ask(world, a, "default.slow")
+    await asyncio.sleep(0)  # its first step
+    await ask(world, a, "default.slow")
+    await ask(world, a, "default.echo", [1] * (MAX_QUICK_VALUES + 1))
+    assert len(manager.running) == 2 and link.paused
+    await manager.close()
+    assert not link.paused and not len(manager.running) and "S.resolve" not in link.methods()

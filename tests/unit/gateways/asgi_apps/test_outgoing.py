@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
 from hypha.errors import InvalidRequest
-from hypha.gateways.asgi_apps.outgoing import Outgoing, sendable_code, until_gone, while_there
+from hypha.gateways.asgi_apps.outgoing import Outgoing, sendable_code, until_gone
 
 
 class Wire:
@@ -108,28 +106,3 @@ async def test_a_reason_fits_into_its_frame() -> None:
     await wire.out({"type": "websocket.close", "code": 4000, "reason": "\u20ac" * 100})
     await wire.out({"type": "websocket.close", "code": 4000, "reason": None})
     assert [message["reason"] for message in wire.sent] == ["\u20ac" * 41, ""]
-
-
-async def test_nothing_more_is_made_for_a_visitor_who_left() -> None:
-    left, closed = asyncio.Event(), asyncio.Event()
-
-    async def endless() -> AsyncIterator[int]:
-        try:
-            for number in range(3):
-                yield number
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    seen = []
-    async for item in while_there(endless(), left):
-        seen.append(item)
-        if item == 2:
-            asyncio.get_running_loop().call_soon(left.set)
-    assert seen == [0, 1, 2] and closed.is_set()
-
-    async def three() -> AsyncIterator[int]:
-        for number in range(3):
-            yield number
-
-    assert [item async for item in while_there(three(), asyncio.Event())] == [0, 1, 2]
