@@ -85,10 +85,15 @@ _ROWS = (
     ),
     Bound(
         "artifact_schemas",
-        "Parts of a `collection_schema` with all that it refers to; references one behind the other",
+        "Parts of a `collection_schema` with all that it refers to; references one behind the other; parts "
+        "times bytes of the manifest",
         "collection",
         "Refused",
-        ("hypha.features.artifacts.schemas.MAX_PARTS", "hypha.features.artifacts.schemas.MAX_CHAIN"),
+        (
+            "hypha.features.artifacts.schemas.MAX_PARTS",
+            "hypha.features.artifacts.schemas.MAX_CHAIN",
+            "hypha.features.artifacts.schemas.MAX_WORK",
+        ),
     ),
 )
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
+import orjson
 
 from hypha.errors import InvalidRequest
+from hypha.features.artifacts.patterns import work_of
 
 SHOWN_CHARS = 500
 MAX_PARTS = 100_000
-"""Of a schema with everything that it refers to in its place: checking a manifest takes so long."""
+"""Of a schema with everything that it refers to in its place, and of its patterns."""
+
+MAX_WORK = 100_000_000
+"""Parts of a schema times bytes of a manifest: so long may it take to check one against the other."""
 
 MAX_CHAIN = 64
 """References that lead from one to the next."""
@@ -36,6 +42,12 @@ def check_against(schema: object, manifest: Any) -> None:
     """
     if not schema:
         return
+    parts, size_bytes = _Expansion(schema).check(), len(orjson.dumps(manifest))
+    if parts * size_bytes > MAX_WORK:
+        raise InvalidRequest(
+            f"ValidationError: a manifest of {size_bytes:,} bytes cannot be checked against a schema of "
+            f"{parts:,} parts: make one of them smaller."
+        )
     try:
         _validator(schema).validate(manifest)
     except jsonschema_rs.ValidationError as error:
@@ -54,10 +66,12 @@ class _Expansion:
         self._schema = schema
         self._sizes: dict[str, int] = {}
         self._open: set[str] = set()
+        version = schema.get("$schema") if isinstance(schema, dict) else None
+        self._bases = ("$id", "id") if isinstance(version, str) and "draft-0" in version else ("$id",)
 
-    def check(self) -> None:
-        """Raise InvalidRequest if it is too large."""
-        self._size(self._schema)
+    def check(self) -> int:
+        """How many parts it has; raises InvalidRequest if it is too large."""
+        return self._size(self._schema)
 
     def _size(self, part: object) -> int:
         size = 1
@@ -66,6 +80,9 @@ class _Expansion:
         if isinstance(part, dict):
             if any(word in part for word in ("$dynamicRef", "$recursiveRef")):
                 raise InvalidRequest("config.collection_schema may refer to its own parts with $ref alone.")
+            if part is not self._schema and any(isinstance(part.get(word), str) for word in self._bases):
+                raise InvalidRequest("Parts of config.collection_schema have no $id of their own.")
+            size += sum(work_of(pattern) for pattern in _patterns(part))
             if isinstance(part.get("$ref"), str):
                 size += self._target_size(part["$ref"])
         if size > MAX_PARTS:
@@ -90,8 +107,13 @@ class _Expansion:
         if not reference.startswith("#/"):
             raise InvalidRequest("config.collection_schema may refer to its own parts with '#/…' alone.")
         for word in reference[2:].split("/"):
-            word = word.replace("~1", "/").replace("~0", "~")
-            at = at.get(word) if isinstance(at, dict) else None
+            word = unquote(word).replace("~1", "/").replace("~0", "~")
+            if isinstance(at, list) and word.isascii() and word.isdigit() and len(word) < 6:
+                at = at[int(word)] if int(word) < len(at) else None
+            else:
+                at = at.get(word) if isinstance(at, dict) else None
+        if not isinstance(at, dict | bool):
+            raise InvalidRequest(f"config.collection_schema has no part {reference[:100]}.")
         return at
 
 
@@ -102,12 +124,19 @@ def _inside(part: object) -> Iterator[object]:
         yield from part
 
 
+def _patterns(part: dict[str, Any]) -> Iterator[str]:
+    if isinstance(part.get("pattern"), str):
+        yield part["pattern"]
+    if isinstance(part.get("patternProperties"), dict):
+        yield from part["patternProperties"]
+
+
 def _validator(schema: Any) -> Any:
     try:
         return jsonschema_rs.validator_for(
             schema,
             retriever=_refuse,
-            pattern_options=jsonschema_rs.RegexOptions(),  # linear time, whatever the pattern
+            pattern_options=jsonschema_rs.RegexOptions(),  # linear time: `work_of` each letter
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
         raise InvalidRequest(

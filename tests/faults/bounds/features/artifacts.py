@@ -170,3 +170,5 @@ async def artifact_schemas(kit: Kit) -> None:
     await lab.create(
         "c", config={"collection_schema": {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}}}
     )
+    await lab.create("w", type="collection", config={"collection_schema": {"enum": list(range(2000))}})
+    await refused(InvalidRequest, lab.create("m", {"x": "y" * 500_000}, parent_id="w"))
