@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ from hypha.values import check_offset, is_whole
 
 MAX_LISTED_FILES = 10_000
 UPLOAD_GRACE_S = 10.0
+SIGNED_PER_TURN = 200
+"""Addresses that are made in one turn of the event loop."""
 
 Expiry = Annotated[float, {"minimum": 60, "maximum": 604800}]
 PartCount = Annotated[int, {"minimum": 1, "maximum": MAX_PARTS}]
@@ -222,10 +225,13 @@ class FileFunctions(Functions):
         until = parts.clock() + seconds + UPLOAD_GRACE_S
         async with parts.data.writing() as connection:
             await file_records.note_upload(connection, upload, artifact.id, path, key, until)
-        urls = [
-            await parts.urls.part(key, upload, number, expires_in=seconds, base=base, max_bytes=most)
-            for number in range(1, part_count + 1)
-        ]
+        urls = []
+        for number in range(1, part_count + 1):
+            urls.append(
+                await parts.urls.part(key, upload, number, expires_in=seconds, base=base, max_bytes=most)
+            )
+            if number % SIGNED_PER_TURN == 0:
+                await asyncio.sleep(0)
         told = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
         return {"upload_id": upload, "parts": told}
 
