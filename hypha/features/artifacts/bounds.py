@@ -56,8 +56,8 @@ _ROWS = (
     Bound(
         "files_at_once",
         "Files staged at once; files that a call names; entries of a list of files; files of a zip; bytes of "
-        "`read_file`, `write_file`",
-        "artifact; call",
+        "`read_file`, `write_file`; uploads in parts that are not complete",
+        "artifact; call; workspace",
         "Refused",
         (
             "hypha.features.artifacts.file_records.MAX_STAGED_FILES",
@@ -65,12 +65,13 @@ _ROWS = (
             "hypha.features.artifacts.functions_files.MAX_LISTED_FILES",
             "hypha.features.artifacts.http_zip.MAX_ZIPPED",
             "hypha.features.artifacts.contents.MAX_BYTES",
+            "hypha.features.artifacts.file_records.MAX_UPLOADS",
         ),
     ),
     Bound(
         "artifact_filters",
-        "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it; `*` in a "
-        "pattern; keywords",
+        "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it, of a "
+        "pattern or keyword; `*` in a pattern; keywords",
         "call",
         "Refused",
         (
@@ -79,6 +80,7 @@ _ROWS = (
             "hypha.features.artifacts.filters.MAX_CONDITIONS",
             "hypha.features.artifacts.filters.MAX_DEPTH",
             "hypha.features.artifacts.filters.MAX_TEXT_CHARS",
+            "hypha.features.artifacts.filters.MAX_SOUGHT_CHARS",
             "hypha.features.artifacts.filters.MAX_WILDCARDS",
             "hypha.features.artifacts.filters.MAX_KEYWORDS",
         ),

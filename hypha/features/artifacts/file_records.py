@@ -22,7 +22,7 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.errors import LimitReached
+from hypha.errors import LimitReached, QuotaExceeded
 from hypha.features.artifacts.paths import joined, split
 from hypha.features.artifacts.tables import Artifact, ArtifactFile, ArtifactUpload, StagedFile
 from hypha.store.repository import Repository
@@ -31,6 +31,8 @@ from hypha.store.repository import insert as insert_of
 KIND = ArtifactFile.__tablename__
 """Committed files and their bytes, as a workspace's use is counted."""
 MAX_STAGED_FILES = 100_000
+MAX_UPLOADS = 1000
+"""In parts, not complete, to all artifacts of a workspace."""
 BATCH = 500
 """Rows that one statement names."""
 
@@ -243,10 +245,23 @@ async def places_of(connection: AsyncConnection, artifact: str, version: int) ->
 
 
 async def note_upload(
-    connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, expires_at: float
+    connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, now: float, life_s: float
 ) -> None:
-    """Remember an upload in parts; those that are over are forgotten."""
-    row = {"id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": expires_at}
+    """Remember an upload in parts; those that are over are forgotten.
+
+    Raises:
+        QuotaExceeded: its workspace has too many that are not complete.
+    """
+    await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.expires_at < now))
+    workspace = select(Artifact.workspace).where(Artifact.id == artifact).scalar_subquery()
+    mine = select(Artifact.id).where(Artifact.workspace == workspace)
+    count = select(func.count()).select_from(ArtifactUpload).where(ArtifactUpload.artifact.in_(mine))
+    if (await connection.execute(count)).scalar_one() > MAX_UPLOADS - 1:
+        raise QuotaExceeded(
+            f"The artifacts of this workspace have {MAX_UPLOADS:,} uploads that are not complete: complete "
+            "some, or wait until they expire."
+        )
+    row = {"id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": now + life_s}
     await connection.execute(insert_of(connection, ArtifactUpload).values(**row))
 
 

@@ -20,6 +20,8 @@ from hypha.values import is_number
 MAX_CONDITIONS = 100
 MAX_DEPTH = 8
 MAX_TEXT_CHARS = 1000
+MAX_SOUGHT_CHARS = 100
+"""Of a keyword or a pattern: looking for it takes its length times that of the manifest, at worst."""
 MAX_WILDCARDS = 8
 MAX_KEYWORDS = 20
 
@@ -151,7 +153,7 @@ class FilterBuilder:
         return found.exists()
 
     def _like(self, at: _Place, pattern: str) -> Condition:
-        _text(pattern, "manifest")
+        _sought(pattern, "A pattern")
         if pattern.count("*") > MAX_WILDCARDS:
             raise InvalidRequest(f"A pattern has at most {MAX_WILDCARDS} '*'.")
         is_like = at.text.ilike(_escaped(pattern).replace("*", "%"), escape="\\")
@@ -168,7 +170,7 @@ class FilterBuilder:
         if len(words) > MAX_KEYWORDS:
             raise InvalidRequest(f"At most {MAX_KEYWORDS} keywords are looked for.")
         whole = cast(Artifact.manifest, Text) if self.is_postgres else type_coerce(Artifact.manifest, Text)
-        return [whole.ilike(f"%{_escaped(_text(word, 'keywords'))}%", escape="\\") for word in words]
+        return [whole.ilike(f"%{_escaped(_sought(word, 'A keyword'))}%", escape="\\") for word in words]
 
     # -- bounds
 
@@ -259,6 +261,12 @@ def _range(column: ColumnElement[Any], value: Any, key: str) -> Condition:
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS or "\x00" in value:
         raise InvalidRequest(f"{what} takes texts of up to {MAX_TEXT_CHARS} characters.")
+    return value
+
+
+def _sought(value: Any, what: str) -> str:
+    if not isinstance(value, str) or len(value) > MAX_SOUGHT_CHARS or "\x00" in value:
+        raise InvalidRequest(f"{what} is a text of up to {MAX_SOUGHT_CHARS} characters.")
     return value
 
 

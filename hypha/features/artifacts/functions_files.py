@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
-from hypha.errors import InvalidRequest, UploadNotFound
+from hypha.errors import HyphaError, InvalidRequest, UploadNotFound
 from hypha.features.artifacts import file_records
 from hypha.features.artifacts.access import is_staged_asked
 from hypha.features.artifacts.artifact import Artifact, FileNotFound
@@ -222,9 +222,15 @@ class FileFunctions(Functions):
         await self.staging.announce(artifact, [Staged(path, False, weight)])
         key, base, most = artifact.stage_key(path), self.base_of(use_local_url), await self.room_for(artifact)
         upload = await parts.store.begin(key, content_type=self.type_of(path))
-        until = parts.clock() + seconds + UPLOAD_GRACE_S
-        async with parts.data.writing() as connection:
-            await file_records.note_upload(connection, upload, artifact.id, path, key, until)
+        life_s = seconds + UPLOAD_GRACE_S
+        try:
+            async with parts.data.writing() as connection:
+                await file_records.note_upload(
+                    connection, upload, artifact.id, path, key, parts.clock(), life_s
+                )
+        except HyphaError:
+            await parts.store.abort(key, upload)
+            raise
         urls = []
         for number in range(1, part_count + 1):
             urls.append(

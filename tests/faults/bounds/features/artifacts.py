@@ -11,6 +11,7 @@ from hypha.features.artifacts.filters import (
     MAX_CONDITIONS,
     MAX_DEPTH,
     MAX_KEYWORDS,
+    MAX_SOUGHT_CHARS,
     MAX_TEXT_CHARS,
     MAX_WILDCARDS,
     FilterBuilder,
@@ -129,6 +130,13 @@ async def files_at_once(kit: Kit) -> None:
         manager.read_file("a", "0", limit=10 * 1024 * 1024 + 1, context=context),
     )
     await refused(FrameTooLarge, manager.write_file("a", "0", "x" * 1001, context=context))
+    kit.lower(f"{OF_FEATURE}.file_records.MAX_UPLOADS", 3)
+    for number in range(3):
+        await manager.put_file_start_multipart("a", str(number), 1, context=context)
+    await refused(QuotaExceeded, manager.put_file_start_multipart("a", "3", 1, context=context))
+    lab.now += 3700  # those are over
+    await manager.put_file_start_multipart("a", "0", 1, context=context)
+    assert len(await lab.objects.uploads_before(float("inf"))) == 4
 
 
 async def artifact_filters(kit: Kit) -> None:
@@ -147,11 +155,13 @@ async def artifact_filters(kit: Kit) -> None:
         {"manifest": deep},
         {"type": "x" * (MAX_TEXT_CHARS + 1)},
         {"manifest": {"name": "*" * (MAX_WILDCARDS + 1)}},
+        {"manifest": {"name": "x" * MAX_SOUGHT_CHARS + "*"}},
     ):
         with pytest.raises(InvalidRequest):
             FilterBuilder(False).conditions(wrong)
-    with pytest.raises(InvalidRequest):
-        FilterBuilder(False).keywords(["x"] * (MAX_KEYWORDS + 1))
+    for words in (["x"] * (MAX_KEYWORDS + 1), ["x" * (MAX_SOUGHT_CHARS + 1)]):
+        with pytest.raises(InvalidRequest):
+            FilterBuilder(False).keywords(words)
 
 
 async def artifact_schemas(kit: Kit) -> None:
