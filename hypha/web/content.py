@@ -15,6 +15,7 @@ from hypha.objects.store import DEFAULT_TYPE, ObjectInfo, ObjectStore, Reading
 from hypha.web.bodies import ClientLeft
 from hypha.web.headers import Headers, headers_of
 from hypha.web.ranges import satisfiable_ranges
+from hypha.web.scope import SENT_AS_IT_IS
 from hypha.web.uploads import keep
 
 GATHERED_BYTES = 1024 * 1024
@@ -67,6 +68,7 @@ async def send_object(
         ObjectNotFound, InvalidKey. RangeNotSatisfiable. PreconditionFailed: of `If-Match` and its like.
     """
     given = headers_of(scope)
+    scope[SENT_AS_IT_IS] = True
     is_head = scope["method"] == "HEAD"
     is_whole = not is_head and b"range" not in given
     reading = await store.open(key) if is_whole else None
@@ -100,7 +102,6 @@ def _head(info: ObjectInfo, part: tuple[int, int] | None, headers: Headers, file
         (b"content-type", _told_type(info.content_type)),
         (b"content-length", b"%d" % (stop - start)),
         (b"accept-ranges", b"bytes"),
-        (b"content-encoding", b"identity"),  # nobody on the way compresses it, which would hide its size
         *_facts(info),
         *HARMLESS,
     ]

@@ -30,6 +30,7 @@ from hypha.features.artifacts.zips import (
 from hypha.objects.store import ObjectStore
 from hypha.web.content import disposition, one_range
 from hypha.web.headers import headers_of
+from hypha.web.scope import SENT_AS_IT_IS
 
 MAX_ZIPPED = 200_000
 """Files of an archive: their names are in memory while it is sent."""
@@ -89,13 +90,13 @@ async def _send(
     size = length_of(members)
     asked = headers_of(scope).get(b"range") if scope["method"] == "GET" else None
     part = one_range(asked, size) if asked is not None else None
+    scope[SENT_AS_IT_IS] = True
     start, stop = part or (0, size)
     headers = [
         (b"content-type", b"application/zip"),
         (b"content-length", b"%d" % (stop - start)),
         (b"content-disposition", disposition(f"{artifact.alias}.zip")),
         (b"accept-ranges", b"bytes"),
-        (b"content-encoding", b"identity"),
         (b"cache-control", b"private, no-cache"),
         (b"x-content-type-options", b"nosniff"),
     ]

@@ -38,7 +38,17 @@ from hypha.web.headers import headers_of
 from hypha.web.heads import METHODS
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party
-from hypha.web.scope import BODY_IS_HERE, HEADERS, HOLDING, ON_APPS_ORIGIN, PATH, PERSONAL, PREFLIGHT
+from hypha.web.scope import (
+    BODY_IS_HERE,
+    HEADERS,
+    HOLDING,
+    ON_APPS_ORIGIN,
+    PATH,
+    PERSONAL,
+    PREFLIGHT,
+    SENT_AS_IT_IS,
+    UNCOMPRESSED,
+)
 from hypha.web.uploads import Upload
 from hypha.web.workbench import Holding
 
@@ -156,6 +166,7 @@ class HttpApplication(Starlette):
         if in_app:  # applications compress by themselves, and may stream
             await self._serve(scope, receive, send)
         elif accepted is not None and _CODINGS.search(accepted):
+            scope[UNCOMPRESSED] = send
             await self._compressing(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -333,6 +344,8 @@ class _StartedSend:
         if not self.has_started and message["type"] == "http.response.start":
             if self.extra:
                 message["headers"] = [*message.get("headers", ()), *self.extra]
+            if SENT_AS_IT_IS in self._scope:
+                self._send = self._scope.get(UNCOMPRESSED, self._send)
             if PERSONAL in self._scope:
                 in_app = mount_of(self._scope[PATH] or "") is not None
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)

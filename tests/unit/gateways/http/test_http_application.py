@@ -15,6 +15,7 @@ from hypha.limits.turns import party_of_present_work
 from hypha.web.client_address import TrustedProxies
 from hypha.web.cors import CorsPolicy
 from hypha.web.ratelimits import RequestLimits
+from hypha.web.scope import SENT_AS_IT_IS
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 
 
@@ -238,6 +239,23 @@ async def test_mounts_keep_their_first_word_for_themselves(server: FakeServer) -
     async with client_of(server, app=app) as http:
         assert (await http.get("/tools/services/a/b")).text == "mounted services/a/b"
         assert (await http.get("/about")).text == "fallback"
+
+
+@pytest.mark.parametrize(("marks", "encoding"), [((), "gzip"), ((SENT_AS_IT_IS,), None)])
+async def test_files_are_not_compressed_on_the_way(
+    server: FakeServer, marks: tuple[str, ...], encoding: str | None
+) -> None:
+    async def page(request: Any) -> Any:
+        request.scope.update(dict.fromkeys(marks, True))
+        return PlainTextResponse("text " * 1000)
+
+    async with client_of(
+        server, app=HttpApplication(services_of(server), first=[Route("/file", page)])
+    ) as http:
+        answer = await http.get("/file", headers={"accept-encoding": "gzip"})
+    assert answer.headers.get("content-encoding") == encoding
+    assert (answer.headers.get("content-length") == "5000") is (encoding is None)
+    assert answer.text == "text " * 1000
 
 
 async def test_every_route_takes_turns_as_whoever_asks(server: FakeServer) -> None:
