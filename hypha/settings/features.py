@@ -11,20 +11,20 @@ from hypha.options import flag, variable
 class Files:
     """Files and artifacts."""
 
-    endpoint_url: str | None = flag(None, "S3 endpoint", feature="artifacts")
-    endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="artifacts")
-    access_key_id: str | None = flag(None, "S3 access key", feature="artifacts", secret=True)
-    secret_access_key: str | None = flag(None, "S3 secret key", feature="artifacts", secret=True)
-    region_name: str = flag("EU", "S3 region", feature="artifacts")
+    endpoint_url: str | None = flag(None, "S3 endpoint", feature="storage on S3")
+    endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="storage on S3")
+    access_key_id: str | None = flag(None, "S3 access key", feature="storage on S3", secret=True)
+    secret_access_key: str | None = flag(None, "S3 secret key", feature="storage on S3", secret=True)
+    region_name: str = flag("EU", "S3 region", feature="storage on S3")
     s3_admin_type: str = flag(
-        "generic", "Kind of S3 server", choices=("generic", "minio"), feature="artifacts"
+        "generic", "Kind of S3 server", choices=("generic", "minio"), feature="storage on S3"
     )
     enable_s3_for_anonymous_users: bool = flag(
         False,
         "Let anonymous users keep files; else their workspaces are read-only there",
     )
     s3_disable_proxy: bool = variable(
-        True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="artifacts"
+        True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="storage on S3"
     )
     start_minio_server: bool = flag(
         False, "Accepted for older start scripts: files are kept in the embedded store"
@@ -78,8 +78,8 @@ INACTIVE_ROUTES = {
     "/{workspace}/mcp-info": "MCP",
     "/{workspace}/a2a-info": "A2A",
     "/{workspace}/agent-skills": "agent skills",
-    "/{workspace}/create-zip-file": "the artifact manager",
-    "/{workspace}/view": "the artifact manager",
+    "/{workspace}/create-zip-file": "zip files of workspaces",
+    "/{workspace}/view": "showing artifacts as pages",
     "/{workspace}/apps": "server apps",
 }
 """First path segments of routes that come later -> the feature's name."""

@@ -13,7 +13,10 @@ from hypha.observe.logs import setup_logging
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # a uvicorn of another test has its own way
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     root = logging.getLogger()
     handlers, level = root.handlers[:], logging.getLogger("hypha").level
     yield io.StringIO()
