@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-import jsonschema_rs
 import orjson
 
 from hypha.errors import InvalidRequest
@@ -48,6 +47,8 @@ def check_against(schema: object, manifest: Any) -> None:
             f"ValidationError: a manifest of {size_bytes:,} bytes cannot be checked against a schema of "
             f"{parts:,} parts: make one of them smaller."
         )
+    import jsonschema_rs  # some megabytes, for few collections
+
     try:
         _validator(schema).validate(manifest)
     except jsonschema_rs.ValidationError as error:
@@ -132,6 +133,8 @@ def _patterns(part: dict[str, Any]) -> Iterator[str]:
 
 
 def _validator(schema: Any) -> Any:
+    import jsonschema_rs
+
     try:
         return jsonschema_rs.validator_for(
             schema,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape
+from html import escape
 
 from starlette.types import Receive, Scope, Send
 
@@ -87,8 +87,9 @@ async def _refuse(error: HyphaError, scope: Scope, send: Send) -> None:
     answer = error_answer(error, scope)
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{_s3_code(error)}</Code><Message>{escape(error.message)}</Message>"
-        f"<Resource>{escape(scope['path'])}</Resource><RequestId>{request_id(scope)}</RequestId></Error>"
+        f"<Error><Code>{_s3_code(error)}</Code><Message>{escape(error.message, quote=False)}</Message>"
+        f"<Resource>{escape(scope['path'], quote=False)}</Resource>"
+        f"<RequestId>{request_id(scope)}</RequestId></Error>"
     )
     headers: Headers = [(b"content-type", b"application/xml"), *answer.headers]
     if isinstance(error, RangeNotSatisfiable):
