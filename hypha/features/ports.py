@@ -191,9 +191,11 @@ class EventsPort:
     _workspaces: Workspaces
     _members: Members
 
-    def on_workspace_ended(self, hear: Callable[[str], Awaitable[None]]) -> None:
+    def on_workspace_ended(
+        self, hear: Callable[[str], Awaitable[None]], *, stored_only: bool = False
+    ) -> None:
         """Call `hear` with the id of each workspace that ends, whichever way: see `Endings`."""
-        self._workspaces.endings.follow(hear)
+        self._workspaces.endings.follow(hear, stored_only=stored_only)
 
     def on_client_ended(self, hear: Callable[[str, str], None]) -> None:
         """Call `hear` with workspace and id of each client whose state ends; it must return at once."""

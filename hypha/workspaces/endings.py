@@ -23,15 +23,23 @@ class Endings:
     """
 
     def __init__(self) -> None:
-        self._hearers: list[Hear] = []
+        self._hearers: list[tuple[Hear, bool]] = []
+        """Each with whether it hears of stored ones alone."""
 
-    def follow(self, hear: Hear) -> None:
-        """Call `hear` with the id of each workspace that ends from now on."""
-        self._hearers.append(hear)
+    def follow(self, hear: Hear, *, stored_only: bool = False) -> None:
+        """Call `hear` with the id of each workspace that ends from now on.
 
-    async def tell(self, workspace: str) -> None:
+        Args:
+            stored_only: not of those of which the database never had a row. Each visit of a stranger makes
+                and ends one, so whoever can have kept nothing for them should not be asked to look.
+        """
+        self._hearers.append((hear, stored_only))
+
+    async def tell(self, workspace: str, *, was_stored: bool = True) -> None:
         """Tell all, one after the other; the caller holds the workspace's lock."""
-        for hear in self._hearers:
+        for hear, stored_only in self._hearers:
+            if stored_only and not was_stored:
+                continue
             try:
                 async with asyncio.timeout(HEARING_LIMIT_S):
                     await hear(workspace)

@@ -371,7 +371,7 @@ class Workspaces:
                 workspace = self._untold.pop()
                 async with self.locked(workspace):
                     if self.residents.get(workspace) is None:  # else its person is back already
-                        await self.endings.tell(workspace)
+                        await self.endings.tell(workspace, was_stored=False)
         finally:
             self._is_telling = False
 

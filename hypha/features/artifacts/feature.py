@@ -54,7 +54,7 @@ class ArtifactsFeature(Feature):
         manager = ArtifactManager(
             parts, context.settings.local_base_url, Creating(parts, workspaces, secrets), secrets
         )
-        context.events.on_workspace_ended(garbage.workspace_ended)
+        context.events.on_workspace_ended(garbage.workspace_ended, stored_only=True)
         context.tasks.start(garbage.run(), "cleaning up after artifacts")
         context.services.offer(manager.service())
         context.http.add_routes(*ArtifactRoutes(manager, context.http.credentials).routes())

@@ -70,9 +70,10 @@ class StorageFeature(Feature):
         context.http.add_routes(Route(PATH, route), Route(f"{PATH}/{{path:path}}", route))
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
-        context.events.on_workspace_ended(upkeep.workspace_ended)
+        context.events.on_workspace_ended(upkeep.files_ended)
+        context.events.on_workspace_ended(upkeep.workspace_ended, stored_only=True)
         owners = Owners(store, root, generations.of)
-        context.events.on_workspace_ended(owners.ended)
+        context.events.on_workspace_ended(owners.ended, stored_only=True)
         context.tasks.start(upkeep.run(), "the upkeep of files")
         files = WorkspaceFiles(store, urls, uploads, expiries, workspaces, owners.claim)
         local_base, bucket_url = context.settings.local_base_url, f"{context.base_url}{PATH}/{bucket}"

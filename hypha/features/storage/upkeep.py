@@ -68,9 +68,13 @@ class Upkeep:
         for key, upload_id in await self._store.uploads_before(now - FORGOTTEN_AFTER_S):
             await self._abort(key, upload_id)
 
+    async def files_ended(self, workspace: str) -> None:
+        """Delete all files of a workspace, and forget when they were to end."""
+        if await self._store.delete_folder(workspace):
+            await self._expiries.forget(workspace, with_folder=True)
+
     async def workspace_ended(self, workspace: str) -> None:
-        """Delete all files of a workspace, with what was begun there."""
-        await self._store.delete_folder(workspace)
+        """Forget what was begun in a workspace that could begin something: it had a row in the database."""
         await self._expiries.forget(workspace, with_folder=True)
         for key, upload_id in await self._store.uploads_before(self._clock() + 1):
             if key.startswith(f"{workspace}/"):

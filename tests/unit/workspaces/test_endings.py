@@ -17,7 +17,7 @@ def ended(tenants: Tenants) -> list[str]:
     return followed(tenants)
 
 
-def followed(tenants: Tenants) -> list[str]:
+def followed(tenants: Tenants, *, stored_only: bool = False) -> list[str]:
     heard: list[str] = []
 
     async def hear(workspace: str) -> None:
@@ -25,7 +25,7 @@ def followed(tenants: Tenants) -> list[str]:
         assert await tenants.store.workspaces.get(workspace) is None
         heard.append(workspace)
 
-    tenants.workspaces.endings.follow(hear)
+    tenants.workspaces.endings.follow(hear, stored_only=stored_only)
     return heard
 
 
@@ -47,6 +47,18 @@ async def test_left_and_written(tenants: Tenants, ended: list[str]) -> None:
     await tenants.environment.set(acting(guest.user), "A", "b")
     await tenants.leave(guest)
     assert ended == [guest.workspace]
+
+
+async def test_who_follows_stored_ones_alone_hears_of_no_mere_visit(tenants: Tenants) -> None:
+    stored, all_of_them = followed(tenants, stored_only=True), followed(tenants)
+    await tenants.leave(await tenants.connect("c1"))
+    guest = await tenants.connect("c2")
+    await tenants.environment.set(acting(guest.user), "A", "b")
+    await tenants.leave(guest)
+    await tenants.catalogue.create({"id": "the-lab", "persistent": True}, acting(person("ann")))
+    await tenants.catalogue.delete("the-lab", acting(person("ann")))
+    assert stored == [guest.workspace, "the-lab"]
+    assert len(all_of_them) == 3
 
 
 async def test_not_while_it_lives_on(tenants: Tenants, ended: list[str]) -> None:

@@ -102,9 +102,19 @@ async def test_all_that_a_workspace_kept_goes_with_it_and_nothing_else(lab: Lab)
         await lab.put(key, ttl=10)
     mine, other = await lab.objects.begin("ws/u"), await lab.objects.begin("ws-2/u")
     lab.now += 1e9
+    await lab.upkeep.files_ended("ws")
     await lab.upkeep.workspace_ended("ws")
     assert await lab.keys() == ["ws-2/a", "ws2"]
     assert sorted(await lab.records.due(1e12, 10)) == ["ws-2/a", "ws2"]
     with pytest.raises(UploadNotFound):
         await lab.objects.abort("ws/u", mine)
     await lab.objects.abort("ws-2/u", other)
+
+
+async def test_files_of_a_workspace_that_had_no_row_go_too(lab: Lab) -> None:
+    for key in ("ws/a", "ws-2/a"):
+        await lab.put(key, ttl=10)
+    lab.now += 1e9
+    await lab.upkeep.files_ended("ws")
+    assert await lab.keys() == ["ws-2/a"]
+    assert await lab.records.due(1e12, 10) == ["ws-2/a"]
