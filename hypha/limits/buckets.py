@@ -115,16 +115,7 @@ class Buckets:
         return self.of(key).try_take(self._clock(), tokens) if self.rate_per_s > 0 else 0.0
 
     def take_one(self, key: str) -> tuple[float, int]:
-        """`take` one token; returns what that returns, and what is `remaining` then."""
+        """`take` one token, where there is a rate; what that returns, and how many are left then."""
         bucket, now = self.of(key), self._clock()
         wait_s = bucket.try_take(now)
         return wait_s, max(0, int(bucket.left(now)))
-
-    def remaining(self, key: str) -> int:
-        """Tokens that are left, without taking one."""
-        bucket = self._kept.get(key)
-        if bucket is None:
-            if len(self._kept) < self._kept.limit:
-                return int(self.burst)
-            bucket = self._shared
-        return max(0, int(bucket.left(self._clock())))
