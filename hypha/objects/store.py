@@ -125,6 +125,19 @@ class ObjectStore(ABC):
             InvalidKey: the prefix is none.
         """
 
+    async def pages(self, prefix: str, *, limit: int = MAX_LISTED) -> AsyncIterator[Page]:
+        """All objects and folders of one folder, page by page.
+
+        Raises:
+            InvalidKey: the prefix is none.
+        """
+        after, rest = "", True
+        while rest:
+            page = await self.list(prefix, after=after, limit=limit, recursive=False)
+            yield page
+            last = [*page.folders[-1:], *(each.key for each in page.objects[-1:])]
+            after, rest = max(last, default=""), page.rest
+
     @abstractmethod
     async def delete(self, key: str) -> bool:
         """Delete an object; False if there was none.

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from hypha.errors import InvalidRequest
+
+Item = TypeVar("Item")
+
+PER_TURN = 200
+"""Addresses that are made in one turn of the event loop."""
+MAX_BASE_CHARS = 2000
 
 
 class SignedUrls(ABC):
@@ -55,3 +67,29 @@ class SignedUrls(ABC):
         Raises:
             InvalidKey. InvalidRequest: the number is none of 1 to 10,000.
         """
+
+
+async def in_turns(items: Iterable[Item], make: Callable[[Item], Awaitable[str]]) -> list[str]:
+    """An address for each of many, without holding up the others."""
+    made = []
+    for number, item in enumerate(items, 1):
+        made.append(await make(item))
+        if number % PER_TURN == 0:
+            await asyncio.sleep(0)
+    return made
+
+
+def checked_base(base: object) -> str:
+    """A base address that a caller gave, without `/` at its end.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    text = base if isinstance(base, str) and len(base) <= MAX_BASE_CHARS and base.isprintable() else ""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+        raise InvalidRequest("use_local_url is true, false, or an address such as http://hub:9527.")
+    return text.rstrip("/")

@@ -284,6 +284,15 @@ async def test_one_level_shows_files_and_folders(store: ObjectStore) -> None:
     assert (second.objects, second.folders) == ([], ["w/e/"])
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_all_pages_of_a_folder_hold_each_object_and_folder_once(store: ObjectStore, limit: int) -> None:
+    for name in ("w/a", "w/b/c", "w/b/d", "w/b", "w/e/f/g", "z"):
+        await store.put(name, b"12")
+    pages = [page async for page in store.pages("w/", limit=limit)]
+    assert [info.key for page in pages for info in page.objects] == ["w/a", "w/b"]
+    assert [folder for page in pages for folder in page.folders] == ["w/b/", "w/e/"]
+
+
 async def test_a_list_tells_what_head_tells(store: ObjectStore) -> None:
     await store.put("a/b", b"123", content_type="text/x", metadata={"k": "v"})
     assert (await store.list("a/")).objects == [await store.head("a/b")]

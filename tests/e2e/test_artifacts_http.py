@@ -86,6 +86,19 @@ async def test_lists_show_what_the_caller_may_see(place: Place) -> None:
     assert (missing.status_code, missing.json()["detail"]) == (404, "Parent artifact not found")
 
 
+async def test_a_long_list_is_as_good_as_a_short_one(place: Place) -> None:
+    await place.artifacts.create(alias="long", type="collection", manifest={"name": "L"})
+    names = [f"long-{number:02}" for number in range(21)]
+    for name in names:
+        await place.artifacts.create(alias=name, parent_id="long", manifest={"name": name})
+    found = await place.get("/long/children?order_by=manifest.name")
+    assert [item["alias"] for item in found.json()] == names
+    again = await place.get(
+        "/long/children?order_by=manifest.name", headers={"If-None-Match": found.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
 @pytest.mark.spec("artifacts-C2.3", "artifacts-C2.4")
 async def test_files_whole_in_part_or_not_at_all(place: Place) -> None:
     found = await place.get("/pub/files/a.txt", anonymous=True)

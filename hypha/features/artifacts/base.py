@@ -5,16 +5,15 @@ from __future__ import annotations
 import mimetypes
 
 from hypha.auth.users import Context
-from hypha.errors import InvalidRequest
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.committing import Committing
 from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.staging import Staging
 from hypha.objects.store import DEFAULT_TYPE
+from hypha.objects.urls import checked_base
 
 ON_ARTIFACT = "artifact"
-_BASE_CHARS = 2000
 
 
 class Functions:
@@ -50,16 +49,7 @@ class Functions:
             InvalidRequest: it is no address.
         """
         if isinstance(use_local_url, str):
-            base = use_local_url.rstrip("/")
-            if (
-                not base.startswith(("http://", "https://"))
-                or len(base) > _BASE_CHARS
-                or not base.isprintable()
-            ):
-                raise InvalidRequest(
-                    "use_local_url is true, false, or an address that begins with http(s)://."
-                )
-            return base
+            return checked_base(use_local_url)
         return self._local_base_url if use_local_url is True else ""
 
     @staticmethod

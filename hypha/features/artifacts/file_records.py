@@ -26,7 +26,6 @@ from hypha.errors import LimitReached, QuotaExceeded
 from hypha.features.artifacts.paths import joined, split
 from hypha.features.artifacts.tables import Artifact, ArtifactFile, ArtifactUpload, StagedFile
 from hypha.store.repository import Repository
-from hypha.store.repository import insert as insert_of
 
 KIND = ArtifactFile.__tablename__
 """Committed files and their bytes, as a workspace's use is counted."""
@@ -256,13 +255,13 @@ async def note_upload(
     workspace = select(Artifact.workspace).where(Artifact.id == artifact).scalar_subquery()
     mine = select(Artifact.id).where(Artifact.workspace == workspace)
     count = select(func.count()).select_from(ArtifactUpload).where(ArtifactUpload.artifact.in_(mine))
-    if (await connection.execute(count)).scalar_one() > MAX_UPLOADS - 1:
+    if (await connection.execute(count)).scalar_one() >= MAX_UPLOADS:
         raise QuotaExceeded(
             f"The artifacts of this workspace have {MAX_UPLOADS:,} uploads that are not complete: complete "
             "some, or wait until they expire."
         )
     row = {"id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": now + life_s}
-    await connection.execute(insert_of(connection, ArtifactUpload).values(**row))
+    await connection.execute(insert(ArtifactUpload).values(**row))
 
 
 def batches(items: Sequence[Any]) -> Iterable[Sequence[Any]]:

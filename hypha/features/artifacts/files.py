@@ -118,15 +118,11 @@ class FileView:
         prefix = artifact.stage_key(f"{folder}/" if folder else "")
         files: dict[str, dict[str, Any]] = {}
         folders: set[str] = set()
-        after, rest = "", True
-        while rest:
-            page = await self._parts.store.list(prefix, after=after, limit=MAX_LISTED, recursive=False)
+        async for page in self._parts.store.pages(prefix):
             for info in page.objects:
                 name = info.key.removeprefix(prefix)
                 files[name] = _shown(name, info.size, info.modified)
             folders |= {each.removeprefix(prefix).rstrip("/") for each in page.folders}
-            last = [*page.folders[-1:], *(each.key for each in page.objects[-1:])]
-            after, rest = max(last, default=""), page.rest
         return files, folders
 
     async def _add_committed(

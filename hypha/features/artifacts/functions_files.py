@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from hypha.auth.scopes import Level
@@ -20,12 +20,11 @@ from hypha.features.artifacts.files import MAX_PATHS, check_expiry, download_wei
 from hypha.features.artifacts.paths import check_folder, check_path, rooted
 from hypha.features.artifacts.staging import staged_round
 from hypha.objects.store import MAX_PARTS
+from hypha.objects.urls import in_turns
 from hypha.values import check_offset, is_whole
 
 MAX_LISTED_FILES = 10_000
 UPLOAD_GRACE_S = 10.0
-SIGNED_PER_TURN = 200
-"""Addresses that are made in one turn of the event loop."""
 
 Expiry = Annotated[float, {"minimum": 60, "maximum": 604800}]
 PartCount = Annotated[int, {"minimum": 1, "maximum": MAX_PARTS}]
@@ -70,12 +69,9 @@ class FileFunctions(Functions):
         files = {path: Staged(path, False, weight) for path, weight in zip(paths, weights, strict=True)}
         await self.staging.announce(artifact, list(files.values()))
         most = await self.room_for(artifact)
-        urls = {
-            path: await self.parts.urls.put(
-                artifact.stage_key(path), expires_in=seconds, base=base, max_bytes=most
-            )
-            for path in files
-        }
+        sign = partial(self.parts.urls.put, expires_in=seconds, base=base, max_bytes=most)
+        made = await in_turns(files, lambda path: sign(artifact.stage_key(path)))
+        urls = dict(zip(files, made, strict=True))
         return urls if isinstance(file_path, list | tuple) else urls[paths[0]]
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact")
@@ -111,9 +107,10 @@ class FileFunctions(Functions):
         paths = _paths(file_path)
         seconds, base = check_expiry(expires_in), self.base_of(use_local_url)
         found = await self.view.find(artifact, version, paths, staged=staged)
-        urls = {
-            each.path: await self.parts.urls.get(each.key, expires_in=seconds, base=base) for each in found
-        }
+        made = await in_turns(
+            found, lambda each: self.parts.urls.get(each.key, expires_in=seconds, base=base)
+        )
+        urls = {each.path: url for each, url in zip(found, made, strict=True)}
         weight = download_weight(artifact, paths)
         if weight and silent is not True:
             await self.parts.artifacts.count(artifact.id, downloads=weight)
@@ -219,25 +216,20 @@ class FileFunctions(Functions):
         path, weight, seconds = check_path(file_path), check_weight(download_weight), check_expiry(expires_in)
         if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
             raise InvalidRequest(f"part_count must be a whole number from 1 to {MAX_PARTS}.")
-        await self.staging.announce(artifact, [Staged(path, False, weight)])
-        key, base, most = artifact.stage_key(path), self.base_of(use_local_url), await self.room_for(artifact)
+        round_id, key, base = staged_round(artifact), artifact.stage_key(path), self.base_of(use_local_url)
+        most, life_s = await self.room_for(artifact), seconds + UPLOAD_GRACE_S
         upload = await parts.store.begin(key, content_type=self.type_of(path))
-        life_s = seconds + UPLOAD_GRACE_S
         try:
             async with parts.data.writing() as connection:
                 await file_records.note_upload(
                     connection, upload, artifact.id, path, key, parts.clock(), life_s
                 )
+                await file_records.stage(connection, artifact.id, round_id, [Staged(path, False, weight)])
         except HyphaError:
             await parts.store.abort(key, upload)
             raise
-        urls = []
-        for number in range(1, part_count + 1):
-            urls.append(
-                await parts.urls.part(key, upload, number, expires_in=seconds, base=base, max_bytes=most)
-            )
-            if number % SIGNED_PER_TURN == 0:
-                await asyncio.sleep(0)
+        sign = partial(parts.urls.part, key, upload, expires_in=seconds, base=base, max_bytes=most)
+        urls = await in_turns(range(1, part_count + 1), sign)
         told = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
         return {"upload_id": upload, "parts": told}
 

@@ -121,13 +121,9 @@ class Garbage:
 
     async def _folders(self, prefix: str) -> AsyncIterator[str]:
         """The folders directly below a prefix, with `/` at the end."""
-        after, rest = "", True
-        while rest:
-            page = await self._store.list(prefix, after=after, limit=_LISTED, recursive=False)
+        async for page in self._store.pages(prefix, limit=_LISTED):
             for folder in page.folders:
                 yield folder
-            last = [*page.folders[-1:], *(each.key for each in page.objects[-1:])]
-            after, rest = max(last, default=""), page.rest
 
     async def _note(self, keys: Sequence[str]) -> None:
         if keys:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -16,16 +16,15 @@ from hypha.auth.users import Context
 from hypha.errors import ArtifactNotFound, InvalidRequest, UnprocessableContent, UploadNotFound
 from hypha.features.artifacts.functions_lists import Wanted
 from hypha.features.artifacts.http_files import FileRoute
-from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of, whole
+from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of
 from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.features.artifacts.service import ArtifactManager
-from hypha.web.bodies import read_whole
 from hypha.web.credentials import Credentials
+from hypha.web.file_routes import told_parts, whole
 from hypha.web.headers import headers_of
+from hypha.web.workbench import holding_of
 from hypha.web.workspace_routes import WorkspaceRoute
 
-PARTS_BYTES = 2 * 1024 * 1024
-"""Of the list of the parts of an upload."""
 BASE = "/{workspace}/artifacts"
 
 
@@ -100,13 +99,7 @@ class ArtifactRoutes:
     async def complete(self, request: Request) -> Response:
         """Make the file of its parts: `{success, message}`."""
         context = await self._context(request)
-        try:
-            given = orjson.loads(await read_whole(request.receive, PARTS_BYTES))
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict):
-            raise InvalidRequest("The body is JSON: {upload_id, parts: [{part_number, etag}]}.")
-        upload, parts = given.get("upload_id", ""), given.get("parts", [])
+        upload, parts = await told_parts(request.receive)
         named = await self._named(request, context)
         try:
             done = await self._manager.put_file_complete_multipart(named, upload, parts, context=context)
@@ -143,13 +136,20 @@ async def named_in(manager: ArtifactManager, path: Mapping[str, str], context: C
 
 async def answer(request: Request, value: Any) -> Response:
     """JSON for this caller alone, which may keep it and asks each time whether it is still good."""
-    body = await asyncio.to_thread(orjson.dumps, value) if _is_long(value) else orjson.dumps(value)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if _is_long(value):  # made in the caller's share of the threads
+        body, tag = await holding_of(request.scope).work(partial(_tagged, value))
+    else:
+        body, tag = _tagged(value)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     known = headers_of(request.scope).get(b"if-none-match", b"").decode("latin-1")
     if request.method == "GET" and tag in known:
         return Response(None, 304, headers)
     return Response(body, 200, headers, media_type="application/json")
+
+
+def _tagged(value: Any) -> tuple[bytes, str]:
+    body = orjson.dumps(value)
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _is_long(value: Any) -> bool:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote
 
-import orjson
 from starlette.datastructures import QueryParams
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hypha.auth.users import Context, User
@@ -18,11 +14,12 @@ from hypha.features.artifacts.artifact import Artifact, FileNotFound, NotStaged
 from hypha.features.artifacts.checks import check_weight
 from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.files import download_weight
-from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of, whole
+from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of
 from hypha.features.artifacts.paths import check_folder, check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
+from hypha.web.file_routes import json_answer, method_refused, whole
 from hypha.web.headers import headers_of
 from hypha.web.scope import HEADERS, PERSONAL, TOKEN, USER
 
@@ -41,8 +38,7 @@ class FileRoute:
         """Read, write, list or remove what is at a path."""
         method = scope["method"]
         if method not in METHODS:
-            refusal = {"success": False, "detail": "Method not allowed.", "code": "method_not_allowed"}
-            await _json(refusal, {"Allow": ", ".join(METHODS)}, 405)(scope, receive, send)
+            await method_refused(", ".join(METHODS))(scope, receive, send)
             return
         path: str = scope["path_params"].get("path", "")
         query = QueryParams(scope["query_string"])
@@ -53,7 +49,7 @@ class FileRoute:
             await self._put(artifact, path, query, context, scope, receive, send)
         elif method == "DELETE":
             await self._manager.remove_file(artifact.id, path, context=context)
-            await _json({"success": True})(scope, receive, send)
+            await json_answer({"success": True})(scope, receive, send)
         elif not path or path.endswith("/"):
             await self._list(artifact, path, query, context, scope, receive, send)
         else:
@@ -82,7 +78,7 @@ class FileRoute:
         )  # fmt: skip
         if not entries:
             raise FileNotFound("File or directory not found")
-        await _json(entries)(scope, receive, send)
+        await json_answer(entries)(scope, receive, send)
 
     async def _put(
         self, artifact: Artifact, path: str, query: QueryParams, context: Context,
@@ -102,7 +98,7 @@ class FileRoute:
             max_bytes=most,
         )
         done = {"success": True, "message": "File uploaded successfully"}
-        await _json(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
+        await json_answer(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
 
     # -- who asks
 
@@ -148,7 +144,3 @@ def _with_token(scope: Scope, token: str) -> Scope:
     headers = [*scope["headers"], (b"authorization", f"Bearer {token}".encode())]
     kept = {name: value for name, value in scope.items() if name not in _REMEMBERED}
     return {**kept, "headers": headers}
-
-
-def _json(value: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")

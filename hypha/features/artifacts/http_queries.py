@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypha.errors import InvalidRequest, UnprocessableContent
+from hypha.errors import InvalidRequest
 from hypha.features.artifacts.ids import Reference, is_internal
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -26,20 +26,6 @@ def version_of(query: Mapping[str, str]) -> str | int | None:
     """The version that a query names: digits alone are an index."""
     text = query.get("version")
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _DIGITS else text or None
-
-
-def whole(query: Mapping[str, str], name: str, default: int) -> int:
-    """A whole number of a query.
-
-    Raises:
-        UnprocessableContent: it is none.
-    """
-    text = query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
-        raise UnprocessableContent(f"{name} is a whole number.")
-    return int(text)
 
 
 def weight_of(query: Mapping[str, str]) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
@@ -16,20 +15,16 @@ from hypha.features.storage.expiries import Expiries, metadata_of
 from hypha.features.storage.paths import ARTIFACTS, FilePath, folder_of, path_of
 from hypha.features.storage.records import Upload, UploadRecords
 from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore
-from hypha.objects.urls import SignedUrls
+from hypha.objects.urls import SignedUrls, in_turns
 from hypha.values import check_offset, is_number, is_whole
 from hypha.web.content import content_type_of
 from hypha.workspaces.lifecycle import Workspaces
-
-Item = TypeVar("Item")
 
 MAX_URL_LIFE_S = 7 * 86400
 MAX_UPLOADS = 1000
 """Uploads in parts of one workspace that are not complete."""
 GRACE_S = 10.0
 """An upload in parts is good for so much longer than the addresses of its parts."""
-PER_TURN = 200
-"""Addresses that are made in one turn of the event loop."""
 READ_ONLY = "Permission denied: workspace is read-only"
 
 
@@ -181,16 +176,6 @@ class WorkspaceFiles:
         gone = await self.store.delete_folder(place.key)
         await self.expiries.forget(place.key, with_folder=True)
         return bool(gone)
-
-
-async def in_turns(items: Iterable[Item], make: Callable[[Item], Awaitable[str]]) -> list[str]:
-    """An address for each of many, without holding up the others."""
-    made = []
-    for number, item in enumerate(items, 1):
-        made.append(await make(item))
-        if number % PER_TURN == 0:
-            await asyncio.sleep(0)
-    return made
 
 
 def checked_life(expires_in: object, base: str = "") -> Life:

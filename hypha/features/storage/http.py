@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -16,16 +12,15 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidKey, InvalidRequest, ObjectNotFound, UnprocessableContent, UploadNotFound
 from hypha.features.storage.files import WorkspaceFiles, checked_life
 from hypha.features.storage.paths import path_of
-from hypha.web.bodies import read_whole
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
+from hypha.web.endpoint import Endpoint
+from hypha.web.file_routes import json_answer, method_refused, told_parts, whole
 from hypha.web.headers import headers_of
 from hypha.web.workspace_routes import WorkspaceRoute, context_in
 from hypha.workspaces.lifecycle import Workspaces
 
-MAX_PARTS_BYTES = 2 * 1024 * 1024
-"""Of the list of the parts of an upload."""
-_DIGITS = 12
+ALLOWED = "DELETE, GET, HEAD, PUT"
 
 
 class FileRoutes:
@@ -42,16 +37,19 @@ class FileRoutes:
     def routes(self) -> list[BaseRoute]:
         """All of them."""
         return [
-            WorkspaceRoute("/{workspace}/files", _Endpoint(self)),
-            WorkspaceRoute("/{workspace}/files/{path:path}", _Endpoint(self)),
+            WorkspaceRoute("/{workspace}/files", Endpoint(self.answer)),
+            WorkspaceRoute("/{workspace}/files/{path:path}", Endpoint(self.answer)),
             WorkspaceRoute("/{workspace}/create-multipart-upload", self.begin, methods=["POST"]),
             WorkspaceRoute("/{workspace}/complete-multipart-upload", self.complete, methods=["POST"]),
         ]
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, write, list or delete what is at a path."""
-        workspace, path = scope["path_params"]["workspace"], scope["path_params"].get("path", "")
         method = scope["method"]
+        if method not in ALLOWED.split(", "):
+            await method_refused(ALLOWED)(scope, receive, send)
+            return
+        workspace, path = scope["path_params"]["workspace"], scope["path_params"].get("path", "")
         context = await self._context(scope, workspace)
         context.require(Level.READ if method in ("GET", "HEAD") else Level.READ_WRITE)
         if path.startswith("/"):
@@ -62,7 +60,7 @@ class FileRoutes:
             is_gone = path.endswith("/") and await self._files.remove_folder(context, path)
             if not (is_gone or (not path.endswith("/") and await self._files.remove_file(context, path))):
                 raise ObjectNotFound(f"File not found: {path[:200]}")
-            await _json({"success": True})(scope, receive, send)
+            await json_answer({"success": True})(scope, receive, send)
         elif not path or path.endswith("/"):
             await (await self._folder(context, path, Request(scope)))(scope, receive, send)
         else:
@@ -79,43 +77,38 @@ class FileRoutes:
             content_type=content_type_of(place.key, given.get(b"content-type", b"")),
         )
         done = {"success": True, "message": "File uploaded successfully"}
-        await _json(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
+        await json_answer(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
 
     async def _folder(self, context: Context, path: str, request: Request) -> Response:
         query = request.query_params
-        limit, offset = _whole(query, "max_length", 1000), _whole(query, "offset", 0)
+        limit, offset = whole(query, "max_length", 1000), whole(query, "offset", 0)
         children = await self._files.list(context, path, limit, offset)
         if not children and offset == 0:
             raise ObjectNotFound(f"Directory not found: {path[:200]}")
         name = path.rstrip("/").rpartition("/")[2]
-        return _json({"success": True, "type": "directory", "name": name, "children": children})
+        return json_answer({"success": True, "type": "directory", "name": name, "children": children})
 
     async def begin(self, request: Request) -> Response:
         """Begin an upload in parts: `{upload_id, parts: [{part_number, url}]}`."""
         context = await self._writer(request)
         query = request.query_params
-        path, count = query.get("path", ""), _whole(query, "part_count", 0)
+        path, count = query.get("path", ""), whole(query, "part_count", 0)
         if not path or count < 1:
             raise UnprocessableContent("The query names path and part_count, a number from 1 to 10,000.")
         if path.startswith("/"):
             raise InvalidKey("A path begins without '/'.")
-        life = checked_life(_whole(query, "expires_in", 3600))
-        return _json(await self._files.begin(context, path, count, life))
+        life = checked_life(whole(query, "expires_in", 3600))
+        return json_answer(await self._files.begin(context, path, count, life))
 
     async def complete(self, request: Request) -> Response:
         """Make the file of its parts: `{success, message, etag, location}`."""
         context = await self._writer(request)
+        upload, parts = await told_parts(request.receive)
         try:
-            given = orjson.loads(await read_whole(request.receive, MAX_PARTS_BYTES))
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict):
-            raise InvalidRequest("The body is JSON: {upload_id, parts: [{part_number, etag}]}.")
-        try:
-            _, info = await self._files.complete(context, given.get("upload_id", ""), given.get("parts", []))
+            _, info = await self._files.complete(context, upload, parts)
         except UploadNotFound as error:
             raise InvalidRequest(error.message) from None
-        return _json(
+        return json_answer(
             {
                 "success": True,
                 "message": "File uploaded successfully",
@@ -131,30 +124,3 @@ class FileRoutes:
         context = await self._context(request.scope, request.path_params["workspace"])
         context.require(Level.READ_WRITE)
         return context
-
-
-class _Endpoint:
-    """An ASGI application for a route, so that answers are streamed."""
-
-    def __init__(self, routes: FileRoutes) -> None:
-        self._routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD", "PUT", "DELETE"):
-            refusal = {"success": False, "detail": "Method not allowed.", "code": "method_not_allowed"}
-            await _json(refusal, {"Allow": "DELETE, GET, HEAD, PUT"}, 405)(scope, receive, send)
-            return
-        await self._routes.answer(scope, receive, send)
-
-
-def _whole(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
-        raise UnprocessableContent(f"{name} is a whole number.")
-    return int(text)
-
-
-def _json(value: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
 from hypha.features.storage.expiries import checked_ttl
-from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life, in_turns
+from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
 from hypha.objects.store import MAX_LISTED, MAX_PARTS
+from hypha.objects.urls import checked_base, in_turns
 
 MAX_PATHS = 10_000
 """Files in one call."""
-MAX_BASE_CHARS = 2000
 
 Path = Annotated[str, {"minLength": 1, "examples": ["data/table.csv"]}]
 Paths = Annotated[Any, {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}]
@@ -214,21 +213,6 @@ class StorageService:
         if use_local_url is True:
             return self._local_base
         return checked_base(use_local_url)
-
-
-def checked_base(base: object) -> str:
-    """A base address that a caller gave, without `/` at its end.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    try:
-        parts = urlsplit(base) if isinstance(base, str) and len(base) <= MAX_BASE_CHARS else None
-    except ValueError:
-        parts = None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
-        raise InvalidRequest("use_local_url is true, false, or an address such as http://hub:9527.")
-    return str(base).rstrip("/")
 
 
 def _paths(given: object) -> tuple[list[str], bool]:

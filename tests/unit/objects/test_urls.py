@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 import pytest
 
 from hypha.errors import InvalidKey, InvalidRequest
 from hypha.objects.local.urls import LocalUrls, Permit, SignatureRefused
+from hypha.objects.urls import MAX_BASE_CHARS, PER_TURN, checked_base, in_turns
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/a b/ü~%41?&=.bin"
 BASE = "https://hub.example/base/"
@@ -117,3 +119,33 @@ async def test_climbing_keys_and_odd_parts_get_no_address(urls: LocalUrls) -> No
     for number in (0, 10_001):
         with pytest.raises(InvalidRequest):
             await urls.part(KEY, "u", number, expires_in=60)
+
+
+async def test_others_have_their_turns_while_many_addresses_are_made() -> None:
+    made = 0
+    seen: list[int] = []
+
+    async def make(number: int) -> str:
+        nonlocal made
+        made += 1
+        return str(number)
+
+    async def other() -> None:
+        while made < 5 * PER_TURN:
+            seen.append(made)
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(other())
+    assert await in_turns(range(5 * PER_TURN), make) == [str(number) for number in range(5 * PER_TURN)]
+    await others
+    assert seen == [PER_TURN * turn for turn in range(1, 5)]
+
+
+def test_the_base_of_addresses_is_an_address() -> None:
+    assert checked_base("http://hub:9527/below/") == "http://hub:9527/below"
+    for wrong in (
+        "", "hub:9527", "ftp://hub", "http://", "http://hub?a=b", "http://hub\nx", "http://[hub", 5, True,
+        "http://" + "x" * MAX_BASE_CHARS,
+    ):  # fmt: skip
+        with pytest.raises(InvalidRequest):
+            checked_base(wrong)

@@ -7,12 +7,13 @@ import pytest
 from hypha.errors import QuotaExceeded, StorageFull
 from hypha.features.storage.expiries import MAX_TTL_S, Expiries
 from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
-from hypha.features.storage.http import MAX_PARTS_BYTES
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
-from hypha.features.storage.service import MAX_BASE_CHARS, MAX_PATHS
+from hypha.features.storage.service import MAX_PATHS
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
 from hypha.objects.room import Share
+from hypha.objects.urls import MAX_BASE_CHARS
+from hypha.web.file_routes import MAX_PARTS_BYTES
 from tests.faults.bounds.kit import Kit
 from tests.unit.workspaces.tenancy_kit import acting, person
 

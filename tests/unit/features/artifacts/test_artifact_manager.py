@@ -224,6 +224,18 @@ async def test_a_file_in_parts(lab: Lab) -> None:
             await lab.manager.put_file_start_multipart("data", "x", count, context=lab.owner)  # type: ignore[arg-type]
 
 
+async def test_an_upload_in_parts_that_is_refused_leaves_nothing_behind(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.create("data", {"name": "D"}, stage=True)
+    monkeypatch.setattr("hypha.features.artifacts.file_records.MAX_UPLOADS", 0)
+    with pytest.raises(QuotaExceeded):
+        await lab.manager.put_file_start_multipart("data", "big.bin", 2, context=lab.owner)
+    assert await lab.objects.uploads_before(float("inf")) == []
+    committed = await lab.manager.commit("data", context=lab.owner)
+    assert committed["file_count"] == 0
+
+
 @pytest.mark.spec("artifacts-C1.23", "artifacts-C1.11")
 async def test_contents_in_every_format(lab: Lab) -> None:
     await lab.create("data", stage=True)
