@@ -29,15 +29,19 @@ def repeated(shape: str, size_bytes: int) -> str:
     return shape * (size_bytes // len(shape.encode()))
 
 
-def seconds(read: Callable[[Any], Any], given: Any) -> float:
-    """CPU time of the quicker of two readings (s)."""
-    best = 1e9
-    for _ in range(2):
+def seconds(read: Callable[[Any], Any], given: Any, at_most: float = 1e9) -> float:
+    """CPU time of the quickest of some readings (s), all of them shorter than ``at_most`` or not.
+
+    Whoever shares the core makes a reading dearer and never cheaper, so the least of several is the truest;
+    short ones are repeated more often, since they vary most."""
+    best, spent = at_most, 0.0
+    for _ in range(5):
         start = time.process_time()
         with contextlib.suppress(HyphaError, ValueError):
             read(given)
-        best = min(best, time.process_time() - start)
-        if best > 0.5:
+        took = time.process_time() - start
+        best, spent = min(best, took), spent + took
+        if spent > 0.3:
             break
     return best
 
@@ -50,7 +54,9 @@ def check_growth(read: Callable[[Any], Any], make: Callable[[int], Any], n: int,
         if slow < 0.03:  # nothing to see at this size
             return
         quick = seconds(read, make(small))
-        if slow < 12 * quick + 0.03:
+        if slow > 9 * quick + 0.03:  # perhaps somebody was in the way: look once more before it is said
+            slow = seconds(read, make(large), slow)
+        if slow < 9 * quick + 0.03:
             return
     pytest.fail(f"{what}: {quick:.4f} s for 4n, {slow:.4f} s for 16n")
 
