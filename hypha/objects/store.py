@@ -34,6 +34,15 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an upload that is there."""
+
+    number: int
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Part of a list: objects and folders in the order of their keys; `rest` says whether more follow."""
 
@@ -164,9 +173,17 @@ class ObjectStore(ABC):
 
     @abstractmethod
     async def begin(
-        self, key: str, *, content_type: str = DEFAULT_TYPE, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        content_type: str = DEFAULT_TYPE,
+        metadata: Mapping[str, str] | None = None,
+        sha256: str | None = None,
     ) -> str:
         """Begin an upload in parts and return its id.
+
+        Args:
+            sha256: the hex digest that the whole must have; without it that of the object is not known.
 
         Raises:
             InvalidKey.
@@ -184,11 +201,20 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
+    async def parts(self, key: str, upload: str) -> Sequence[Part]:
+        """The parts that are there, in the order of their numbers; who goes on with an upload sends the rest.
+
+        Raises:
+            UploadNotFound: see `put_part`.
+        """
+
+    @abstractmethod
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """Put the parts (number, ETag) together under the key and forget the upload.
 
         Raises:
             UploadNotFound. InvalidRequest: parts are missing, in no order, or of another ETag.
+            Corrupted: together they have another digest than was said; the upload can go on.
             StorageFull: see `put`.
         """
 

@@ -372,6 +372,36 @@ async def test_a_part_may_be_sent_again(store: ObjectStore) -> None:
     assert await content(store, "big") == b"right"
 
 
+async def test_who_goes_on_with_an_upload_sees_which_parts_are_there(store: ObjectStore) -> None:
+    upload = await store.begin("big")
+    assert await store.parts("big", upload) == []
+    etags = {number: await store.put_part("big", upload, number, b"x" * number) for number in (3, 1)}
+    assert [(part.number, part.etag, part.size) for part in await store.parts("big", upload)] == [
+        (1, etags[1], 1), (3, etags[3], 3),
+    ]  # fmt: skip
+    with pytest.raises(UploadNotFound):
+        await store.parts("other", upload)
+
+
+async def test_parts_that_are_together_not_what_was_said_are_refused_and_can_be_mended(
+    store: ObjectStore,
+) -> None:
+    await store.put("big", b"before")
+    wanted = hashlib.sha256(b"right one").hexdigest()
+    upload = await store.begin("big", sha256=wanted.upper())
+    parts = [
+        (1, await store.put_part("big", upload, 1, b"wrong ")),
+        (2, await store.put_part("big", upload, 2, b"one")),
+    ]
+    with pytest.raises(Corrupted):
+        await store.complete("big", upload, parts)
+    assert await content(store, "big") == b"before"
+    parts[0] = (1, await store.put_part("big", upload, 1, b"right "))
+    info = await store.complete("big", upload, parts)
+    assert (info.sha256, (await store.head("big")).sha256) == (wanted, wanted)
+    assert await content(store, "big") == b"right one"
+
+
 async def test_parts_that_are_missing_doubled_or_out_of_order_are_refused(store: ObjectStore) -> None:
     upload = await store.begin("big")
     one, two = [await store.put_part("big", upload, n, b"%d" % n) for n in (1, 2)]

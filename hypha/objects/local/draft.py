@@ -21,6 +21,7 @@ _FULL = frozenset(
 FLUSH_BYTES = 32 * 1024 * 1024
 """What is begun to be brought to disk while more comes."""
 _COPY_BYTES = 64 * 1024 * 1024
+_HASHED_BYTES = 1024 * 1024
 
 
 class Draft:
@@ -59,10 +60,18 @@ class Draft:
         self._flushed_size = self.size
         self._flushing = flushers.submit(_flush, os.dup(self._descriptor))
 
-    def append(self, file: Path) -> None:
-        """Add the bytes of another file, without their passing through this process where that can be."""
+    def append(self, file: Path, *, is_hashed: bool = False) -> None:
+        """Add the bytes of another file, without their passing through this process where that can be.
+
+        Args:
+            is_hashed: they go into the digest, too.
+        """
         assert self._descriptor is not None
         with open(file, "rb") as source:
+            if is_hashed:
+                while data := source.read(_HASHED_BYTES):
+                    self.write(data)
+                return
             left = os.fstat(source.fileno()).st_size
             self.size += left
             while left:
@@ -73,7 +82,7 @@ class Draft:
 
     @property
     def sha256(self) -> str:
-        """Hex digest of what was written so far; nothing of what was appended is in it."""
+        """Hex digest of what was written so far; what was appended is in it only where that was asked for."""
         return self._hash.hexdigest()
 
     def finish(self, facts: Facts, keeper: FactsKeeper) -> Facts:

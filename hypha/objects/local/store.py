@@ -28,6 +28,7 @@ from hypha.objects.store import (
     ObjectInfo,
     ObjectStore,
     Page,
+    Part,
     Reading,
     Source,
 )
@@ -145,10 +146,16 @@ class LocalObjects(ObjectStore):
     # -- uploads in parts
 
     async def begin(
-        self, key: str, *, content_type: str = DEFAULT_TYPE, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        content_type: str = DEFAULT_TYPE,
+        metadata: Mapping[str, str] | None = None,
+        sha256: str | None = None,
     ) -> str:
         """See `ObjectStore`."""
-        return await self._run(self._uploads.begin, check_key(key), content_type, checked_metadata(metadata))
+        more, whole = checked_metadata(metadata), (sha256 or "").lower()
+        return await self._run(self._uploads.begin, check_key(key), content_type, more, whole)
 
     async def put_part(
         self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
@@ -160,14 +167,21 @@ class LocalObjects(ObjectStore):
             await self._fill(draft, key, source, max_bytes)
             return await self._run(self._keep_part, draft, key, upload, number)
 
+    async def parts(self, key: str, upload: str) -> Sequence[Part]:
+        """See `ObjectStore`."""
+        await self._run(self._uploads.about, check_key(key), upload)
+        return await self._run(self._uploads.there, upload)
+
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """See `ObjectStore`."""
         about = await self._run(self._uploads.about, check_key(key), upload)
-        files = await self._run(self._uploads.parts, upload, parts)
+        files, wanted = await self._run(self._uploads.parts, upload, parts), about.get("sha256", "")
         async with self._draft(key) as draft:
             for file in files:  # counted as parts already, so they are not refused
-                await self._run(self._append, draft, key, file)
-            facts = Facts(0, 0, joined_etag(files), about["content_type"], about["metadata"])
+                await self._run(self._append, draft, key, file, bool(wanted))
+            if wanted and wanted != draft.sha256:
+                raise Corrupted(f"The parts of {key[:200]} have together the sha-256 {draft.sha256}.")
+            facts = Facts(0, 0, joined_etag(files), about["content_type"], about["metadata"], wanted)
             info = await self._run(self._keep, draft, key, facts, False)
         await self._run(self._forget, key, upload)
         return info
@@ -204,9 +218,9 @@ class LocalObjects(ObjectStore):
         draft.held = 0
         return etag
 
-    def _append(self, draft: Draft, key: str, file: Path) -> None:
+    def _append(self, draft: Draft, key: str, file: Path, is_hashed: bool) -> None:
         before = draft.size
-        draft.append(file)
+        draft.append(file, is_hashed=is_hashed)
         self.room.add(owner_of(key), 0, draft.size - before)
         draft.held += draft.size - before
 

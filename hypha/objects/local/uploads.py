@@ -15,7 +15,7 @@ from typing import Any
 from hypha.errors import InvalidRequest, UploadNotFound
 from hypha.objects.local.draft import ETAG_CHARS, Draft
 from hypha.objects.local.layout import sync_folder
-from hypha.objects.store import MAX_PARTS
+from hypha.objects.store import MAX_PARTS, Part
 
 _ABOUT = "about.json"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -27,12 +27,15 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, key: str, content_type: str, metadata: dict[str, str]) -> str:
-        """Make an upload and return its id."""
+    def begin(self, key: str, content_type: str, metadata: dict[str, str], sha256: str) -> str:
+        """Make an upload and return its id; the digest is that of the whole, empty if it isn't known."""
         upload = secrets.token_hex(16)
         folder = self._folder / upload
         folder.mkdir(mode=0o700, parents=True)
-        about = {"key": key, "content_type": content_type, "metadata": metadata, "begun": time.time()}
+        about = {
+            "key": key, "content_type": content_type, "metadata": metadata, "begun": time.time(),
+            "sha256": sha256,
+        }  # fmt: skip
         (folder / _ABOUT).write_text(json.dumps(about))
         return upload
 
@@ -76,6 +79,14 @@ class Uploads:
             if not re.fullmatch(r"[0-9a-f]{32}", name) or not part.is_file():
                 raise InvalidRequest(f"Part {number} was not uploaded with the ETag {str(etag)[:40]!r}.")
             found.append(part)
+        return found
+
+    def there(self, upload: str) -> list[Part]:
+        """What was sent of an upload that is known, in the order of the numbers."""
+        found = []
+        for part in sorted(_parts_in(self._folder / upload)):
+            number, _, etag = part.name.partition(".")
+            found.append(Part(int(number), etag, part.stat().st_size))
         return found
 
     def forget(self, upload: str) -> int:
