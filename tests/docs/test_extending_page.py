@@ -117,13 +117,14 @@ async def test_the_function_counts_for_those_who_may_know(
 async def test_the_gateway_calls_services_as_who_asks(load: Load) -> None:
     doors = listed_doors()
     with_example = replace(doors, gateways=[*doors.gateways, load("json_rpc/gateway").JsonRpc])
-    async with serving(Server(SETTINGS, doors=with_example)) as http:
-        address = "/ws-user-root/json-rpc/admin-utils"
-        call = {"jsonrpc": "2.0", "id": 7, "method": "list_servers", "params": {}}
-        answer = (await http.post(address, json=call)).json()
-        assert answer["id"] == 7 and "result" in answer
+    server = Server(SETTINGS, doors=with_example)
+    async with serving(server) as http, server.get_workspace_interface(workspace="ws-user-root") as api:
+        await api.register_service({"id": "desk", "double": lambda number: 2 * number})
+        address = "/ws-user-root/json-rpc/desk"
+        call = {"jsonrpc": "2.0", "id": 7, "method": "double", "params": [4]}
+        assert (await http.post(address, json=call)).json() == {"jsonrpc": "2.0", "id": 7, "result": 8}
         wrong = await http.post(address, json={**call, "method": "no_such"})
-        assert wrong.json()["error"]["data"]["code"] == "not_found"
+        assert wrong.json()["error"]["data"]["code"] == "call_failed"
         stranger = await http.post(address, json=call, headers={"authorization": ""})
         assert stranger.status_code == 403 and stranger.json()["success"] is False
         assert (await http.post(address, content=b"[")).status_code == 400

@@ -20,11 +20,10 @@ from hypha.testing import RawClient, ServerProcess, mint_token
 from hypha.testing.rawclient import RawCallError, RawRefused
 from hypha.wire.frames import METHOD_BODY_KEYS, EnvelopeParser, decode_body
 from tests.docs.pages import SPEC, blocks, bounds, code_in, in_source, is_like, section, tables
+from tests.docs.refusals import ROWS, check_refusal
 
 TEXT = (SPEC / "wire-protocol.md").read_text()
 PLACE = "demo-lab"
-ESTABLISH = "Failed to establish connection: "
-BLOCKED_ADDRESS = "127.0.0.7"
 
 
 # -- frames ------------------------------------------------------------------------------------------
@@ -247,8 +246,10 @@ UNTRIED = {
     "busy": "places run out under load only: tests/e2e/test_bad_sockets.py",
     "a fault of the server": "there is none to be had",
     "the workspace was made anew meanwhile": "tests/e2e/test_rights.py",
+    "removed by an administrator": "tests/docs/test_admin_page.py",
+    "blocked user": "tests/docs/test_admin_page.py",
+    "blocked address": "tests/docs/test_admin_page.py",
 }
-ROWS = {row[0]: row[1:] for row in next(tables(section(TEXT, "refusals"))).rows}
 
 
 def case(name: str) -> Callable[[Attempt], Attempt]:
@@ -359,40 +360,6 @@ async def _(server: ServerProcess) -> None:
         await RawClient.connect(server.ws_url, client_id="moved", workspace="away", reconnection_token=token)
 
 
-@asynccontextmanager
-async def admin(server: ServerProcess) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-    """Calls functions of `admin-utils`."""
-    async with client(server, token=server.root_token) as root:
-        server_id = (await root.call_manager("get_service_info", "~"))["config"]["server_id"]
-
-        async def call(function: str, *args: Any) -> Any:
-            return await root.call(f"ws-user-root/{server_id}", f"services.admin-utils.{function}", *args)
-
-        yield call
-
-
-@case("removed by an administrator")
-async def _(server: ServerProcess) -> None:
-    async with client(server, client_id="removed") as other, admin(server) as call:
-        await call("kickout_client", other.workspace, "removed")
-        token = other.info["reconnection_token"]
-        await RawClient.connect(server.ws_url, client_id="removed", reconnection_token=token)
-
-
-@case("blocked user")
-async def _(server: ServerProcess) -> None:
-    async with admin(server) as call:
-        await call("block_user", "unwanted")
-    await RawClient.connect(server.ws_url, token=mint_token(server.secret or "", "unwanted"))
-
-
-@case("blocked address")
-async def _(server: ServerProcess) -> None:
-    async with admin(server) as call:
-        await call("block_ip", BLOCKED_ADDRESS)
-    await RawClient.connect(server.ws_url, local_address=BLOCKED_ADDRESS)
-
-
 @case("too many connections")
 async def _(server: ServerProcess) -> None:
     token = mint_token(server.secret or "", "many")
@@ -409,20 +376,7 @@ async def _(server: ServerProcess) -> None:
 async def test_refusals_read_as_the_page_says(name: str, server: ServerProcess) -> None:
     if name in UNTRIED:
         pytest.skip(UNTRIED[name])
-    code, text = ROWS[name]
-    wanted = code_in(text)[0]
-    with pytest.raises(RawRefused) as refused:
-        await ATTEMPTS[name](server)
-    error = refused.value
-    assert error.code == int(code.partition(",")[0])
-    if "no `error`" in code:
-        assert not error.message
-        assert is_like(wanted, error.reason)
-        return
-    said = error.message.removeprefix(ESTABLISH) if error.code == 1001 else error.message
-    assert said != error.message or error.code != 1001
-    assert is_like(wanted, said)
-    assert error.message.startswith(error.reason.removesuffix("..."))
+    await check_refusal(name, ATTEMPTS[name](server))
 
 
 async def test_a_get_without_upgrade_is_told_so(server: ServerProcess) -> None:

@@ -1,4 +1,4 @@
-"""Administration: kick, block, unload, usage, audit log, terminal (docs/permissions.md#admin-utils)."""
+"""Administration: kick, block, unload, usage, audit log, terminal (docs/permissions.md)."""
 
 from __future__ import annotations
 
