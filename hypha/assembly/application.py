@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypha.assembly.interrupts import before_stop
 from hypha.assembly.server import Server
+from hypha.assembly.web import kept_words
 from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.gateways.http.static import mount_routes
 
@@ -61,5 +62,5 @@ def create_application(settings: Settings) -> Application:
     Raises:
         ConfigurationError, FileNotFoundError: a static mount cannot be served.
     """
-    mount_routes(settings.static_mounts)
+    mount_routes(settings.static_mounts, kept_words())
     return Application(settings)

@@ -17,11 +17,8 @@ from hypha.web.lasting import LastingAnswers
 from hypha.workspaces.admission import Admission
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from starlette.routing import BaseRoute
-
     from hypha.assembly.core import Core
+    from hypha.assembly.features import Plugged
     from hypha.assembly.tenants import Tenants
     from hypha.assembly.web import Doors
     from hypha.gateways.http.application import HttpApplication
@@ -39,16 +36,14 @@ class Edge:
     descriptors: int
 
 
-def build_edge(
-    core: Core, tenants: Tenants, doors: Doors, routes: Sequence[BaseRoute], descriptors: int
-) -> Edge:
-    """Build it; `routes` are those of features, and nobody can make a workspace of their words."""
+def build_edge(core: Core, tenants: Tenants, doors: Doors, plugged: Plugged, descriptors: int) -> Edge:
+    """Build it; nobody can make a workspace of the words of its routes."""
     settings = core.settings
     lasting = LastingAnswers(partial(check_standing, core.guard, core.tokens, tenants.workspaces, core.hub))
     apps_origin = AppsOrigin(settings.apps_origin, core.base_url) if settings.apps_origin else None
     reception = build_reception(core, tenants, descriptors)
     services = http_services(core, tenants, lasting, apps_origin)
-    app = build_web(core, services, for_transports(core, tenants, reception), doors, routes)
+    app = build_web(core, services, for_transports(core, tenants, reception), doors, plugged)
     tenants.tenancy.catalogue.keep_free(app.words)
     return Edge(app, reception, lasting, apps_origin, descriptors)
 

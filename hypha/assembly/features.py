@@ -83,6 +83,11 @@ def listed_features(names: Iterable[str] = FEATURES) -> Features:
     return [class_in(f"hypha.features.{name}.feature", Feature) for name in names]
 
 
+def words_of(features: Iterable[Feature | type[Feature]]) -> frozenset[str]:
+    """First words of the routes of features, whether they are in use or not."""
+    return frozenset(word for feature in features for word in feature.words)
+
+
 def in_order(features: Features) -> list[type[Feature]]:
     """The features as they are to be started: after those that provide what they need or use, else as listed.
 

@@ -121,7 +121,7 @@ class Server:
         endings.add("taking new work", self.begin_stop)
         prompt = PromptNames(lambda: {"store": self, "app": self.app})
         plugged = await start_features(self._features, core, tenants, prompt, of_features)
-        edge = build_edge(core, tenants, self._doors, plugged.routes, descriptors)
+        edge = build_edge(core, tenants, self._doors, plugged, descriptors)
         extras = {"store": self, "get_workspace_interface": self.get_workspace_interface}
         inner_clients = InnerClients(core, tenants, extras, plugged.for_startup)
         return Parts(core, tenants, plugged, edge, inner_clients)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from hypha import __version__
+from hypha.assembly.features import Plugged, listed_features, words_of
 from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
 from hypha.gateways import GATEWAYS
@@ -43,6 +44,11 @@ class Doors:
     gateways: Sequence[type[Gateway]]
     transports: Sequence[type[Transport]]
 
+    @property
+    def streams(self) -> list[str]:
+        """Paths on which links run inside HTTP requests."""
+        return [path for transport in self.transports for path in transport.streams]
+
 
 def listed_doors() -> Doors:
     """Those of the server."""
@@ -52,26 +58,31 @@ def listed_doors() -> Doors:
     )
 
 
+def kept_words() -> frozenset[str]:
+    """First words of paths that all features and transports keep, for who looks before anything is built."""
+    return words_of(listed_features()) | literal_words(listed_doors().streams)
+
+
 def build_web(
     core: Core,
     services: GatewayContext,
     of_transports: TransportContext,
     doors: Doors,
-    routes: Sequence[BaseRoute],
+    plugged: Plugged,
 ) -> HttpApplication:
-    """Make the web application; `routes` are those of features."""
+    """Make the web application, with the routes of features."""
     console = Console(services)
     gateways = [make(services) for make in doors.gateways]
     first: list[BaseRoute] = [
         *(route for make in doors.transports for route in make(of_transports).routes()),
-        *routes,
+        *plugged.routes,
         *console.first(),
         *(route for gateway in gateways if not gateway.is_for_applications for route in gateway.routes()),
     ]
     apps = [route for gateway in gateways if gateway.is_for_applications for route in gateway.routes()]
-    taken = literal_words(map(path_of, [*first, *apps, *console.last()]))
+    taken = literal_words(map(path_of, [*first, *apps, *console.last()])) | words_of(plugged.features)
     first += mount_routes(core.settings.static_mounts, taken)
-    return HttpApplication(services, first=first, apps=apps, last=console.last())
+    return HttpApplication(services, first=first, apps=apps, last=console.last(), streams=doors.streams)
 
 
 def for_transports(core: Core, tenants: Tenants, reception: Reception) -> TransportContext:

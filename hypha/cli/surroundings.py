@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hypha.assembly.web import kept_words
 from hypha.cli.exposure import weakness
 from hypha.cli.listener import bind
 from hypha.configuration import all_options
@@ -65,7 +66,7 @@ def look_at_variables(
 
 def look_at_parts(settings: Settings) -> Findings:
     """Settings that a part of the server would refuse when it is built."""
-    yield from refusals(lambda: mount_routes(settings.static_mounts))
+    yield from refusals(lambda: mount_routes(settings.static_mounts, kept_words()))
     if settings.apps_origin:
         origin = settings.apps_origin
         yield from refusals(lambda: AppsOrigin(origin, settings.announced_base_url))

@@ -120,6 +120,8 @@ class Feature:
     """Classes of objects that it uses where somebody provides them."""
     provides: ClassVar[tuple[type, ...]] = ()
     """Classes by which others can ask for what it gives to them."""
+    words: ClassVar[tuple[str, ...]] = ()
+    """First words of its routes: no folder is mounted there, even while the feature is not in use."""
 
     async def start(self, context: FeatureContext) -> None:
         """Make and offer the feature's services and routes, before the server becomes ready."""

@@ -48,6 +48,8 @@ class Transport(ABC):
 
     name: ClassVar[str]
     """The name of its module or folder."""
+    streams: ClassVar[tuple[str, ...]] = ()
+    """Paths on which its links run inside HTTP requests: they are counted as links, not as requests."""
 
     def __init__(self, context: TransportContext) -> None:
         self.context = context

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PATH = "/rpc"
 PAUSED_POST_TIMEOUT_S = 25.0
 NOT_ITS_USER = (
     "Permission denied: not the stream's user. Send the token with which the stream was opened, or without "
@@ -54,6 +55,7 @@ class HttpStreams(Transport):
     """`/rpc`."""
 
     name = "rpc_endpoint"
+    streams = (PATH,)
 
     def routes(self) -> Sequence[BaseRoute]:
         """The one route."""
@@ -66,7 +68,7 @@ class HttpStreams(Transport):
             StreamSecrets.from_settings(settings, context.origins),
             settings.stream_ping_interval_s,
         )
-        return [Route("/rpc", endpoint)]
+        return [Route(PATH, endpoint)]
 
 
 class RpcEndpoint:

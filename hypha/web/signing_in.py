@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 LOGIN_SERVICE = "hypha-login"
 LOGIN_PAGE = f"/public/apps/{LOGIN_SERVICE}/"
@@ -13,6 +14,12 @@ LOGIN_FUNCTIONS = f"/public/services/{LOGIN_SERVICE}"
 SESSION_COOKIE = "access_token"
 OWN_COOKIES = (SESSION_COOKIE.encode(), b"hypha_")
 """How the names of the server's own cookies begin."""
+
+
+def to_login_page(request: Request, base_path: str) -> Response:
+    """Lead a request to the login page, with its query."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{base_path}{LOGIN_PAGE}{query}", 307)
 
 
 class SessionCookie:

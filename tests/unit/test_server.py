@@ -9,16 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from hypha.assembly.web import kept_words
 from hypha.auth.users import Context, root_user
 from hypha.configuration import flags_for_all
 from hypha.errors import ConfigurationError, HyphaError
-from hypha.features import FEATURES
-from hypha.gateways.http.application import literal_words
+from hypha.gateways.http.application import literal_words, path_of
 from hypha.gateways.http.static import mount_routes
 from hypha.server import create_application, get_argparser
-
-WORDS = {"triton": "triton", "s3": "storage"}
-"""First words of routes of features."""
 
 
 def application(*flags: str) -> Any:
@@ -68,13 +65,21 @@ async def test_no_first_word_of_a_route_can_become_a_workspace(tmp_path: Path) -
         paths += ["/health", "/metrics", *server.settings.inactive_features]
         words = {path.split("/")[1] for path in paths if path.strip("/")} - {"public", "{workspace}"}
         assert {"web-tools", "openapi.json", "favicon.ico", "api-docs", "static"} < words
-        assert {word for word, feature in WORDS.items() if feature in FEATURES} < words
+        of_features = literal_words(map(path_of, server.parts.plugged.routes))
+        assert of_features <= kept_words() & words
         context = Context(root_user(), "ws-user-root", "me")
         for word in words:
             with pytest.raises(HyphaError, match=r"reserved|belongs to the server|Invalid workspace name"):
                 await server.parts.tenants.tenancy.catalogue.create({"id": word}, context)
     finally:
         await server.stop()
+
+
+def test_no_mount_can_take_a_word_that_a_feature_or_transport_may_need_later(tmp_path: Path) -> None:
+    assert "rpc" in kept_words()
+    for word in kept_words():
+        with pytest.raises(ConfigurationError, match="collides with a route"):
+            application("--static-mounts", f"/{word}:{tmp_path}")
 
 
 def test_a_mount_cannot_take_the_word_of_a_feature(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from hypha.limits import Buckets
 from hypha.web.client_address import throttled
 from hypha.web.destinations import REDIRECT_WORDS
 from hypha.web.headers import headers_of
-from hypha.web.signing_in import LOGIN_PAGE, LOGIN_SERVICE, SessionCookie
+from hypha.web.signing_in import LOGIN_PAGE, LOGIN_SERVICE, SessionCookie, to_login_page
 from hypha.workspaces.lifecycle import Workspaces
 
 FUNCTIONS = ("start", "check", "report", "index", "profile", "logout")
@@ -132,8 +132,7 @@ class LoginFeature(Feature):
 
     async def _to_page(self, request: Request) -> Response:
         """Add the slash that the page's relative links need."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{self._context.settings.url_path}{LOGIN_PAGE}{query}", 307)
+        return to_login_page(request, self._context.settings.url_path)
 
     async def _answer(self, request: Request) -> Response:
         """A function that a provider wrote for requests, or the page."""

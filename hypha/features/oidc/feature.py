@@ -25,6 +25,7 @@ class OidcFeature(Feature):
     name = "oidc"
     needs = (TokenAuthority, Guard)
     uses = (Login,)
+    words = ("oidc", "oauth")
 
     def __init__(self) -> None:
         self._web = ProviderWeb()

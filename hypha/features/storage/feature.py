@@ -46,6 +46,7 @@ class StorageFeature(Feature):
     name = "storage"
     needs = (Workspaces,)
     provides = (ObjectStore, SignedUrls)
+    words = (PATH.strip("/"),)
 
     def __init__(self) -> None:
         self._store: LocalObjects | None = None

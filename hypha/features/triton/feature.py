@@ -27,6 +27,7 @@ class TritonFeature(Feature):
 
     name = "triton"
     needs = (Workspaces, TokenAuthority, Guard)
+    words = ("triton",)
 
     def __init__(self) -> None:
         self._servers: TritonServers | None = None

@@ -57,8 +57,6 @@ logger = logging.getLogger(__name__)
 COMPRESS_FROM_BYTES = 500
 GZIP_LEVEL = 4
 MAX_SHOWN_PATH = 200
-# the HTTP stream transport has back-pressure of its own, as the WebSocket has
-UNLIMITED_PATHS = frozenset({"/rpc"})
 APPS = "/apps/"
 _READING = {"Allow": "GET, HEAD"}
 _CODINGS = re.compile(rb"gzip|zstd|br|\*")
@@ -70,7 +68,8 @@ class HttpApplication(Starlette):
     Routes are tried in this order: probes, function calls, `first` (features, transports, files), `apps`,
     the core's own, `last` (pages); on an origin that applications have for themselves `apps` alone. A
     route with a literal first path word keeps that word: function calls are not looked for below it, and
-    no workspace may have one of these `words` as its id. WebSocket scopes go to the router.
+    no workspace may have one of these `words` as its id. WebSocket scopes go to the router. On the paths
+    `streams` links of clients run, which have limits and back-pressure of their own, as WebSockets have.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class HttpApplication(Starlette):
         first: Sequence[BaseRoute] = (),
         last: Sequence[BaseRoute] = (),
         apps: Sequence[BaseRoute] = (),
+        streams: Iterable[str] = (),
         lifespan: Lifespan[Any] | None = None,
     ) -> None:
         self._services = services
@@ -93,6 +93,7 @@ class HttpApplication(Starlette):
         self._probes = Probes(services).by_path
         paths = [*map(path_of, self.routes), *self._probes, *services.inactive]
         self.words = literal_words(paths)
+        self._streams = frozenset(streams)
         self._base = services.base_path.rstrip("/")
         self._rates = None if services.rates is None or services.rates.limits.is_off else services.rates
         self._limits = None if services.limits is None or services.limits.is_off else services.limits
@@ -191,7 +192,7 @@ class HttpApplication(Starlette):
             path: str | None = scope[PATH]
             if path is None or _is_odd(path):
                 raise _odd(scope["path"])
-            if not self._services.health.is_ready and path not in UNLIMITED_PATHS:
+            if not self._services.health.is_ready and path not in self._streams:
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
             call = None if ON_APPS_ORIGIN in scope else self._call(path, scope, receive, started)
@@ -229,12 +230,12 @@ class HttpApplication(Starlette):
             await services.credentials.check_insider(scope, as_visitor=mount_of(path) is not None)
         party = await services.party(scope)
         started.party = party.name
-        if path not in UNLIMITED_PATHS:
+        if path not in self._streams:
             if self._limits is not None:
                 self._check_limits(self._limits, party, started)
             if self._rates is not None:
                 receive = await self._check_rates(scope, path, receive)
-        if not _is_stream(scope["method"], path):
+        if path not in self._streams or scope["method"] != "GET":  # which runs as long as its client
             services.running.enter(started, party)
         if BODY_IS_HERE not in scope and _has_body(scope["method"], scope[HEADERS]):
             receive = started.upload = services.uploads.of(receive, party.name)
@@ -351,11 +352,6 @@ class _StartedSend:
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
         self.has_started = True
         return self._send(message)
-
-
-def _is_stream(method: str, path: str) -> bool:
-    """A stream runs as long as its client: it is counted as that."""
-    return path in UNLIMITED_PATHS and method == "GET"
 
 
 def _has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:

@@ -21,7 +21,7 @@ from hypha.gateways.http.openapi import server_document
 from hypha.gateways.http.parameters import split_query
 from hypha.gateways.http.results import value_response
 from hypha.web.headers import headers_of
-from hypha.web.signing_in import LOGIN_PAGE
+from hypha.web.signing_in import to_login_page
 
 _SHOWN_FACTS = (
     "server_id",
@@ -67,8 +67,7 @@ class CoreRoutes:
 
     async def login(self, request: Request) -> Response:
         """Go to the login page."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{self._services.base_path}{LOGIN_PAGE}{query}", 307)
+        return to_login_page(request, self._services.base_path)
 
     async def upgrade_required(self, request: Request) -> Response:
         """Tell that this address speaks WebSocket only."""

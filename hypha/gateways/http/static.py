@@ -14,9 +14,10 @@ from hypha.errors import ConfigurationError
 from hypha.web.files import StaticFolder
 
 RESERVED_WORDS = frozenset(
-    "api-docs api-redoc assets health login metrics oauth openapi.json public rpc s3 static triton ws "
-    "ws-anonymous ws-user-root".split()
+    "api-docs api-redoc assets health login metrics openapi.json public static ws ws-anonymous "
+    "ws-user-root".split()
 )
+"""Of the core; features and transports name their own."""
 _MOUNT_POINT = re.compile(r"/[A-Za-z0-9._~-]+")
 
 
