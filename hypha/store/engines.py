@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, InvalidRequest
+from hypha.store import sqlite_trips
+from hypha.store.sqlite_trips import TripConnection
 
 WRITES = "hypha_writes"
 BUSY_TIMEOUT_S = 5.0
@@ -126,7 +128,8 @@ def make_engine(url: URL) -> AsyncEngine:
 
 
 def _sqlite(url: URL) -> AsyncEngine:
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_S}, **_JSON}
+    arguments = {"timeout": BUSY_TIMEOUT_S, "async_creator_fn": sqlite_trips.connect}
+    options: dict[str, Any] = {"connect_args": arguments, **_JSON}
     if is_memory(url):
         options["poolclass"] = StaticPool
     else:
@@ -188,7 +191,9 @@ def _write_ahead(connection: Any, cursor: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once where something is written; a read needs no transaction."""
     if connection.get_execution_options().get(WRITES):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        driven = connection.connection.driver_connection
+        assert isinstance(driven, TripConnection)
+        driven.begin_later()
 
 
 def translated(error: BaseException) -> HyphaError:
