@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -17,16 +18,35 @@ PER_TURN = 200
 MAX_BASE_CHARS = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How somebody comes to the bytes.
+
+    Attributes:
+        base: begins the address; empty for the one that is announced.
+        is_local: from within the server's own network; counts without a base.
+        proxied: through this server, or from the storage behind it itself; None as the operator chose.
+    """
+
+    base: str = ""
+    is_local: bool = False
+    proxied: bool | None = None
+
+
+AS_ANNOUNCED = Reach()
+
+
 class SignedUrls(ABC):
     """Makes addresses at which objects of one bucket are read and written by plain HTTP requests.
 
     What an address is good for is covered by its signature: nobody can change it. Times are seconds from
-    now. `base` is the address of the server as the caller reaches it; by default the one that it announces.
-    Whether the caller may have such an address is for who asks to check.
+    now. Whether the caller may have such an address is for who asks to check.
     """
 
     @abstractmethod
-    async def get(self, key: str, *, expires_in: float, base: str = "", filename: str = "") -> str:
+    async def get(
+        self, key: str, *, expires_in: float, reach: Reach = AS_ANNOUNCED, filename: str = ""
+    ) -> str:
         """Where an object can be read with GET and HEAD; it need not be there.
 
         Args:
@@ -42,7 +62,7 @@ class SignedUrls(ABC):
         key: str,
         *,
         expires_in: float,
-        base: str = "",
+        reach: Reach = AS_ANNOUNCED,
         max_bytes: int | None = None,
         sha256: str = "",
         ttl: float | None = None,
@@ -59,7 +79,7 @@ class SignedUrls(ABC):
 
     @abstractmethod
     async def part(
-        self, key: str, upload: str, number: int, *, expires_in: float, base: str = "",
+        self, key: str, upload: str, number: int, *, expires_in: float, reach: Reach = AS_ANNOUNCED,
         max_bytes: int | None = None,
     ) -> str:  # fmt: skip
         """Where one part of an upload (`ObjectStore.begin`) can be written with PUT, which answers its ETag.
@@ -77,6 +97,18 @@ async def in_turns(items: Iterable[Item], make: Callable[[Item], Awaitable[str]]
         if number % PER_TURN == 0:
             await asyncio.sleep(0)
     return made
+
+
+def reach_of(use_proxy: object, use_local_url: object) -> Reach:
+    """What a caller said with two arguments of that name.
+
+    Raises:
+        InvalidRequest: the second is no address.
+    """
+    proxied = None if use_proxy is None else bool(use_proxy)
+    if not use_local_url or use_local_url is True:
+        return Reach(is_local=bool(use_local_url), proxied=proxied)
+    return Reach(checked_base(use_local_url), proxied=proxied)
 
 
 def checked_base(base: object) -> str:

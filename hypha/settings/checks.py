@@ -29,11 +29,6 @@ def check_settings(settings: Settings) -> None:
         _check_root_token(settings.root_token)
     if settings.redis_uri and not settings.redis_uri.startswith(REDIS_SCHEMES):
         raise ConfigurationError("--redis-uri must start with redis://, rediss:// or unix://")
-    if settings.start_minio_server:
-        taken = [n for n in ("endpoint_url", "access_key_id", "secret_access_key") if getattr(settings, n)]
-        if taken:
-            named = ", ".join("--" + name.replace("_", "-") for name in taken)
-            raise ConfigurationError(f"--start-minio-server makes its own {named}: give one or the other")
     for options in settings.of_features:
         options.check()
     if settings.workers != 1:

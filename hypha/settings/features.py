@@ -11,35 +11,9 @@ from hypha.options import flag, variable
 class Files:
     """Files and artifacts."""
 
-    endpoint_url: str | None = flag(None, "S3 endpoint", feature="storage on S3")
-    endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="storage on S3")
-    access_key_id: str | None = flag(None, "S3 access key", feature="storage on S3", secret=True)
-    secret_access_key: str | None = flag(None, "S3 secret key", feature="storage on S3", secret=True)
-    region_name: str = flag("EU", "S3 region", feature="storage on S3")
-    s3_admin_type: str = flag(
-        "generic", "Kind of S3 server", choices=("generic", "minio"), feature="storage on S3"
-    )
     enable_s3_for_anonymous_users: bool = flag(
         False,
         "Let anonymous users keep files; else their workspaces are read-only there",
-    )
-    s3_disable_proxy: bool = variable(
-        True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="storage on S3"
-    )
-    start_minio_server: bool = flag(
-        False, "Accepted for older start scripts: files are kept in the embedded store"
-    )
-    minio_workdir: str | None = flag(None, "Folder of all files with --minio-file-system-mode")
-    minio_port: int = flag(9000, "Port of the built-in MinIO", feature="the built-in MinIO")
-    minio_console_port: int | None = flag(
-        None, "Port of its console; port + 1 when absent", feature="the built-in MinIO"
-    )
-    minio_root_user: str = flag("minioadmin", "Its user", feature="the built-in MinIO")
-    minio_root_password: str = flag("minioadmin", "Its password", feature="the built-in MinIO", secret=True)
-    minio_version: str | None = flag(None, "Its release", feature="the built-in MinIO")
-    mc_version: str | None = flag(None, "Release of its client", feature="the built-in MinIO")
-    minio_file_system_mode: bool = flag(
-        False, "With --start-minio-server and --minio-workdir: keep all files as plain files in that folder"
     )
 
 

@@ -65,4 +65,4 @@ class Storing:
         feature="replicas over Redis",
     )
     cache_dir: str | None = flag(None, "Folder for downloaded programs and models", feature="embeddings")
-    executable_path: str = flag("bin", "Folder of helper programs", feature="the built-in MinIO")
+    executable_path: str = flag("bin", "Program, or folder of programs, that `--start-minio-server` runs")

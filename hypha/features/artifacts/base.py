@@ -11,23 +11,18 @@ from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.staging import Staging
 from hypha.objects.store import DEFAULT_TYPE
-from hypha.objects.urls import checked_base
 
 ON_ARTIFACT = "artifact"
 
 
 class Functions:
-    """Base of the groups of functions.
+    """Base of the groups of functions."""
 
-    `local_base_url` is where the server is found inside its own network.
-    """
-
-    def __init__(self, parts: Parts, local_base_url: str) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.view = FileView(parts)
         self.staging = Staging(parts)
         self.committing = Committing(parts)
-        self._local_base_url = local_base_url
 
     async def readable(
         self, reference: object, context: Context, operation: str, *, staged: bool
@@ -41,16 +36,6 @@ class Functions:
         if staged:
             await self.parts.access.require_draft(artifact, context)
         return artifact
-
-    def base_of(self, use_local_url: object) -> str:
-        """The base of addresses for a caller; empty for the one that the server announces.
-
-        Raises:
-            InvalidRequest: it is no address.
-        """
-        if isinstance(use_local_url, str):
-            return checked_base(use_local_url)
-        return self._local_base_url if use_local_url is True else ""
 
     @staticmethod
     def type_of(path: str) -> str:

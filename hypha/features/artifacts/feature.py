@@ -51,9 +51,7 @@ class ArtifactsFeature(Feature):
             garbage,
         )
         secrets = Secrets(data.connections, data.usage, seal)
-        manager = ArtifactManager(
-            parts, context.settings.local_base_url, Creating(parts, workspaces, secrets), secrets
-        )
+        manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
         context.events.on_workspace_ended(garbage.workspace_ended, stored_only=True)
         context.tasks.start(garbage.run(), "cleaning up after artifacts")
         context.services.offer(manager.service())

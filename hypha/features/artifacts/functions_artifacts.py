@@ -39,8 +39,8 @@ Plain = dict[str, Any]
 class ArtifactFunctions(Functions):
     """Artifacts and their versions."""
 
-    def __init__(self, parts: Parts, local_base_url: str, creating: Creating, secrets: Secrets) -> None:
-        super().__init__(parts, local_base_url)
+    def __init__(self, parts: Parts, creating: Creating, secrets: Secrets) -> None:
+        super().__init__(parts)
         self._creating = creating
         self._secrets = secrets
 

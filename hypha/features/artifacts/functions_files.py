@@ -20,7 +20,7 @@ from hypha.features.artifacts.files import MAX_PATHS, check_expiry, download_wei
 from hypha.features.artifacts.paths import check_folder, check_path, rooted
 from hypha.features.artifacts.staging import staged_round
 from hypha.objects.store import MAX_PARTS
-from hypha.objects.urls import in_turns
+from hypha.objects.urls import in_turns, reach_of
 from hypha.values import check_offset, is_whole
 
 MAX_LISTED_FILES = 10_000
@@ -65,11 +65,11 @@ class FileFunctions(Functions):
         artifact = await self.parts.access.allowed(artifact_id, context, "put_file")
         paths = _paths(file_path)
         weights = _weights(download_weight, len(paths), is_list=isinstance(file_path, list | tuple))
-        seconds, base = check_expiry(expires_in), self.base_of(use_local_url)
+        seconds, reach = check_expiry(expires_in), reach_of(use_proxy, use_local_url)
         files = {path: Staged(path, False, weight) for path, weight in zip(paths, weights, strict=True)}
         await self.staging.announce(artifact, list(files.values()))
         most = await self.room_for(artifact)
-        sign = partial(self.parts.urls.put, expires_in=seconds, base=base, max_bytes=most)
+        sign = partial(self.parts.urls.put, expires_in=seconds, reach=reach, max_bytes=most)
         made = await in_turns(files, lambda path: sign(artifact.stage_key(path)))
         urls = dict(zip(files, made, strict=True))
         return urls if isinstance(file_path, list | tuple) else urls[paths[0]]
@@ -105,10 +105,10 @@ class FileFunctions(Functions):
         staged = is_staged_asked(version, stage)
         artifact = await self.readable(artifact_id, context, "get_file", staged=staged)
         paths = _paths(file_path)
-        seconds, base = check_expiry(expires_in), self.base_of(use_local_url)
+        seconds, reach = check_expiry(expires_in), reach_of(use_proxy, use_local_url)
         found = await self.view.find(artifact, version, paths, staged=staged)
         made = await in_turns(
-            found, lambda each: self.parts.urls.get(each.key, expires_in=seconds, base=base)
+            found, lambda each: self.parts.urls.get(each.key, expires_in=seconds, reach=reach)
         )
         urls = {each.path: url for each, url in zip(found, made, strict=True)}
         weight = download_weight(artifact, paths)
@@ -216,7 +216,8 @@ class FileFunctions(Functions):
         path, weight, seconds = check_path(file_path), check_weight(download_weight), check_expiry(expires_in)
         if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
             raise InvalidRequest(f"part_count must be a whole number from 1 to {MAX_PARTS}.")
-        round_id, key, base = staged_round(artifact), artifact.stage_key(path), self.base_of(use_local_url)
+        round_id, key = staged_round(artifact), artifact.stage_key(path)
+        reach = reach_of(use_proxy, use_local_url)
         most, life_s = await self.room_for(artifact), seconds + UPLOAD_GRACE_S
         upload = await parts.store.begin(key, content_type=self.type_of(path))
         try:
@@ -228,7 +229,7 @@ class FileFunctions(Functions):
         except HyphaError:
             await parts.store.abort(key, upload)
             raise
-        sign = partial(parts.urls.part, key, upload, expires_in=seconds, base=base, max_bytes=most)
+        sign = partial(parts.urls.part, key, upload, expires_in=seconds, reach=reach, max_bytes=most)
         urls = await in_turns(range(1, part_count + 1), sign)
         told = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
         return {"upload_id": upload, "parts": told}

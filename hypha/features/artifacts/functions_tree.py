@@ -23,8 +23,8 @@ from hypha.features.artifacts.secrets import Secrets
 class TreeFunctions(ArtifactFunctions):
     """Artifacts among others."""
 
-    def __init__(self, parts: Parts, local_base_url: str, creating: Creating, secrets: Secrets) -> None:
-        super().__init__(parts, local_base_url, creating, secrets)
+    def __init__(self, parts: Parts, creating: Creating, secrets: Secrets) -> None:
+        super().__init__(parts, creating, secrets)
         self._moving = Moving(parts, creating)
         self._deleting = Deleting(parts)
 

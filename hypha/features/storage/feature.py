@@ -63,7 +63,10 @@ class StorageFeature(Feature):
         workspaces, data = context.get(Workspaces), context.data
         _bound(context, options, store.room, workspaces)
         generations = Generations(workspaces)
-        urls = LocalUrls(bucket, data.secret(SECRET), context.base_url, generation_of=generations.of)
+        base, local_base = context.base_url, context.settings.local_base_url
+        urls = LocalUrls(
+            bucket, data.secret(SECRET), base, generation_of=generations.of, local_base=local_base
+        )
         context.provide(ObjectStore, store)
         context.provide(SignedUrls, urls)
         expiries = Expiries(store, ExpiryRecords(data.connections))
@@ -77,20 +80,20 @@ class StorageFeature(Feature):
         context.events.on_workspace_ended(owners.ended, stored_only=True)
         context.tasks.start(upkeep.run(), "the upkeep of files")
         files = WorkspaceFiles(store, urls, uploads, expiries, workspaces, owners.claim)
-        local_base, bucket_url = context.settings.local_base_url, f"{context.base_url}{PATH}/{bucket}"
+        bucket_url = f"{base}{PATH}/{bucket}"
         routes = FileRoutes(files, context.http.credentials, workspaces, bucket_url)
         context.http.add_routes(*routes.routes())
-        service = StorageService(files, local_base, bucket_url)
+        service = StorageService(files, bucket_url)
         context.services.offer(BuiltinService.of(service, id="s3-storage", name="S3 Storage Service"))
 
     def _root(self, context: FeatureContext) -> Path:
         """The folder of all files: in the data folder, else one that is deleted at the end."""
-        settings, folder = context.settings, context.data.folder
-        if settings.start_minio_server:
-            logger.warning(without_minio(settings.executable_path))
-            if settings.minio_file_system_mode and settings.minio_workdir:
-                self._lock = lock_folder(Path(settings.minio_workdir), context.base_url)
-                return Path(settings.minio_workdir)
+        options, folder = context.settings.of(StorageOptions), context.data.folder
+        if options.start_minio_server:
+            logger.warning(without_minio(context.settings.executable_path))
+            if options.minio_file_system_mode and options.minio_workdir:
+                self._lock = lock_folder(Path(options.minio_workdir), context.base_url)
+                return Path(options.minio_workdir)
         if folder is None:
             self._temporary = tempfile.mkdtemp(prefix="hypha-objects-")
             folder = Path(self._temporary)

@@ -15,7 +15,7 @@ from hypha.features.storage.expiries import Expiries, metadata_of
 from hypha.features.storage.paths import ARTIFACTS, FilePath, folder_of, path_of
 from hypha.features.storage.records import Upload, UploadRecords
 from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore
-from hypha.objects.urls import SignedUrls, in_turns
+from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls, in_turns
 from hypha.values import check_offset, is_number, is_whole
 from hypha.web.content import content_type_of
 from hypha.workspaces.lifecycle import Workspaces
@@ -30,10 +30,10 @@ READ_ONLY = "Permission denied: workspace is read-only"
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """How long an address is good, in seconds, and at which address of the server it is."""
+    """How long an address is good, in seconds, and how its user comes to the bytes."""
 
     expires_in: float
-    base: str = ""
+    reach: Reach = AS_ANNOUNCED
 
 
 async def _claim_nothing(workspace: str) -> None:
@@ -104,13 +104,13 @@ class WorkspaceFiles:
         """Where a file can be written."""
         place = path_of(path, context)
         await self.check_writable(context, place)
-        return await self._urls.put(place.key, expires_in=life.expires_in, base=life.base, ttl=ttl)
+        return await self._urls.put(place.key, expires_in=life.expires_in, reach=life.reach, ttl=ttl)
 
     async def get_url(self, context: Context, path: str, life: Life) -> str:
         """Where a file can be read."""
         place = path_of(path, context)
         await self.open(context)
-        return await self._urls.get(place.key, expires_in=life.expires_in, base=life.base)
+        return await self._urls.get(place.key, expires_in=life.expires_in, reach=life.reach)
 
     async def begin(
         self, context: Context, path: str, part_count: int, life: Life, ttl: float | None = None
@@ -131,7 +131,7 @@ class WorkspaceFiles:
             )
             expires_at = self._clock() + life.expires_in + GRACE_S
             await self._uploads.add(resident.record, Upload(upload, place.key), expires_at)
-        sign = partial(self._urls.part, place.key, upload, expires_in=life.expires_in, base=life.base)
+        sign = partial(self._urls.part, place.key, upload, expires_in=life.expires_in, reach=life.reach)
         urls = await in_turns(range(1, part_count + 1), sign)
         parts = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
         return {"upload_id": upload, "parts": parts}
@@ -178,7 +178,7 @@ class WorkspaceFiles:
         return bool(gone)
 
 
-def checked_life(expires_in: object, base: str = "") -> Life:
+def checked_life(expires_in: object, reach: Reach = AS_ANNOUNCED) -> Life:
     """How long an address is to be good.
 
     Raises:
@@ -186,7 +186,7 @@ def checked_life(expires_in: object, base: str = "") -> Life:
     """
     if not is_number(expires_in) or not 1 <= expires_in <= MAX_URL_LIFE_S:
         raise InvalidRequest(f"expires_in is a number of seconds from 1 to {MAX_URL_LIFE_S:,}.")
-    return Life(float(expires_in), base)
+    return Life(float(expires_in), reach)
 
 
 def _parts(parts: object) -> Sequence[tuple[int, str]]:

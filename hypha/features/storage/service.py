@@ -12,7 +12,7 @@ from hypha.errors import InvalidRequest
 from hypha.features.storage.expiries import checked_ttl
 from hypha.features.storage.files import MAX_URL_LIFE_S, WorkspaceFiles, checked_life
 from hypha.objects.store import MAX_LISTED, MAX_PARTS
-from hypha.objects.urls import checked_base, in_turns
+from hypha.objects.urls import in_turns, reach_of
 
 MAX_PATHS = 10_000
 """Files in one call."""
@@ -32,9 +32,8 @@ class StorageService:
     it expires, without a token. Paths are relative to the workspace; a leading `/` is for administrators.
     """
 
-    def __init__(self, files: WorkspaceFiles, local_base: str, bucket_url: str) -> None:
+    def __init__(self, files: WorkspaceFiles, bucket_url: str) -> None:
         self._files = files
-        self._local_base = local_base
         self._bucket_url = bucket_url
 
     @permission(Level.READ)
@@ -70,7 +69,7 @@ class StorageService:
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
             ttl: Seconds after its upload in which the file is deleted; a list gives one for each path.
         """
-        life = checked_life(expires_in, self._base(use_local_url))
+        life = checked_life(expires_in, reach_of(use_proxy, use_local_url))
         paths, is_one = _paths(file_path)
         ttls = _ttls(ttl, len(paths), is_one)
         wanted = dict(zip(paths, ttls, strict=True))
@@ -97,7 +96,7 @@ class StorageService:
             use_local_url: True for an address of the server's own machine, or the base address to use.
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
         """
-        life = checked_life(expires_in, self._base(use_local_url))
+        life = checked_life(expires_in, reach_of(use_proxy, use_local_url))
         paths, is_one = _paths(file_path)
         made = await in_turns(paths, lambda path: self._files.get_url(context, path, life))
         return made[0] if is_one else dict(zip(paths, made, strict=True))
@@ -205,14 +204,6 @@ class StorageService:
             context.require(Level.READ_WRITE)
             return await self._files.put_url(context, path, life)
         raise InvalidRequest("client_method is get_object or put_object.")
-
-    def _base(self, use_local_url: object) -> str:
-        """The base of addresses: the announced one, the local one, or the caller's own."""
-        if not use_local_url:
-            return ""
-        if use_local_url is True:
-            return self._local_base
-        return checked_base(use_local_url)
 
 
 def _paths(given: object) -> tuple[list[str], bool]:

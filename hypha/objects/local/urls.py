@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from hypha.errors import PermissionDenied
 from hypha.objects.keys import check_key
 from hypha.objects.local.uploads import check_number
-from hypha.objects.urls import SignedUrls
+from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls
 
 PATH = "/s3"
 SIGNATURE, EXPIRES = "X-Hypha-Signature", "X-Hypha-Expires"
@@ -54,7 +54,8 @@ class LocalUrls(SignedUrls):
 
     Args:
         secret: from which the key of the signatures is made; the same after a restart.
-        base: the address that the server announces. clock: Unix time in seconds.
+        base: the address that the server announces. local_base: the one within its own network.
+        clock: Unix time in seconds.
         generation_of: tells those apart whom a key belonged to one after the other; an address is good for
             the one for whom it was made.
     """
@@ -66,38 +67,42 @@ class LocalUrls(SignedUrls):
         base: str,
         clock: Callable[[], float] = time.time,
         generation_of: Callable[[str], Awaitable[str]] = _only_one,
+        local_base: str = "",
     ) -> None:
         self._bucket = bucket
         self._key = hashlib.sha256(f"signed addresses of objects\n{secret}".encode()).digest()
         self._base = base
+        self._local_base = local_base or base
         self._clock = clock
         self.generation_of = generation_of
 
-    async def get(self, key: str, *, expires_in: float, base: str = "", filename: str = "") -> str:
+    async def get(
+        self, key: str, *, expires_in: float, reach: Reach = AS_ANNOUNCED, filename: str = ""
+    ) -> str:
         """See `SignedUrls`."""
-        return await self._signed("GET", key, expires_in, base, {FILENAME: filename})
+        return await self._signed("GET", key, expires_in, reach, {FILENAME: filename})
 
     async def put(
         self,
         key: str,
         *,
         expires_in: float,
-        base: str = "",
+        reach: Reach = AS_ANNOUNCED,
         max_bytes: int | None = None,
         sha256: str = "",
         ttl: float | None = None,
     ) -> str:
         """See `SignedUrls`."""
         more = {SIZE: _text(max_bytes), SHA256: sha256.lower(), TTL: _text(ttl)}
-        return await self._signed("PUT", key, expires_in, base, more)
+        return await self._signed("PUT", key, expires_in, reach, more)
 
     async def part(
-        self, key: str, upload: str, number: int, *, expires_in: float, base: str = "",
+        self, key: str, upload: str, number: int, *, expires_in: float, reach: Reach = AS_ANNOUNCED,
         max_bytes: int | None = None,
     ) -> str:  # fmt: skip
         """See `SignedUrls`."""
         more = {UPLOAD: upload, NUMBER: str(check_number(number)), SIZE: _text(max_bytes)}
-        return await self._signed("PUT", key, expires_in, base, more)
+        return await self._signed("PUT", key, expires_in, reach, more)
 
     async def check(self, method: str, bucket: str, key: str, query: str) -> Permit:
         """What the address of a request was signed for.
@@ -131,7 +136,7 @@ class LocalUrls(SignedUrls):
         )
 
     async def _signed(
-        self, action: str, key: str, expires_in: float, base: str, more: Mapping[str, str]
+        self, action: str, key: str, expires_in: float, reach: Reach, more: Mapping[str, str]
     ) -> str:
         key = check_key(key)
         fields = {EXPIRES: str(math.ceil(self._clock() + expires_in))}
@@ -139,7 +144,8 @@ class LocalUrls(SignedUrls):
         generation = await self.generation_of(key)
         fields[SIGNATURE] = self._signature(action, self._bucket, key, fields, generation)
         query = urlencode(fields, quote_via=quote)
-        return f"{(base or self._base).rstrip('/')}{PATH}/{self._bucket}/{quote(key, safe='/~')}?{query}"
+        base = reach.base or (self._local_base if reach.is_local else self._base)
+        return f"{base.rstrip('/')}{PATH}/{self._bucket}/{quote(key, safe='/~')}?{query}"
 
     def _signature(
         self, action: str, bucket: str, key: str, fields: Mapping[str, str], generation: str

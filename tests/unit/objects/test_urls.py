@@ -9,7 +9,7 @@ import pytest
 
 from hypha.errors import InvalidKey, InvalidRequest
 from hypha.objects.local.urls import LocalUrls, Permit, SignatureRefused
-from hypha.objects.urls import MAX_BASE_CHARS, PER_TURN, checked_base, in_turns
+from hypha.objects.urls import MAX_BASE_CHARS, PER_TURN, Reach, checked_base, in_turns, reach_of
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/a b/ü~%41?&=.bin"
 BASE = "https://hub.example/base/"
@@ -39,7 +39,7 @@ async def check(urls: LocalUrls, url: str, method: str, *, bucket: str = BUCKET,
 async def test_an_address_leads_to_the_object(urls: LocalUrls) -> None:
     url = await urls.get(KEY, expires_in=60)
     assert url.startswith(f"https://hub.example/base/s3/{BUCKET}/ws-1/a%20b/%C3%BC~%2541%3F%26%3D.bin?")
-    assert (await urls.get(KEY, expires_in=60, base="http://here:1")).startswith("http://here:1/s3/")
+    assert (await urls.get(KEY, expires_in=60, reach=Reach("http://here:1"))).startswith("http://here:1/s3/")
 
 
 async def test_what_it_was_signed_for_comes_back(urls: LocalUrls) -> None:
@@ -149,3 +149,17 @@ def test_the_base_of_addresses_is_an_address() -> None:
     ):  # fmt: skip
         with pytest.raises(InvalidRequest):
             checked_base(wrong)
+
+
+def test_arguments_say_how_a_caller_comes_to_the_bytes() -> None:
+    assert reach_of(None, False) == reach_of(None, None) == reach_of(None, "") == Reach()
+    assert reach_of(True, True) == Reach(is_local=True, proxied=True)
+    assert reach_of(False, "http://here/") == Reach("http://here", proxied=False)
+    with pytest.raises(InvalidRequest):
+        reach_of(None, "here")
+
+
+async def test_within_the_servers_network_an_address_begins_otherwise(clock: Clock) -> None:
+    urls = LocalUrls(BUCKET, "a secret", BASE, clock, local_base="http://127.0.0.1:9527")
+    url = await urls.get(KEY, expires_in=60, reach=Reach(is_local=True))
+    assert url.startswith("http://127.0.0.1:9527/s3/") and (await check(urls, url, "GET")).key == KEY

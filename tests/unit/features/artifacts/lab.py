@@ -76,7 +76,7 @@ class Lab:
         )  # fmt: skip
         secrets = Secrets(store, store.usage, seal)
         creating = Creating(self.parts, workspaces, secrets)
-        self.manager = ArtifactManager(self.parts, "http://local", creating, secrets)
+        self.manager = ArtifactManager(self.parts, creating, secrets)
         self.owner = self.caller("alice", level=Level.ADMIN)
 
     @classmethod
