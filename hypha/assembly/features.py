@@ -27,12 +27,13 @@ Features = Sequence[type[Feature]]
 class Plugged:
     """The features that were started, and what they gave to the server.
 
-    `for_startup` are functions for the server object of startup functions, `notes` lines for whoever starts
-    the server.
+    `pages` are routes of what other people wrote. `for_startup` are functions for the server object of
+    startup functions, `notes` lines for whoever starts the server.
     """
 
     features: Sequence[Feature]
     routes: Sequence[BaseRoute]
+    pages: Sequence[BaseRoute]
     for_startup: Mapping[str, Any]
     notes: Sequence[str]
 
@@ -64,7 +65,7 @@ async def start_features(
         await feature.start(context)
         endings.add(f"the feature {make.name}", feature.stop)
         started.append(feature)
-    return Plugged(started, http.routes, services.for_startup, notes)
+    return Plugged(started, http.routes, http.pages, services.for_startup, notes)
 
 
 def objects_of(core: Core, tenants: Tenants, prompt: PromptNames) -> Objects:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypha.assembly.core import Core
+    from hypha.assembly.features import Plugged
     from hypha.assembly.tenants import Tenants
     from hypha.transports.reception import Reception
     from hypha.web.apps_origin import AppsOrigin
@@ -79,7 +80,10 @@ def build_web(
         *console.first(),
         *(route for gateway in gateways if not gateway.is_for_applications for route in gateway.routes()),
     ]
-    apps = [route for gateway in gateways if gateway.is_for_applications for route in gateway.routes()]
+    apps = [
+        *plugged.pages,
+        *(route for gateway in gateways if gateway.is_for_applications for route in gateway.routes()),
+    ]
     taken = literal_words(map(path_of, [*first, *apps, *console.last()])) | words_of(plugged.features)
     first += mount_routes(core.settings.static_mounts, taken)
     return HttpApplication(services, first=first, apps=apps, last=console.last(), streams=doors.streams)

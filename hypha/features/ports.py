@@ -100,6 +100,7 @@ class HttpPort:
     """Routes of features, and where and how the token of a caller is found and read.
 
     `credentials` says whose request it is; `destinations` checks where a person may be led afterwards.
+    `pages` are the routes of pages that somebody else wrote.
     Tokens are read alike for requests, WebSockets and streams.
     """
 
@@ -108,10 +109,15 @@ class HttpPort:
     _tokens: TokenAuthority
     _routes: list[BaseRoute] = field(default_factory=list)
     _last: list[BaseRoute] = field(default_factory=list)
+    pages: list[BaseRoute] = field(default_factory=list)
 
     def add_routes(self, *routes: BaseRoute, last: bool = False) -> None:
         """Answer requests, before the gateways do; with `last` what no other route of a feature answers."""
         (self._last if last else self._routes).extend(routes)
+
+    def add_pages(self, *routes: BaseRoute) -> None:
+        """Answer with what somebody else wrote, also on the origin that applications have for themselves."""
+        self.pages.extend(routes)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:

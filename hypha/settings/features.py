@@ -53,7 +53,6 @@ INACTIVE_ROUTES = {
     "/{workspace}/a2a-info": "A2A",
     "/{workspace}/agent-skills": "agent skills",
     "/{workspace}/create-zip-file": "zip files of workspaces",
-    "/{workspace}/view": "showing artifacts as pages",
     "/{workspace}/apps": "server apps",
 }
 """First path segments of routes that come later -> the feature's name."""

@@ -116,6 +116,22 @@ async def test_nothing_else_is_served_there(lab: Lab, path: str, method: str) ->
     assert "set-cookie" not in answer.headers
 
 
+async def test_pages_of_artifacts_are_there_and_nothing_else_of_artifacts_is(
+    lab: Lab, connect: Connect
+) -> None:
+    client = await connect(lab.owner, url=lab.main)
+    artifacts = await client.get_service("public/artifact-manager")
+    config = {"permissions": {"*": "r"}}
+    await artifacts.create(alias="site", manifest={"name": "Site"}, config=config)
+    path = f"/{lab.owner.workspace}/view/site/?version=v0"
+    async with httpx.AsyncClient() as http:
+        led = await http.get(lab.main + path)
+        assert (led.status_code, led.headers["location"]) == (307, lab.apps + path)
+        page = await http.get(lab.apps + path)
+        assert page.status_code == 200 and "<h1>Site</h1>" in page.text
+        assert (await http.get(f"{lab.apps}/{lab.owner.workspace}/artifacts/site")).status_code == 404
+
+
 async def test_the_hub_is_not_there(lab: Lab, connect: Connect) -> None:
     with pytest.raises(InvalidHandshake):
         async with connect_socket(f"{lab.apps}/ws".replace("http", "ws", 1)):

@@ -519,7 +519,6 @@ async def test_flags_of_later_features_are_accepted_with_one_warning(start_serve
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("/public/view/x", "showing artifacts as pages is not active in this version"),
         ("/public/git/x", "git is not active in this version"),
         ("/public/mcp/x/mcp", "MCP is not active in this version"),
         ("/public/a2a/x", "A2A is not active in this version"),

@@ -69,6 +69,18 @@ _ROWS = (
         ),
     ),
     Bound(
+        "artifact_pages",
+        "Templates that are rendered; pages made of them; pages that wait for that. Each may compute for a "
+        "second",
+        "request; all",
+        "Refused",
+        (
+            "hypha.features.artifacts.renderer.MAX_TEMPLATE_BYTES",
+            "hypha.features.artifacts.rendering.MAX_PAGE_BYTES",
+            "hypha.features.artifacts.renderer.MAX_WAITING",
+        ),
+    ),
+    Bound(
         "artifact_filters",
         "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it, of a "
         "pattern or keyword; `*` in a pattern; keywords",

@@ -8,9 +8,11 @@ from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
 from hypha.features.artifacts.http import ArtifactRoutes
+from hypha.features.artifacts.http_view import VIEW, Addresses, ViewRoute
 from hypha.features.artifacts.options import ArtifactOptions
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.records import Artifacts
+from hypha.features.artifacts.renderer import Renderer
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.base import Feature, FeatureContext
@@ -18,6 +20,8 @@ from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
 from hypha.store.sealing import Seal
 from hypha.store.usage import Quota
+from hypha.web.apps_origin import AppsOrigin
+from hypha.web.workspace_routes import WorkspaceRoute
 from hypha.workspaces.lifecycle import Workspaces
 
 SECRET = "artifacts"
@@ -31,6 +35,7 @@ class ArtifactsFeature(Feature):
 
     def __init__(self) -> None:
         self._garbage: Garbage | None = None
+        self._renderer = Renderer()
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service, and delete what nothing refers to any more."""
@@ -56,11 +61,20 @@ class ArtifactsFeature(Feature):
         context.tasks.start(garbage.run(), "cleaning up after artifacts")
         context.services.offer(manager.service())
         context.http.add_routes(*ArtifactRoutes(manager, context.http.credentials).routes())
+        view = ViewRoute(manager, context.http.credentials, _addresses(context), self._renderer)
+        context.http.add_pages(WorkspaceRoute(VIEW, view), WorkspaceRoute(f"{VIEW}/{{path:path}}", view))
 
     async def stop(self) -> None:
-        """Let no deletion run on when the object store is closed."""
+        """Let no deletion run on when the object store is closed, and no page be rendered."""
+        await self._renderer.close()
         if self._garbage is not None:
             await self._garbage.close()
+
+
+def _addresses(context: FeatureContext) -> Addresses:
+    settings, base_url = context.settings, context.base_url
+    apps = AppsOrigin(settings.apps_origin, base_url) if settings.apps_origin else None
+    return Addresses(base_url, settings.local_base_url, apps, settings.trust_apps)
 
 
 def _bound(context: FeatureContext) -> None:

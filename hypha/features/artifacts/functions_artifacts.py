@@ -121,9 +121,8 @@ class ArtifactFunctions(Functions):
         """
         staged = is_staged_asked(version, stage)
         artifact = await self.readable(artifact_id, context, "read", staged=staged)
-        if not staged and version not in (None, "latest"):
-            artifact = await self._as_of(artifact, version)
-        shown = await self.shown(artifact.as_staged() if staged else artifact, staged=staged)
+        artifact = await self.as_of(artifact, version, staged=staged)
+        shown = await self.shown(artifact, staged=staged)
         children = await self.parts.artifacts.children(artifact.id)
         if artifact.type in COLLECTIONS or children:
             shown["config"] |= {"child_count": children, "is_collection": True}
@@ -281,7 +280,16 @@ class ArtifactFunctions(Functions):
             files = shown_staged(await self.parts.files.staged(artifact.id))
         return artifact.shown(staged_files=files)
 
-    async def _as_of(self, artifact: Artifact, version: object) -> Artifact:
+    async def as_of(self, artifact: Artifact, version: object, *, staged: bool) -> Artifact:
+        """An artifact as it was in a version, or as it will be.
+
+        Raises:
+            UnknownVersion: there is no such version.
+        """
+        if staged:
+            return artifact.as_staged()
+        if version in (None, "latest"):
+            return artifact
         found = artifact.version(version)
         kept = await self.parts.artifacts.snapshot(artifact.id, found.number)
         return replace(artifact, **kept) if kept is not None else artifact

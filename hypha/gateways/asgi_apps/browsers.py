@@ -12,13 +12,7 @@ from starlette.types import Message, Send
 from hypha.gateways.asgi_apps.cookies import AppCookies
 from hypha.web.caching import for_nobody_else
 from hypha.web.headers import Headers
-
-SANDBOX = b"sandbox " + b" ".join(
-    (
-        b"allow-downloads", b"allow-forms", b"allow-modals", b"allow-orientation-lock", b"allow-pointer-lock",
-        b"allow-popups", b"allow-popups-to-escape-sandbox", b"allow-presentation", b"allow-scripts",
-    )
-)  # fmt: skip
+from hypha.web.sandbox import SANDBOX
 
 
 def confining(send: Send, cookies: AppCookies, *, sandboxed: bool, is_authors: bool = False) -> Send:

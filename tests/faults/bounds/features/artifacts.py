@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from hypha.errors import FrameTooLarge, HyphaError, InvalidRequest, LimitReached, QuotaExceeded
+from hypha.errors import (
+    FrameTooLarge,
+    HyphaError,
+    InvalidRequest,
+    LimitReached,
+    QuotaExceeded,
+    UnprocessableContent,
+)
 from hypha.features.artifacts.filters import (
     MAX_CONDITIONS,
     MAX_DEPTH,
@@ -17,11 +24,21 @@ from hypha.features.artifacts.filters import (
     FilterBuilder,
 )
 from hypha.features.artifacts.http_zip import ZipRoute
+from hypha.features.artifacts.renderer import Renderer, TemplateFailed, source_of
 from hypha.store.usage import Quota
 from tests.faults.bounds.kit import Kit
 from tests.unit.features.artifacts.lab import Lab
 
 OF_FEATURE = "hypha.features.artifacts"
+OF_OWN_PAGE = "of the server's own page of an artifact, which leaves out what is more"
+
+INTERNAL = {
+    f"{OF_FEATURE}.http_view.MAX_SHOWN_FILES": OF_OWN_PAGE,
+    f"{OF_FEATURE}.view_page.MAX_ITEMS": OF_OWN_PAGE,
+    f"{OF_FEATURE}.view_page.MAX_TEXT_CHARS": OF_OWN_PAGE,
+    f"{OF_FEATURE}.view_config.MAX_HEADERS": "an artifact with more header fields for its pages sets none",
+    f"{OF_FEATURE}.rendering.MAX_TOLD_CHARS": "length of a text that the server itself writes",
+}
 
 
 async def lab_of(kit: Kit) -> Lab:
@@ -137,6 +154,18 @@ async def files_at_once(kit: Kit) -> None:
     lab.now += 3700  # those are over
     await manager.put_file_start_multipart("a", "0", 1, context=context)
     assert len(await lab.objects.uploads_before(float("inf"))) == 4
+
+
+async def artifact_pages(kit: Kit) -> None:
+    renderer = Renderer()
+    kit.stack.push_async_callback(renderer.close)
+    await refused(TemplateFailed, renderer.render("{{ 'a' * 9000000 }}", "a.html", {}, "lab"))
+    kit.lower(f"{OF_FEATURE}.renderer.MAX_WAITING", 0)
+    await refused(LimitReached, renderer.render("a", "a.html", {}, "lab"))
+    kit.lower(f"{OF_FEATURE}.renderer.MAX_TEMPLATE_BYTES", 3)
+    lab = await lab_of(kit)
+    await lab.objects.put("template", b"four")
+    await refused(UnprocessableContent, source_of(await lab.objects.open("template"), "a.html"))
 
 
 async def artifact_filters(kit: Kit) -> None:
