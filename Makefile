@@ -18,6 +18,11 @@ SEED ?=
 MINUTES ?= 1
 BENCH ?= ../shared/bench
 
+# the files with the most work first, the many small ones last, so that both workers end at the same time
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# each server of the tests would compile all modules anew
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help venv serve test test-quick test-all coverage wheel chaos check lint format machine spec bench docs lock clean
 
@@ -54,7 +59,7 @@ machine: $(VENV)/.tests tests/js/node_modules/.ready
 	@$(PYTHON) tools/check_machine.py browser
 
 check: lint ## Format, lint, types, layers, sizes, unit and docs tests
-	@$(BIN)/pytest -q -n 2 --dist loadfile tests/test_layers.py tests/test_sizes.py tests/docs/test_options_documented.py tests/unit $(PYTEST_ARGS)
+	@$(BIN)/pytest -q $(PARALLEL) tests/test_layers.py tests/test_sizes.py tests/docs/test_options_documented.py tests/unit $(PYTEST_ARGS)
 
 lint: $(VENV)/.tests
 	@$(BIN)/ruff format --quiet --check . || { echo "Run 'make format' to lay out the files above."; exit 1; }
@@ -63,23 +68,23 @@ lint: $(VENV)/.tests
 
 test: machine lint ## Everything that must be green before a change lands
 	@mkdir -p $(RESULTS)
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
+	@$(BIN)/pytest -q $(PARALLEL) -m "not slow" --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
 
 test-all: machine lint ## `make test` and the slow tests
 	@mkdir -p $(RESULTS)
-	@$(BIN)/pytest -q -n 2 --dist loadfile --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
+	@$(BIN)/pytest -q $(PARALLEL) --junitxml=$(RESULTS)/junit.xml $(PYTEST_ARGS)
 
 chaos: $(VENV)/.tests tests/js/node_modules/.ready ## Break links and restart the server at random (SEED=, MINUTES=)
 	@$(BIN)/python -m hypha.testing.chaos --node-folder tests/js --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test-quick: $(VENV)/.tests ## The tests that need no server
-	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
+	@$(BIN)/pytest -q $(PARALLEL) tests/unit tests/test_layers.py tests/test_sizes.py $(PYTEST_ARGS)
 
 # tests that measure time may fail while they are watched: the report is made all the same
 coverage: $(VENV)/.tests ## What unit, contract and wire tests leave uncovered of the parts that must not fail
 	@mkdir -p $(RESULTS)
 	@$(BIN)/coverage erase
-	-@$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/wire $(wildcard tests/contract) $(PYTEST_ARGS)
+	-@$(BIN)/coverage run -m pytest -q $(PARALLEL) -m "not slow" tests/unit tests/wire $(wildcard tests/contract) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -55,10 +55,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests with real clients on one event loop, so that fixtures can share connections.
 
-    What `slow_tests.txt` lists is marked as slow.
+    What `slow_tests.txt` lists is marked as slow. Unit tests come last, for the sake of those who share
+    the work: their files are small.
     """
     here = Path(__file__).parent
     slow = tuple((here / "slow_tests.txt").read_text().splitlines())
+    items.sort(key=lambda item: item.path.is_relative_to(here / "unit"))
     for item in items:
         if item.nodeid.startswith(slow):
             item.add_marker(pytest.mark.slow)
