@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hypha.addresses import ServiceQuery
+from hypha.registry.offering import is_function_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hypha.workspaces.quotas import Measure, Quotas
 
 CALL_TIMEOUT_S = 30.0
+CALL_BACK_TIMEOUT_S = 10.0
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -82,6 +84,31 @@ class ServicesPort:
         context.require_valid()
         record = await self._calling.find(ServiceQuery.parse(service, context.workspace), context, mode)
         return await self._calling.call(record, function, args, kwargs, context, timeout_s)
+
+    @staticmethod
+    def is_callback(value: object, context: Context) -> bool:
+        """Whether an argument of a call is a function of the client that called."""
+        return is_function_of(value, context)
+
+    async def call_back(
+        self,
+        function: object,
+        args: Sequence[Any],
+        *,
+        context: Context,
+        timeout_s: float = CALL_BACK_TIMEOUT_S,
+        workspace: str = "public",
+    ) -> None:
+        """Call a function that came with a call, while that call runs.
+
+        Args:
+            context: of that call. workspace: in which the service that was called is offered.
+
+        Raises:
+            InvalidArguments: it is no function of the caller's own. CallFailed: it failed.
+            NotDelivered, OutcomeUnknown, CallTimedOut: the caller is gone, or does not answer.
+        """
+        await self._offering.call_back(function, args, context, timeout_s, workspace)
 
     def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Give functions to the server object of startup functions, for those with the role admin."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hypha.errors import InvalidArguments
 from hypha.hub.service_peer import ServicePeer
 from hypha.registry.records import ServiceRecord
+from hypha.wire.values import is_tagged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hypha.auth.users import Context
     from hypha.builtins.service import BuiltinService, RefusalNote
     from hypha.hub.hub import Hub
@@ -59,6 +63,23 @@ class Offering:
         self._peer(workspace).services.add(service)
         self._registry.add(record_of(service, workspace, self._server_id, visibility))
 
+    async def call_back(
+        self, function: object, args: Sequence[Any], context: Context, timeout_s: float, workspace: str
+    ) -> None:
+        """Call a function that a caller gave to a service of the server, on behalf of that caller.
+
+        It is called from where the service is: clients take calls of such a function from nobody else.
+
+        Raises:
+            InvalidArguments: it is no function of the caller's own, who is no client perhaps.
+            CallFailed, NotDelivered, OutcomeUnknown, CallTimedOut: see `Calls.call`.
+        """
+        if not is_function_of(function, context):
+            raise InvalidArguments("A callback is a function of the client that gives it.")
+        method = str(function["_rmethod"])  # type: ignore[index]
+        calls = self._peer(workspace).calls
+        await calls.call(context.address, method, args, timeout_s=timeout_s, context=context)
+
     def services(self) -> list[BuiltinService]:
         """All services of the server's own."""
         return [service for peer in self._peers.values() for service in peer.services.all()]
@@ -67,6 +88,13 @@ class Offering:
         """Cancel running calls."""
         for peer in self._peers.values():
             await peer.close()
+
+
+def is_function_of(value: object, context: Context) -> bool:
+    """Whether a value that came with a call is a function of the client that called."""
+    if context.connection_type == "http" or not isinstance(value, dict) or not is_tagged(value, "method"):
+        return False
+    return value.get("_rtarget") == context.address and isinstance(value.get("_rmethod"), str)
 
 
 def record_of(

@@ -16,7 +16,7 @@ from hypha.store.base import Base
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 _VERSION_TABLE = "alembic_version"

@@ -323,7 +323,7 @@ ARTIFACTS = {
     "get_status", "list", "list_files", "search",
     "put_file", "put_file_complete_multipart", "put_file_start_multipart",
     "read", "read_file", "remove_file", "reset_stats", "set_download_weight", "set_parent", "set_secret",
-    "write_file",
+    "write_file", "list_contents", "put_file_resume_multipart", "reuse_files", "verify",
 }  # fmt: skip
 """Whether a caller may is up to the artifact: tests/unit/features/artifacts."""
 OPEN = {

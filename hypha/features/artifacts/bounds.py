@@ -81,6 +81,18 @@ _ROWS = (
         ),
     ),
     Bound(
+        "verified_artifacts",
+        "Calls of `verify` at once; of all; damaged files that one names; files of a page of `list_contents`",
+        "person; server; call",
+        "429; the rest is not named",
+        (
+            "hypha.features.artifacts.verifying.MAX_VERIFYING",
+            "hypha.features.artifacts.verifying.MAX_VERIFYING_IN_ALL",
+            "hypha.features.artifacts.verifying.MAX_DAMAGED",
+            "hypha.features.artifacts.functions_integrity.MAX_CONTENTS",
+        ),
+    ),
+    Bound(
         "artifact_filters",
         "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it, of a "
         "pattern or keyword; `*` in a pattern; keywords",

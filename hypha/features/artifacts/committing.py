@@ -7,7 +7,6 @@ its files and the artifact. A crash before it leaves the old state, and folders 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,14 +22,12 @@ from hypha.features.artifacts.garbage import GRACE_S
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.schemas import check_against
+from hypha.features.artifacts.sharing import TOGETHER, Sharing, digest
 from hypha.features.artifacts.tables import ArtifactVersion
+from hypha.features.progress import Progress
 from hypha.store.records import WorkspaceRecord
 
-TOGETHER = 16
-"""Files that are put in place at a time."""
 MAX_VERSIONS = 1000
-HASHED_AT_ONCE = 64 * 1024
-"""Larger pieces are hashed in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,7 @@ class Committing:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._sharing = Sharing(parts)
 
     async def commit(
         self,
@@ -59,6 +57,7 @@ class Committing:
         *,
         changes: Mapping[str, Any] | None = None,
         intent: str | None = None,
+        progress: Progress | None = None,
     ) -> Artifact:
         """Make what is staged of an artifact a version, or a change of the latest one.
 
@@ -78,8 +77,10 @@ class Committing:
         record = await parts.access.check_writable(artifact.workspace, is_admin=True)
         staged = await parts.files.staged(artifact.id)
         files = await self._put_in_place(
-            artifact, plan.version, [each for each in staged if not each.is_removed]
+            artifact, plan.version, [each for each in staged if not each.is_removed], progress or Progress()
         )
+        if artifact.is_committed:
+            files = await self._sharing.share(artifact, files)
         plan = replace(
             plan,
             files=files,
@@ -115,14 +116,17 @@ class Committing:
     # -- bytes
 
     async def _put_in_place(
-        self, artifact: Artifact, version: Version, staged: Sequence[Staged]
+        self, artifact: Artifact, version: Version, staged: Sequence[Staged], progress: Progress
     ) -> list[File]:
         place = place_of(version)
+        progress.expect(len(staged))
         await self._parts.store.delete_folder(f"{artifact.folder}/{place}/")  # of a commit that did not end
         files: list[File] = []
         for start in range(0, len(staged), TOGETHER):
             some = staged[start : start + TOGETHER]
-            files += await asyncio.gather(*(self._place(artifact, place, each.path) for each in some))
+            placed = await asyncio.gather(*(self._place(artifact, place, each.path) for each in some))
+            progress.add(len(placed), sum(file.size for file in placed))
+            files += placed
         return files
 
     async def _place(self, artifact: Artifact, place: str, path: str) -> File:
@@ -135,22 +139,8 @@ class Committing:
                 f"File '{path}' does not exist in the artifact: it was announced and never uploaded. "
                 "Upload it, or take it back with remove_file."
             ) from None
-        digest = info.sha256 or await self.digest(key)
-        return File(path, place, info.size, info.etag, digest, info.content_type, info.modified)
-
-    async def digest(self, key: str) -> str:
-        """The sha-256 of an object's bytes, in hex."""
-        made = hashlib.sha256()
-        reading = await self._parts.store.open(key)
-        try:
-            async for chunk in reading.chunks():
-                if len(chunk) > HASHED_AT_ONCE:
-                    await asyncio.to_thread(made.update, chunk)
-                else:
-                    made.update(chunk)
-        finally:
-            await reading.close()
-        return made.hexdigest()
+        sha256 = info.sha256 or await digest(store, key)
+        return File(path, place, info.size, info.etag, sha256, info.content_type, info.modified)
 
     # -- the transaction
 

@@ -13,6 +13,7 @@ from hypha.features.artifacts.artifact import NEW_VERSION, Artifact, UnknownVers
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactFile, ArtifactSecret, ArtifactVersion
+from hypha.features.progress import Progress
 from hypha.ids import random_id
 
 
@@ -73,7 +74,7 @@ class Deleting:
         folders = [f"{artifact.folder}/{place}/" for place in places]
         await records.discard_later(connection, folders, parts.clock())
 
-    async def artifact(self, artifact: Artifact, *, recursive: bool) -> None:
+    async def artifact(self, artifact: Artifact, progress: Progress, *, recursive: bool) -> None:
         """Delete an artifact, with all that is in it.
 
         Raises:
@@ -88,9 +89,11 @@ class Deleting:
                     f"The collection '{artifact.full_id}' has {len(levels[1])} children: delete them first, "
                     "or call delete with recursive=True."
                 )
+            progress.expect(sum(map(len, levels)))
             for level in reversed(levels):
                 for some in file_records.batches(level):
                     await self._remove(connection, artifact.workspace, list(some))
+                    progress.add(len(some))
         parts.garbage.wake()
 
     async def _remove(self, connection: AsyncConnection, workspace: str, ids: list[str]) -> None:

@@ -16,6 +16,7 @@ from hypha.features.artifacts.renderer import Renderer
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.base import Feature, FeatureContext
+from hypha.features.progress import Reports
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
 from hypha.store.sealing import Seal
@@ -54,6 +55,7 @@ class ArtifactsFeature(Feature):
             context.get(SignedUrls),
             seal,
             garbage,
+            progress=Reports(context.services, context.tasks).of,
         )
         secrets = Secrets(data.connections, data.usage, seal)
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)

@@ -80,6 +80,19 @@ class Files(Repository):
                     found[file.path] = file
         return found
 
+    async def with_content(self, artifact: str, digests: Sequence[str]) -> list[File]:
+        """One file of each content type with each of these digests (sha-256, hex), of the newest version."""
+        found: list[File] = []
+        of_same = [ArtifactFile.sha256, ArtifactFile.content_type]
+        rank = func.row_number().over(partition_by=of_same, order_by=ArtifactFile.version.desc())
+        async with self._connections.reading() as connection:
+            for some in batches(digests):
+                where = ArtifactFile.artifact == artifact, ArtifactFile.sha256.in_(some)
+                ranked = select(*_FILE, rank.label("rank")).where(*where).subquery()
+                query = select(*(ranked.c[column.key] for column in _FILE)).where(ranked.c.rank == 1)
+                found += [_file(row) for row in await connection.execute(query)]
+        return found
+
     async def page(self, artifact: str, version: int, after: str = "", limit: int = 1000) -> list[File]:
         """Files of a version, in the order of their paths as tables have them: folder, then name."""
         folder, name = split(after)
@@ -157,6 +170,15 @@ class Files(Repository):
         ).where(ArtifactUpload.id == upload)
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).one_or_none()
+
+    async def open_upload(self, artifact: str, path: str, now: float) -> str | None:
+        """The id of the upload in parts to a path that was begun last and is still open."""
+        where = (
+            ArtifactUpload.artifact == artifact, ArtifactUpload.path == path, ArtifactUpload.expires_at > now,
+        )  # fmt: skip
+        query = select(ArtifactUpload.id).where(*where).order_by(ArtifactUpload.expires_at.desc()).limit(1)
+        async with self._connections.reading() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
 
 async def stage(connection: AsyncConnection, artifact: str, round_id: str, files: Sequence[Staged]) -> None:
@@ -317,6 +339,12 @@ def _folders_in(
     limit, offset = window
     query = select(shown).where(found.c.folder.is_not(None)).distinct().order_by(shown)
     return query.limit(limit).offset(offset)
+
+
+async def prolong_upload(connection: AsyncConnection, upload: str, expires_at: float) -> None:
+    """Let an upload in parts be open at least until then."""
+    where = ArtifactUpload.id == upload, ArtifactUpload.expires_at < expires_at
+    await connection.execute(update(ArtifactUpload).where(*where).values(expires_at=expires_at))
 
 
 async def forget_upload(connection: AsyncConnection, upload: str) -> None:

@@ -195,6 +195,7 @@ class ArtifactFunctions(Functions):
         version: str | None = None,
         comment: str | None = None,
         branch: str | None = None,
+        progress_callback: Any = None,
         *,
         context: Context,
     ) -> Plain:
@@ -205,6 +206,7 @@ class ArtifactFunctions(Functions):
             version: The name of the new version, `v0`, `v1`, … if left out.
             comment: What is said of the version.
             branch: For artifacts that are kept in git only.
+            progress_callback: A function of yours that hears now and then how many files are in place.
         """
         if version == "stage":
             raise NotStaged("A version cannot be named 'stage': leave it out, or choose another name.")
@@ -219,9 +221,11 @@ class ArtifactFunctions(Functions):
                     return _unchanged(current, name)
                 if not current.is_committed:
                     await self.parts.access.require_of_parent(current, context, "attach")
-                return await self.committing.commit(current, name, said)
+                return await self.committing.commit(current, name, said, progress=progress)
 
-        return await self.shown(await to_its_end(commit()), staged=False)
+        async with self.parts.progress(progress_callback, context, "commit") as progress:
+            committed = await to_its_end(commit())
+        return await self.shown(committed, staged=False)
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact")
     async def discard(self, artifact_id: str, *, context: Context) -> Plain:

@@ -19,6 +19,7 @@ from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.files import MAX_PATHS, check_expiry, download_weight
 from hypha.features.artifacts.paths import check_folder, check_path, rooted
 from hypha.features.artifacts.staging import staged_round
+from hypha.objects.digests import checked_sha256
 from hypha.objects.store import MAX_PARTS
 from hypha.objects.urls import in_turns, reach_of
 from hypha.values import check_offset, is_whole
@@ -44,6 +45,7 @@ class FileFunctions(Functions):
         use_local_url: bool | str = False,
         expires_in: Expiry = 3600,
         branch: str | None = None,
+        sha256: Many | None = None,
         *,
         context: Context,
     ) -> Any:
@@ -61,16 +63,19 @@ class FileFunctions(Functions):
             use_local_url: true for an address inside the server's own network, or the base of the address.
             expires_in: Seconds for which the address is good, 60 to 604800.
             branch: For artifacts that are kept in git only.
+            sha256: The sha-256 of the file in hex: bytes of another one are refused when they come. A list of
+                the same length for a list of paths.
         """
         artifact = await self.parts.access.allowed(artifact_id, context, "put_file")
         paths = _paths(file_path)
+        digests = dict(zip(paths, _digests(sha256, paths, file_path), strict=True))
         weights = _weights(download_weight, len(paths), is_list=isinstance(file_path, list | tuple))
         seconds, reach = check_expiry(expires_in), reach_of(use_proxy, use_local_url)
         files = {path: Staged(path, False, weight) for path, weight in zip(paths, weights, strict=True)}
         await self.staging.announce(artifact, list(files.values()))
         most = await self.room_for(artifact)
         sign = partial(self.parts.urls.put, expires_in=seconds, reach=reach, max_bytes=most)
-        made = await in_turns(files, lambda path: sign(artifact.stage_key(path)))
+        made = await in_turns(files, lambda path: sign(artifact.stage_key(path), sha256=digests[path] or ""))
         urls = dict(zip(files, made, strict=True))
         return urls if isinstance(file_path, list | tuple) else urls[paths[0]]
 
@@ -194,6 +199,7 @@ class FileFunctions(Functions):
         expires_in: Expiry = 3600,
         use_proxy: bool | None = None,
         use_local_url: bool | str = False,
+        sha256: str | None = None,
         *,
         context: Context,
     ) -> dict[str, Any]:
@@ -210,8 +216,9 @@ class FileFunctions(Functions):
             expires_in: Seconds for which the upload is open, 60 to 604800.
             use_proxy: Accepted; addresses always lead to this server.
             use_local_url: true for addresses inside the server's own network, or the base of the addresses.
+            sha256: The sha-256 of the whole file in hex: parts that are together another file are refused.
         """
-        parts = self.parts
+        parts, digest = self.parts, checked_sha256(sha256)
         artifact = await parts.access.allowed(artifact_id, context, "put_file")
         path, weight, seconds = check_path(file_path), check_weight(download_weight), check_expiry(expires_in)
         if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
@@ -219,7 +226,7 @@ class FileFunctions(Functions):
         round_id, key = staged_round(artifact), artifact.stage_key(path)
         reach = reach_of(use_proxy, use_local_url)
         most, life_s = await self.room_for(artifact), seconds + UPLOAD_GRACE_S
-        upload = await parts.store.begin(key, content_type=self.type_of(path))
+        upload = await parts.store.begin(key, content_type=self.type_of(path), sha256=digest)
         try:
             async with parts.data.writing() as connection:
                 await file_records.note_upload(
@@ -287,6 +294,16 @@ def _weights(given: object, count: int, *, is_list: bool) -> list[float]:
     if not is_list or len(given) != count:
         raise InvalidRequest("download_weight is a number, or a list as long as that of the paths.")
     return [check_weight(weight) for weight in given]
+
+
+def _digests(given: object, paths: Sequence[str], file_path: object) -> list[str | None]:
+    if not isinstance(given, list | tuple):
+        if given and isinstance(file_path, list | tuple):
+            raise InvalidRequest("sha256 is a list as long as that of the paths.")
+        return [checked_sha256(given)] * len(paths)
+    if not isinstance(file_path, list | tuple) or len(given) != len(paths):
+        raise InvalidRequest("sha256 is a text, or a list as long as that of the paths.")
+    return [checked_sha256(each) for each in given]
 
 
 def _told_parts(parts: object) -> Sequence[tuple[int, str]]:

@@ -35,6 +35,7 @@ class TreeFunctions(ArtifactFunctions):
         delete_files: bool = False,
         recursive: bool = False,
         version: str | int | None = None,
+        progress_callback: Any = None,
         *,
         context: Context,
     ) -> None:
@@ -45,6 +46,7 @@ class TreeFunctions(ArtifactFunctions):
             delete_files: Accepted; files go with their artifact, nobody could reach them without it.
             recursive: Also delete all that is in a collection; without it one with children is refused.
             version: Delete this version alone; the others keep their names and files.
+            progress_callback: A function of yours that hears now and then how many artifacts are gone.
         """
         artifact = await self.parts.access.find(artifact_id, context)
         if recursive is True or version is not None or not is_recipient(artifact, context):
@@ -58,9 +60,10 @@ class TreeFunctions(ArtifactFunctions):
                 if version is not None:
                     await self._deleting.version(current, version)
                 else:
-                    await self._deleting.artifact(current, recursive=recursive is True)
+                    await self._deleting.artifact(current, progress, recursive=recursive is True)
 
-        await to_its_end(delete())
+        async with self.parts.progress(progress_callback, context, "delete") as progress:
+            await to_its_end(delete())
 
     @permission(
         Level.NONE,
@@ -76,6 +79,7 @@ class TreeFunctions(ArtifactFunctions):
         overwrite: bool = False,
         remove_secrets: bool = True,
         stage: bool = False,
+        progress_callback: Any = None,
         *,
         context: Context,
     ) -> dict[str, Any]:
@@ -89,6 +93,7 @@ class TreeFunctions(ArtifactFunctions):
             overwrite: Take the place of an artifact of that alias.
             remove_secrets: Accepted; secrets are never copied.
             stage: Make a draft of the copy.
+            progress_callback: A function of yours that hears now and then how many files are copied.
         """
         access = self.parts.access
         source = await access.allowed(source_artifact_id, context, "read", "get_file", "list_files")
@@ -104,7 +109,8 @@ class TreeFunctions(ArtifactFunctions):
             workspace, alias, parent, source.type, source.manifest, {**config, "permissions": {}}, {},
             overwrite=overwrite is True, stage=stage is True,
         )  # fmt: skip
-        made = await to_its_end(self._moving.duplicate(source, wish, context))
+        async with self.parts.progress(progress_callback, context, "duplicate") as progress:
+            made = await to_its_end(self._moving.duplicate(source, wish, context, progress))
         return await self.shown(made, staged=stage is True)
 
     @permission(

@@ -92,7 +92,7 @@ class ArtifactRoutes:
         begun = await self._manager.put_file_start_multipart(
             await self._named(request, context), path, count, weight_of(query),
             whole(query, "expires_in", 3600),
-            use_local_url=is_true(query, "use_local_url"), context=context,
+            use_local_url=is_true(query, "use_local_url"), sha256=query.get("sha256"), context=context,
         )  # fmt: skip
         return await answer(request, begun)
 

@@ -17,6 +17,7 @@ from hypha.features.artifacts.files import download_weight
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of
 from hypha.features.artifacts.paths import check_folder, check_path
 from hypha.features.artifacts.service import ArtifactManager
+from hypha.objects.digests import told_sha256
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
 from hypha.web.file_routes import json_answer, method_refused, whole
@@ -95,6 +96,7 @@ class FileRoute:
             artifact.stage_key(checked),
             body_of(receive, given.get(b"content-length", b"")),
             content_type=content_type_of(checked, given.get(b"content-type", b"")),
+            sha256=told_sha256(given),
             max_bytes=most,
         )
         done = {"success": True, "message": "File uploaded successfully"}

@@ -13,14 +13,15 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, PermissionDenied, VersionConflict
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.artifact import Artifact
-from hypha.features.artifacts.committing import TOGETHER
 from hypha.features.artifacts.creating import Creating, Wish
 from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.sharing import TOGETHER
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactVersion
+from hypha.features.progress import Progress
 
 LOST_IN_COPIES = ("zenodo", "id_parts")
 """What of a config belongs to the one artifact alone."""
@@ -60,7 +61,7 @@ class Moving:
             values = {"parent_id": parent.id if parent is not None else None, "last_modified": parts.now()}
             await records.change(connection, artifact.id, **values)
 
-    async def duplicate(self, source: Artifact, wish: Wish, context: Context) -> Artifact:
+    async def duplicate(self, source: Artifact, wish: Wish, context: Context, progress: Progress) -> Artifact:
         """Make an artifact with the manifest and the files of another one's latest version.
 
         The bytes are shared on disk where the store can. Readers of the new one see it without files first.
@@ -74,7 +75,7 @@ class Moving:
         made = await self._creating.create(replace(wish, stage=True), context)
         parts = self._parts
         async with parts.locks.held(made.id):
-            files = await self._copied(source, made, as_staged=is_draft)
+            files = await self._copied(source, made, progress, as_staged=is_draft)
             if is_draft:
                 async with parts.data.writing() as connection:
                     staged = [file_records.Staged(file.path) for file in files]
@@ -84,12 +85,16 @@ class Moving:
         found = await parts.artifacts.get(Reference(id=made.id))
         return found or made
 
-    async def _copied(self, source: Artifact, made: Artifact, *, as_staged: bool) -> list[File]:
+    async def _copied(
+        self, source: Artifact, made: Artifact, progress: Progress, *, as_staged: bool
+    ) -> list[File]:
         place = f"stage/{made.round}" if as_staged else f"v{made.next_version}"
         files = await self._view.all_of(source, None)
+        progress.expect(len(files))
 
         async def copy(file: File) -> File:
             await self._parts.store.copy(file.key(source.folder), f"{made.folder}/{place}/{file.path}")
+            progress.add(1, file.size)
             return replace(file, place=place)
 
         copied: list[File] = []

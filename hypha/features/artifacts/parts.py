@@ -8,10 +8,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from hypha.auth.users import Context
 from hypha.features.artifacts.access import Access
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
 from hypha.features.artifacts.records import Artifacts
+from hypha.features.progress import Progress
 from hypha.locks import NamedLocks
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
@@ -20,6 +22,13 @@ from hypha.store.sealing import Seal
 from hypha.store.usage import Usage
 
 Result = TypeVar("Result")
+NewProgress = Callable[[object, Context, str], Progress]
+"""Given what a caller wants to be told by, who that is, and the operation: see `Reports.of`."""
+
+
+def untold(callback: object, context: Context, operation: str) -> Progress:
+    """The progress of a call of which nobody hears."""
+    return Progress()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Parts:
     garbage: Garbage
     locks: NamedLocks = field(default_factory=NamedLocks)
     clock: Callable[[], float] = time.time
+    progress: NewProgress = untold
 
     def now(self) -> int:
         """Unix seconds, whole."""

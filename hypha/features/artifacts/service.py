@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypha.builtins.service import BuiltinService
 from hypha.features.artifacts.functions_contents import ContentFunctions
-from hypha.features.artifacts.functions_files import FileFunctions
+from hypha.features.artifacts.functions_integrity import IntegrityFunctions
 from hypha.features.artifacts.functions_lists import ListFunctions
 from hypha.features.artifacts.functions_tree import TreeFunctions
 
@@ -14,10 +14,11 @@ FUNCTIONS = (
     "read_file", "write_file", "list", "search", "list_files",
     "get_secret", "set_secret", "set_parent", "set_download_weight",
     "get_status", "discard_changes",
+    "list_contents", "reuse_files", "put_file_resume_multipart", "verify",
 )  # fmt: skip
 
 
-class ArtifactManager(TreeFunctions, ContentFunctions, FileFunctions, ListFunctions):
+class ArtifactManager(TreeFunctions, ContentFunctions, IntegrityFunctions, ListFunctions):
     """Artifacts: manifests with versions and files, in collections.
 
     An artifact is created, filled while it is staged, and committed; readers see each commit whole. Files go

@@ -97,6 +97,7 @@ class ArtifactFile(Base):
     """A file of a version, at `folder/name`; its bytes lie in the folder `place` of the artifact."""
 
     __tablename__ = "artifact_files"
+    __table_args__ = (Index("ix_artifact_files_content", "artifact", "sha256"),)
 
     artifact: Mapped[str] = _of_artifact()
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidKey, InvalidRequest, ObjectNotFound, UnprocessableContent, UploadNotFound
 from hypha.features.storage.files import WorkspaceFiles, checked_life
 from hypha.features.storage.paths import path_of
+from hypha.objects.digests import told_sha256
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
 from hypha.web.endpoint import Endpoint
@@ -75,6 +76,7 @@ class FileRoutes:
             place.key,
             body_of(receive, given.get(b"content-length", b"")),
             content_type=content_type_of(place.key, given.get(b"content-type", b"")),
+            sha256=told_sha256(given),
         )
         done = {"success": True, "message": "File uploaded successfully"}
         await json_answer(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)

@@ -6,8 +6,9 @@ from html import escape
 
 from starlette.types import Receive, Scope, Send
 
-from hypha.errors import FrameTooLarge, HyphaError, ObjectNotFound, UploadNotFound
+from hypha.errors import Corrupted, FrameTooLarge, HyphaError, InvalidRequest, ObjectNotFound, UploadNotFound
 from hypha.features.storage.expiries import Expiries
+from hypha.objects.digests import told_sha256
 from hypha.objects.local.urls import PATH, LocalUrls, Permit, SignatureRefused
 from hypha.objects.store import ObjectStore
 from hypha.web.bodies import ClientLeft
@@ -67,7 +68,7 @@ class SignedRoute:
                 body,
                 content_type=content_type_of(permit.key, given.get(b"content-type", b"")),
                 metadata=await self._expiries.note(permit.key, permit.ttl),
-                sha256=permit.sha256,
+                sha256=_agreed(permit.sha256, told_sha256(given)),
                 max_bytes=most,
             )
             etag = info.etag
@@ -75,6 +76,17 @@ class SignedRoute:
                 await self._store.delete(permit.key)
                 raise SignatureRefused("The workspace of this file has ended.")
         await _say(send, 200, [(b"etag", f'"{etag}"'.encode())])
+
+
+def _agreed(signed: str | None, told: str | None) -> str | None:
+    """The digest that a body must have: that of the address, or the one that its sender says.
+
+    Raises:
+        InvalidRequest: they are two.
+    """
+    if signed and told and signed != told:
+        raise InvalidRequest("This address is for a file of another sha-256 than the request names.")
+    return signed or told
 
 
 async def _say(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
@@ -106,6 +118,7 @@ def _s3_code(error: HyphaError) -> str:
         (UploadNotFound, "NoSuchUpload"),
         (RangeNotSatisfiable, "InvalidRange"),
         (FrameTooLarge, "EntityTooLarge"),
+        (Corrupted, "BadDigest"),
     ):
         if isinstance(error, kind):
             return name

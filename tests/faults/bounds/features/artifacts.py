@@ -168,6 +168,23 @@ async def artifact_pages(kit: Kit) -> None:
     await refused(UnprocessableContent, source_of(await lab.objects.open("template"), "a.html"))
 
 
+async def verified_artifacts(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    await lab.filled("two", a_txt="a", b_txt="b")
+    manager, context = lab.manager, lab.owner
+    await refused(InvalidRequest, manager.list_contents("two", limit=1001, context=context))
+    kit.lower(f"{OF_FEATURE}.verifying.MAX_DAMAGED", 1)
+    two = await lab.parts.access.find("two", lab.owner)
+    await lab.objects.delete_folder(f"{two.folder}/v0")
+    found = await manager.verify("two", context=context)
+    assert (found["files"], len(found["damaged"])) == (2, 1)
+    kit.lower(f"{OF_FEATURE}.verifying.MAX_VERIFYING", 0)
+    await refused(LimitReached, manager.verify("two", context=context))
+    kit.lower(f"{OF_FEATURE}.verifying.MAX_VERIFYING", 2)
+    kit.lower(f"{OF_FEATURE}.verifying.MAX_VERIFYING_IN_ALL", 0)
+    await refused(LimitReached, manager.verify("two", context=context))
+
+
 async def artifact_filters(kit: Kit) -> None:
     lab = await lab_of(kit)
     kit.lower(f"{OF_FEATURE}.listing.MAX_ANSWER_BYTES", 10_000)

@@ -1,0 +1,78 @@
+"""The same bytes are stored once, however many versions of an artifact have them; and are they whole?"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hypha.errors import ObjectNotFound
+from hypha.features.artifacts.artifact import Artifact
+from hypha.features.artifacts.file_records import File
+from hypha.features.artifacts.parts import Parts
+from hypha.objects.store import ObjectStore
+
+TOGETHER = 16
+"""Files that are looked at or put in place at a time."""
+HASHED_AT_ONCE = 64 * 1024
+"""Larger pieces are hashed in a thread."""
+
+Content = tuple[str, str]
+"""Digest and content type: what files must have in common to share their bytes."""
+
+
+class Sharing:
+    """Lets files share their bytes on disk with files of the same content; their folders stay their own."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def share(self, artifact: Artifact, files: Sequence[File]) -> list[File]:
+        """Put in the place of files that nobody knows yet what other versions have of the same content."""
+        known = await self.known(artifact, [file.sha256 for file in files if file.size])
+        if not known:
+            return list(files)
+        shared: list[File] = []
+        for start in range(0, len(files), TOGETHER):
+            some = files[start : start + TOGETHER]
+            shared += await asyncio.gather(*(self._shared(artifact, file, known) for file in some))
+        return shared
+
+    async def _shared(self, artifact: Artifact, file: File, known: Mapping[Content, File]) -> File:
+        other = known.get((file.sha256, file.content_type))
+        if other is None or not await self.is_whole(artifact, other):
+            return file
+        info = await self._parts.store.copy(other.key(artifact.folder), file.key(artifact.folder))
+        return replace(file, etag=info.etag, modified=info.modified)
+
+    async def known(self, artifact: Artifact, digests: Iterable[str]) -> dict[Content, File]:
+        """Committed files of an artifact with one of these digests, by that and their content type."""
+        found = await self._parts.files.with_content(artifact.id, sorted(set(digests)))
+        return {(file.sha256, file.content_type): file for file in found}
+
+    async def is_whole(self, artifact: Artifact, file: File) -> bool:
+        """Whether the bytes of a committed file are still those of its record."""
+        try:
+            return await digest(self._parts.store, file.key(artifact.folder)) == file.sha256
+        except ObjectNotFound:
+            return False
+
+
+async def digest(store: ObjectStore, key: str) -> str:
+    """The sha-256 of an object's bytes, in hex.
+
+    Raises:
+        ObjectNotFound.
+    """
+    made = hashlib.sha256()
+    reading = await store.open(key)
+    try:
+        async for chunk in reading.chunks():
+            if len(chunk) > HASHED_AT_ONCE:
+                await asyncio.to_thread(made.update, chunk)
+            else:
+                made.update(chunk)
+    finally:
+        await reading.close()
+    return made.hexdigest()
