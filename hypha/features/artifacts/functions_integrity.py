@@ -37,8 +37,8 @@ MAX_CONTENTS = 1000
 class IntegrityFunctions(FileFunctions):
     """Contents by their digests: listed, used again, and verified."""
 
-    def __init__(self, parts: Parts, local_base_url: str) -> None:
-        super().__init__(parts, local_base_url)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._inventory = Inventory(parts)
         self._reusing = Reusing(parts)
         self._verifying = Verifying(parts)
