@@ -6,12 +6,13 @@ import mimetypes
 import re
 from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate, parsedate_to_datetime
+from typing import Protocol
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
 from hypha.errors import HyphaError, VersionConflict
-from hypha.objects.store import DEFAULT_TYPE, ObjectInfo, ObjectStore, Reading
+from hypha.objects.store import DEFAULT_TYPE, ObjectInfo, Reading
 from hypha.web.bodies import ClientLeft
 from hypha.web.headers import Headers, headers_of
 from hypha.web.ranges import satisfiable_ranges
@@ -34,6 +35,16 @@ _UNASKED = frozenset({"application/x-www-form-urlencoded", DEFAULT_TYPE})
 _UNSAFE = re.compile(r"[^A-Za-z0-9 !#$&+.^_`|~()\[\]{}@,;=-]")
 
 
+class Readable(Protocol):
+    """Where objects are read: an `ObjectStore`, or what is inside one of its objects."""
+
+    async def head(self, key: str) -> ObjectInfo:
+        """See `ObjectStore`."""
+
+    async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        """See `ObjectStore`."""
+
+
 class RangeNotSatisfiable(HyphaError):
     """The object has nothing of the bytes that were asked for."""
 
@@ -51,7 +62,7 @@ class PreconditionFailed(VersionConflict):
 
 
 async def send_object(
-    store: ObjectStore,
+    store: Readable,
     key: str,
     scope: Scope,
     send: Send,
@@ -114,7 +125,7 @@ def _head(info: ObjectInfo, part: tuple[int, int] | None, headers: Headers, file
 
 
 async def _opened_range(
-    store: ObjectStore, info: ObjectInfo, given: Mapping[bytes, bytes]
+    store: Readable, info: ObjectInfo, given: Mapping[bytes, bytes]
 ) -> tuple[tuple[int, int] | None, Reading]:
     """Begin and end of the part that a request with a `Range` gets, None for all, and the opened bytes."""
     key = info.key

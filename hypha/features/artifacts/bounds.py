@@ -69,6 +69,19 @@ _ROWS = (
         ),
     ),
     Bound(
+        "insides_of_zips",
+        "Directory of a zip that is looked into; files and folders in it, and in all whose directories are "
+        "kept; levels; length of a name",
+        "zip",
+        "Refused",
+        (
+            "hypha.features.artifacts.zip_index.MAX_DIRECTORY_BYTES",
+            "hypha.features.artifacts.zip_index.MAX_NODES",
+            "hypha.features.artifacts.zip_directory.MAX_DEPTH",
+            "hypha.features.artifacts.zip_directory.MAX_NAME_BYTES",
+        ),
+    ),
+    Bound(
         "artifact_pages",
         "Templates that are rendered; pages made of them; pages that wait for that. Each may compute for a "
         "second",

@@ -18,6 +18,7 @@ from hypha.features.artifacts.functions_lists import Wanted
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of
 from hypha.features.artifacts.http_zip import ZipRoute
+from hypha.features.artifacts.http_zip_files import ZipFilesRoute
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.web.credentials import Credentials
 from hypha.web.file_routes import told_parts, whole
@@ -47,6 +48,7 @@ class ArtifactRoutes:
             WorkspaceRoute(f"{one}/files", files),
             WorkspaceRoute(f"{one}/files/{{path:path}}", files),
             WorkspaceRoute(f"{one}/create-zip-file", ZipRoute(self._manager, self._credentials)),
+            WorkspaceRoute(f"{one}/zip-files/{{path:path}}", ZipFilesRoute(self._manager, self._credentials)),
             WorkspaceRoute(f"{one}/create-multipart-upload", self.begin, methods=["POST"]),
             WorkspaceRoute(f"{one}/complete-multipart-upload", self.complete, methods=["POST"]),
         ]

@@ -30,6 +30,7 @@ from hypha.features.artifacts.zips import (
 from hypha.objects.store import ObjectStore
 from hypha.web.content import disposition, one_range
 from hypha.web.headers import headers_of
+from hypha.web.leaving import unless_left
 from hypha.web.scope import SENT_AS_IT_IS
 
 MAX_ZIPPED = 200_000
@@ -56,7 +57,7 @@ class ZipRoute(FileRoute):
         files = await self._files(artifact, version, query.getlist("file"))
         if scope["method"] == "GET" and not is_true(query, "silent"):
             await self._count(artifact, files)
-        await _send(self._manager.parts.store, artifact, files, scope, send)
+        await unless_left(receive, _send(self._manager.parts.store, artifact, files, scope, send))
 
     async def _files(self, artifact: Artifact, version: object, named: Sequence[str]) -> list[File]:
         """The files to pack: those that are named, else all.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,10 +28,13 @@ from hypha.features.artifacts.filters import (
 )
 from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.features.artifacts.renderer import Renderer, TemplateFailed, source_of
+from hypha.features.artifacts.zip_directory import InvalidZip
+from hypha.features.artifacts.zip_index import ZipIndexes
 from hypha.store.usage import Quota
 from tests.faults.bounds.kit import Kit
 from tests.unit.features.artifacts.lab import Lab
 
+Job = Callable[[], Any]
 OF_FEATURE = "hypha.features.artifacts"
 OF_OWN_PAGE = "of the server's own page of an artifact, which leaves out what is more"
 
@@ -44,6 +50,11 @@ INTERNAL = {
 async def lab_of(kit: Kit) -> Lab:
     """A lab of the attack's own."""
     return await kit.stack.enter_async_context(Lab.opened(await kit.store(), kit.folder))
+
+
+async def at_once(job: Job) -> Any:
+    """Work without a share."""
+    return job()
 
 
 async def refused(error: type[HyphaError], *calls: Any) -> None:
@@ -154,6 +165,25 @@ async def files_at_once(kit: Kit) -> None:
     lab.now += 3700  # those are over
     await manager.put_file_start_multipart("a", "0", 1, context=context)
     assert len(await lab.objects.uploads_before(float("inf"))) == 4
+
+
+async def insides_of_zips(kit: Kit) -> None:
+    lab = await lab_of(kit)
+    indexes = ZipIndexes(lab.objects)
+
+    async def looked_into(name: str, *names: str) -> None:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            for each in names:
+                archive.writestr(each, b"")
+        await indexes.of(await lab.objects.put(name, content.getvalue()), at_once)
+
+    await refused(InvalidZip, looked_into("deep", "a/" * 101), looked_into("long", "a" * 4097))
+    kit.lower(f"{OF_FEATURE}.zip_index.MAX_NODES", 3)
+    await looked_into("three", "a/b", "c")
+    await refused(LimitReached, looked_into("four", "a/b", "c", "d"))
+    kit.lower(f"{OF_FEATURE}.zip_index.MAX_DIRECTORY_BYTES", 40)
+    await refused(LimitReached, looked_into("wide", "a"))
 
 
 async def artifact_pages(kit: Kit) -> None:

@@ -1,0 +1,212 @@
+"""Indexes of zip archives: their directories as trees in temporary databases, kept for the next reader.
+
+A database keeps 2 MiB in memory and the rest in a temporary file of the system, so that an archive of
+millions of files costs disk for a while and no memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from hypha.errors import LimitReached, VersionConflict
+from hypha.features.artifacts.zip_directory import (
+    END_BYTES,
+    Entry,
+    InvalidZip,
+    Place,
+    entries_in,
+    place_of,
+)
+from hypha.limits import BoundedMap
+from hypha.locks import NamedLocks
+from hypha.objects.store import ObjectInfo, ObjectStore
+
+MAX_DIRECTORY_BYTES = 1024 * 1024 * 1024
+MAX_NODES = 8_000_000
+"""Files and folders of one archive, and of all whose indexes are kept."""
+PAGE = 1000
+_PIECE_BYTES = 512 * 1024
+_SMALL = 2000
+"""An index weighs so much more than its nodes."""
+_FILE, _FOLDER = 0, 1
+_ROOT = 0
+_INSERT = f"INSERT OR REPLACE INTO node VALUES ({', '.join('?' * 11)})"
+
+Work = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a job beside the event loop, within somebody's share."""
+
+
+class ZipIndex:
+    """What is in one archive; all functions but `len` belong into a thread."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._nodes = 0
+        self._lock = Lock()
+        self._folders: dict[tuple[int, str], int] = {}
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        for statement in (
+            "PRAGMA cache_size = -2048",
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE node (parent, kind, name, id, offset, packed, size, method, flags, crc, modified, "
+            "PRIMARY KEY (parent, kind, name)) WITHOUT ROWID",
+        ):
+            self._database.execute(statement)
+
+    def __len__(self) -> int:
+        return self._nodes + _SMALL
+
+    def __del__(self) -> None:
+        self._database.close()
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Put entries into the tree; of two with one path the later one counts, as for everybody else.
+
+        Raises:
+            LimitReached: there are too many.
+        """
+        rows = []
+        with self._lock:
+            for entry in entries:
+                folder = self._folder(entry.words if entry.is_folder else entry.words[:-1])
+                if entry.is_folder or not entry.words:
+                    continue
+                self._grow()
+                rows.append(
+                    (folder, _FILE, entry.words[-1], 0, entry.offset, entry.packed, entry.size, entry.method,
+                     entry.flags, entry.crc, entry.modified)
+                )  # fmt: skip
+            self._database.executemany(_INSERT, rows)
+
+    def find(self, words: tuple[str, ...]) -> Entry | None:
+        """The member at a path."""
+        with self._lock:
+            folder = self._known(words[:-1])
+            if folder is None or not words:
+                return None
+            row = self._database.execute(
+                "SELECT offset, packed, size, method, flags, crc, modified FROM node "
+                "WHERE parent = ? AND kind = ? AND name = ?",
+                (folder, _FILE, words[-1]),
+            ).fetchone()
+        return None if row is None else Entry(words, False, *row)
+
+    def page(self, words: tuple[str, ...], after: tuple[int, str] = (-1, "")) -> list[tuple[Any, ...]] | None:
+        """Up to `PAGE` of what is in a folder, behind a kind and name: files, then folders, by name.
+
+        Each as `(kind, name, size, modified)`; None if there is no such folder.
+        """
+        with self._lock:
+            folder = self._known(words)
+            if folder is None:
+                return None
+            return self._database.execute(
+                "SELECT kind, name, size, modified FROM node WHERE parent = ? AND (kind, name) > (?, ?) "
+                "ORDER BY kind, name LIMIT ?",
+                (folder, *after, PAGE),
+            ).fetchall()
+
+    def _known(self, words: tuple[str, ...]) -> int | None:
+        """The folder at a path."""
+        at = _ROOT
+        for word in words:
+            row = self._database.execute(
+                "SELECT id FROM node WHERE parent = ? AND kind = ? AND name = ?", (at, _FOLDER, word)
+            ).fetchone()
+            if row is None:
+                return None
+            at = row[0]
+        return at
+
+    def _folder(self, words: tuple[str, ...]) -> int:
+        """The same, made where it is not there."""
+        at = _ROOT
+        for word in words:
+            found = self._folders.get((at, word))
+            if found is None:
+                found = self._known_below(at, word)
+                if len(self._folders) > PAGE:
+                    self._folders.clear()
+                self._folders[at, word] = found
+            at = found
+        return at
+
+    def _known_below(self, parent: int, name: str) -> int:
+        row = self._database.execute(
+            "SELECT id FROM node WHERE parent = ? AND kind = ? AND name = ?", (parent, _FOLDER, name)
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+        self._grow()
+        self._database.execute(_INSERT, (parent, _FOLDER, name, self._nodes, 0, 0, 0, 0, 0, 0, 0))
+        return self._nodes
+
+    def _grow(self) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise LimitReached(f"A ZIP with more than {MAX_NODES:,} files is not looked into.")
+
+
+class ZipIndexes:
+    """The indexes of the archives that were looked into lately, by their keys and ETags."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._kept: BoundedMap[tuple[str, str], ZipIndex] = BoundedMap(MAX_NODES, len)
+        self._making = NamedLocks()
+
+    async def of(self, info: ObjectInfo, work: Work) -> ZipIndex:
+        """The index of an archive, made once.
+
+        Raises:
+            InvalidZip: it is none. LimitReached: it is too large, or the caller works too much.
+            VersionConflict: it was changed meanwhile.
+        """
+        key = info.key, info.etag
+        if (found := self._kept.use(key)) is not None:
+            return found
+        async with self._making.held(info.key):
+            if (found := self._kept.use(key)) is not None:
+                return found
+            index = await self._made(info, work)
+            self._kept.put(key, index)
+            return index
+
+    async def _made(self, info: ObjectInfo, work: Work) -> ZipIndex:
+        place = await self._place(info)
+        if place.stop - place.start > MAX_DIRECTORY_BYTES:
+            raise LimitReached("The directory of the ZIP is too large to be looked into.")
+        index = await work(partial(ZipIndex, place))
+        rest, at = b"", place.start
+        while at < place.stop:
+            stop = min(at + _PIECE_BYTES, place.stop)
+            data = rest + await self._read(info, at, stop)
+            rest, at = data[await work(partial(_added, index, data)) :], stop
+        if rest:
+            raise InvalidZip("This is not a ZIP: its directory is damaged.")
+        made: ZipIndex = index
+        return made
+
+    async def _place(self, info: ObjectInfo) -> Place:
+        begin = max(0, info.size - END_BYTES)
+        return place_of(await self._read(info, begin, info.size), info.size)
+
+    async def _read(self, info: ObjectInfo, start: int, stop: int) -> bytes:
+        reading = await self._store.open(info.key, start, stop)
+        try:
+            if reading.info.etag != info.etag:
+                raise VersionConflict("The ZIP is being changed: try again later.")
+            return await reading.whole()
+        finally:
+            await reading.close()
+
+
+def _added(index: ZipIndex, data: bytes) -> int:
+    entries, taken = entries_in(data)
+    index.add(entries)
+    return taken
