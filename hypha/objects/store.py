@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_TYPE = "application/octet-stream"
 MAX_PARTS = 10_000
 MAX_LISTED = 10_000
+COPIED_TOGETHER = 16
+"""Objects that are copied at a time where each is a request of its own."""
 
 Source = bytes | AsyncIterable[bytes]
+Copied = Callable[[Sequence["ObjectInfo"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,26 @@ class ObjectStore(ABC):
         Raises:
             ObjectNotFound, InvalidKey, AlreadyExists, StorageFull: see `put`.
         """
+
+    async def copy_many(
+        self, pairs: Sequence[tuple[str, str]], told: Copied | None = None
+    ) -> Sequence[ObjectInfo]:
+        """Copy objects (source, target) as `copy` does; what they are, in the order of the pairs.
+
+        With an error some of them were copied and some were not: whoever chose the targets deletes them.
+        `told` is called with those that were copied, some at a time.
+
+        Raises:
+            ObjectNotFound, InvalidKey, QuotaExceeded, StorageFull: see `copy`.
+        """
+        done: list[ObjectInfo] = []
+        for start in range(0, len(pairs), COPIED_TOGETHER):
+            some = pairs[start : start + COPIED_TOGETHER]
+            copied = await asyncio.gather(*(self.copy(source, target) for source, target in some))
+            if told is not None:
+                told(copied)
+            done += copied
+        return done
 
     @abstractmethod
     async def begin(

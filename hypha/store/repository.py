@@ -53,13 +53,12 @@ async def upsert(
     connection: AsyncConnection, model: type[Base], values: Mapping[str, Any], keys: Sequence[str]
 ) -> None:
     """Insert a row, or set the given fields of the one that has the same keys."""
-    statement = insert(connection, model).values(**values)
+    statement = insert(connection, model)
     changes = {name: statement.excluded[name] for name in values if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changes))
+    await connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changes), values)
 
 
 async def insert_if_absent(connection: AsyncConnection, model: type[Base], values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key is taken; True if it was inserted."""
-    statement = insert(connection, model).values(**values).on_conflict_do_nothing()
-    result = await connection.execute(statement)
+    result = await connection.execute(insert(connection, model).on_conflict_do_nothing(), values)
     return bool(result.rowcount == 1)

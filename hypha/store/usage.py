@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.errors import QuotaExceeded
@@ -63,6 +64,7 @@ class Usage(Repository):
         super().__init__(connections)
         self._measured_at = {True: -MEASURED_EVERY_S, False: -MEASURED_EVERY_S}
         self._measured = {True: 0, False: 0}
+        self._adding: Any = None
 
     async def of(self, workspace: str) -> dict[str, tuple[int, int]]:
         """Number and bytes of what a workspace keeps, by kind."""
@@ -96,13 +98,10 @@ class Usage(Repository):
         Raises:
             QuotaExceeded: the workspace, its person or the server would keep more than it may.
         """
-        statement = insert(connection, StoredUse).values(
-            workspace=record.id, kind=kind, count=count, size=size
-        )
-        changes = {"count": StoredUse.count + count, "size": StoredUse.size + size}
-        statement = statement.on_conflict_do_update(index_elements=["workspace", "kind"], set_=changes)
-        counted = await connection.execute(statement.returning(StoredUse.count, StoredUse.size))
-        total_count, total_size = counted.one()
+        if self._adding is None:
+            self._adding = _adding(connection)
+        added = {"workspace": record.id, "kind": kind, "count": count, "size": size}
+        total_count, total_size = (await connection.execute(self._adding, added)).one()
         if allowance is not None and (count > 0 or size > 0):
             _check_quota(record, allowance.quota, int(total_count), int(total_size))
             if kind.endswith(FILES_SUFFIX):
@@ -123,10 +122,8 @@ class Usage(Repository):
     ) -> None:
         if record.created_by is None or not allowance.of_person_bytes:
             return
-        theirs = select(func.coalesce(func.sum(StoredUse.size), 0)).where(
-            StoredUse.workspace == Workspace.id, Workspace.created_by == record.created_by, _IS_RECORD
-        )
-        if int((await connection.execute(theirs)).scalar_one()) > allowance.of_person_bytes:
+        theirs = await connection.execute(_OF_PERSON, {"person": record.created_by})
+        if int(theirs.scalar_one()) > allowance.of_person_bytes:
             raise QuotaExceeded(
                 f"The workspaces of {record.created_by} keep more than {allowance.of_person_bytes} bytes: "
                 "delete some of what they keep, or a workspace."
@@ -158,6 +155,20 @@ class Usage(Repository):
 
 
 _IS_RECORD = StoredUse.kind.not_like("%" + FILES_SUFFIX.replace("_", "\\_"), escape="\\")
+_OF_PERSON = select(func.coalesce(func.sum(StoredUse.size), 0)).where(
+    StoredUse.workspace == Workspace.id, Workspace.created_by == bindparam("person"), _IS_RECORD
+)
+
+
+def _adding(connection: AsyncConnection) -> Any:
+    """The statement that adds to a count and tells the sum; made once, which takes longer than to run it."""
+    statement = insert(connection, StoredUse)
+    changes = {
+        "count": StoredUse.count + statement.excluded.count,
+        "size": StoredUse.size + statement.excluded.size,
+    }
+    statement = statement.on_conflict_do_update(index_elements=["workspace", "kind"], set_=changes)
+    return statement.returning(StoredUse.count, StoredUse.size)
 
 
 def is_of_stranger(record: WorkspaceRecord) -> bool:

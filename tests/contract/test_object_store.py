@@ -204,6 +204,7 @@ async def test_keys_that_climb_are_refused_everywhere(store: ObjectStore, key: s
     await store.put("ok", b"1")
     for attempt in (
         store.put(key, b"1"), store.head(key), store.open(key), store.delete(key), store.copy("ok", key),
+        store.copy_many([("ok", key)]), store.copy_many([(key, "ok")]),
         store.copy(key, "ok"), store.begin(key), store.put_part(key, "0" * 32, 1, b""),
         store.complete(key, "0" * 32, []), store.abort(key, "0" * 32), store.delete_folder(key + "/"),
     ):  # fmt: skip
@@ -333,6 +334,36 @@ async def test_a_copy_onto_itself_and_onto_its_copy_changes_nothing(store: Objec
         await store.copy(source, target)
         assert await content(store, target) == b"1" and (await store.head(target)).metadata == {"k": "v"}
     assert await keys(store) == ["a", "b"]
+
+
+async def test_many_copies_are_as_single_ones(store: ObjectStore) -> None:
+    metadata = {"colour": "blue"}
+    put = [await store.put(f"from/{n % 3}/{n}", b"%d" % n, metadata=metadata) for n in range(40)]
+    await store.put("to/1/4", b"what was there")
+    await store.put("to/2", b"in the way of a folder")
+    pairs = [(info.key, info.key.replace("from", "to")) for info in put]
+    copied = await store.copy_many(pairs)
+    assert [info.key for info in copied] == [target for _, target in pairs]
+    for n, (source, target) in enumerate(pairs):
+        assert await content(store, target) == b"%d" % n
+        assert copied[n] == await store.head(target)
+        assert (copied[n].etag, copied[n].metadata, copied[n].sha256) == (
+            put[n].etag, metadata, hashlib.sha256(b"%d" % n).hexdigest(),
+        )  # fmt: skip
+        await store.put(source, b"another one")
+        assert await content(store, target) == b"%d" % n
+    assert await content(store, "to/2") == b"in the way of a folder"
+    assert await store.copy_many([]) == []
+
+
+@pytest.mark.parametrize("missing", ["from/none", "from/folder", "none/a"])
+async def test_many_copies_of_which_one_has_no_source_are_refused(store: ObjectStore, missing: str) -> None:
+    await store.put("from/a", b"1")
+    await store.put("from/folder/b", b"2")
+    with pytest.raises(ObjectNotFound):
+        await store.copy_many([("from/a", "to/a"), (missing, "to/b"), ("from/folder/b", "to/c")])
+    await store.delete_folder("to/")
+    assert await keys(store) == ["from/a", "from/folder/b"]
 
 
 async def test_a_copy_of_nothing_or_onto_something_is_refused(store: ObjectStore) -> None:

@@ -6,7 +6,6 @@ its files and the artifact. A crash before it leaves the old state, and folders 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +21,10 @@ from hypha.features.artifacts.garbage import GRACE_S
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.schemas import check_against
-from hypha.features.artifacts.sharing import TOGETHER, Sharing, digest
+from hypha.features.artifacts.sharing import Sharing, digest
 from hypha.features.artifacts.tables import ArtifactVersion
 from hypha.features.progress import Progress
+from hypha.objects.store import ObjectInfo
 from hypha.store.records import WorkspaceRecord
 
 MAX_VERSIONS = 1000
@@ -81,8 +81,10 @@ class Committing:
         )
         if artifact.is_committed:
             files = await self._sharing.share(artifact, files)
+        version = replace(plan.version, file_count=len(files)) if plan.is_new else plan.version
         plan = replace(
             plan,
+            version=version,
             files=files,
             removed=[each.path for each in staged if each.is_removed],
             after=replace(plan.after, config=_with_weights(plan.after.config, staged)),
@@ -90,8 +92,18 @@ class Committing:
         async with parts.data.writing() as connection:
             await self._write(connection, record, plan)
         parts.garbage.wake()
-        found = await parts.artifacts.get(Reference(id=artifact.id))
-        return found or plan.after
+        return await self._written(plan)
+
+    async def _written(self, plan: Plan) -> Artifact:
+        """The artifact after a commit."""
+        if not plan.is_new:
+            return await self._parts.artifacts.get(Reference(id=plan.after.id)) or plan.after
+        version = replace(plan.version, size=records.record_size(plan.after.manifest, plan.after.config))
+        return replace(
+            plan.after, intent=None, round=None, staged={}, staged_files=0, file_count=version.file_count,
+            versions=(*plan.before.versions, version), change=plan.before.change + 1,
+            next_version=version.number + 1, size=plan.before.size + _added_size(plan),
+        )  # fmt: skip
 
     def _plan(
         self,
@@ -120,37 +132,48 @@ class Committing:
     ) -> list[File]:
         place = place_of(version)
         progress.expect(len(staged))
-        await self._parts.store.delete_folder(f"{artifact.folder}/{place}/")  # of a commit that did not end
+        store, folder = self._parts.store, f"{artifact.folder}/{place}"
+        await store.delete_folder(f"{folder}/")  # of a commit that did not end
+
+        def placed(some: Sequence[ObjectInfo]) -> None:
+            progress.add(len(some), sum(info.size for info in some))
+
+        pairs = [(artifact.stage_key(each.path), f"{folder}/{each.path}") for each in staged]
+        try:
+            copied = await store.copy_many(pairs, placed)
+        except ObjectNotFound as error:
+            raise await self._missing(artifact, staged) or error from None
         files: list[File] = []
-        for start in range(0, len(staged), TOGETHER):
-            some = staged[start : start + TOGETHER]
-            placed = await asyncio.gather(*(self._place(artifact, place, each.path) for each in some))
-            progress.add(len(placed), sum(file.size for file in placed))
-            files += placed
+        for each, info in zip(staged, copied, strict=True):
+            sha256 = info.sha256 or await digest(store, info.key)
+            files.append(
+                File(each.path, place, info.size, info.etag, sha256, info.content_type, info.modified)
+            )
         return files
 
-    async def _place(self, artifact: Artifact, place: str, path: str) -> File:
-        store = self._parts.store
-        key = f"{artifact.folder}/{place}/{path}"
-        try:
-            info = await store.copy(artifact.stage_key(path), key)
-        except ObjectNotFound:
-            raise FileNotFound(
-                f"File '{path}' does not exist in the artifact: it was announced and never uploaded. "
-                "Upload it, or take it back with remove_file."
-            ) from None
-        sha256 = info.sha256 or await digest(store, key)
-        return File(path, place, info.size, info.etag, sha256, info.content_type, info.modified)
+    async def _missing(self, artifact: Artifact, staged: Sequence[Staged]) -> FileNotFound | None:
+        """What is said of the first file that was never uploaded."""
+        for each in staged:
+            try:
+                await self._parts.store.head(artifact.stage_key(each.path))
+            except ObjectNotFound:
+                return FileNotFound(
+                    f"File '{each.path}' does not exist in the artifact: it was announced and never "
+                    "uploaded. Upload it, or take it back with remove_file."
+                )
+        return None
 
     # -- the transaction
 
     async def _write(self, connection: AsyncConnection, record: WorkspaceRecord, plan: Plan) -> None:
         artifact, version = plan.before, plan.version
-        await records.locked(connection, artifact)
-        gone = [] if plan.is_new else await self._take_out(connection, plan)
+        await self._write_fields(connection, plan)
+        gone: list[tuple[str, str, int]] = []
+        if not plan.is_new:
+            gone = await self._take_out(connection, plan)
+            version = replace(version, file_count=version.file_count + len(plan.files) - len(gone))
+            await records.change(connection, artifact.id, file_count=version.file_count)
         await file_records.add_files(connection, artifact.id, version.number, plan.files)
-        change = len(plan.files) - len(gone)
-        version = replace(version, file_count=version.file_count + change)
         await self._count(connection, record, plan, gone)
         await self._write_version(connection, plan, version)
         await file_records.unstage_all(connection, artifact.id)
@@ -160,8 +183,17 @@ class Committing:
         after = plan.after
         if after.config.get("permissions") != artifact.config.get("permissions"):
             await records.write_grants(connection, artifact.id, after.config.get("permissions"))
-        await records.change(
-            connection, artifact.id, type=after.type, manifest=after.manifest, config=dict(after.config),
+
+    @staticmethod
+    async def _write_fields(connection: AsyncConnection, plan: Plan) -> None:
+        """Write the fields of the artifact, and hold its row until the transaction ends.
+
+        Raises:
+            VersionConflict: it was changed since it was read.
+        """
+        artifact, after, version = plan.before, plan.after, plan.version
+        await records.replace(
+            connection, artifact, type=after.type, manifest=after.manifest, config=dict(after.config),
             intent=None, round=None, staged=None, staged_files=0, last_modified=after.last_modified,
             version_count=len(artifact.versions) + plan.is_new, file_count=version.file_count,
             next_version=max(artifact.next_version, version.number + 1),

@@ -116,8 +116,9 @@ class Creating:
             raise PermissionDenied(f"Permission denied: the workspace {record.id} is read-only.")
 
     async def _write(self, wish: Wish, alias: str, record: WorkspaceRecord, context: Context) -> Artifact:
-        parts, reference = self._parts, Reference(workspace=wish.workspace, alias=alias)
-        existing = await parts.artifacts.get(reference)
+        parts, existing = self._parts, None
+        if wish.overwrite:
+            existing = await parts.artifacts.get(Reference(workspace=wish.workspace, alias=alias))
         if existing is not None:
             await self._check_overwrite(existing, wish, context)
         artifact = self._made(wish, alias, existing, context)
@@ -129,6 +130,8 @@ class Creating:
                 await self._insert(connection, artifact, wish, record, existing)
         except IntegrityError:
             raise _taken(alias) from None
+        if existing is None:
+            return artifact
         parts.garbage.wake()
         found = await parts.artifacts.get(Reference(id=artifact.id))
         if found is None:
@@ -136,8 +139,6 @@ class Creating:
         return found
 
     async def _check_overwrite(self, existing: Artifact, wish: Wish, context: Context) -> None:
-        if not wish.overwrite:
-            raise _taken(existing.alias)
         await self._parts.access.require(existing, context, "edit", "commit")
         if await self._parts.artifacts.children(existing.id):
             raise HasChildren(
@@ -164,6 +165,8 @@ class Creating:
             existing.created_at if existing is not None else now,
             now,
             parent_id=wish.parent.id if wish.parent is not None else None,
+            parent_alias=wish.parent.alias if wish.parent is not None else None,
+            parent_config=wish.parent.config if wish.parent is not None else {},
             versions=() if wish.stage else (first,),
             next_version=existing.next_version if existing is not None else 0,
             size=size if wish.stage else 2 * size,
@@ -201,7 +204,8 @@ class Creating:
                 "size": version.size,
             }  # fmt: skip
             await records.add_version(connection, artifact, replace(version, number=number), kept)
-        await records.write_grants(connection, artifact.id, artifact.config.get("permissions"))
+        permissions = artifact.config.get("permissions")
+        await records.write_grants(connection, artifact.id, permissions, is_new=existing is None)
         await self._secrets.write(connection, record, artifact.id, wish.secrets)
 
     async def _clear(self, connection: AsyncConnection, existing: Artifact) -> None:

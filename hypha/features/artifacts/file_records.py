@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -69,6 +70,10 @@ class Files(Repository):
         """Those of the named files that a version has."""
         found: dict[str, File] = {}
         async with self._connections.reading() as connection:
+            if len(paths) == 1:
+                values = {"artifact": artifact, "version": version, **_names(paths[0])}
+                row = (await connection.execute(_FIND_ONE, values)).one_or_none()
+                return {} if row is None else {paths[0]: _file(row)}
             for some in batches(paths):
                 where = (
                     ArtifactFile.artifact == artifact,
@@ -130,15 +135,9 @@ class Files(Repository):
 
     async def staged(self, artifact: str) -> list[Staged]:
         """What is staged of the files, in the order of folder and name; at most 100,000."""
-        query = (
-            select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
-            .where(StagedFile.artifact == artifact)
-            .order_by(StagedFile.folder, StagedFile.name)
-        )
         async with self._connections.reading() as connection:
-            return [
-                Staged(joined(f, n), gone, weight) for f, n, gone, weight in await connection.execute(query)
-            ]
+            rows = await connection.execute(_STAGED, {"artifact": artifact})
+            return [Staged(joined(folder, name), gone, weight) for folder, name, gone, weight in rows]
 
     async def staged_of(self, artifacts: Sequence[str]) -> dict[str, list[Staged]]:
         """The same of several artifacts."""
@@ -190,20 +189,13 @@ async def stage(connection: AsyncConnection, artifact: str, round_id: str, files
     added = 0
     for some in batches(files):
         rows = [
-            dict(zip(("folder", "name"), split(file.path), strict=True), artifact=artifact,
-                 is_removed=file.is_removed, weight=file.weight)
+            {"artifact": artifact, **_names(file.path), "is_removed": file.is_removed, "weight": file.weight}
             for file in some
-        ]  # fmt: skip
-        gone = await connection.execute(
-            delete(StagedFile).where(StagedFile.artifact == artifact, _at(StagedFile, [f.path for f in some]))
-        )
-        await connection.execute(insert(StagedFile), rows)
-        added += len(rows) - gone.rowcount
-    values = {"staged_files": Artifact.staged_files + added, "change": Artifact.change + 1}
-    where = Artifact.id == artifact, Artifact.round == round_id
-    counted = await connection.execute(
-        update(Artifact).where(*where).values(values).returning(Artifact.staged_files)
-    )
+        ]
+        gone = await _unstage(connection, artifact, [file.path for file in some])
+        await connection.execute(_STAGE, rows)
+        added += len(rows) - gone
+    counted = await connection.execute(_COUNT_STAGED, {"at": artifact, "in_round": round_id, "added": added})
     total = counted.scalar_one_or_none()
     if total is None or total > MAX_STAGED_FILES:
         raise LimitReached(
@@ -215,28 +207,38 @@ async def stage(connection: AsyncConnection, artifact: str, round_id: str, files
 
 async def unstage(connection: AsyncConnection, artifact: str, path: str) -> None:
     """Forget what is staged of one file."""
-    where = StagedFile.artifact == artifact, _at(StagedFile, [path])
-    gone = await connection.execute(delete(StagedFile).where(*where))
-    values = {"staged_files": Artifact.staged_files - gone.rowcount, "change": Artifact.change + 1}
+    gone = await _unstage(connection, artifact, [path])
+    values = {"staged_files": Artifact.staged_files - gone, "change": Artifact.change + 1}
     await connection.execute(update(Artifact).where(Artifact.id == artifact).values(values))
+
+
+async def _unstage(connection: AsyncConnection, artifact: str, paths: Sequence[str]) -> int:
+    if len(paths) == 1:
+        gone = await connection.execute(_UNSTAGE_ONE, {"artifact": artifact, **_names(paths[0])})
+    else:
+        where = StagedFile.artifact == artifact, _at(StagedFile, paths)
+        gone = await connection.execute(delete(StagedFile).where(*where))
+    return int(gone.rowcount)
 
 
 async def unstage_all(connection: AsyncConnection, artifact: str) -> None:
     """Forget all that is staged of an artifact's files, and uploads in parts to it."""
-    await connection.execute(delete(StagedFile).where(StagedFile.artifact == artifact))
-    await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.artifact == artifact))
+    await connection.execute(_UNSTAGE_ALL, {"artifact": artifact})
+    await connection.execute(_FORGET_UPLOADS, {"artifact": artifact})
 
 
-async def add_files(connection: AsyncConnection, artifact: str, version: int, files: Iterable[File]) -> None:
+async def add_files(connection: AsyncConnection, artifact: str, version: int, files: Sequence[File]) -> None:
     """Write files of a version."""
-    rows = [
-        dict(zip(("folder", "name"), split(file.path), strict=True), artifact=artifact, version=version,
-             place=file.place, size=file.size, etag=file.etag, sha256=file.sha256,
-             content_type=file.content_type[:256], modified=file.modified)
-        for file in files
-    ]  # fmt: skip
-    for start in range(0, len(rows), BATCH):
-        await connection.execute(insert(ArtifactFile), rows[start : start + BATCH])
+    for some in batches(files):
+        rows = [
+            {
+                "artifact": artifact, "version": version, **_names(file.path), "place": file.place,
+                "size": file.size, "etag": file.etag, "sha256": file.sha256,
+                "content_type": file.content_type[:256], "modified": file.modified,
+            }
+            for file in some
+        ]  # fmt: skip
+        await connection.execute(_ADD_FILES, rows)
 
 
 async def remove_files(
@@ -296,6 +298,36 @@ _FILE = (
     ArtifactFile.folder, ArtifactFile.name, ArtifactFile.place, ArtifactFile.size, ArtifactFile.etag,
     ArtifactFile.sha256, ArtifactFile.content_type, ArtifactFile.modified,
 )  # fmt: skip
+
+_OF_ARTIFACT = StagedFile.artifact == bindparam("artifact")
+
+# Made once: to build such a statement takes longer than to run it.
+_FIND_ONE = select(*_FILE).where(
+    ArtifactFile.artifact == bindparam("artifact"), ArtifactFile.version == bindparam("version"),
+    ArtifactFile.folder == bindparam("folder"), ArtifactFile.name == bindparam("name"),
+)  # fmt: skip
+_STAGED = (
+    select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
+    .where(_OF_ARTIFACT)
+    .order_by(StagedFile.folder, StagedFile.name)
+)
+_STAGE, _ADD_FILES = insert(StagedFile), insert(ArtifactFile)
+_UNSTAGE_ONE = delete(StagedFile).where(
+    _OF_ARTIFACT, StagedFile.folder == bindparam("folder"), StagedFile.name == bindparam("name")
+)
+_UNSTAGE_ALL = delete(StagedFile).where(_OF_ARTIFACT)
+_FORGET_UPLOADS = delete(ArtifactUpload).where(ArtifactUpload.artifact == bindparam("artifact"))
+_COUNT_STAGED = (
+    update(Artifact)
+    .where(Artifact.id == bindparam("at"), Artifact.round == bindparam("in_round"))
+    .values(staged_files=Artifact.staged_files + bindparam("added"), change=Artifact.change + 1)
+    .returning(Artifact.staged_files)
+)
+
+
+def _names(path: str) -> dict[str, str]:
+    folder, name = split(path)
+    return {"folder": folder, "name": name}
 
 
 def _file(row: Any) -> File:

@@ -281,7 +281,7 @@ class ArtifactFunctions(Functions):
         """An artifact as results show it."""
         files = None
         if staged and artifact.is_staged:
-            files = shown_staged(await self.parts.files.staged(artifact.id))
+            files = shown_staged(await self.parts.files.staged(artifact.id)) if artifact.staged_files else []
         return artifact.shown(staged_files=files)
 
     async def as_of(self, artifact: Artifact, version: object, *, staged: bool) -> Artifact:

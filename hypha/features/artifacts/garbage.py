@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 GRACE_S = 3600.0
 """Files that a commit replaced stay so long, for those who have an address of them."""
 PAUSE_S = 30.0
+GATHER_S = 2.0
+"""After the first wish to clean up so long is waited for more, which one look then serves."""
 TOGETHER = 100
 _LISTED = 1000
 
@@ -56,6 +58,8 @@ class Garbage:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PAUSE_S):
                     await self._woken.wait()
+            if self._woken.is_set():
+                await asyncio.sleep(GATHER_S)
             self._woken.clear()
             await self._guarded(self.sweep)
 
@@ -74,8 +78,9 @@ class Garbage:
 
     async def sweep(self) -> int:
         """Delete all that is due; how many entries that were."""
-        count = 0
-        while due := await self._due():
+        count, is_full = 0, True
+        while is_full and (due := await self._due()):
+            is_full = len(due) == TOGETHER
             for _, key in due:
                 await (self._store.delete_folder(key) if key.endswith("/") else self._store.delete(key))
             async with self._connections.writing() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import select
@@ -18,10 +18,10 @@ from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.parts import Parts
-from hypha.features.artifacts.sharing import TOGETHER
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactVersion
 from hypha.features.progress import Progress
+from hypha.objects.store import ObjectInfo
 
 LOST_IN_COPIES = ("zenodo", "id_parts")
 """What of a config belongs to the one artifact alone."""
@@ -92,15 +92,12 @@ class Moving:
         files = await self._view.all_of(source, None)
         progress.expect(len(files))
 
-        async def copy(file: File) -> File:
-            await self._parts.store.copy(file.key(source.folder), f"{made.folder}/{place}/{file.path}")
-            progress.add(1, file.size)
-            return replace(file, place=place)
+        def copied(some: Sequence[ObjectInfo]) -> None:
+            progress.add(len(some), sum(info.size for info in some))
 
-        copied: list[File] = []
-        for start in range(0, len(files), TOGETHER):
-            copied += await asyncio.gather(*(copy(file) for file in files[start : start + TOGETHER]))
-        return copied
+        pairs = [(file.key(source.folder), f"{made.folder}/{place}/{file.path}") for file in files]
+        await self._parts.store.copy_many(pairs, copied)
+        return [replace(file, place=place) for file in files]
 
     async def _commit_copy(self, made: Artifact, files: list[File]) -> None:
         """The first version of a copy."""

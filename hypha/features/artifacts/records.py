@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -16,6 +16,7 @@ from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.permissions import as_grants, folded, operations_of
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactGarbage, ArtifactGrant, ArtifactVersion
+from hypha.store.base import Json
 from hypha.store.repository import Repository
 
 KIND = Table.__tablename__
@@ -41,9 +42,8 @@ class Artifacts(Repository):
     async def many(self, ids: Sequence[str]) -> list[Artifact]:
         """Several artifacts by their internal ids, in the order of the ids."""
         async with self._connections.reading() as connection:
-            rows = (await connection.execute(_query(Table.id.in_(ids)))).all()
-            versions = await _versions(connection, ids)
-        found = {row.id: _artifact(row, versions.get(row.id, ())) for row in rows}
+            rows = await connection.execute(_finding(connection, _MANY), {"ids": ids})
+            found = {row.id: _artifact(row) for row in rows}
         return [found[each] for each in ids if each in found]
 
     async def snapshot(self, artifact: str, number: int) -> Mapping[str, Any] | None:
@@ -57,15 +57,14 @@ class Artifacts(Repository):
 
     async def children(self, artifact: str) -> int:
         """How many artifacts have it as their parent."""
-        query = select(func.count()).select_from(Table).where(Table.parent_id == artifact)
         async with self._connections.reading() as connection:
-            return int((await connection.execute(query)).scalar_one())
+            return int((await connection.execute(_CHILDREN, {"parent": artifact})).scalar_one())
 
     async def count(self, artifact: str, *, views: float = 0.0, downloads: float = 0.0) -> None:
         """Add to the counters, exactly, whoever else does so at the same time."""
-        values = {"view_count": Table.view_count + views, "download_count": Table.download_count + downloads}
+        values = {"at": artifact, "views": views, "downloads": downloads}
         async with self._connections.writing() as connection:
-            await connection.execute(update(Table).where(Table.id == artifact).values(values))
+            await connection.execute(_COUNTED, values)
 
     async def reset_counts(self, artifact: str) -> None:
         """Begin to count anew."""
@@ -76,16 +75,11 @@ class Artifacts(Repository):
 
 async def find(connection: AsyncConnection, reference: Reference) -> Artifact | None:
     """An artifact, in the caller's transaction."""
-    where = (
-        [Table.id == reference.id]
-        if reference.id
-        else [Table.workspace == reference.workspace, Table.alias == reference.alias]
-    )
-    row = (await connection.execute(_query(*where))).one_or_none()
-    if row is None:
-        return None
-    versions = await _versions(connection, [row.id])
-    return _artifact(row, versions.get(row.id, ()))
+    by, values = _BY_ALIAS, {"workspace": reference.workspace, "alias": reference.alias}
+    if reference.id:
+        by, values = _BY_ID, {"id": reference.id}
+    row = (await connection.execute(_finding(connection, by), values)).one_or_none()
+    return None if row is None else _artifact(row)
 
 
 async def locked(connection: AsyncConnection, artifact: Artifact) -> None:
@@ -97,7 +91,7 @@ async def locked(connection: AsyncConnection, artifact: Artifact) -> None:
     query = select(Table.change).where(Table.id == artifact.id).with_for_update()
     change = (await connection.execute(query)).scalar_one_or_none()
     if change != artifact.change:
-        raise VersionConflict("The artifact was changed by somebody else meanwhile: try again.")
+        raise VersionConflict(_CHANGED)
 
 
 async def add(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
@@ -106,19 +100,31 @@ async def add(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
     Raises:
         IntegrityError: its alias is taken.
     """
-    await connection.execute(insert(Table).values(**values))
+    await connection.execute(_ADD, values)
 
 
 async def change(connection: AsyncConnection, artifact: str, **values: Any) -> None:
     """Write fields of an artifact, and that it changed."""
-    await connection.execute(
-        update(Table).where(Table.id == artifact).values(**values, change=Table.change + 1)
-    )
+    await connection.execute(_CHANGE, {"at": artifact, **values})
 
 
-async def write_grants(connection: AsyncConnection, artifact: str, permissions: object) -> None:
-    """Write who may list an artifact, in place of who could before."""
-    await connection.execute(delete(ArtifactGrant).where(ArtifactGrant.artifact == artifact))
+async def replace(connection: AsyncConnection, artifact: Artifact, **values: Any) -> None:
+    """The same as `locked` and then `change`.
+
+    Raises:
+        VersionConflict: something was changed since the artifact was read.
+    """
+    changed = await connection.execute(_REPLACE, {"at": artifact.id, "was": artifact.change, **values})
+    if changed.rowcount != 1:
+        raise VersionConflict(_CHANGED)
+
+
+async def write_grants(
+    connection: AsyncConnection, artifact: str, permissions: object, *, is_new: bool = False
+) -> None:
+    """Write who may list an artifact, in place of who could before; a new one has nothing to replace."""
+    if not is_new:
+        await connection.execute(delete(ArtifactGrant).where(ArtifactGrant.artifact == artifact))
     rows: dict[str, dict[str, Any]] = {}
     for who, level in as_grants(permissions).items():
         given = operations_of(level)
@@ -128,7 +134,7 @@ async def write_grants(connection: AsyncConnection, artifact: str, permissions: 
         row["may_list"] |= "list" in given
         row["may_edit"] |= bool(given & {"edit", "put_file"})
     if rows:
-        await connection.execute(insert(ArtifactGrant), list(rows.values()))
+        await connection.execute(_ADD_GRANTS, list(rows.values()))
 
 
 async def add_version(
@@ -145,13 +151,13 @@ async def add_version(
         "file_count": version.file_count,
         **values,
     }
-    await connection.execute(insert(ArtifactVersion).values(**row))
+    await connection.execute(_ADD_VERSION, row)
 
 
 async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: float) -> None:
     """Note folders (with `/` at the end) and files of the object store that are to go."""
     if keys:
-        await connection.execute(insert(ArtifactGarbage), [{"key": key, "due": due} for key in keys])
+        await connection.execute(_DISCARD, [{"key": key, "due": due} for key in keys])
 
 
 def record_size(*values: Any) -> int:
@@ -159,33 +165,60 @@ def record_size(*values: Any) -> int:
     return sum(len(orjson.dumps(value)) for value in values)
 
 
-def _query(*where: ColumnElement[bool]) -> Any:
+def _versions(is_postgres: bool) -> Any:
+    """The versions of an artifact as a JSON list, so that both come with one statement."""
+    columns = (
+        ArtifactVersion.number, ArtifactVersion.name, ArtifactVersion.comment, ArtifactVersion.created_at,
+        ArtifactVersion.edits, ArtifactVersion.file_count, ArtifactVersion.size,
+    )  # fmt: skip
+    if is_postgres:
+        gathered = func.jsonb_agg(func.jsonb_build_array(*columns))
+    else:
+        gathered = func.json_group_array(func.json_array(*columns))
+    query = select(type_coerce(gathered, Json)).where(ArtifactVersion.artifact == Table.id)
+    return query.correlate(Table).scalar_subquery().label("versions")
+
+
+def _query(is_postgres: bool, *where: ColumnElement[bool]) -> Any:
+    parent = _PARENT.alias.label("parent_alias"), _PARENT.config.label("parent_config")
     return (
-        select(*_COLUMNS, _PARENT.alias.label("parent_alias"), _PARENT.config.label("parent_config"))
+        select(*_COLUMNS, *parent, _versions(is_postgres))
         .outerjoin(_PARENT, _PARENT.id == Table.parent_id)
         .where(*where)
     )
 
 
-async def _versions(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[Version, ...]]:
-    query = (
-        select(
-            ArtifactVersion.artifact, ArtifactVersion.number, ArtifactVersion.name, ArtifactVersion.comment,
-            ArtifactVersion.created_at, ArtifactVersion.edits, ArtifactVersion.file_count,
-            ArtifactVersion.size,
-        )
-        .where(ArtifactVersion.artifact.in_(ids))
-        .order_by(ArtifactVersion.artifact, ArtifactVersion.number)
-    )  # fmt: skip
-    found: dict[str, list[Version]] = {}
-    for artifact, *fields in await connection.execute(query):
-        values: list[Any] = fields
-        found.setdefault(artifact, []).append(Version(*values))
-    return {artifact: tuple(versions) for artifact, versions in found.items()}
+def _by(*where: ColumnElement[bool]) -> tuple[Any, Any]:
+    return _query(False, *where), _query(True, *where)
 
 
-def _artifact(row: Row[Any], versions: tuple[Version, ...]) -> Artifact:
+def _finding(connection: AsyncConnection, queries: tuple[Any, Any]) -> Any:
+    return queries[connection.dialect.name == "postgresql"]
+
+
+# Made once: to build such a statement takes longer than to run it.
+_BY_ID = _by(Table.id == bindparam("id"))
+_BY_ALIAS = _by(Table.workspace == bindparam("workspace"), Table.alias == bindparam("alias"))
+_MANY = _by(Table.id.in_(bindparam("ids", expanding=True)))
+_CHILDREN = select(func.count()).select_from(Table).where(Table.parent_id == bindparam("parent"))
+_COUNTED = (
+    update(Table)
+    .where(Table.id == bindparam("at"))
+    .values(
+        view_count=Table.view_count + bindparam("views"),
+        download_count=Table.download_count + bindparam("downloads"),
+    )
+)
+_ADD, _ADD_VERSION, _ADD_GRANTS = insert(Table), insert(ArtifactVersion), insert(ArtifactGrant)
+_DISCARD = insert(ArtifactGarbage)
+_CHANGE = update(Table).where(Table.id == bindparam("at")).values(change=Table.change + 1)
+_REPLACE = _CHANGE.where(Table.change == bindparam("was"))
+_CHANGED = "The artifact was changed by somebody else meanwhile: try again."
+
+
+def _artifact(row: Row[Any]) -> Artifact:
     fields = dict(row._mapping)
     for name in ("config", "staged", "parent_config"):
         fields[name] = fields[name] or {}
-    return Artifact(**fields, versions=versions)
+    fields["versions"] = tuple(Version(*values) for values in sorted(fields["versions"] or ()))
+    return Artifact(**fields)

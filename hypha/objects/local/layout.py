@@ -28,7 +28,7 @@ class Layout:
     def __init__(self, root: Path, facts: FactsKeeper) -> None:
         self.root = root
         self.facts = facts
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def open(self, key: str) -> tuple[int, str, os.stat_result]:
         """Open an object: its descriptor, its place below the root, its state.
@@ -36,14 +36,14 @@ class Layout:
         Raises:
             ObjectNotFound: there is none, or what is there is no plain file.
         """
-        with self._lock:
+        with self.lock:
             for place in self._places(key):
                 try:
                     descriptor = os.open(self.root / place, _READ)
                 except OSError:
                     continue
                 found = os.fstat(descriptor)
-                if stat_bits.S_ISREG(found.st_mode) and self._is_within(place):
+                if stat_bits.S_ISREG(found.st_mode) and self.is_within(place):
                     return descriptor, place, found
                 os.close(descriptor)
         raise ObjectNotFound(f"File not found: {key[:200]}")
@@ -69,13 +69,13 @@ class Layout:
             AlreadyExists: something is there and `if_absent` was asked for.
         """
         made: list[Path] = []
-        with self._lock:
+        with self.lock:
             places = self._places(key)
             there = [place for place in places if self._is_file(place)]
             if if_absent and there:
                 raise AlreadyExists(f"A file is at {key[:200]} already.")
             replaced = self._sizes(there)
-            self._make_folders(key, made)
+            self.make_folders(key, made)
             place = places[1] if (self.root / places[0]).is_dir() else places[0]
             self.facts.place(place, facts)
             os.replace(file, self.root / place)
@@ -94,8 +94,8 @@ class Layout:
 
     def delete(self, key: str) -> list[int]:
         """Delete an object and the folders that are empty then; returns the sizes of what was there."""
-        with self._lock:
-            there = [place for place in self._places(key) if self._is_file(place) and self._is_within(place)]
+        with self.lock:
+            there = [place for place in self._places(key) if self._is_file(place) and self.is_within(place)]
             gone = self._sizes(there)
             for place in there:
                 self._unlink(place)
@@ -110,10 +110,10 @@ class Layout:
 
     def move_away(self, key: str, target: Path) -> bool:
         """Take a folder with all below it out of the way, at once; False if there is none."""
-        with self._lock:
+        with self.lock:
             place = "/".join(names_of(key))
             folder = self.root / place
-            if not stat_bits.S_ISDIR(_mode(folder)) or not self._is_within(place):
+            if not stat_bits.S_ISDIR(_mode(folder)) or not self.is_within(place):
                 return False
             os.replace(folder, target)
             self.facts.drop_folder(place)
@@ -135,12 +135,13 @@ class Layout:
     def _sizes(self, places: list[str]) -> list[int]:
         return [os.lstat(self.root / place).st_size for place in places]
 
-    def _is_within(self, place: str) -> bool:
+    def is_within(self, place: str) -> bool:
         """False where a symbolic link leads out of the way: nobody puts one there through us."""
         folder = (self.root / place).parent
         return os.path.realpath(folder) == str(folder)
 
-    def _make_folders(self, key: str, made: list[Path]) -> None:
+    def make_folders(self, key: str, made: list[Path]) -> None:
+        """Make the folders of an object, under the lock; those that are new are added to `made`."""
         folder = self.root
         for name in names_of(key)[:-1]:
             folder = folder / name
@@ -181,8 +182,11 @@ def _mode(path: Path) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the names in a folder reach the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Let the names in a folder reach the disk; one that somebody has deleted meanwhile has none."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     finally:

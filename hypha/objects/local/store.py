@@ -9,22 +9,25 @@ import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from hypha.errors import Corrupted, FrameTooLarge, InvalidRequest
+from hypha.errors import Corrupted, FrameTooLarge, HyphaError, InvalidRequest
 from hypha.objects.keys import check_bucket, check_key, check_prefix
 from hypha.objects.local.counting import count_folder, read_note, size_of, write_note
 from hypha.objects.local.draft import ETAG_CHARS, Draft, told
 from hypha.objects.local.facts import Facts, FactsKeeper, checked_metadata
 from hypha.objects.local.layout import Layout
+from hypha.objects.local.linking import LINKED_AT_ONCE, Links
 from hypha.objects.local.listing import list_page
 from hypha.objects.local.uploads import Uploads, check_number, joined_etag
 from hypha.objects.room import Room, owner_of
 from hypha.objects.store import (
     DEFAULT_TYPE,
     MAX_LISTED,
+    Copied,
     ObjectInfo,
     ObjectStore,
     Page,
@@ -105,13 +108,26 @@ class LocalObjects(ObjectStore):
         """See `ObjectStore`."""
         key, more = check_key(key), checked_metadata(metadata)
         self.room.take(owner_of(key), 0)  # an empty one counts, too
+        facts = Facts(0, 0, "", content_type, more, (sha256 or "").lower())
+        blocks = _blocks(source)
+        async for first in blocks:
+            if isinstance(source, bytes) or len(first) < BLOCK_BYTES:
+                return await self._put_small(first, key, facts, if_absent, max_bytes)
+            break
+        else:
+            return await self._put_small(b"", key, facts, if_absent, max_bytes)
         async with self._draft(key) as draft:
-            await self._fill(draft, key, source, max_bytes)
-            if sha256 is not None and sha256.lower() != draft.sha256:
-                raise Corrupted(f"The bytes that came for {key[:200]} have the sha-256 {draft.sha256}.")
-            digest = draft.sha256
-            facts = Facts(0, 0, digest[:ETAG_CHARS], content_type, more, digest)
-            return await self._run(self._keep, draft, key, facts, if_absent)
+            await self._write(draft, key, first, max_bytes)
+            await self._fill(draft, key, blocks, max_bytes)
+            return await self._run(self._keep, draft, key, _digested(facts, draft, key), if_absent)
+
+    async def _put_small(
+        self, data: bytes, key: str, facts: Facts, if_absent: bool, max_bytes: int | None
+    ) -> ObjectInfo:
+        """Keep what has come as a whole, with one trip to a thread."""
+        _check_size(len(data), max_bytes)
+        self.room.take(owner_of(key), len(data))
+        return await self._run(self._keep_small, data, key, facts, if_absent)
 
     async def head(self, key: str) -> ObjectInfo:
         """See `ObjectStore`."""
@@ -142,6 +158,41 @@ class LocalObjects(ObjectStore):
         info = await self.head(source)
         self.room.take(owner_of(check_key(target)), info.size)
         return await self._run(self._copy, check_key(source), target, if_absent, info.size)
+
+    async def copy_many(
+        self, pairs: Sequence[tuple[str, str]], told: Copied | None = None
+    ) -> Sequence[ObjectInfo]:
+        """See `ObjectStore`; all share their bytes on disk, and reach it together."""
+        checked = [(check_key(source), check_key(target)) for source, target in pairs]
+        if not self._layout.facts.has_attributes:
+            return await super().copy_many(checked, told)
+        links, done, taken = Links(self._layout), list[ObjectInfo](), list[tuple[str, str]]()
+        for start in range(0, len(checked), LINKED_AT_ONCE):
+            some = checked[start : start + LINKED_AT_ONCE]
+            is_last = start + len(some) == len(checked)
+            found, count, size = await self._run(links.link, some, is_last)
+            await self._count_links(links, [target for _, target in some], found, count, size)
+            copied = [info for info in found if info is not None]
+            if told is not None:
+                told(copied)
+            done += copied
+            taken += [pair for pair, info in zip(some, found, strict=True) if info is None]
+        done += await super().copy_many(taken, told)
+        by_key = {info.key: info for info in done}
+        return [by_key[target] for _, target in checked]
+
+    async def _count_links(
+        self, links: Links, targets: Sequence[str], found: Sequence[ObjectInfo | None], count: int, size: int
+    ) -> None:
+        """Count new links, or take them away if they are too many."""
+        owner = owner_of(targets[0])
+        try:
+            self.room.take(owner, size)
+        except HyphaError:
+            made = [target for target, info in zip(targets, found, strict=True) if info is not None]
+            await self._run(links.drop, made)
+            raise
+        self.room.add(owner, count, 0)
 
     # -- uploads in parts
 
@@ -200,6 +251,20 @@ class LocalObjects(ObjectStore):
         return await self._run(self._set_aside, check_key(prefix.removesuffix("/")), target)
 
     # -- in worker threads
+
+    def _keep_small(self, data: bytes, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
+        held = len(data)
+        try:
+            draft = Draft(self._drafts)
+            try:
+                draft.write(data)
+                info = self._keep(draft, key, _digested(facts, draft, key), if_absent)
+                held = 0
+                return info
+            finally:
+                draft.discard()
+        finally:
+            self.room.add(owner_of(key), 0, -held)
 
     def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
         facts = draft.finish(facts, self._layout.facts)
@@ -268,6 +333,8 @@ class LocalObjects(ObjectStore):
             if self._layout.facts.has_attributes:
                 draft.discard()
                 os.link(self.folder / place, draft.path)
+                # another one may have taken its place meanwhile: what counts is what was linked
+                facts = self._layout.facts.read(draft.path, place, os.lstat(draft.path))
             else:
                 draft.append(self.folder / place)
                 facts = draft.finish(facts, self._layout.facts)
@@ -281,12 +348,23 @@ class LocalObjects(ObjectStore):
     # -- between the event loop and the threads
 
     async def _fill(self, draft: Draft, key: str, source: Source, max_bytes: int | None) -> None:
-        async for block in _blocks(source):
-            if max_bytes is not None and draft.size + len(block) > max_bytes:
-                raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
-            self.room.take(owner_of(key), len(block))
-            draft.held += len(block)
-            await self._run(draft.write, block)
+        """Write what comes; while a block is on its way to disk, the next one is taken in."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for block in _blocks(source):
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(draft, key, block, max_bytes))
+                await asyncio.sleep(0)  # it begins
+        finally:
+            if writing is not None:
+                await writing
+
+    async def _write(self, draft: Draft, key: str, block: bytes, max_bytes: int | None) -> None:
+        _check_size(draft.size + len(block), max_bytes)
+        self.room.take(owner_of(key), len(block))
+        draft.held += len(block)
+        await self._run(draft.write, block)
 
     @asynccontextmanager
     async def _draft(self, key: str) -> AsyncIterator[Draft]:
@@ -356,6 +434,22 @@ class _LocalReading(Reading):
 def _told(work: Callable[..., Result], *args: object) -> Result:
     with told():
         return work(*args)
+
+
+def _digested(facts: Facts, draft: Draft, key: str) -> Facts:
+    """Facts with the digest of what was written.
+
+    Raises:
+        Corrupted: they are to have another one.
+    """
+    if facts.sha256 and facts.sha256 != draft.sha256:
+        raise Corrupted(f"The bytes that came for {key[:200]} have the sha-256 {draft.sha256}.")
+    return replace(facts, sha256=draft.sha256, etag=draft.sha256[:ETAG_CHARS])
+
+
+def _check_size(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
 
 
 async def _blocks(source: Source) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from hypha.objects.local import LocalObjects
 from hypha.objects.local import draft as draft_module
 from hypha.objects.local.draft import Draft
 from hypha.objects.local.facts import FactsKeeper
+from hypha.objects.local.layout import sync_folder
 
 BUCKET = "hypha-test"
 
@@ -217,3 +218,8 @@ async def test_a_fault_of_an_early_flush_is_told_and_nothing_is_kept(
     await store.put("a", pieces())
     assert (await store.head("a")).size == 5_500_000
     await store.close()
+
+
+def test_a_folder_that_is_gone_meanwhile_has_nothing_to_bring_to_disk(tmp_path: Path) -> None:
+    sync_folder(tmp_path / "gone")
+    sync_folder(tmp_path)

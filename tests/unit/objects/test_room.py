@@ -51,6 +51,21 @@ async def test_each_owner_has_a_count(store: LocalObjects) -> None:
     assert store.room.all() == {"ws-2": (2, 11)}
 
 
+async def test_many_copies_count_or_leave_nothing(store: LocalObjects) -> None:
+    for n in range(4):
+        await store.put(f"ws-1/{n}", b"x" * 10)
+    await store.copy_many([(f"ws-1/{n}", f"ws-2/{n}") for n in range(4)])
+    await store.copy_many([("ws-1/0", "ws-2/0"), ("ws-1/1", "ws-2/4")])
+    assert store.room.all() == {"ws-1": (4, 40), "ws-2": (5, 50)}
+    store.room.share_of = lambda _: Share(100, 59)
+    with pytest.raises(QuotaExceeded):
+        await store.copy_many([("ws-1/0", "ws-2/9")])
+    with pytest.raises(ObjectNotFound):
+        await store.copy_many([("ws-1/0", "ws-3/0"), ("ws-1/9", "ws-3/9")])
+    assert store.room.of("ws-2") == (5, 50)
+    assert [info.key for info in (await store.list("ws-2/")).objects] == [f"ws-2/{n}" for n in range(5)]
+
+
 async def test_parts_count_until_they_are_a_file(store: LocalObjects) -> None:
     upload = await store.begin("ws-1/a")
     await store.put_part("ws-1/a", upload, 1, b"x" * 10)
