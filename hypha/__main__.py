@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("server", "doctor", "generate-token")
+COMMANDS = ("server", "doctor", "generate-token", "artifact")
 
 
 def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
@@ -20,6 +20,10 @@ def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int
         from hypha.cli.token import generate_token
 
         return generate_token(words[1:])
+    if words[:1] == ["artifact"]:
+        from hypha.cli.artifact.command import artifact
+
+        return artifact(words[1:])
     from hypha import server
 
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:

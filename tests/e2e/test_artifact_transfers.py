@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from hypha.cli.artifact import putting, sending
+from hypha.cli.artifact.command import artifact
+from hypha.cli.artifact.faults import Unreachable
 from hypha.testing import ServerProcess
 from tests.kit.clients import Connect
-from tests.kit.people import Person
+from tests.kit.people import Person, make_person
 
 
 async def test_a_client_hears_how_far_its_commit_has_come(connect: Connect, alice: Person) -> None:
@@ -76,3 +81,142 @@ async def test_bytes_that_are_not_what_was_said_are_refused(
         assert by_http.status_code == 400
     committed = await artifacts.commit("sums")
     assert committed["file_count"] == 3
+
+
+# -- the command
+
+
+class Terminal:
+    """The command as one person runs it in a folder."""
+
+    def __init__(self, person: Person, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.person, self.folder = person, folder
+        self._capture = capture
+
+    def run(self, *words: str | Path) -> tuple[int, str]:
+        """Exit code and all that was printed."""
+        self._capture.readouterr()
+        code = artifact([*map(str, words)])
+        printed = self._capture.readouterr()
+        return code, printed.out + printed.err
+
+    def write(self, **files: str) -> Path:
+        """A folder with these files; `_` stands for a dot, `__` for a slash in their names."""
+        folder = self.folder / "here"
+        for name, content in files.items():
+            file = folder / name.replace("__", "/").replace("_", ".")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        return folder
+
+
+@pytest.fixture
+def terminal(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Terminal:
+    person = make_person(server, "typist")
+    monkeypatch.setenv("HYPHA_SERVER_URL", server.url)
+    monkeypatch.setenv("HYPHA_TOKEN", person.token)
+    monkeypatch.chdir(tmp_path)
+    return Terminal(person, tmp_path, capsys)
+
+
+def test_a_folder_goes_there_and_comes_back(terminal: Terminal) -> None:
+    here = terminal.write(a_txt="a", sub__b_txt="b", empty="")
+    (here / "sub/ö ä%20?#&+.txt").write_text("odd")
+    code, said = terminal.run("put", here, "data")
+    assert (code, "committed as v0, with 4 files" in said, "4 files sent" in said) == (0, True, True)
+    assert "all 4 files are there" in terminal.run("put", here, "data")[1]
+    terminal.write(a_txt="A", c_txt="c")
+    (here / "empty").unlink()
+    code, said = terminal.run("put", here, "data", "--delete")
+    assert "committed as v0, with 4 files" in said
+    assert "2 files sent (2 B), 2 were there, 0 taken from other versions, 1 removed" in said
+    code, said = terminal.run("put", here, "data", "--name", "two", "--comment", "more")
+    assert "committed as two, with 4 files" in said
+    assert "0 files sent (0 B), 0 were there, 4 taken from other versions" in said
+    assert terminal.run("get", "data", "out")[1].startswith("4 files got (6 B), 0 were there")
+    assert terminal.run("get", "data", "out")[1].startswith("0 files got (0 B), 4 were there")
+    assert (terminal.folder / "out/sub/ö ä%20?#&+.txt").read_text() == "odd"
+    assert terminal.run("verify", "data", "out") == (
+        0, f"{terminal.person.workspace}/data: 4 files compared, 0 differ\n",
+    )  # fmt: skip
+    terminal.run("get", "data:a.txt", "single", "--version", "v0")
+    assert (terminal.folder / "single").read_text() == "A"
+
+
+def test_what_is_there_is_listed_and_removed(terminal: Terminal) -> None:
+    here = terminal.write(a_txt="a", sub__b_txt="b", sub__deep__c_txt="c")
+    assert terminal.run("put", here, "listed:in/it", "--manifest", "none.json")[0] == 2
+    (terminal.folder / "m.json").write_text('{"name": "Mine"}')
+    assert terminal.run("put", here, "listed:in/it", "--manifest", "m.json", "--type", "dataset")[0] == 0
+    assert terminal.run("ls", "listed:in/it") == (0, "a.txt\nsub/\n")
+    assert terminal.run("ls", "-r", "listed:in/it/sub")[1] == "in/it/sub/b.txt\nin/it/sub/deep/c.txt\n"
+    assert "2  " not in terminal.run("ls", "-l", "listed:in/it")[1].partition("a.txt")[0][:15]
+    own = f"{terminal.person.workspace}/"
+    assert f"{own}listed  dataset  3 files" in terminal.run("ls")[1]
+    assert terminal.run("ls", own) == terminal.run("ls", "--workspace", own.rstrip("/"))
+    code, said = terminal.run("rm", "listed:in/it/sub")
+    assert (code, "add -r" in said) == (2, True)
+    assert terminal.run("rm", "listed:nope")[0] == 1
+    assert "3 files removed" in terminal.run("rm", "-r", "listed:in/it/sub", "listed:in/it/a.txt")[1]
+    assert terminal.run("rm", "listed", "--version", "nope")[0] == 1
+    assert "the artifact deleted" in terminal.run("rm", "listed", "--artifact")[1]
+    assert "does not exist" in terminal.run("ls", "listed")[1]
+
+
+def test_who_may_not_is_told_so(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = terminal.write(a_txt="a")
+    assert terminal.run("put", here, "mine")[0] == 0
+    monkeypatch.delenv("HYPHA_TOKEN")
+    mine = f"{terminal.person.workspace}/mine"
+    for words in (
+        ["ls", mine],
+        ["get", mine],
+        ["put", here, mine],
+        ["rm", f"{mine}:a.txt"],
+        ["verify", mine],
+    ):
+        code, said = terminal.run(*words)
+        assert (code, "permission" in said) == (1, True), words
+    assert "not accepted" in terminal.run("ls", mine, "--token", "nonsense")[1]
+
+
+def test_a_large_file_goes_on_with_the_parts_that_are_there(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(putting, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(sending, "PART_BYTES", 4000)
+    here = terminal.write(big_bin="0123456789" * 2000)
+    sent: list[int] = []
+    send_part = sending.Sending._send_part
+
+    def breaks_off(self: sending.Sending, file: Any, part: sending.Part) -> tuple[str, bool]:
+        if len(sent) == 2:
+            raise Unreachable("gone")
+        sent.append(part.number)
+        return send_part(self, file, part)
+
+    monkeypatch.setattr(sending.Sending, "_send_part", breaks_off)
+    assert terminal.run("put", here, "large", "--jobs", "1")[0] == 3
+    monkeypatch.setattr(sending.Sending, "_send_part", send_part)
+    code, said = terminal.run("put", here, "large")
+    assert (code, "1 files sent (12.0 kB)" in said) == (0, True)  # 20 kB less two parts
+    terminal.run("get", "large", "out")
+    assert (terminal.folder / "out/big.bin").read_text() == "0123456789" * 2000
+
+
+def test_bit_rot_on_the_servers_disk_is_named(terminal: Terminal, server: ServerProcess) -> None:
+    here = terminal.write(a_txt="whole", b_txt="fine")
+    assert terminal.run("put", here, "rotten")[0] == 0
+    assert terminal.run("verify", "rotten", "--all-versions")[0] == 0
+    place = next(Path(server.data_dir, "objects").rglob(f"{terminal.person.workspace}/artifacts/*/v0/a.txt"))
+    before = place.stat()
+    place.write_text("whale")
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    code, said = terminal.run("verify", "rotten")
+    assert (code, said.splitlines()[0]) == (4, "changed: a.txt (version v0)")
+    assert terminal.run("get", "rotten:a.txt", "out")[0] == 1
+    assert terminal.run("put", here, "rotten", "--new-version")[0] == 0
+    assert terminal.run("verify", "rotten")[0] == 0

@@ -1,0 +1,1 @@
+"""`artifact`: moves files between folders and the artifacts of a server, over plain HTTP."""

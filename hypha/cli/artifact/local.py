@@ -1,0 +1,146 @@
+"""Files on this machine: found in a folder, hashed, and written where nothing is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypha.cli.artifact.faults import Fault, Stopped, UsageFault
+
+BLOCK_BYTES = 1024 * 1024
+PART_SUFFIX = ".hypha-part"
+"""Ends the names of files that are not complete."""
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that can be sent: its path in the artifact, where it lies, and its size."""
+
+    path: str
+    place: Path
+    size: int
+
+
+@dataclass(slots=True)
+class Found:
+    """The files of a folder, and what of it is no file that could be sent."""
+
+    files: list[LocalFile] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def find_files(source: Path, folder: str, *, follow_links: bool) -> Found:
+    """What lies in a folder and below, in the order of the names; or one file.
+
+    Args:
+        folder: of the artifact, into which it goes: empty or with `/` at its end; or the path of one file.
+
+    Raises:
+        UsageFault: nothing is there.
+    """
+    found = Found()
+    if source.is_dir():
+        _walk(source, folder, found, follow_links, ())
+    elif source.is_file():
+        path = f"{folder}{source.name}" if not folder or folder.endswith("/") else folder
+        found.files.append(LocalFile(path, source, source.stat().st_size))
+    else:
+        raise UsageFault(f"{source} is no file and no folder.")
+    return found
+
+
+def _walk(folder: Path, prefix: str, found: Found, follow: bool, above: tuple[tuple[int, int], ...]) -> None:
+    own = folder.stat()
+    identity = (own.st_dev, own.st_ino)
+    if identity in above:
+        found.left_out.append(f"{folder}: a link that leads back to where it is")
+        return
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    if not entries and above:
+        found.left_out.append(f"{folder}: an empty folder, which artifacts don't have")
+    for entry in entries:
+        place = Path(entry.path)
+        if entry.name.endswith(PART_SUFFIX):
+            continue
+        if entry.is_symlink() and not follow:
+            found.left_out.append(f"{place}: a link (--follow-links sends what it leads to)")
+        elif entry.is_dir():
+            _walk(place, f"{prefix}{entry.name}/", found, follow, (*above, identity))
+        else:
+            _take(place, f"{prefix}{entry.name}", found)
+
+
+def _take(place: Path, path: str, found: Found) -> None:
+    try:
+        path.encode()
+        known = place.stat()
+    except UnicodeEncodeError:
+        found.left_out.append(f"{place}: its name is no text in UTF-8")
+    except OSError as error:
+        found.left_out.append(f"{place}: {error.strerror or error}")
+    else:
+        if stat.S_ISREG(known.st_mode):
+            found.files.append(LocalFile(path, place, known.st_size))
+        else:
+            found.left_out.append(f"{place}: no plain file")
+
+
+def sha256_of(place: Path, tick: Tick, is_stopped: Callable[[], bool]) -> str:
+    """The digest of a file in hex; `tick` hears how many bytes were read.
+
+    Raises:
+        OSError. Stopped.
+    """
+    made = hashlib.sha256()
+    with open(place, "rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            if is_stopped():
+                raise Stopped
+            made.update(block)
+            tick(len(block))
+    return made.hexdigest()
+
+
+def blocks_of(
+    place: Path, start: int, size: int, tick: Tick, is_stopped: Callable[[], bool]
+) -> Iterator[bytes]:
+    """Bytes of a file; always as many as asked for.
+
+    Raises:
+        Fault: the file has become shorter. Stopped.
+    """
+    with open(place, "rb") as stream:
+        stream.seek(start)
+        while size:
+            if is_stopped():
+                raise Stopped
+            block = stream.read(min(BLOCK_BYTES, size))
+            if not block:
+                raise Fault(f"{place} became shorter while it was sent.")
+            size -= len(block)
+            yield block
+            tick(len(block))
+
+
+def target_in(folder: Path, path: str) -> Path:
+    """Where a file of an artifact goes below a folder.
+
+    Raises:
+        Fault: its path would lead elsewhere, whatever the server says.
+    """
+    words = path.split("/")
+    if any(word in ("", ".", "..") or "\0" in word or "\\" in word for word in words) or os.path.isabs(path):
+        raise Fault(f"The path {path!a} leads out of the folder: nothing was written for it.")
+    target = folder.joinpath(*words)
+    for parent in target.parents:
+        if parent == folder:
+            break
+        if parent.is_symlink():
+            raise Fault(f"{parent} is a link: nothing is written through it.")
+    return target

@@ -1,0 +1,218 @@
+"""`put`: makes files of an artifact what they are here, sending nothing that is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypha.cli.artifact.bar import Bar, shown_name, shown_size
+from hypha.cli.artifact.faults import FAILED, OK, ServerFault, UsageFault
+from hypha.cli.artifact.local import Found, LocalFile, find_files, sha256_of
+from hypha.cli.artifact.parallel import in_parallel
+from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile
+from hypha.cli.artifact.sending import LARGE_BYTES, Sending
+from hypha.cli.artifact.server import HyphaServer
+
+REUSED_AT_ONCE = 500
+SHOWN_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PutWish:
+    """What a person wants."""
+
+    source: Path
+    target: Named
+    jobs: int
+    new_version: bool = False
+    version: str | None = None
+    comment: str | None = None
+    stage: bool = False
+    delete: bool = False
+    follow_links: bool = False
+    manifest: Path | None = None
+    type: str = "generic"
+    parent: str | None = None
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of the files."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    there: int = 0
+    reused: int = 0
+    removed: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+class Putting:
+    """One run of `put`."""
+
+    def __init__(self, server: HyphaServer, bar: Bar, wish: PutWish) -> None:
+        self._server, self._bar, self._wish = server, bar, wish
+        self._done = Done()
+
+    def run(self) -> int:
+        """Do it, and say what was done; the exit code."""
+        wish = self._wish
+        found = find_files(wish.source, self._folder(), follow_links=wish.follow_links)
+        for line in found.left_out:
+            self._bar.say(f"left out: {shown_name(line)}")
+        digests = self._hashed(found.files)
+        artifact = RemoteArtifact.find_or_none(self._server, wish.target.artifact)
+        is_new = artifact is None
+        artifact = artifact or self._created()
+        intent = artifact.intent()
+        todo, gone = self._missing(artifact, intent, found.files, digests)
+        if not todo and not gone and not (wish.new_version or is_new or intent):
+            self._bar.say(f"{artifact.id}: nothing to do, all {len(digests)} files are there")
+            return self._told(found)
+        if intent is None or (wish.new_version and intent != "new_version"):
+            artifact.open(as_new=wish.new_version)
+        todo = self._reused(artifact, todo, digests) if artifact.versions else todo
+        self._sent(artifact, todo, digests)
+        for path in gone:
+            artifact.remove(path)
+        self._done.removed = len(gone)
+        self._finished(artifact)
+        return self._told(found)
+
+    def _folder(self) -> str:
+        path, source = self._wish.target.path, self._wish.source
+        return f"{path}/" if path and source.is_dir() and not path.endswith("/") else path
+
+    def _created(self) -> RemoteArtifact:
+        wish, name = self._wish, self._wish.target.artifact
+        manifest: Any = {"name": name.rpartition("/")[2]}
+        if wish.manifest is not None:
+            manifest = _read_manifest(wish.manifest)
+        which: dict[str, Any] = {"artifact_id": name} if "/" in name else {"alias": name}
+        info = self._server.call(
+            "create", **which, manifest=manifest, type=wish.type, parent_id=wish.parent, stage=True
+        )
+        self._bar.say(f"made the artifact {info['id']}")
+        return RemoteArtifact(self._server, info)
+
+    # -- what is to be sent
+
+    def _hashed(self, files: Sequence[LocalFile]) -> dict[str, str]:
+        self._bar.begin("reading", len(files), sum(file.size for file in files))
+
+        def work(file: LocalFile) -> str:
+            digest = sha256_of(file.place, self._bar.add, self._server.stopped.is_set)
+            self._bar.add(files=1)
+            return digest
+
+        digests: dict[str, str] = {}
+        for outcome in in_parallel(work, files, self._wish.jobs):
+            if outcome.result is None:
+                self._fault(outcome.item.path, outcome.error)
+            else:
+                digests[outcome.item.path] = outcome.result
+        return digests
+
+    def _missing(
+        self,
+        artifact: RemoteArtifact,
+        intent: str | None,
+        files: Sequence[LocalFile],
+        digests: Mapping[str, str],
+    ) -> tuple[list[LocalFile], list[str]]:
+        """Which files are not in the artifact as they are here, and which are in it and not here."""
+        starts_empty = self._wish.new_version or intent == "new_version" or not artifact.versions
+        committed = {} if starts_empty else {file.path: file for file in artifact.files()}
+        staged = {file.path: file for file in artifact.files(staged=True)} if intent else {}
+        known: Mapping[str, RemoteFile] = {**committed, **staged}
+        todo = []
+        for file in files:
+            other = known.get(file.path)
+            if file.path in digests and (other is None or other.sha256 != digests[file.path]):
+                todo.append(file)
+        self._done.there = len(digests) - len(todo)
+        if not self._wish.delete:
+            return todo, []
+        here, folder = {file.path for file in files}, self._folder()
+        return todo, [path for path in known if path not in here and path.startswith(folder)]
+
+    def _reused(
+        self, artifact: RemoteArtifact, todo: Sequence[LocalFile], digests: Mapping[str, str]
+    ) -> list[LocalFile]:
+        """Let the server take what it has in some version; what it hasn't."""
+        taken: set[str] = set()
+        for start in range(0, len(todo), REUSED_AT_ONCE):
+            some = {file.path: digests[file.path] for file in todo[start : start + REUSED_AT_ONCE]}
+            try:
+                taken.update(artifact.reuse(some))
+            except ServerFault as error:
+                if error.status in (401, 429):
+                    raise
+                break  # it may not be read by who writes, or a name is none: sending tells which
+        self._done.reused = len(taken)
+        return [file for file in todo if file.path not in taken]
+
+    # -- sending
+
+    def _sent(self, artifact: RemoteArtifact, todo: Sequence[LocalFile], digests: Mapping[str, str]) -> None:
+        sending = Sending(artifact, self._bar, self._wish.jobs)
+        self._bar.begin("sending", len(todo), sum(file.size for file in todo))
+        small = [file for file in todo if file.size <= LARGE_BYTES]
+        for outcome in in_parallel(
+            lambda file: sending.send(file, digests[file.path]), small, self._wish.jobs
+        ):
+            self._count(outcome.item, outcome.error, outcome.item.size)
+        for file in (file for file in todo if file.size > LARGE_BYTES):
+            try:
+                there = sending.send_in_parts(file, digests[file.path])
+            except (ServerFault, OSError) as error:
+                self._count(file, error, 0)
+            else:
+                self._count(file, None, file.size - there)
+
+    def _count(self, file: LocalFile, error: Exception | None, size: int) -> None:
+        if error is None:
+            self._done.sent += 1
+            self._done.sent_bytes += size
+        else:
+            self._fault(file.path, error)
+
+    def _fault(self, path: str, error: Exception | None) -> None:
+        self._done.faults.append(f"{shown_name(path)}: {error}")
+
+    # -- the end
+
+    def _finished(self, artifact: RemoteArtifact) -> None:
+        wish = self._wish
+        if self._done.faults:
+            self._bar.say(
+                f"{artifact.id}: not committed, since files are missing: run the same command again"
+            )
+        elif wish.stage:
+            self._bar.say(f"{artifact.id}: staged, to be committed later")
+        else:
+            info = artifact.commit(wish.version, wish.comment)
+            version = info["versions"][-1]["version"]
+            self._bar.say(f"{info['id']}: committed as {version}, with {info['file_count']} files")
+
+    def _told(self, found: Found) -> int:
+        done = self._done
+        self._bar.say(
+            f"{done.sent} files sent ({shown_size(done.sent_bytes)}), {done.there} were there, "
+            f"{done.reused} taken from other versions, {done.removed} removed, {len(found.left_out)} left out"
+        )
+        for line in done.faults[:SHOWN_FAULTS]:
+            self._bar.say(f"failed: {line}")
+        if len(done.faults) > SHOWN_FAULTS:
+            self._bar.say(f"failed: {len(done.faults) - SHOWN_FAULTS} more")
+        return FAILED if done.faults else OK
+
+
+def _read_manifest(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageFault(f"The manifest {file} cannot be read as JSON: {error}") from None

@@ -1,0 +1,124 @@
+"""One artifact as the command works with it: what it holds, opened for changes, committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from hypha.cli.artifact.faults import ServerFault, UsageFault
+from hypha.cli.artifact.server import HyphaServer
+
+PAGE = 1000
+LINK_LIFE_S = 2 * 86_400
+"""How long an upload in parts is open: so long it can go on after a break."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An artifact as a person writes it, and a path in it: `workspace/alias:folder/file`."""
+
+    artifact: str
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Named:
+        """Read it.
+
+        Raises:
+            UsageFault: it names no artifact.
+        """
+        artifact, _, path = text.partition(":")
+        if not artifact or artifact.startswith((".", "/")) or artifact.count("/") > 1:
+            raise UsageFault(
+                f"{text!r} names no artifact: write alias, workspace/alias or alias:path/of/file."
+            )
+        return cls(artifact, path.removeprefix("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of an artifact; the digest of what was sent in parts may not be known before the commit."""
+
+    path: str
+    size: int
+    sha256: str | None
+    modified: float = 0.0
+
+
+class RemoteArtifact:
+    """An artifact that is there. `id` is `workspace/alias`, `version` the one that is looked at."""
+
+    def __init__(self, server: HyphaServer, info: dict[str, Any], version: str | None = None) -> None:
+        self.server = server
+        self.id: str = info["id"]
+        self.version = version
+        self.versions: list[str] = [each["version"] for each in info["versions"]]
+
+    @classmethod
+    def find(cls, server: HyphaServer, artifact: str, version: str | None = None) -> RemoteArtifact:
+        """Look one up.
+
+        Raises:
+            ServerFault: it isn't there (404), or not for this person (403).
+        """
+        return cls(server, server.call("read", artifact_id=artifact, silent=True, version=version), version)
+
+    @classmethod
+    def find_or_none(cls, server: HyphaServer, artifact: str) -> RemoteArtifact | None:
+        """The same; None if it isn't there."""
+        try:
+            return cls.find(server, artifact)
+        except ServerFault as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def files(self, version: str | None = None, *, staged: bool = False) -> Iterator[RemoteFile]:
+        """All files of a version (default: the one looked at), or those uploaded since the last commit."""
+        after: str | None = ""
+        while after is not None:
+            page = self.server.call(
+                "list_contents", artifact_id=self.id, version=None if staged else version or self.version,
+                stage=staged, after=after, limit=PAGE,
+            )  # fmt: skip
+            for each in page["files"]:
+                yield RemoteFile(each["path"], each["size"], each["sha256"], each["last_modified"] or 0.0)
+            after = page["after"]
+
+    def intent(self) -> str | None:
+        """What the next commit makes: `new_version` or `edit_version`; None if nothing is staged."""
+        told = self.server.call("read", artifact_id=self.id, silent=True, stage=True)["staging"]
+        return told[-1]["_intent"] if told else None
+
+    def open(self, *, as_new: bool) -> None:
+        """Let files be uploaded; `as_new` for a new version, which begins empty."""
+        self.server.call("edit", artifact_id=self.id, stage=True, version="new" if as_new else None)
+
+    def commit(self, version: str | None, comment: str | None) -> dict[str, Any]:
+        """Let readers see what was uploaded; the artifact as it is then."""
+        done = self.server.call("commit", is_long=True, artifact_id=self.id, version=version, comment=comment)
+        return dict(done)
+
+    def reuse(self, files: dict[str, str]) -> list[str]:
+        """Let the server take files from what it has; which those were."""
+        told = self.server.call("reuse_files", is_long=True, artifact_id=self.id, files=files)
+        return list(told["reused"])
+
+    def remove(self, path: str) -> None:
+        """Take out a file with the next commit."""
+        self.server.call("remove_file", artifact_id=self.id, file_path=path)
+
+    def verify(self, version: str | None, paths: Sequence[str]) -> dict[str, Any]:
+        """Let the server read files and say which are damaged."""
+        told = self.server.call(
+            "verify", is_long=True, artifact_id=self.id, version=version, file_path=list(paths)
+        )
+        return dict(told)
+
+    def address_of(self, path: str, **query: object) -> str:
+        """Where a file is read and written."""
+        workspace, alias = self.id.split("/")
+        files = f"/{quote(workspace, safe='')}/artifacts/{quote(alias, safe='')}/files/{quote(path)}"
+        return self.server.address(files, **query)
