@@ -12,6 +12,8 @@ from hypha.errors import InvalidKey
 
 MAX_KEY_BYTES = 1024
 """Of a whole key, as S3 has it."""
+MAX_WORDS = 64
+"""Of a key: each but the last is a folder, which takes room on disk that nobody counts."""
 MAX_WORD_BYTES = 240
 """Of a word as it is written on disk: file systems take 255, and a mark may follow."""
 BESIDE = "%+"
@@ -31,7 +33,10 @@ def check_key(key: object) -> str:
     if not isinstance(key, str) or not key:
         raise InvalidKey("The path of a file is a text that is not empty.")
     _check_bytes(key)
-    for word in key.split("/"):
+    words = key.split("/")
+    if len(words) > MAX_WORDS:
+        raise InvalidKey(f"The path {_shown(key)} leads through more than {MAX_WORDS} folders.")
+    for word in words:
         if word in ("", ".", ".."):
             raise InvalidKey(
                 f"The path {_shown(key)} has an empty word, '.' or '..' in it: write it without, "

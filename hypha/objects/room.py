@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -57,6 +57,7 @@ class Room:
         self._clock = clock
         self._looked_at = -LOOK_EVERY_S
         self._free_bytes = 0
+        self._has_names = True
 
     def of(self, owner: str) -> tuple[int, int]:
         """Objects of an owner, and their bytes."""
@@ -68,22 +69,23 @@ class Room:
         with self._lock:
             return {owner: (count, size) for owner, (count, size) in self._kept.items() if count or size}
 
-    def take(self, owner: str, size: int) -> None:
-        """Count bytes that are about to be written; nothing is counted with an error.
+    def take(self, owner: str, size: int, count: int = 0) -> None:
+        """Count bytes, and objects, that are about to be written; nothing is counted with an error.
 
         Raises:
             QuotaExceeded: they are too many, or there are too many objects. StorageFull: the disk is.
         """
-        share = self.share_of(owner)
-        count, kept = self.of(owner)
-        if share is not None and (count >= share.count or kept + size > share.size_bytes):
+        share, (has, kept) = self.share_of(owner), self.of(owner)
+        is_many = share is not None and count > 0 and has + count > share.count
+        is_much = share is not None and size > 0 and kept + size > share.size_bytes
+        if share is not None and (is_many or is_much):
             raise QuotaExceeded(
                 f"Workspace {owner} keeps too many files: at most {share.count:,} of {share.size_bytes:,} "
-                "bytes together, with what is being written. Delete some, or ask the server's operator for "
-                "more."
+                "bytes together, with what is being written and each part of an upload. Delete some, or ask "
+                "the server's operator for more."
             )
-        self._check_disk(size)
-        self.add(owner, 0, size)
+        self.check_disk(size)
+        self.add(owner, count, size)
 
     def add(self, owner: str, count: int, size: int) -> None:
         """Count what is there already or, with negative numbers, what is gone."""
@@ -94,15 +96,27 @@ class Room:
             if kept == [0, 0]:
                 del self._kept[owner]
 
-    def _check_disk(self, size: int) -> None:
+    def check_disk(self, size: int) -> None:
+        """Make sure that the disk has room for so many bytes, and for a file, beside what is left to others.
+
+        Raises:
+            StorageFull: it has not.
+        """
         if not self.least_free_bytes:
             return
         now = self._clock()
         if now - self._looked_at >= LOOK_EVERY_S:
-            self._looked_at, self._free_bytes = now, shutil.disk_usage(self._folder).free
+            self._looked_at = now
+            self._free_bytes, self._has_names = _free(self._folder)
         self._free_bytes -= size
-        if self._free_bytes < self.least_free_bytes:
+        if self._free_bytes < self.least_free_bytes or not self._has_names:
             raise StorageFull(
                 "The server's disk has no room for more files: nothing was changed. "
                 "Delete something, or ask the server's operator for room."
             )
+
+
+def _free(folder: Path) -> tuple[int, bool]:
+    """Free bytes of a disk, and whether more than one in a hundred of the files that it can have is free."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize, not found.f_files or found.f_favail * 100 > found.f_files

@@ -251,5 +251,9 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
-    async def uploads_before(self, time: float) -> Sequence[tuple[str, str]]:
-        """Key and id of the uploads that were begun before a time, in Unix seconds."""
+    async def uploads_before(self, time: float, prefix: str = "") -> Sequence[tuple[str, str]]:
+        """Key and id of the uploads that were begun before a time, in Unix seconds.
+
+        Args:
+            prefix: only of those to keys that begin with it; what others upload costs nothing then.
+        """

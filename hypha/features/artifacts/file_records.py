@@ -270,15 +270,15 @@ async def places_of(connection: AsyncConnection, artifact: str, version: int) ->
 async def note_upload(
     connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, now: float, life_s: float
 ) -> None:
-    """Remember an upload in parts; those that are over are forgotten.
+    """Remember an upload in parts.
 
     Raises:
         QuotaExceeded: its workspace has too many that are not complete.
     """
-    await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.expires_at < now))
     workspace = select(Artifact.workspace).where(Artifact.id == artifact).scalar_subquery()
     mine = select(Artifact.id).where(Artifact.workspace == workspace)
-    count = select(func.count()).select_from(ArtifactUpload).where(ArtifactUpload.artifact.in_(mine))
+    is_open = ArtifactUpload.artifact.in_(mine), ArtifactUpload.expires_at >= now
+    count = select(func.count()).select_from(ArtifactUpload).where(*is_open)
     if (await connection.execute(count)).scalar_one() >= MAX_UPLOADS:
         raise QuotaExceeded(
             f"The artifacts of this workspace have {MAX_UPLOADS:,} uploads that are not complete: complete "

@@ -108,6 +108,7 @@ class ContentFunctions(ArtifactFunctions):
         data = await asyncio.to_thread(written_as, content, form, coding)
         await self.staging.announce(artifact, [Staged(path)])
         await self.parts.store.put(artifact.stage_key(path), data, content_type=self.type_of(path))
+        await self.staging.check_wanted(artifact, path)
         return {"success": True, "bytes_written": len(data)}
 
     # -- secrets and weights

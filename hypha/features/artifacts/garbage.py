@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from sqlalchemy import delete, func, select
 
-from hypha.errors import HyphaError
+from hypha.errors import HyphaError, UploadNotFound
 from hypha.features.artifacts.records import discard_later
-from hypha.features.artifacts.tables import Artifact, ArtifactGarbage
+from hypha.features.artifacts.tables import Artifact, ArtifactGarbage, ArtifactUpload
 from hypha.objects.store import ObjectStore
 from hypha.store.repository import Connections
 
@@ -27,6 +27,8 @@ GRACE_S = 3600.0
 PAUSE_S = 30.0
 GATHER_S = 2.0
 """After the first wish to clean up so long is waited for more, which one look then serves."""
+LOOK_EVERY_S = 86400.0
+"""What nobody noted is looked for so often."""
 TOGETHER = 100
 _LISTED = 1000
 
@@ -53,8 +55,11 @@ class Garbage:
         if self._is_closed:
             return
         self._running = asyncio.current_task()
-        await self._guarded(self.find_left_behind)
+        looked_at = -LOOK_EVERY_S
         while True:
+            if self._clock() - looked_at >= LOOK_EVERY_S:
+                looked_at = self._clock()
+                await self._guarded(self.find_left_behind)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PAUSE_S):
                     await self._woken.wait()
@@ -78,16 +83,42 @@ class Garbage:
 
     async def sweep(self) -> int:
         """Delete all that is due; how many entries that were."""
+        await self._end_uploads()
         count, is_full = 0, True
         while is_full and (due := await self._due()):
             is_full = len(due) == TOGETHER
             for _, key in due:
-                await (self._store.delete_folder(key) if key.endswith("/") else self._store.delete(key))
+                await (self._delete_folder(key) if key.endswith("/") else self._store.delete(key))
             async with self._connections.writing() as connection:
                 gone = [number for number, _ in due]
                 await connection.execute(delete(ArtifactGarbage).where(ArtifactGarbage.id.in_(gone)))
             count += len(due)
         return count
+
+    async def _delete_folder(self, key: str) -> None:
+        """Delete a folder, and the uploads in parts that would have put something there."""
+        await self._store.delete_folder(key)
+        for of, upload in await self._store.uploads_before(float("inf"), key):
+            await self._abort(of, upload)
+
+    async def _end_uploads(self) -> None:
+        """Delete what was sent of uploads in parts whose time is over."""
+        is_over = ArtifactUpload.expires_at < self._clock()
+        query = select(ArtifactUpload.key, ArtifactUpload.id).where(is_over).limit(TOGETHER)
+        while True:
+            async with self._connections.reading() as connection:
+                over = [(key, upload) for key, upload in await connection.execute(query)]
+            if not over:
+                return
+            for key, upload in over:
+                await self._abort(key, upload)
+            async with self._connections.writing() as connection:
+                gone = [upload for _, upload in over]
+                await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.id.in_(gone)))
+
+    async def _abort(self, key: str, upload: str) -> None:
+        with contextlib.suppress(UploadNotFound):
+            await self._store.abort(key, upload)
 
     async def _due(self) -> Sequence[tuple[int, str]]:
         query = (
@@ -105,7 +136,10 @@ class Garbage:
         self.wake()
 
     async def find_left_behind(self) -> None:
-        """Note the folders of artifacts that no record knows: a server was killed at a bad time."""
+        """Note what no record knows: a server was killed at a bad time, or an upload came too late.
+
+        An address for an upload may be good for days after the commit or the end of its artifact.
+        """
         async for workspace in self._folders(""):
             lost: list[str] = []
             async for folder in self._folders(f"{workspace}artifacts/"):
@@ -116,13 +150,19 @@ class Garbage:
             await self._note(await self._unknown(lost))
 
     async def _unknown(self, folders: Sequence[str]) -> list[str]:
+        """Folders of artifacts that are not there, and of those that are the rounds that are over."""
         by_id = {folder.rstrip("/").rpartition("/")[2]: folder for folder in folders}
         if not by_id:
             return []
-        query = select(Artifact.id).where(Artifact.id.in_(by_id))
+        rounds = {each: [key async for key in self._folders(f"{folder}stage/")]
+                  for each, folder in by_id.items()}  # fmt: skip
+        query = select(Artifact.id, Artifact.round).where(Artifact.id.in_(by_id))
         async with self._connections.reading() as connection:
-            known = set((await connection.execute(query)).scalars())
-        return [folder for each, folder in by_id.items() if each not in known]
+            known = {each: current for each, current in await connection.execute(query)}
+        lost = [folder for each, folder in by_id.items() if each not in known]
+        for each, current in known.items():
+            lost += [key for key in rounds[each] if key != f"{by_id[each]}stage/{current}/"]
+        return lost
 
     async def _folders(self, prefix: str) -> AsyncIterator[str]:
         """The folders directly below a prefix, with `/` at the end."""

@@ -99,6 +99,7 @@ class FileRoute:
             sha256=told_sha256(given),
             max_bytes=most,
         )
+        await manager.staging.check_wanted(artifact, checked)
         done = {"success": True, "message": "File uploaded successfully"}
         await json_answer(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
 
@@ -119,8 +120,8 @@ class FileRoute:
         return await self._credentials.context(asked, workspace)
 
     @staticmethod
-    def _check_token(user: User, artifact: Artifact, path: str, method: str) -> None:
-        """Let a token for single files do with them what it says, and nothing else.
+    def _check_token(user: User, artifact: Artifact, path: str | None, method: str) -> None:
+        """Let a token for single files do with them what it says, and nothing else; None is for all files.
 
         Raises:
             PermissionDenied: it is for another file, or for something else.
@@ -131,7 +132,7 @@ class FileRoute:
         for word in user.scope.extra_scopes:
             said, _, rest = word.partition(":")
             named, _, file = rest.partition(":")
-            if said == kind and named in (artifact.id, artifact.full_id) and file and path:
+            if said == kind and named in (artifact.id, artifact.full_id) and file and path != "":
                 if file == "*" or unquote(file) == path:
                     return
         raise PermissionDenied("Permission denied: this token is for another file.")

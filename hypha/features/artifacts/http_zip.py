@@ -49,7 +49,7 @@ class ZipRoute(FileRoute):
         query = QueryParams(scope["query_string"])
         context = await self._context(scope, query, "*")
         artifact = await self._manager.parts.access.find(reference_of(scope["path_params"]), context)
-        self._check_token(context.user, artifact, "*", scope["method"])
+        self._check_token(context.user, artifact, None, scope["method"])
         version = version_of(query)
         if is_staged_asked(version, is_true(query, "stage")):
             raise InvalidRequest("What is staged is not packed: commit it first.")

@@ -84,6 +84,20 @@ class Staging:
         async with self._parts.data.writing() as connection:
             await file_records.stage(connection, artifact.id, round_id, files)
 
+    async def check_wanted(self, artifact: Artifact, path: str) -> None:
+        """Delete what was just uploaded if the artifact was committed, discarded or deleted while it came.
+
+        Raises:
+            NotStaged: it was.
+        """
+        found = await self._parts.artifacts.get(Reference(id=artifact.id))
+        if found is None or found.round != artifact.round:
+            await self._parts.store.delete(artifact.stage_key(path))
+            raise NotStaged(
+                "The artifact was committed or discarded while the file came: see whether it has the file, "
+                "else stage it again."
+            )
+
     async def withdraw(self, artifact: Artifact, path: str) -> None:
         """Take back the announcement of a file, and what was uploaded of it."""
         parts = self._parts

@@ -8,14 +8,14 @@ BOUNDS = {
     Section.STORED: (
         Bound(
             "files",
-            "Files, those of artifacts and what is being written included: number; bytes",
+            "Files, those of artifacts, parts of uploads and what is being written included: number; bytes",
             "workspace",
             QUOTA,
             ("max_files_per_workspace", "max_file_bytes_per_workspace"),
         ),
         Bound(
             "free_disk",
-            "Disk that uploads leave free",
+            "Disk that uploads leave free, and one in a hundred of the files that it can have",
             "all",
             "`StorageFull`",
             ("least_free_disk_bytes",),

@@ -76,9 +76,8 @@ class Upkeep:
     async def workspace_ended(self, workspace: str) -> None:
         """Forget what was begun in a workspace that could begin something: it had a row in the database."""
         await self._expiries.forget(workspace, with_folder=True)
-        for key, upload_id in await self._store.uploads_before(self._clock() + 1):
-            if key.startswith(f"{workspace}/"):
-                await self._abort(key, upload_id)
+        for key, upload_id in await self._store.uploads_before(self._clock() + 1, f"{workspace}/"):
+            await self._abort(key, upload_id)
 
     async def _abort(self, key: str, upload_id: str) -> None:
         try:

@@ -35,6 +35,8 @@ class Draft:
         self.size = 0
         self.held = 0
         """Bytes that are counted for it, until it is kept or discarded."""
+        self.is_kept = False
+        """Whether it has become an object or a part."""
         self._hash = hashlib.sha256()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._descriptor: int | None = os.open(self.path, flags, 0o600)

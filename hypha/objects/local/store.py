@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from hypha.errors import Corrupted, FrameTooLarge, HyphaError, InvalidRequest
+from hypha.errors import Corrupted, FrameTooLarge, HyphaError, InvalidRequest, UploadNotFound
 from hypha.objects.keys import check_bucket, check_key, check_prefix
 from hypha.objects.local.counting import count_folder, read_note, size_of, write_note
 from hypha.objects.local.draft import ETAG_CHARS, Draft, told
@@ -67,7 +67,7 @@ class LocalObjects(ObjectStore):
         self._trash = root / ".trash" / bucket
         shutil.rmtree(self._trash, ignore_errors=True)
         self._trash.mkdir(mode=0o700, parents=True)
-        self._uploads = Uploads(root / ".uploads" / bucket)
+        self._uploads = Uploads(root / ".uploads" / bucket, self._trash)
         self._note = root / f".kept.{bucket}.json"
         self.room = Room(read_note(self._note) or self._count(), self.folder)
         self._layout = Layout(self.folder, FactsKeeper.of(root / ".facts" / bucket, self.folder))
@@ -87,9 +87,9 @@ class LocalObjects(ObjectStore):
 
     def _count(self) -> dict[str, tuple[int, int]]:
         counted = count_folder(self.folder)
-        for key, size in self._uploads.counted():
-            count, before = counted.get(owner_of(key), (0, 0))
-            counted[owner_of(key)] = count, before + size
+        for owner, (count, size) in self._uploads.counted().items():
+            before = counted.get(owner, (0, 0))
+            counted[owner] = before[0] + count, before[1] + size
         return counted
 
     # -- objects
@@ -107,7 +107,6 @@ class LocalObjects(ObjectStore):
     ) -> ObjectInfo:
         """See `ObjectStore`."""
         key, more = check_key(key), checked_metadata(metadata)
-        self.room.take(owner_of(key), 0)  # an empty one counts, too
         facts = Facts(0, 0, "", content_type, more, (sha256 or "").lower())
         blocks = _blocks(source)
         async for first in blocks:
@@ -126,7 +125,7 @@ class LocalObjects(ObjectStore):
     ) -> ObjectInfo:
         """Keep what has come as a whole, with one trip to a thread."""
         _check_size(len(data), max_bytes)
-        self.room.take(owner_of(key), len(data))
+        self.room.take(owner_of(key), len(data), 1)
         return await self._run(self._keep_small, data, key, facts, if_absent)
 
     async def head(self, key: str) -> ObjectInfo:
@@ -156,7 +155,7 @@ class LocalObjects(ObjectStore):
     async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
         """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
         info = await self.head(source)
-        self.room.take(owner_of(check_key(target)), info.size)
+        self.room.take(owner_of(check_key(target)), info.size, 1)
         return await self._run(self._copy, check_key(source), target, if_absent, info.size)
 
     async def copy_many(
@@ -187,12 +186,11 @@ class LocalObjects(ObjectStore):
         """Count new links, or take them away if they are too many."""
         owner = owner_of(targets[0])
         try:
-            self.room.take(owner, size)
+            self.room.take(owner, size, count)
         except HyphaError:
             made = [target for target, info in zip(targets, found, strict=True) if info is not None]
             await self._run(links.drop, made)
             raise
-        self.room.add(owner, count, 0)
 
     # -- uploads in parts
 
@@ -205,8 +203,13 @@ class LocalObjects(ObjectStore):
         sha256: str | None = None,
     ) -> str:
         """See `ObjectStore`."""
-        more, whole = checked_metadata(metadata), (sha256 or "").lower()
-        return await self._run(self._uploads.begin, check_key(key), content_type, more, whole)
+        owner, more, whole = owner_of(check_key(key)), checked_metadata(metadata), (sha256 or "").lower()
+        self.room.take(owner, 0, 1)
+        try:
+            return await self._run(self._uploads.begin, key, content_type, more, whole)
+        except BaseException:
+            self.room.add(owner, -1, 0)
+            raise
 
     async def put_part(
         self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
@@ -221,13 +224,13 @@ class LocalObjects(ObjectStore):
     async def parts(self, key: str, upload: str) -> Sequence[Part]:
         """See `ObjectStore`."""
         await self._run(self._uploads.about, check_key(key), upload)
-        return await self._run(self._uploads.there, upload)
+        return await self._run(self._uploads.there, key, upload)
 
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """See `ObjectStore`."""
         about = await self._run(self._uploads.about, check_key(key), upload)
-        files, wanted = await self._run(self._uploads.parts, upload, parts), about.get("sha256", "")
-        async with self._draft(key) as draft:
+        files, wanted = await self._run(self._uploads.parts, key, upload, parts), about.get("sha256", "")
+        async with self._draft(key, takes_room=False) as draft:
             for file in files:  # counted as parts already, so they are not refused
                 await self._run(self._append, draft, key, file, bool(wanted))
             if wanted and wanted != draft.sha256:
@@ -242,9 +245,9 @@ class LocalObjects(ObjectStore):
         await self._run(self._uploads.about, check_key(key), upload)
         await self._run(self._forget, key, upload)
 
-    async def uploads_before(self, time: float) -> Sequence[tuple[str, str]]:
+    async def uploads_before(self, time: float, prefix: str = "") -> Sequence[tuple[str, str]]:
         """See `ObjectStore`."""
-        return await self._run(self._uploads.before, time)
+        return await self._run(self._uploads.before, time, check_prefix(prefix))
 
     async def set_aside(self, prefix: str, target: Path) -> bool:
         """Move a folder with all below it out of the store; False if there is none."""
@@ -253,44 +256,51 @@ class LocalObjects(ObjectStore):
     # -- in worker threads
 
     def _keep_small(self, data: bytes, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
-        held = len(data)
+        is_kept = False
         try:
             draft = Draft(self._drafts)
             try:
                 draft.write(data)
                 info = self._keep(draft, key, _digested(facts, draft, key), if_absent)
-                held = 0
+                is_kept = True
                 return info
             finally:
                 draft.discard()
         finally:
-            self.room.add(owner_of(key), 0, -held)
+            if not is_kept:
+                self.room.add(owner_of(key), -1, -len(data))
 
     def _keep(self, draft: Draft, key: str, facts: Facts, if_absent: bool) -> ObjectInfo:
         facts = draft.finish(facts, self._layout.facts)
-        self._place(draft.path, key, facts, if_absent)
-        draft.held = 0
+        replaced = self._layout.put(draft.path, key, facts, if_absent=if_absent)
+        self._kept(draft, key, len(replaced), sum(replaced))
         return facts.info(key)
 
-    def _place(self, file: Path, key: str, facts: Facts, if_absent: bool) -> None:
-        replaced = self._layout.put(file, key, facts, if_absent=if_absent)
-        self.room.add(owner_of(key), 1 - len(replaced), -sum(replaced))
+    def _kept(self, draft: Draft, key: str, count: int, size: int) -> None:
+        """A draft stays, in place of so many files of so many bytes."""
+        draft.held, draft.is_kept = 0, True
+        self.room.add(owner_of(key), -count, -size)
 
     def _keep_part(self, draft: Draft, key: str, upload: str, number: int) -> str:
         draft.flush()
-        etag, freed = self._uploads.put(upload, number, draft)
-        self.room.add(owner_of(key), 0, -freed)
-        draft.held = 0
+        etag, count, size = self._uploads.put(key, upload, number, draft)
+        self._kept(draft, key, count, size)
         return etag
 
     def _append(self, draft: Draft, key: str, file: Path, is_hashed: bool) -> None:
         before = draft.size
-        draft.append(file, is_hashed=is_hashed)
-        self.room.add(owner_of(key), 0, draft.size - before)
-        draft.held += draft.size - before
+        try:
+            self.room.check_disk(file.stat().st_size)
+            draft.append(file, is_hashed=is_hashed)
+        except FileNotFoundError:
+            raise UploadNotFound("The upload was completed, given up or changed by somebody else.") from None
+        finally:
+            self.room.add(owner_of(key), 0, draft.size - before)
+            draft.held += draft.size - before
 
     def _forget(self, key: str, upload: str) -> None:
-        self.room.add(owner_of(key), 0, -self._uploads.forget(upload))
+        count, size = self._uploads.forget(key, upload)
+        self.room.add(owner_of(key), -count, -size)
 
     def _delete(self, key: str) -> bool:
         gone = self._layout.delete(key)
@@ -326,9 +336,9 @@ class LocalObjects(ObjectStore):
         return _LocalReading(self._run, descriptor, info, min(start, stop), stop, self.folder / place)
 
     def _copy(self, source: str, target: str, if_absent: bool, taken: int) -> ObjectInfo:
-        kept = 0
-        draft = Draft(self._drafts)
+        draft, replaced, is_kept, kept = None, list[int](), 0, 0
         try:
+            draft = Draft(self._drafts)
             facts, place = self._layout.look(source)
             if self._layout.facts.has_attributes:
                 draft.discard()
@@ -338,11 +348,12 @@ class LocalObjects(ObjectStore):
             else:
                 draft.append(self.folder / place)
                 facts = draft.finish(facts, self._layout.facts)
-            self._place(draft.path, target, facts, if_absent)
-            kept = facts.size
+            replaced = self._layout.put(draft.path, target, facts, if_absent=if_absent)
+            is_kept, kept = 1, facts.size
         finally:
-            draft.discard()
-            self.room.add(owner_of(target), 0, kept - taken)
+            if draft is not None:
+                draft.discard()
+            self.room.add(owner_of(target), is_kept - 1 - len(replaced), kept - taken - sum(replaced))
         return facts.info(target)
 
     # -- between the event loop and the threads
@@ -367,14 +378,21 @@ class LocalObjects(ObjectStore):
         await self._run(draft.write, block)
 
     @asynccontextmanager
-    async def _draft(self, key: str) -> AsyncIterator[Draft]:
-        """A draft for a key; what it held counts no more when it isn't kept."""
-        draft = await self._run(Draft, self._drafts, self._flushers, drop=Draft.discard)
+    async def _draft(self, key: str, *, takes_room: bool = True) -> AsyncIterator[Draft]:
+        """A draft for a key; it and what it held count no more when it isn't kept."""
+        owner, draft = owner_of(key), None
+        if takes_room:
+            self.room.take(owner, 0, 1)
+        else:
+            self.room.add(owner, 1, 0)
         try:
+            draft = await self._run(Draft, self._drafts, self._flushers, drop=Draft.discard)
             yield draft
         finally:
-            self.room.add(owner_of(key), 0, -draft.held)
-            await self._run(draft.discard)
+            if draft is None or not draft.is_kept:
+                self.room.add(owner, -1, -draft.held if draft is not None else 0)
+            if draft is not None:
+                await self._run(draft.discard)
 
     async def _run(
         self, work: Callable[..., Result], *args: object, drop: Callable[[Result], object] | None = None

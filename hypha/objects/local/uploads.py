@@ -1,42 +1,63 @@
-"""Uploads in parts: one folder each, with a file that says what it is for and one per part."""
+"""Uploads in parts: one folder each, with a file that says what it is for and one per part.
+
+They lie owner by owner, and their parts a hundred to a folder: nothing here takes longer because others have
+many uploads, or this one many parts.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import secrets
 import shutil
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hypha.errors import InvalidRequest, UploadNotFound
+from hypha.objects.keys import names_of
 from hypha.objects.local.draft import ETAG_CHARS, Draft
 from hypha.objects.local.layout import sync_folder
+from hypha.objects.room import owner_of
 from hypha.objects.store import MAX_PARTS, Part
 
 _ABOUT = "about.json"
+_NOBODY = "%"
+"""The folder of uploads to keys without an owner; no owner's is called so on disk."""
+_TOGETHER = 100
+"""Parts that lie in one folder."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Uploads:
-    """The uploads that are not complete; everything here runs in worker threads."""
+    """The uploads that are not complete; everything here runs in worker threads.
 
-    def __init__(self, folder: Path) -> None:
+    An upload counts as a file from its begin on, and so does each of its parts.
+
+    Args:
+        trash: a folder on the same disk that is emptied at every start.
+    """
+
+    def __init__(self, folder: Path, trash: Path) -> None:
         self._folder = folder
+        self._trash = trash
+        self._lock = threading.Lock()
 
     def begin(self, key: str, content_type: str, metadata: dict[str, str], sha256: str) -> str:
         """Make an upload and return its id; the digest is that of the whole, empty if it isn't known."""
         upload = secrets.token_hex(16)
-        folder = self._folder / upload
-        folder.mkdir(mode=0o700, parents=True)
+        folder = self._of_owner(owner_of(key)) / upload
         about = {
             "key": key, "content_type": content_type, "metadata": metadata, "begun": time.time(),
             "sha256": sha256,
         }  # fmt: skip
-        (folder / _ABOUT).write_text(json.dumps(about))
+        with self._lock:  # its owner's folder goes when it is empty
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / _ABOUT).write_text(json.dumps(about))
         return upload
 
     def about(self, key: str, upload: str) -> dict[str, Any]:
@@ -45,25 +66,37 @@ class Uploads:
         Raises:
             UploadNotFound: there is none of this id for this key.
         """
-        found = self._read(upload)
+        is_id = isinstance(upload, str) and _ID.fullmatch(upload) is not None
+        found = _read(self._of_owner(owner_of(key)) / upload) if is_id else None
         if found is None or found["key"] != key:
-            raise UploadNotFound(f"Upload ID {str(upload)[:64]} not found or expired")
+            raise _not_found(upload)
         return found
 
-    def put(self, upload: str, number: int, draft: Draft) -> tuple[str, int]:
-        """Let a finished draft be a part; returns its ETag, and how many bytes it takes the place of."""
-        folder, etag = self._folder / upload, draft.sha256[:ETAG_CHARS]
-        target = folder / f"{number:05d}.{etag}"
-        before = list(folder.glob(f"{number:05d}.*"))
-        freed = sum(part.stat().st_size for part in before)
-        draft.path.replace(target)
-        for other in before:
-            if other != target:
-                other.unlink(missing_ok=True)
-        sync_folder(folder)
-        return etag, freed
+    def put(self, key: str, upload: str, number: int, draft: Draft) -> tuple[str, int, int]:
+        """Let a finished draft be a part; returns its ETag, and the parts and bytes that it replaces.
 
-    def parts(self, upload: str, wanted: Sequence[tuple[int, str]]) -> list[Path]:
+        Raises:
+            UploadNotFound: it was completed or given up while the part came.
+        """
+        folder = self._of_owner(owner_of(key)) / upload
+        together, etag = _part_folder(folder, number), draft.sha256[:ETAG_CHARS]
+        target = together / _part_name(number, etag)
+        with self._lock:  # two of one number see each other
+            try:
+                together.mkdir(mode=0o700, exist_ok=True)
+                before = [part.stat().st_size for part in together.glob(f"{number:05d}.*")]
+                draft.path.replace(target)
+                for other in together.glob(f"{number:05d}.*"):
+                    if other != target:
+                        other.unlink()
+            except FileNotFoundError:
+                raise _not_found(upload) from None
+        with contextlib.suppress(FileNotFoundError):  # it may be complete by now
+            sync_folder(together)
+            sync_folder(folder)
+        return etag, len(before), sum(before)
+
+    def parts(self, key: str, upload: str, wanted: Sequence[tuple[int, str]]) -> list[Path]:
         """The files of parts in their order.
 
         Raises:
@@ -72,58 +105,105 @@ class Uploads:
         numbers = [check_number(number) for number, _ in wanted]
         if not numbers or sorted(set(numbers)) != numbers:
             raise InvalidRequest("The parts of an upload are given once each, in the order of their numbers.")
+        folder = self._of_owner(owner_of(key)) / upload
         found = []
         for number, etag in wanted:
             name = str(etag).strip('"')
-            part = self._folder / upload / f"{number:05d}.{name}"
-            if not re.fullmatch(r"[0-9a-f]{32}", name) or not part.is_file():
+            part = _part_folder(folder, number) / _part_name(number, name)
+            if not _ID.fullmatch(name) or not part.is_file():
                 raise InvalidRequest(f"Part {number} was not uploaded with the ETag {str(etag)[:40]!r}.")
             found.append(part)
         return found
 
-    def there(self, upload: str) -> list[Part]:
+    def there(self, key: str, upload: str) -> list[Part]:
         """What was sent of an upload that is known, in the order of the numbers."""
         found = []
-        for part in sorted(_parts_in(self._folder / upload)):
+        for part in sorted(_parts_in(self._of_owner(owner_of(key)) / upload)):
             number, _, etag = part.name.partition(".")
             found.append(Part(int(number), etag, part.stat().st_size))
         return found
 
-    def forget(self, upload: str) -> int:
-        """Delete an upload with all parts; returns their bytes."""
+    def forget(self, key: str, upload: str) -> tuple[int, int]:
+        """Delete an upload with all parts; returns how many files that were, and their bytes."""
         if not _ID.fullmatch(upload):
-            return 0
-        freed = sum(part.stat().st_size for part in _parts_in(self._folder / upload))
-        shutil.rmtree(self._folder / upload, ignore_errors=True)
-        return freed
+            return 0, 0
+        folder = self._of_owner(owner_of(key)) / upload
+        away = self._trash / f"{upload}.{secrets.token_hex(4)}"
+        with self._lock:  # no part comes any more, and nobody else forgets it
+            try:
+                folder.replace(away)
+            except FileNotFoundError:
+                return 0, 0
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()
+        counted = _counted(away)
+        shutil.rmtree(away, ignore_errors=True)
+        return counted
 
-    def counted(self) -> list[tuple[str, int]]:
-        """Key and bytes of each upload."""
-        found = []
-        for key, upload in self.before(float("inf")):
-            found.append((key, sum(part.stat().st_size for part in _parts_in(self._folder / upload))))
-        return found
+    def counted(self) -> dict[str, tuple[int, int]]:
+        """Files and bytes of the uploads of each owner."""
+        counted: dict[str, tuple[int, int]] = {}
+        for folder in self._folders():
+            about = _read(folder)
+            if about is None:
+                shutil.rmtree(folder, ignore_errors=True)  # a server was killed as it began or ended
+                continue
+            count, size = _counted(folder)
+            before = counted.get(owner_of(about["key"]), (0, 0))
+            counted[owner_of(about["key"])] = before[0] + count, before[1] + size
+        return counted
 
-    def before(self, when: float) -> list[tuple[str, str]]:
-        """Key and id of those that were begun before a time."""
+    def before(self, when: float, prefix: str = "") -> list[tuple[str, str]]:
+        """Key and id of those that were begun before a time, to keys that begin with a prefix."""
+        owner, slash, _ = prefix.partition("/")
         found = []
-        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
-            about = self._read(folder.name)
-            if about is not None and about["begun"] < when:
+        for folder in self._folders(self._of_owner(owner) if slash else None):
+            about = _read(folder)
+            if about is not None and about["begun"] < when and about["key"].startswith(prefix):
                 found.append((about["key"], folder.name))
         return found
 
-    def _read(self, upload: object) -> dict[str, Any] | None:
-        if not isinstance(upload, str) or not _ID.fullmatch(upload):
-            return None
-        try:
-            return dict(json.loads((self._folder / upload / _ABOUT).read_text()))
-        except (OSError, ValueError):
-            return None
+    def _of_owner(self, owner: str) -> Path:
+        return self._folder / (names_of(owner)[0] if owner else _NOBODY)
+
+    def _folders(self, of_owner: Path | None = None) -> Iterator[Path]:
+        for owner in [of_owner] if of_owner is not None else _entries(self._folder):
+            yield from _entries(owner)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((folder / _ABOUT).read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _part_folder(folder: Path, number: int) -> Path:
+    return folder / f"{number // _TOGETHER:03d}"
+
+
+def _part_name(number: int, etag: str) -> str:
+    return f"{number:05d}.{etag}"
 
 
 def _parts_in(folder: Path) -> list[Path]:
-    return list(folder.glob("[0-9]*.*"))
+    return list(folder.glob("[0-9]*/[0-9]*.*"))
+
+
+def _counted(folder: Path) -> tuple[int, int]:
+    sizes = [part.stat().st_size for part in _parts_in(folder)]
+    return 1 + len(sizes), sum(sizes)
+
+
+def _not_found(upload: object) -> UploadNotFound:
+    return UploadNotFound(f"Upload ID {str(upload)[:64]} not found or expired")
 
 
 def check_number(number: object) -> int:

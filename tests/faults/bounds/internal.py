@@ -49,6 +49,7 @@ INTERNAL = {
     "hypha.values._MAX_OFFSET": "numbers that a database takes",
     "hypha.objects.keys.MAX_KEY_BYTES": FILES,
     "hypha.objects.keys.MAX_WORD_BYTES": FILES,
+    "hypha.objects.keys.MAX_WORDS": FILES,
     "hypha.objects.local.facts.MAX_FACTS_BYTES": FILES,
     "hypha.objects.store.MAX_LISTED": FILES,
     "hypha.objects.store.MAX_PARTS": FILES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 from collections.abc import AsyncIterator
@@ -11,10 +12,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from hypha.errors import AlreadyExists, FrameTooLarge, ObjectNotFound, QuotaExceeded, StorageFull
+from hypha.errors import (
+    AlreadyExists,
+    FrameTooLarge,
+    InvalidRequest,
+    ObjectNotFound,
+    QuotaExceeded,
+    StorageFull,
+    UploadNotFound,
+)
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.facts import FactsKeeper
 from hypha.objects.room import Share
+from hypha.objects.store import ObjectInfo
 
 BUCKET = "hypha-test"
 
@@ -72,7 +82,7 @@ async def test_parts_count_until_they_are_a_file(store: LocalObjects) -> None:
     one = await store.put_part("ws-1/a", upload, 1, b"x" * 20)
     same = await store.put_part("ws-1/a", upload, 1, b"x" * 20)
     two = await store.put_part("ws-1/a", upload, 2, b"y")
-    assert one == same and store.room.of("ws-1") == (0, 21)
+    assert one == same and store.room.of("ws-1") == (3, 21)  # the upload is one, too
     await store.complete("ws-1/a", upload, [(1, one), (2, two)])
     assert store.room.of("ws-1") == (1, 21)
     other = await store.begin("ws-1/b")
@@ -110,7 +120,7 @@ async def test_uploads_at_once_share_what_is_left(store: LocalObjects) -> None:
 
 
 async def test_at_the_bound_a_file_can_be_completed_and_deleted(store: LocalObjects) -> None:
-    store.room.share_of = lambda owner: Share(2, 1000)
+    store.room.share_of = lambda owner: Share(3, 1000)
     upload = await store.begin("ws-1/a")
     tag = await store.put_part("ws-1/a", upload, 1, b"x" * 900)
     with pytest.raises(QuotaExceeded):
@@ -119,8 +129,104 @@ async def test_at_the_bound_a_file_can_be_completed_and_deleted(store: LocalObje
     with pytest.raises(QuotaExceeded):
         await store.copy("ws-1/a", "ws-1/b")
     assert store.room.of("ws-1") == (1, 900)
+    await store.put("ws-1/c", b"")
+    await store.put("ws-1/d", b"")
+    with pytest.raises(QuotaExceeded):
+        await store.put("ws-1/e", b"")
     await store.delete("ws-1/a")
     await store.put("ws-1/b", b"x" * 1000)
+
+
+async def test_uploads_at_once_are_no_more_files_than_one_after_another(store: LocalObjects) -> None:
+    store.room.share_of = lambda owner: Share(3, 1000)
+    await store.put("ws-1/first", b"1")
+
+    async def copy(number: int) -> None:
+        await store.copy("ws-1/first", f"ws-1/copy-{number}")
+
+    puts = [store.put(f"ws-1/{number}", pieces(b"", b"x")) for number in range(6)]
+    begun = [store.begin(f"ws-1/large-{number}") for number in range(6)]
+    copies = [copy(number) for number in range(6)]
+    done = await asyncio.gather(*puts, *begun, *copies, return_exceptions=True)
+    assert sum(isinstance(each, QuotaExceeded) for each in done) == 16
+    assert store.room.of("ws-1")[0] == 3
+    await store.put("ws-2/a", b"another workspace has its own")
+
+
+async def test_parts_are_bounded_by_number_as_files_are(store: LocalObjects) -> None:
+    store.room.share_of = lambda owner: Share(4, 1000)
+    upload = await store.begin("ws-1/a")
+    sent = await asyncio.gather(
+        *(store.put_part("ws-1/a", upload, number, b"") for number in range(1, 9)), return_exceptions=True
+    )
+    assert sum(isinstance(each, QuotaExceeded) for each in sent) == 5
+    await store.abort("ws-1/a", upload)
+    assert store.room.all() == {}
+
+
+async def test_two_of_one_part_at_once_count_once(store: LocalObjects) -> None:
+    upload = await store.begin("ws-1/a")
+    tags = await asyncio.gather(*(store.put_part("ws-1/a", upload, 1, b"x" * 10) for _ in range(8)))
+    tags += await asyncio.gather(*(store.put_part("ws-1/a", upload, 1, bytes([n] * 10)) for n in range(8)))
+    assert store.room.of("ws-1") == (2, 10)
+    await store.abort("ws-1/a", upload)
+    assert store.room.all() == {}
+
+
+async def test_a_part_that_comes_when_its_upload_is_over_is_told_so_and_counts_nothing(
+    store: LocalObjects,
+) -> None:
+    upload = await store.begin("ws-1/a")
+    has_begun, comes = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x" * 2_000_000
+        has_begun.set()
+        await comes.wait()
+        yield b"y"
+
+    part = asyncio.ensure_future(store.put_part("ws-1/a", upload, 1, slow()))
+    await has_begun.wait()
+    await store.abort("ws-1/a", upload)
+    comes.set()
+    with pytest.raises(UploadNotFound):
+        await part
+    assert store.room.all() == {}
+
+
+async def test_completed_twice_at_once_an_upload_is_one_file(store: LocalObjects) -> None:
+    upload = await store.begin("ws-1/a")
+    tags = [(n, await store.put_part("ws-1/a", upload, n, b"x" * n)) for n in range(1, 20)]
+    done = await asyncio.gather(
+        *(store.complete("ws-1/a", upload, tags) for _ in range(4)), return_exceptions=True
+    )
+    assert all(isinstance(each, ObjectInfo | UploadNotFound | InvalidRequest) for each in done), done
+    assert any(isinstance(each, ObjectInfo) for each in done)
+    assert store.room.all() == {"ws-1": (1, 190)}
+
+
+async def test_putting_parts_together_leaves_others_their_disk(store: LocalObjects) -> None:
+    upload = await store.begin("ws-1/a")
+    tag = await store.put_part("ws-1/a", upload, 1, b"x" * 100)
+    store.room.least_free_bytes = 10**18
+    with pytest.raises(StorageFull):
+        await store.complete("ws-1/a", upload, [(1, tag)])
+    store.room.least_free_bytes = 0
+    assert store.room.of("ws-1") == (2, 100)
+    await store.complete("ws-1/a", upload, [(1, tag)])
+    assert store.room.all() == {"ws-1": (1, 100)}
+
+
+async def test_a_disk_without_room_for_names_is_full(
+    store: LocalObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = os.statvfs(store.folder)
+    few = os.statvfs_result((*seen[:5], 100_000, 1_000, 1_000, *seen[8:10]))
+    monkeypatch.setattr(os, "statvfs", lambda folder: few)
+    await store.put("ws-1/a", b"x")
+    store.room.least_free_bytes = 1
+    with pytest.raises(StorageFull):
+        await store.put("ws-1/b", b"x")
 
 
 async def test_a_full_disk_is_told_before_it_is(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +241,7 @@ async def test_the_count_outlasts_a_stop_and_a_crash(store: LocalObjects, tmp_pa
     await store.put("ws-1/a%b/c", b"x")
     upload = await store.begin("ws-2/a")
     await store.put_part("ws-2/a", upload, 1, b"12345")
-    counted = {"ws-1": (2, 11), "ws-2": (0, 5)}
+    counted = {"ws-1": (2, 11), "ws-2": (2, 5)}
     crashed = LocalObjects(tmp_path, BUCKET)  # the one before has left no note
     assert crashed.room.all() == counted
     await crashed.close()

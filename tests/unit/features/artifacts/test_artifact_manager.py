@@ -21,7 +21,8 @@ from hypha.errors import (
     QuotaExceeded,
 )
 from hypha.features.artifacts import tables
-from hypha.features.artifacts.artifact import FileNotFound
+from hypha.features.artifacts.artifact import FileNotFound, NotStaged
+from hypha.features.artifacts.ids import Reference
 from hypha.store import Store
 from hypha.store.usage import Quota
 from tests.unit.features.artifacts.lab import Lab
@@ -234,6 +235,57 @@ async def test_an_upload_in_parts_that_is_refused_leaves_nothing_behind(
     assert await lab.objects.uploads_before(float("inf")) == []
     committed = await lab.manager.commit("data", context=lab.owner)
     assert committed["file_count"] == 0
+
+
+@pytest.mark.parametrize("end", ["discard", "commit", "delete"])
+async def test_uploads_in_parts_end_with_what_was_staged(lab: Lab, end: str) -> None:
+    await lab.create("data", {"name": "D"})
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    begun = await lab.manager.put_file_start_multipart("data", "big.bin", 2, context=lab.owner)
+    ((key, upload),) = await lab.objects.uploads_before(float("inf"))
+    await lab.objects.put_part(key, upload, 1, b"x" * 100)
+    if end == "commit":
+        await lab.manager.remove_file("data", "big.bin", context=lab.owner)
+    await getattr(lab.manager, end)("data", context=lab.owner)
+    await lab.garbage.sweep()
+    assert await lab.objects.uploads_before(float("inf")) == [] and lab.objects.room.all() == {}
+    assert begun["upload_id"] == upload
+
+
+async def test_what_was_sent_of_uploads_whose_time_is_over_goes(lab: Lab) -> None:
+    await lab.create("data", {"name": "D"}, stage=True)
+    await lab.manager.put_file_start_multipart("data", "a", 1, expires_in=60, context=lab.owner)
+    await lab.manager.put_file_start_multipart("data", "b", 1, expires_in=6000, context=lab.owner)
+    lab.now += 100
+    await lab.garbage.sweep()
+    assert [key.rpartition("/")[2] for key, _ in await lab.objects.uploads_before(float("inf"))] == ["b"]
+
+
+async def test_a_file_that_comes_after_the_commit_is_nobodys_and_goes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.create("data", {"name": "D"}, stage=True)
+    before = await lab.parts.artifacts.get(Reference(workspace="lab", alias="data"))
+    assert before is not None
+
+    async def commit_meanwhile(*args: Any, **named: Any) -> Any:
+        done = await put(*args, **named)
+        await lab.manager.remove_file("data", "late", context=lab.owner)
+        await lab.manager.commit("data", context=lab.owner)
+        return done
+
+    put = lab.objects.put
+    monkeypatch.setattr(lab.objects, "put", commit_meanwhile)
+    with pytest.raises(NotStaged, match="while the file came"):
+        await lab.manager.write_file("data", "late", "x", context=lab.owner)
+    monkeypatch.undo()
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.manager.write_file("data", "good", "y", context=lab.owner)
+    await lab.objects.put(before.stage_key("later by its signed address"), b"z")
+    await lab.garbage.find_left_behind()
+    await lab.garbage.sweep()
+    found = [info.key.rpartition("/")[2] for info in (await lab.objects.list()).objects]
+    assert found == ["good"]
 
 
 @pytest.mark.spec("artifacts-C1.23", "artifacts-C1.11")
