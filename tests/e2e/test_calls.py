@@ -10,7 +10,7 @@ import pytest
 
 from hypha.testing import RawCallError, ServerProcess, eventually
 from tests.e2e.lab import Lab
-from tests.kit.clients import Connect, ConnectRaw, NewWorker
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
 from tests.kit.people import Person, make_person
 
 
@@ -316,18 +316,18 @@ async def test_callers_of_every_kind_are_told_within_the_hold_time_when_the_prov
     connect: Connect,
     python_worker: NewWorker,
     node_worker: NewWorker,
-    server: ServerProcess,
-    alice: Person,
-    bob: Person,
+    start_server: StartServer,
     language: str,
 ) -> None:
+    server = await start_server(env={"HYPHA_HOLD_TIME": "2"})
+    alice, bob = make_person(server, "alice"), make_person(server, "bob")
     victim = await (python_worker if language == "python" else node_worker)()
     await victim.connect(server.url, token=alice.token, client_id="victim")
     await victim.serve("lab", visibility="public")
     full_id, calls = f"{alice.workspace}/victim:lab", []
     for person in (alice, bob):
         for transport in ("websocket", "http"):
-            caller = await connect(person, method_timeout=60, transport=transport)
+            caller = await connect(person, url=server.url, method_timeout=60, transport=transport)
             calls.append((await caller.get_service(full_id)).run(f"{person.id}-{transport}", 60_000))
         node = await node_worker()
         await node.connect(server.url, token=person.token, method_timeout=60)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from hypha.settings import Settings
 from hypha.testing import FaultProxy, NodeWorker, RawClient, ServerProcess, eventually
 from hypha.testing.rawclient import Frame, pack, unpack
 from hypha.testing.tokens import mint_token
@@ -406,9 +407,9 @@ async def test_node_calls_anonymously_over_http_on_this_machine(
 @pytest.mark.spec("wire-48")
 @pytest.mark.parametrize("base_path", ["", "/my/hub"])
 async def test_streams_leave_no_cookies_behind_that_other_requests_carry(
-    start_server: StartServer, base_path: str
+    server: ServerProcess, start_server: StartServer, base_path: str
 ) -> None:
-    own = await start_server(base_path=base_path)
+    own = await start_server(base_path=base_path) if base_path else server
     alice = make_person(own, "alice")
     async with httpx.AsyncClient(timeout=10) as jar:
         async with open_stream(own, client=jar) as stream:
@@ -712,10 +713,16 @@ async def test_second_stream_of_the_workspaces_admin_ends_the_first_and_others_a
             assert await second.call("echo", 2) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.spec("wire-48")
 async def test_silent_stream_is_pinged_every_fifteen_seconds(server: ServerProcess, alice: Person) -> None:
-    async with open_stream(server, alice.token) as stream:
+    await ping_of_silent_stream(server, alice.token)
+
+
+async def ping_of_silent_stream(server: ServerProcess, token: str) -> None:
+    """Wait for a ping on a stream on which nothing else happens."""
+    async with open_stream(server, token) as stream:
         start = time.monotonic()
         while (await stream.frame(timeout_s=17)).main != {"type": "ping"}:
             assert time.monotonic() - start < 16
@@ -764,6 +771,8 @@ async def test_stream_of_a_client_that_vanished_without_a_word_ends_by_itself(
 
             await eventually(is_held, within_s=10, what="the dead stream to be noticed")
             assert await silent.call("echo", "hosts nothing, is asked nothing") is not None
+        await ping_of_silent_stream(own, alice.token)
+        assert Settings().stream_ping_interval_s <= 15
         assert await watcher.ping("idle") == "pong"
         assert not reconnected, "who answers keeps its stream"
         await idle.disconnect()

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,22 +245,32 @@ async def test_failing_startup_function_ends_the_process_at_once(
     assert text in log
 
 
-@pytest.fixture
-def web_folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def web_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a page, a file, and a secret beside it."""
-    folder = tmp_path / "web"
+    outside = tmp_path_factory.mktemp("mounts")
+    folder = outside / "web"
     (folder / "sub").mkdir(parents=True)
     (folder / "index.html").write_text("<h1>index</h1>")
     (folder / "a.txt").write_text("file a")
     (folder / "sub" / "b.txt").write_text("file b")
-    (tmp_path / "secret.txt").write_text("swordfish")
-    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (outside / "secret.txt").write_text("swordfish")
+    (folder / "link.txt").symlink_to(outside / "secret.txt")
     return folder
 
 
+@pytest.fixture(scope="module")
+def own(web_folder: Path) -> Iterator[ServerProcess]:
+    """A server with that folder mounted."""
+    running = ServerProcess(flags=["--static-mounts", f"/tools:{web_folder}", f"/more:{web_folder}/sub"])
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
 @pytest.mark.spec("core-L7")
-async def test_static_mounts_serve_files_and_index(start_server: StartServer, web_folder: Path) -> None:
-    own = await start_server(flags=["--static-mounts", f"/tools:{web_folder}", f"/more:{web_folder}/sub"])
+async def test_static_mounts_serve_files_and_index(own: ServerProcess) -> None:
     assert (await get(f"{own.url}/tools/a.txt")).text == "file a"
     assert (await get(f"{own.url}/more/b.txt")).text == "file b"
     for path in ("/tools", "/tools/"):
@@ -281,10 +291,7 @@ async def test_static_mounts_serve_files_and_index(start_server: StartServer, we
         "/a.txt%00",
     ],
 )
-async def test_static_mounts_give_nothing_outside_their_folder(
-    start_server: StartServer, web_folder: Path, path: str
-) -> None:
-    own = await start_server(flags=["--static-mounts", f"/tools:{web_folder}"])
+async def test_static_mounts_give_nothing_outside_their_folder(own: ServerProcess, path: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", own.port)
     writer.write(f"GET /tools{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     answer = (await asyncio.wait_for(reader.read(), 5)).decode(errors="replace")
