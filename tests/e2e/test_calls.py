@@ -12,6 +12,7 @@ from hypha.testing import RawCallError, ServerProcess, eventually
 from tests.e2e.lab import Lab
 from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
 from tests.kit.people import Person, make_person
+from tests.kit.quick import Watch, check_quick
 
 
 @pytest.mark.spec("wire-14")
@@ -203,10 +204,13 @@ async def test_unknown_function_of_the_manager_says_so(connect_raw: ConnectRaw) 
 )
 async def test_call_to_somebody_absent_fails_at_once(connect_raw: ConnectRaw, target: str) -> None:
     raw = await connect_raw()
-    start = time.monotonic()
-    with pytest.raises(RawCallError, match=r"not connected|NotDelivered"):
-        await raw.call(target.format(ws=raw.workspace), "services.svc.hello", timeout_s=5)
-    assert time.monotonic() - start < 1.0
+
+    async def attempt() -> float:
+        with Watch() as watch, pytest.raises(RawCallError, match=r"not connected|NotDelivered"):
+            await raw.call(target.format(ws=raw.workspace), "services.svc.hello", timeout_s=5)
+        return watch.seconds
+
+    await check_quick(attempt, within_s=1.0)
 
 
 @pytest.mark.spec("wire-28")
@@ -261,24 +265,31 @@ async def test_caller_is_told_at_once_when_the_provider_leaves_in_order(
     with pytest.raises(Exception, match=r"(?i)disconnected|NotDelivered|OutcomeUnknown|not connected"):
         await asyncio.wait_for(call, 10)
     assert time.monotonic() - start < 3.0
-    start = time.monotonic()
-    with pytest.raises(Exception, match=r"not connected|NotDelivered|disconnected"):
-        await service.slow()
-    assert time.monotonic() - start < 1.0
+
+    async def attempt() -> float:
+        with Watch() as watch, pytest.raises(Exception, match=r"not connected|NotDelivered|disconnected"):
+            await service.slow()
+        return watch.seconds
+
+    await check_quick(attempt, within_s=1.0)
 
 
 @pytest.mark.spec("core-R16")
 async def test_first_call_after_the_provider_left_in_order_fails_well_within_a_second(
     connect: Connect, alice: Person
 ) -> None:
-    provider, caller = await connect(alice), await connect(alice)
-    await provider.register_service({"id": "svc", "hello": lambda: "hi"})
-    service = await caller.get_service("svc")
-    await provider.disconnect()
-    start = time.monotonic()
-    with pytest.raises(Exception, match=r"not connected"):
-        await service.hello()
-    assert time.monotonic() - start < 1.0
+    caller = await connect(alice)
+
+    async def attempt() -> float:
+        provider = await connect(alice)
+        await provider.register_service({"id": "svc", "hello": lambda: "hi"})
+        service = await caller.get_service("svc")
+        await provider.disconnect()
+        with Watch() as watch, pytest.raises(Exception, match=r"not connected"):
+            await service.hello()
+        return watch.seconds
+
+    await check_quick(attempt, within_s=1.0)
 
 
 @pytest.mark.spec("core-3.6")
@@ -287,10 +298,13 @@ async def test_service_of_a_client_that_left_is_not_found(connect: Connect, alic
     provider, caller = await connect(alice, client_id="leaver"), await connect(alice)
     await provider.register_service({"id": "svc", "hello": lambda: "hi"})
     await provider.disconnect()
-    start = time.monotonic()
-    with pytest.raises(Exception, match=r"Service not found: .*svc"):
-        await caller.get_service(form)
-    assert time.monotonic() - start < 1.0
+
+    async def attempt() -> float:
+        with Watch() as watch, pytest.raises(Exception, match=r"Service not found: .*svc"):
+            await caller.get_service(form)
+        return watch.seconds
+
+    await check_quick(attempt, within_s=1.0)
 
 
 @pytest.mark.spec("wire-29")

@@ -17,6 +17,7 @@ from hypha.testing import FaultProxy, RawClient, RawRefused, ServerProcess, even
 from hypha.testing.rawclient import pack, unpack
 from tests.kit.clients import Connect, ConnectRaw, StartServer
 from tests.kit.people import Person
+from tests.kit.quick import Watch, check_quick
 
 CONFIG_KEYS = (
     "workspace client_id user manager_id server_id hypha_version public_base_url local_base_url "
@@ -512,10 +513,14 @@ async def test_reconnection_token_is_bound_to_client_and_workspace(
 async def test_slow_handshakes_do_not_keep_others_out(server: ServerProcess, connect_raw: ConnectRaw) -> None:
     sockets = [await open_socket(server.ws_url) for _ in range(50)]
     try:
-        start = time.monotonic()
-        raw = await connect_raw()
-        assert await raw.call_manager("echo", 1) == 1
-        assert time.monotonic() - start < 2.0
+
+        async def attempt() -> float:
+            with Watch() as watch:
+                raw = await connect_raw()
+                assert await raw.call_manager("echo", 1) == 1
+            return watch.seconds
+
+        await check_quick(attempt, within_s=2.0)
     finally:
         await asyncio.gather(*(socket.close() for socket in sockets))
 

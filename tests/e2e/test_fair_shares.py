@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect as ws_connect
 from hypha.testing import RawClient, ServerProcess, eventually
 from tests.kit.clients import StartServer
 from tests.kit.people import make_person
+from tests.kit.quick import check_quick
 
 ELSEWHERE = "127.0.0.2"
 
@@ -70,8 +71,11 @@ async def test_silent_sockets_keep_no_newcomer_of_another_address_out(
     own = await start_server()
     crowd = [f"127.0.1.{number + 1}" for number in range(addresses)]
     async with silent_crowd(own, 230, crowd):
-        times = await admitted(own, 99, local_address=ELSEWHERE)
-    assert max(times) < 2.0
+
+        async def slowest() -> float:
+            return max(await admitted(own, 99, local_address=ELSEWHERE))
+
+        await check_quick(slowest, within_s=2.0)
 
 
 async def test_silent_sockets_keep_no_signed_in_neighbour_out(start_server: StartServer) -> None:

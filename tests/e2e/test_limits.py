@@ -14,6 +14,7 @@ import pytest
 from hypha.testing import RawCallError, RawClient, RawRefused, eventually
 from tests.kit.clients import ConnectRaw, StartServer
 from tests.kit.people import Person, make_person
+from tests.kit.quick import Watch, check_quick
 
 
 @pytest.mark.spec("wire-16.13", "core-A2")
@@ -78,7 +79,6 @@ async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
     server = await start_server(env={"HYPHA_USER_CALL_RATE_LIMIT": "50", "HYPHA_RATE_BURST": "1"})
     person = make_person(server)
     one, two = [await connect_raw(person, url=server.ws_url) for _ in range(2)]
-    other = await connect_raw(make_person(server), url=server.ws_url)
     began = time.monotonic()
 
     async def burst(raw: RawClient) -> None:
@@ -89,9 +89,14 @@ async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
     assert time.monotonic() - began > 0.7
     rates = (await one.call_manager("get_summary"))["limits"]["rates"]
     assert [(rate["of"], rate["unit"], rate["per_second"]) for rate in rates] == [("user", "calls", 50.0)]
-    began = time.monotonic()
-    await burst(other)
-    assert time.monotonic() - began < 0.7
+
+    async def attempt() -> float:
+        other = await connect_raw(make_person(server), url=server.ws_url)
+        with Watch() as watch:
+            await burst(other)
+        return watch.seconds
+
+    await check_quick(attempt, within_s=0.7)
     headers = {"Authorization": f"Bearer {person.token}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
         url = f"/{person.workspace}/services/ws/echo"

@@ -14,6 +14,7 @@ from hypha.testing import NodeWorker, ServerProcess, mint_token
 from hypha.testing.tokens import read_claims
 from tests.kit.clients import Connect, StartServer
 from tests.kit.people import Person
+from tests.kit.quick import Watch, check_quick
 
 LOGIN = "/public/services/hypha-login"
 JS_LOGIN = """
@@ -75,14 +76,18 @@ async def test_python_login_gets_the_token_that_the_page_reports(
 ) -> None:
     seen: list[Any] = []
     callback = reporting(web, alice.token, seen, 0.2)
-    started = asyncio.get_running_loop().time()
-    token = await login({"server_url": server.url, "login_callback": callback, "login_timeout": 10})
-    assert asyncio.get_running_loop().time() - started < 1.5, "a report wakes the waiting program at once"
-    assert token == alice.token
+
+    async def attempt() -> float:
+        with Watch() as watch:
+            token = await login({"server_url": server.url, "login_callback": callback, "login_timeout": 10})
+        assert token == alice.token
+        return watch.seconds
+
+    await check_quick(attempt, within_s=1.5)  # a report wakes the waiting program at once
     assert set(seen[0]) >= {"login_url", "key", "report_url", "check_url", "generate_url"}
     assert seen[0]["login_url"] == f"{server.url}/public/apps/hypha-login/?key={seen[0]['key']}"
     assert seen[0]["check_url"] == f"{server.url}{LOGIN}/check"
-    client = await connect(token=token)
+    client = await connect(token=alice.token)
     assert client.config.workspace == alice.workspace
 
 

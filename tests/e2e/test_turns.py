@@ -28,7 +28,7 @@ async def test_a_long_turn_of_the_event_loop_is_reported_with_what_was_seen(
     try:
         admin = await root.get_service("ws-user-root/admin-utils")
         await admin.execute_command(BURN.format(seconds=0.02))
-        await admin.execute_command(BURN.format(seconds=0.3))
+        await admin.execute_command(BURN.format(seconds=0.5))
         found: list[LongTurn] = []
 
         def is_told() -> bool:
@@ -38,6 +38,6 @@ async def test_a_long_turn_of_the_event_loop_is_reported_with_what_was_seen(
         await eventually(is_told, within_s=10, what="the long turn to be told")
     finally:
         await root.disconnect()
-    assert [turn for turn in found if 0.2 <= turn.cpu_s < 0.6]
+    assert [turn for turn in found if 0.4 <= turn.cpu_s < 1.0]
     assert any(turn.is_in("burn_processor_time") for turn in found)
     assert "burn_processor_time" in "".join(map(str, found))

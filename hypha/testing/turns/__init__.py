@@ -1,7 +1,8 @@
 """Long turns of the event loop of the servers that tests start.
 
-A turn in which the loop's thread computes for over 100 ms holds everybody else up. With the variable
-`HYPHA_TEST_TURNS` each `ServerProcess` reports its own to a folder, and the test session fails with them.
+A turn in which the loop's thread computes for over 100 ms on a quiet machine holds everybody else up. With
+the variable `HYPHA_TEST_TURNS` each `ServerProcess` reports its own to a folder, and the test session fails
+with them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ _FOLDER_VARIABLE = "TURN_REPORTS"
 
 @dataclass(frozen=True, slots=True)
 class LongTurn:
-    """One turn: the processor time that it took, and what the loop was seen doing meanwhile (stacks)."""
+    """One turn: its processor time, and what the loop was seen doing meanwhile (stacks).
+
+    The machine was `slowness` times slower then than a quiet one.
+    """
 
     cpu_s: float
+    slowness: float
     seen: tuple[tuple[str, ...], ...]
 
     def is_in(self, place: str) -> bool:
@@ -30,7 +35,10 @@ class LongTurn:
 
     def __str__(self) -> str:
         stack = self.seen[len(self.seen) // 2] if self.seen else ("nobody looked in time",)
-        return f"{self.cpu_s:.2f} s of processor time in one turn of the event loop:\n  " + "\n  ".join(stack)
+        told = f"{self.cpu_s:.2f} s of processor time in one turn of the event loop"
+        return f"{told}, the machine {self.slowness:.1f} times slower than a quiet one:\n  " + "\n  ".join(
+            stack
+        )
 
 
 def watching(environment: Mapping[str, str]) -> dict[str, str]:
@@ -60,5 +68,7 @@ class TurnReports:
                         break
                     self._read[path] = file.tell()
                     report = json.loads(line)
-                    found.append(LongTurn(report["cpu_s"], tuple(map(tuple, report["seen"]))))
+                    found.append(
+                        LongTurn(report["cpu_s"], report["slowness"], tuple(map(tuple, report["seen"])))
+                    )
         return found
