@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from tests.test_layers import MODULES, imports, module_name, part_of
+from tests.kit.imports import MODULES, imports, module_name, part_of
 
 Graph = Mapping[str, Iterable[str]]
 

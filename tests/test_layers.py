@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "hypha"
+from tests.kit.imports import MODULES, PACKAGE, ROOT, imports, module_name, part_of
 
 
 def rows(text: str) -> dict[str, int]:
@@ -30,47 +28,11 @@ ROWS = rows(ARCHITECTURE)
 DOORS = ("hypha.core", "hypha.utils")
 WORKERS_MAY = ("hypha.workers", "hypha.errors")
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def part_of(module: str) -> str:
-    """The entry of the row table that a module belongs to."""
-    return ".".join(module.split(".")[:2])
-
 
 def row_of(module: str) -> int:
     part = part_of(module)
     assert part in ROWS, f"{part} stands in no row of the table in ARCHITECTURE.md: add it"
     return ROWS[part]
-
-
-def imports(tree: ast.AST, *, with_typing: bool = False) -> Iterator[tuple[str, int]]:
-    """Imported modules of ours with their line; those for type checkers only on demand."""
-    for node in ast.iter_child_nodes(tree):
-        if not with_typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            for other in node.orelse:
-                yield from imports(other)
-        elif isinstance(node, ast.Import):
-            yield from ((a.name, node.lineno) for a in node.names if a.name.split(".")[0] == "hypha")
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: relative import"
-            if (node.module or "").split(".")[0] == "hypha":
-                yield from _imported_names(node)
-        else:
-            yield from imports(node, with_typing=with_typing)
-
-
-def _imported_names(node: ast.ImportFrom) -> Iterator[tuple[str, int]]:
-    module = node.module or ""
-    for alias in node.names:
-        inner = PACKAGE.parent.joinpath(*module.split("."), alias.name)
-        is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
-        yield (f"{module}.{alias.name}" if is_module else module), node.lineno
 
 
 def allowed(module: str, imported: str) -> bool:
@@ -117,3 +79,12 @@ def test_what_the_architecture_names_is_there() -> None:
     named = re.findall(r"`(hypha/[\w/.]+)`", ARCHITECTURE)
     assert len(named) > 10
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_no_file_imports_tests() -> None:
+    """What tests share is in `tests/kit/`, or beside them in a module that holds no tests."""
+    imported = re.compile(
+        r"^\s*(?:from tests[\w.]*\.(?:test_\w+|conftest) import|from tests[\w.]* import test_)", re.M
+    )
+    paths = [path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts]
+    assert not [str(path.relative_to(ROOT)) for path in paths if imported.search(path.read_text())]

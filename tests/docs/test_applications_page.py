@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess
-from tests.docs.test_readme_examples import ROOT, read_line
+from tests.docs.pages import ROOT
+from tests.kit.processes import read_line
 
 PRINTED_URL = "http://localhost:9527"
 PAGE = ROOT / "docs" / "applications.md"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -15,24 +14,17 @@ from pathlib import Path
 import pytest
 
 from hypha.testing import ServerProcess
+from tests.docs.pages import ROOT
+from tests.kit.processes import DEADLINE_S, read_line
 
-ROOT = Path(__file__).resolve().parents[2]
 NODE_MODULES = ROOT / "tests" / "js" / "node_modules"
 PRINTED_URL = "http://127.0.0.1:9527"
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", re.S)
-DEADLINE_S = 30.0
 
 
 def examples() -> dict[str, str]:
     """File name -> text of every example of the README."""
     return dict(EXAMPLE.findall((ROOT / "README.md").read_text()))
-
-
-def read_line(process: subprocess.Popen[str], deadline_s: float = DEADLINE_S) -> str:
-    """The next line that a process prints."""
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], deadline_s)
-    return process.stdout.readline() if ready else ""
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.conftest import Connections, Person, make_person
 from tests.docs.pages import ROOT
+from tests.kit.clients import Connections
+from tests.kit.people import Person, make_person
 
 pytest.importorskip("hypha.features.storage")
 PAGE = (ROOT / "docs" / "storage.md").read_text()

@@ -133,3 +133,16 @@ class Page:
                 result["exceptionDetails"].get("exception", {}).get("description", "error in page")
             )
         return result["result"].get("value")
+
+
+LOAD_CLIENT = """
+  await new Promise((resolve, reject) => {
+    const tag = document.createElement("script");
+    tag.src = args.source;
+    tag.onload = resolve;
+    tag.onerror = () => reject(new Error("the client did not load from " + args.source));
+    document.head.appendChild(tag);
+  });
+  window.state = {};
+  return typeof hyphaWebsocketClient.connectToServer;
+"""

@@ -9,8 +9,7 @@ import pytest
 from websockets.asyncio.client import connect as connect_socket
 
 from hypha.testing import ServerProcess
-from tests.e2e.chromium import Page
-from tests.e2e.test_browser_client import LOAD_CLIENT
+from tests.e2e.chromium import LOAD_CLIENT, Page
 from tests.kit.people import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]

@@ -7,23 +7,12 @@ from typing import Any
 import pytest
 
 from hypha.testing import FaultProxy, ServerProcess, eventually
-from tests.e2e.chromium import Page
+from tests.e2e.chromium import LOAD_CLIENT, Page
 from tests.kit.clients import Connect
 from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-LOAD_CLIENT = """
-  await new Promise((resolve, reject) => {
-    const tag = document.createElement("script");
-    tag.src = args.source;
-    tag.onload = resolve;
-    tag.onerror = () => reject(new Error("the client did not load from " + args.source));
-    document.head.appendChild(tag);
-  });
-  window.state = {};
-  return typeof hyphaWebsocketClient.connectToServer;
-"""
 
 CONNECT = """
   const config = {server_url: args.url, token: args.token, client_id: "browser", transport: args.transport};

@@ -14,39 +14,17 @@ from hypha_rpc import connect_to_server, login
 
 from hypha.testing import ServerProcess
 from tests.e2e.chromium import Page
+from tests.e2e.login_views import SEEN, SUBMIT, until
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
-SUBMIT = """
-const form = document.querySelector(`[data-form="${args.form}"]`);
-for (const [name, text] of Object.entries(args.fields)) form.querySelector(`[name="${name}"]`).value = text;
-form.requestSubmit();
-"""
-SEEN = """
-const view = document.querySelector(".view:not([hidden])");
-return view ? view.dataset.view : "";
-"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page() -> AsyncIterator[Page]:
     async with Page() as opened:
         yield opened
-
-
-async def until(page: Page, script: str, expected: Any) -> None:
-    """Wait until a script in the page gives a value."""
-    found = None
-    for _ in range(300):
-        try:
-            found = await page.run(script)
-        except RuntimeError:
-            found = None  # between two pages
-        if found == expected:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{found!r} instead of {expected!r}")
 
 
 async def sign_up(page: Page, email: str) -> None:

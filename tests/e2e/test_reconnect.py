@@ -23,16 +23,10 @@ from hypha.testing import (
     eventually,
     free_port,
 )
-from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer, is_back
 from tests.kit.people import Person, make_person
 
 Resume = Callable[[RawClient], Awaitable[RawClient]]
-
-
-def is_back(client: Any) -> bool:
-    """True when a Python client's connection is open and its reconnect has settled."""
-    connection = client.rpc._connection
-    return connection._reconnected_event is None and connection._websocket.state.name == "OPEN"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

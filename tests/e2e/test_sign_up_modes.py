@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from hypha.testing import ServerFailed, ServerProcess
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
 from tests.e2e.chromium import Page
-from tests.e2e.test_login_page import SEEN, SUBMIT, until
+from tests.e2e.login_views import SEEN, SUBMIT, until
 from tests.kit.clients import StartServer
 
 DENIED = "permission_denied"

@@ -20,8 +20,7 @@ import pytest
 from hypha import __version__
 from hypha.testing import RawClient, ServerProcess, eventually, free_port
 from hypha.testing.tokens import read_claims
-from tests.e2e.test_reconnect import is_back
-from tests.kit.clients import Connect, StartServer
+from tests.kit.clients import Connect, StartServer, is_back
 from tests.kit.people import make_person
 
 

@@ -13,8 +13,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.e2e.chromium import Page
-from tests.e2e.test_browser_client import LOAD_CLIENT
+from tests.e2e.chromium import LOAD_CLIENT, Page
 from tests.kit.clients import Connect
 from tests.kit.people import Person
 

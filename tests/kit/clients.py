@@ -52,3 +52,9 @@ def require_node() -> None:
         pytest.skip("Node.js is not installed")
     if not (JS_FOLDER / "node_modules" / "hypha-rpc").is_dir():
         pytest.skip("the npm packages are missing: run `npm install` in tests/js")
+
+
+def is_back(client: Any) -> bool:
+    """True when a Python client's connection is open and its reconnect has settled."""
+    connection = client.rpc._connection
+    return connection._reconnected_event is None and connection._websocket.state.name == "OPEN"

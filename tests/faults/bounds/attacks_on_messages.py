@@ -40,7 +40,7 @@ from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
 from tests.faults.bounds.kit import KIB, MIB, Kit
 from tests.kit.registry import make_context
-from tests.unit.hub.test_parcels import Pair
+from tests.kit.world import Pair
 
 
 def parcel_pair(kit: Kit) -> tuple[Any, Pair]:

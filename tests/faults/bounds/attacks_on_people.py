@@ -30,7 +30,7 @@ from hypha.workspaces.functions_tokens import (
     TokenFunctions,
 )
 from tests.faults.bounds.kit import Kit
-from tests.unit.auth.test_minting import OWNER, mint
+from tests.kit.minting import OWNER, mint
 from tests.unit.workspaces.tenancy_kit import acting
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"

@@ -47,9 +47,10 @@ from hypha.web.running import Party
 from hypha.web.uploads import Uploads, keep
 from hypha.web.workbench import Workbench, WorkLimits
 from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.kit.deadlines import check_that_a_reader_that_stops_is_let_go, opened_connections
+from tests.kit.registry import record, size_of
+from tests.kit.uploads import Sender
 from tests.unit.gateways.http.fakes import FakeServer, services_of
-from tests.unit.registry.test_shown import record, size_of
-from tests.unit.web.test_uploads import Sender
 
 
 async def first_line(kit: Kit, request: bytes, within_s: float = 10.0) -> bytes:
@@ -179,12 +180,9 @@ async def answer_of_a_service(kit: Kit) -> None:
 
 
 async def unread_answers(kit: Kit) -> None:
-    from tests.unit.transports import test_deadlines
-
     assert LEAST_READ_BYTES_PER_S == KIB
-    opened = contextlib.asynccontextmanager(test_deadlines.opened.__wrapped__)  # type: ignore[attr-defined]
-    async with opened() as made:
-        await test_deadlines.test_a_client_that_stops_reading_its_answer_is_let_go(made)
+    async with opened_connections() as made:
+        await check_that_a_reader_that_stops_is_let_go(*made)
 
 
 async def numbers_in_json(kit: Kit) -> None:

@@ -16,9 +16,9 @@ from hypha.builtins.service import BuiltinService
 from hypha.hub.service_peer import ServicePeer
 from hypha.store import Store
 from hypha.testing import RawClient, ServerProcess
+from tests.kit.builtins import function
 from tests.kit.people import Person, make_person
 from tests.kit.world import World
-from tests.unit.hub.test_inbox import function
 from tests.unit.workspaces.tenancy_kit import Tenants
 
 ELSEWHERE = "127.0.0.2"

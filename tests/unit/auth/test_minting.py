@@ -16,23 +16,14 @@ from hypha.auth.users import Context, User, anonymous_user, root_user
 from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
 from hypha.store.records import WorkspaceRecord
 from hypha.workspaces.records import level_for
+from tests.kit.minting import OWNER, mint
 
 SECRET = "a-secret-of-the-tests-which-is-long-enough"
-OWNER = User("owner", ("editor",), email="o@x.org", scope=Scope({"lab": Level.ADMIN}, "lab"))
 
 
 def child(level: Level, **fields: Any) -> User:
     """A child of the owner with a level in `lab`."""
     return User("kid", parent="owner", scope=Scope({"lab": level}, "lab"), **fields)
-
-
-def mint(
-    user: User, config: dict[str, Any], workspace: str = "lab", parent_level: Level = Level.NONE
-) -> User:
-    """Mint as `user` in `workspace`, with the levels that its scope gives."""
-    request = TokenRequest.parse(config)
-    level = user.level(request.workspace or workspace)
-    return child_of(Context(user, workspace), request, level, parent_level)
 
 
 def refused(*arguments: Any, **options: Any) -> str:

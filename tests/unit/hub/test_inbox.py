@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import Any
 
 import msgpack
@@ -11,7 +10,7 @@ import pytest
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context, anonymous_user
-from hypha.builtins.service import BuiltinFunction, BuiltinService
+from hypha.builtins.service import BuiltinService
 from hypha.errors import CallFailed, CallTimedOut, ForeignFunction, NotDelivered, OutcomeUnknown
 from hypha.hub import opening
 from hypha.hub.gateway_peer import GatewayPeer
@@ -20,6 +19,7 @@ from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
 from hypha.wire.frames import pack
+from tests.kit.builtins import function
 from tests.kit.world import World
 
 
@@ -38,11 +38,6 @@ async def fail(*, context: Context) -> None:
 async def slow(*, context: Context) -> str:
     await asyncio.sleep(0.25)
     return "done"
-
-
-def function(call: Any, level: Level = Level.NONE) -> BuiltinFunction:
-    parameters = [p for n, p in inspect.signature(call).parameters.items() if n != "context"]
-    return BuiltinFunction(call.__name__, call, "", {}, level, inspect.Signature(parameters))
 
 
 @pytest.fixture

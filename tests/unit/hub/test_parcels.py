@@ -9,38 +9,10 @@ import msgpack
 import pytest
 
 from hypha.hub.border import protected
-from hypha.hub.client import Client
 from hypha.hub.parcels import MAX_AGE_S, MAX_EARLY_CHUNKS, MAX_EARLY_DENSE_BYTES, MAX_MESSAGES
-from tests.kit.world import FakeLink, World
+from tests.kit.world import FakeLink, Pair, World
 
 INNER = {"type": "method", "from": "other/x", "to": "w/b", "method": "services.s.f", "session": "inner"}
-
-
-class Pair:
-    """A sender and a receiver in another workspace."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.sender, self.back = world.join("x", "other")
-        self.receiver, self.link = world.join("b")
-
-    def call(self, function: str, *args: Any, by: Client | None = None, **body: Any) -> bool:
-        """Call a function of the receiver's cache; True if the call reached it."""
-        sender, before = by or self.sender, len(self.link.frames)
-        method = f"services.built-in.message_cache.{function}"
-        main = {"type": "method", "from": sender.address, "to": "w/b", "method": method, "session": "S"}
-        self.world.send(sender, main, {"args": list(args), "promise": "*", **body})
-        return len(self.link.frames) > before
-
-    def send(self, data: bytes, size: int, key: str = "k", order: list[int] | None = None) -> bool:
-        """Send a message as the libraries do; True if the receiver was told to process it."""
-        chunks = [data[begin : begin + size] for begin in range(0, len(data), size)]
-        if not self.call("create", key, False):
-            return False
-        for index in order or range(len(chunks)):
-            if not self.call("set", key, index, chunks[index], False):
-                return False
-        return self.call("process", key, False)
 
 
 @pytest.fixture

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
-import msgpack
 import pytest
 
-from hypha.registry.records import MAX_INFO_BYTES, Registrant, ServiceRecord, parse_registration
+from hypha.registry.records import MAX_INFO_BYTES
 from hypha.registry.shown import LISTING_BYTES, MAX_LISTED, WHOLE_BYTES, shown
-
-WHO = Registrant("w", "c", "user-1")
-
-
-def record(number: int, size: int = 0, **more: Any) -> ServiceRecord:
-    info = {
-        "id": f"w/c:svc-{number}",
-        "name": f"Service {number}",
-        "description": "d",
-        "service_schema": {"hello": {"type": "function", "function": {"name": "hello", "parameters": {}}}},
-        "docs": "x" * size,
-        **more,
-    }
-    return parse_registration(info, WHO)
-
-
-def size_of(infos: Any) -> int:
-    return len(msgpack.packb(infos))
+from tests.kit.registry import record, size_of
 
 
 def test_small_ones_are_given_whole() -> None:

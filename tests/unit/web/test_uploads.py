@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
 from hypha.settings import Settings
-from hypha.web.uploads import PART_BYTES, Upload, Uploads, keep
-
-
-def part(body: bytes, more: bool = True) -> dict[str, Any]:
-    return {"type": "http.request", "body": body, "more_body": more}
+from hypha.web.uploads import PART_BYTES, Uploads
+from tests.kit.uploads import Sender, part
 
 
 def made(**options: float) -> Uploads:
     return Uploads.from_settings(Settings(**options))  # type: ignore[arg-type]
-
-
-class Sender:
-    """A client's end: parts are sent when the test says so."""
-
-    def __init__(self, uploads: Uploads, party: str) -> None:
-        self.parts: asyncio.Queue[Any] = asyncio.Queue()
-        self.upload = Upload(uploads, self.parts.get, party)
-
-    async def sends(self, size: int) -> None:
-        """A part that is kept."""
-        self.parts.put_nowait(part(bytes(size)))
-        message = await self.upload()
-        keep(self.upload, len(message["body"]))
 
 
 async def test_what_comes_whole_is_never_slow_and_what_follows_is_passed_on() -> None:

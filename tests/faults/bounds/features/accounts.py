@@ -30,7 +30,7 @@ from hypha.features.accounts.throttle import Allowance, Throttle
 from hypha.features.accounts.turns import MOST_PER_KEY, MOST_WAITING, Turns
 from tests.faults.bounds.internal import PACE
 from tests.faults.bounds.kit import Kit
-from tests.unit.features.accounts.test_accounts import Bench
+from tests.unit.features.accounts.bench import Bench
 
 INTERNAL = {
     "hypha.features.accounts.codes.MAX_TYPED_CHARS": "what is looked at of a typed code or link",

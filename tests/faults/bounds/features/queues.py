@@ -8,7 +8,7 @@ from hypha.errors import FrameTooLarge, InvalidRequest, QuotaExceeded
 from hypha.features.queues import delivery as delivery_module
 from hypha.features.queues.service import MAX_LEASE_S, MAX_PEEK, MAX_TIMEOUT_S
 from tests.faults.bounds.kit import Kit
-from tests.unit.features.queues.test_queue_delivery import Lab, caller
+from tests.unit.features.queues.lab import Lab, caller
 
 
 async def tasks(kit: Kit) -> None:

@@ -1,0 +1,26 @@
+"""Bodies of requests whose parts come when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypha.web.uploads import Upload, Uploads, keep
+
+
+def part(body: bytes, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+class Sender:
+    """A client's end: parts are sent when the test says so."""
+
+    def __init__(self, uploads: Uploads, party: str) -> None:
+        self.parts: asyncio.Queue[Any] = asyncio.Queue()
+        self.upload = Upload(uploads, self.parts.get, party)
+
+    async def sends(self, size: int) -> None:
+        """A part that is kept."""
+        self.parts.put_nowait(part(bytes(size)))
+        message = await self.upload()
+        keep(self.upload, len(message["body"]))
