@@ -100,11 +100,14 @@ async def test_rates_of_a_user_slow_all_its_connections_and_close_none(
     headers = {"Authorization": f"Bearer {person.token}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
         url = f"/{person.workspace}/services/ws/echo"
-        answers = [await http.post(url, json=[1]) for _ in range(60)]
+        sessions = [await one.start_call(one.manager, "services.default.echo", n) for n in range(100)]
+        answers = [await http.post(url, json=[1]) for _ in range(10)]
         refused = [answer for answer in answers if answer.status_code == 429]
         assert refused and refused[0].json()["code"] == "rate_limited"
         assert int(refused[0].headers["retry-after"]) >= 1
         assert int(answers[-1].headers.get("x-ratelimit-limit", 0)) in (0, 5000)
+    for number, session in enumerate(sessions):
+        assert await one.answer_of(session) == number
     assert await one.is_alive() and await two.is_alive()
 
 
