@@ -145,7 +145,7 @@ class Committing:
             raise await self._missing(artifact, staged) or error from None
         files: list[File] = []
         for each, info in zip(staged, copied, strict=True):
-            sha256 = info.sha256 or await digest(store, info.key)
+            sha256 = info.sha256 or await digest(self._parts, info.key)
             files.append(
                 File(each.path, place, info.size, info.etag, sha256, info.content_type, info.modified)
             )

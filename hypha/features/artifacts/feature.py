@@ -10,13 +10,14 @@ from hypha.features.artifacts.garbage import Garbage
 from hypha.features.artifacts.http import ArtifactRoutes
 from hypha.features.artifacts.http_view import VIEW, Addresses, ViewRoute
 from hypha.features.artifacts.options import ArtifactOptions
-from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.parts import THREADS, Parts
 from hypha.features.artifacts.records import Artifacts
 from hypha.features.artifacts.renderer import Renderer
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.progress import Reports
+from hypha.limits.crew import Crew
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
 from hypha.store.sealing import Seal
@@ -36,6 +37,7 @@ class ArtifactsFeature(Feature):
 
     def __init__(self) -> None:
         self._garbage: Garbage | None = None
+        self._crew = Crew(THREADS, "artifacts")
         self._renderer = Renderer()
 
     async def start(self, context: FeatureContext) -> None:
@@ -56,6 +58,7 @@ class ArtifactsFeature(Feature):
             seal,
             garbage,
             progress=Reports(context.services, context.tasks).of,
+            crew=self._crew,
         )
         secrets = Secrets(data.connections, data.usage, seal)
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
@@ -69,6 +72,7 @@ class ArtifactsFeature(Feature):
     async def stop(self) -> None:
         """Let no deletion run on when the object store is closed, and no page be rendered."""
         await self._renderer.close()
+        await self._crew.close()
         if self._garbage is not None:
             await self._garbage.close()
 

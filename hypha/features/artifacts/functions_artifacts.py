@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -93,7 +93,7 @@ class ArtifactFunctions(Functions):
         first = None if version in (None, "new", "stage") else check_version_name(version)
         checked = check_config(config)
         check_schema(checked.get("collection_schema"))
-        content = await asyncio.to_thread(check_manifest, manifest, kind)
+        content = await self.parts.crew.work(partial(check_manifest, manifest, kind))
         wish = Wish(
             chosen, name, parent, kind, content, checked, check_secrets(secrets),
             first, check_comment(comment), overwrite is True, stage is True or version == "stage",
@@ -307,7 +307,7 @@ class ArtifactFunctions(Functions):
         if kind is not None:
             changes["type"] = chosen
         if manifest is not None:
-            changes["manifest"] = await asyncio.to_thread(check_manifest, manifest, chosen)
+            changes["manifest"] = await self.parts.crew.work(partial(check_manifest, manifest, chosen))
             if artifact.is_committed:
                 check_against(artifact.parent_config.get("collection_schema"), changes["manifest"])
         if config is not None:

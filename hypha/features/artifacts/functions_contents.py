@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from hypha.auth.scopes import Level
@@ -72,7 +72,7 @@ class ContentFunctions(ArtifactFunctions):
         finally:
             await reading.close()
         if len(data) > IN_THREAD_BYTES:
-            content = await asyncio.to_thread(read_as, data, form, coding, is_whole=is_all)
+            content = await self.parts.crew.work(partial(read_as, data, form, coding, is_whole=is_all))
         else:
             content = read_as(data, form, coding, is_whole=is_all)
         return {"name": path, "content": content}
@@ -105,7 +105,7 @@ class ContentFunctions(ArtifactFunctions):
             raise InvalidRequest(
                 "Artifact must be in staging mode to write files: call edit with stage=True first."
             )
-        data = await asyncio.to_thread(written_as, content, form, coding)
+        data = await self.parts.crew.work(partial(written_as, content, form, coding))
         await self.staging.announce(artifact, [Staged(path)])
         await self.parts.store.put(artifact.stage_key(path), data, content_type=self.type_of(path))
         await self.staging.check_wanted(artifact, path)

@@ -14,12 +14,16 @@ from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
 from hypha.features.artifacts.records import Artifacts
 from hypha.features.progress import Progress
+from hypha.limits.crew import Crew
 from hypha.locks import NamedLocks
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
 from hypha.store.repository import Connections
 from hypha.store.sealing import Seal
 from hypha.store.usage import Usage
+
+THREADS = 2
+"""For contents, manifests and digests; callers take turns at them."""
 
 Result = TypeVar("Result")
 NewProgress = Callable[[object, Context, str], Progress]
@@ -35,7 +39,7 @@ def untold(callback: object, context: Context, operation: str) -> Progress:
 class Parts:
     """Records, objects, rights; `locks` let one change of an artifact run at a time, by its internal id.
 
-    `clock` tells Unix seconds.
+    `crew` does what takes long beside the event loop. `clock` tells Unix seconds.
     """
 
     access: Access
@@ -48,6 +52,7 @@ class Parts:
     seal: Seal
     garbage: Garbage
     locks: NamedLocks = field(default_factory=NamedLocks)
+    crew: Crew = field(default_factory=lambda: Crew(THREADS, "artifacts"))
     clock: Callable[[], float] = time.time
     progress: NewProgress = untold
 

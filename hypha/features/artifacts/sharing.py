@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hypha.errors import ObjectNotFound
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.parts import Parts
-from hypha.objects.store import ObjectStore
 
 TOGETHER = 16
 """Files that are looked at or put in place at a time."""
@@ -54,23 +54,23 @@ class Sharing:
     async def is_whole(self, artifact: Artifact, file: File) -> bool:
         """Whether the bytes of a committed file are still those of its record."""
         try:
-            return await digest(self._parts.store, file.key(artifact.folder)) == file.sha256
+            return await digest(self._parts, file.key(artifact.folder)) == file.sha256
         except ObjectNotFound:
             return False
 
 
-async def digest(store: ObjectStore, key: str) -> str:
-    """The sha-256 of an object's bytes, in hex.
+async def digest(parts: Parts, key: str) -> str:
+    """The sha-256 of an object's bytes, in hex; read and made beside the event loop.
 
     Raises:
         ObjectNotFound.
     """
     made = hashlib.sha256()
-    reading = await store.open(key)
+    reading = await parts.store.open(key)
     try:
         async for chunk in reading.chunks():
             if len(chunk) > HASHED_AT_ONCE:
-                await asyncio.to_thread(made.update, chunk)
+                await parts.crew.work(partial(made.update, chunk))
             else:
                 made.update(chunk)
     finally:

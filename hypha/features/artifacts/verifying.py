@@ -74,7 +74,7 @@ class Verifying:
 
     async def _problem(self, artifact: Artifact, file: File) -> str:
         try:
-            found = await digest(self._parts.store, file.key(artifact.folder))
+            found = await digest(self._parts, file.key(artifact.folder))
         except ObjectNotFound:
             return "missing"
         return "" if found == file.sha256 else "changed"
