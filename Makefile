@@ -40,9 +40,10 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml requirements.lock
 	@$(ITSELF)
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.runtime requirements-dev.lock
+$(VENV)/.tests: $(VENV)/.runtime requirements-dev.lock requirements-clients.lock
 	@echo "Installing the test tools into $(VENV) ..."
 	@$(LOCKED) requirements-dev.lock
+	@$(LOCKED) requirements-clients.lock --no-deps
 	@touch $@
 
 tests/js/node_modules/.ready: tests/js/package.json tests/js/package-lock.json

@@ -15,15 +15,20 @@ ROOT = Path(__file__).parent.parent
 OLDEST_PYTHON = "3.11"
 EXTRAS = ("dev", "oidc", "postgres", "redis", "triton")
 RUNTIME, EVERYTHING, TOOL = "requirements.lock", "requirements-dev.lock", "tools/lock-tool.lock"
+CLIENTS = "requirements-clients.lock"
+CLIENT_PACKAGES = "hypha-artifact>=0.2.5,<0.3\npyyaml>=6\ntqdm>=4.67\n"
+"""Other people's clients that tests run, without what they depend on: what they ask for of packages that the
+server uses, too, must not decide about it."""
 BUILD = "hatchling\neditables\n"
 """Builds the package itself, without an environment of its own into which pip would fetch anything."""
 
 
 def main(options: list[str]) -> None:
-    """Write the three files."""
+    """Write the four files."""
     extras = [word for extra in EXTRAS for word in ("--extra", extra)]
     compile_lock(EVERYTHING, ["pyproject.toml", "-", *extras], BUILD, options)
     compile_lock(RUNTIME, ["pyproject.toml", "-", "--constraint", EVERYTHING], BUILD, options)
+    compile_lock(CLIENTS, ["-"], CLIENT_PACKAGES, [*options, "--no-deps"])
     compile_lock(TOOL, ["-"], "uv\n", options)
 
 
