@@ -26,6 +26,8 @@ ALLOWED_HEADERS = ", ".join(
         "Inference-Header-Content-Length",
         "Access-Control-Request-Method",
         "Access-Control-Request-Headers",
+        "Content-Digest",
+        "X-Amz-Checksum-Sha256",
         "X-Hypha-Stream",
         "X-Request-ID",
         "traceparent",
@@ -33,7 +35,8 @@ ALLOWED_HEADERS = ", ".join(
 ).encode()
 EXPOSED_HEADERS = (
     b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, "
-    b"WWW-Authenticate, X-Hypha-Stream, X-JSON-Values, X-RateLimit-Limit, X-RateLimit-Remaining"
+    b"WWW-Authenticate, X-Hypha-Stream, X-JSON-Values, X-RateLimit-Limit, X-RateLimit-Remaining, "
+    b"X-Storage-Limit, X-Storage-Used"
 )
 PREFLIGHT_AGE_S = b"600"
 SANDBOXED = b"null"

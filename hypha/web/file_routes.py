@@ -51,6 +51,14 @@ def json_answer(value: Any, headers: Mapping[str, str] | None = None, status: in
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
+def told_room(kept: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Headers that tell how many bytes of a kind a workspace keeps, and may keep (`Workspaces.kept`)."""
+    row = kept.get(kind)
+    if row is None:
+        return {}
+    return {"X-Storage-Used": str(row["used_bytes"]), "X-Storage-Limit": str(row["limit_bytes"])}
+
+
 def method_refused(allowed: str) -> Response:
     """The answer to a method that a route of files does not take; `allowed` lists those that it does."""
     refusal = {"success": False, "detail": "Method not allowed.", "code": "method_not_allowed"}

@@ -44,7 +44,15 @@ _SINGLE = frozenset(
     }
 )  # fmt: skip
 _PASSWORD_SCHEMES = re.compile(rb"\b(?:basic|digest|hoba|mutual|negotiate|ntlm|scram)\b", re.I)
-_OWN_PREFIXES = (b"sec-", b"proxy-", b"x-hypha-", b"x-ratelimit-", b"x-accel-redirect", b"x-accel-limit-rate")
+_OWN_PREFIXES = (
+    b"sec-",
+    b"proxy-",
+    b"x-hypha-",
+    b"x-ratelimit-",
+    b"x-storage-",
+    b"x-accel-redirect",
+    b"x-accel-limit-rate",
+)
 
 
 def is_token(name: bytes) -> bool:

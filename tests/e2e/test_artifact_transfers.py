@@ -83,6 +83,28 @@ async def test_bytes_that_are_not_what_was_said_are_refused(
     assert committed["file_count"] == 3
 
 
+async def test_answers_tell_how_much_room_is_used(
+    connect: Connect, server: ServerProcess, alice: Person, bob: Person
+) -> None:
+    client = await connect(alice)
+    artifacts = await client.get_service("public/artifact-manager")
+    grants = {"permissions": {bob.id: "rw+"}}
+    await artifacts.create("room", manifest={"name": "R"}, config=grants, stage=True)
+    base, auth = f"{server.url}/{alice.workspace}", {"Authorization": f"Bearer {alice.token}"}
+    async with httpx.AsyncClient() as http:
+        before = await http.put(f"{base}/files/a", content=b"a", headers=auth)
+        after = await http.put(f"{base}/files/b", content=b"12345", headers=auth)
+        used = [int(answer.headers["x-storage-used"]) for answer in (before, after)]
+        assert used[1] - used[0] == 5
+        limits = (await client.get_summary())["limits"]["kept"]
+        assert int(after.headers["x-storage-limit"]) == limits["files"]["limit_bytes"]
+        mine = await http.put(f"{base}/artifacts/room/files/a", content=b"a", headers=auth)
+        assert int(mine.headers["x-storage-limit"]) == limits["artifact_files"]["limit_bytes"]
+        theirs = {"Authorization": f"Bearer {bob.token}"}
+        granted = await http.put(f"{base}/artifacts/room/files/b", content=b"b", headers=theirs)
+        assert (granted.status_code, "x-storage-used" in granted.headers) == (200, False)
+
+
 # -- the command
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -98,6 +99,12 @@ class Access:
         if record.read_only and not is_admin:
             raise PermissionDenied(f"Permission denied: the workspace {workspace} is read-only.")
         return record
+
+    async def kept(self, workspace: str, context: Context) -> Mapping[str, Any]:
+        """How much a workspace keeps and may keep, for who may read it (`Workspaces.kept`); else nothing."""
+        if (await self.caller(context, workspace)).level < Level.READ:
+            return {}
+        return await self._workspaces.kept(workspace)
 
     def allowance(self, record: WorkspaceRecord, kind: str) -> Any:
         """How much more of a kind the workspace may keep."""

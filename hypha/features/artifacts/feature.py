@@ -97,7 +97,7 @@ def _bound(context: FeatureContext) -> None:
     )
     context.data.bound(
         file_records.KIND,
-        "artifact_files",
+        file_records.SHOWN,
         Quota(
             options.max_artifact_files_per_workspace,
             options.max_artifact_bytes_per_workspace,

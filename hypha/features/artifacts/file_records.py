@@ -30,6 +30,8 @@ from hypha.store.repository import Repository
 
 KIND = ArtifactFile.__tablename__
 """Committed files and their bytes, as a workspace's use is counted."""
+SHOWN = "artifact_files"
+"""What people call them."""
 MAX_STAGED_FILES = 100_000
 MAX_UPLOADS = 1000
 """In parts, not complete, to all artifacts of a workspace."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from hypha.builtins.service import BuiltinService
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.storage.expiries import Expiries
-from hypha.features.storage.files import WorkspaceFiles
+from hypha.features.storage.files import SHOWN, WorkspaceFiles
 from hypha.features.storage.generations import Generations
 from hypha.features.storage.http import FileRoutes
 from hypha.features.storage.minio import lock_folder, without_minio
@@ -119,7 +119,7 @@ def _bound(context: FeatureContext, options: StorageOptions, room: Room, workspa
         "files",
         "Delete some, or ask the server's operator for more.",
     )
-    context.data.bound(KIND, "files", quota, room.of)
+    context.data.bound(KIND, SHOWN, quota, room.of)
 
     def share_of(owner: str) -> Share | None:
         record = workspaces.get(owner) or WorkspaceRecord(owner)

@@ -25,6 +25,8 @@ MAX_UPLOADS = 1000
 """Uploads in parts of one workspace that are not complete."""
 GRACE_S = 10.0
 """An upload in parts is good for so much longer than the addresses of its parts."""
+SHOWN = "files"
+"""What people call the kind that is counted."""
 READ_ONLY = "Permission denied: workspace is read-only"
 
 

@@ -10,13 +10,13 @@ from starlette.types import Receive, Scope, Send
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidKey, InvalidRequest, ObjectNotFound, UnprocessableContent, UploadNotFound
-from hypha.features.storage.files import WorkspaceFiles, checked_life
+from hypha.features.storage.files import SHOWN, WorkspaceFiles, checked_life
 from hypha.features.storage.paths import path_of
 from hypha.objects.digests import told_sha256
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
 from hypha.web.endpoint import Endpoint
-from hypha.web.file_routes import json_answer, method_refused, told_parts, whole
+from hypha.web.file_routes import json_answer, method_refused, told_parts, told_room, whole
 from hypha.web.headers import headers_of
 from hypha.web.workspace_routes import WorkspaceRoute, context_in
 from hypha.workspaces.lifecycle import Workspaces
@@ -61,7 +61,7 @@ class FileRoutes:
             is_gone = path.endswith("/") and await self._files.remove_folder(context, path)
             if not (is_gone or (not path.endswith("/") and await self._files.remove_file(context, path))):
                 raise ObjectNotFound(f"File not found: {path[:200]}")
-            await json_answer({"success": True})(scope, receive, send)
+            await json_answer({"success": True}, await self._room(context))(scope, receive, send)
         elif not path or path.endswith("/"):
             await (await self._folder(context, path, Request(scope)))(scope, receive, send)
         else:
@@ -79,7 +79,11 @@ class FileRoutes:
             sha256=told_sha256(given),
         )
         done = {"success": True, "message": "File uploaded successfully"}
-        await json_answer(done, {"ETag": f'"{info.etag}"'})(scope, receive, send)
+        headers = {"ETag": f'"{info.etag}"', **await self._room(context)}
+        await json_answer(done, headers)(scope, receive, send)
+
+    async def _room(self, context: Context) -> dict[str, str]:
+        return told_room(await self._workspaces.kept(context.workspace), SHOWN)
 
     async def _folder(self, context: Context, path: str, request: Request) -> Response:
         query = request.query_params
@@ -88,7 +92,8 @@ class FileRoutes:
         if not children and offset == 0:
             raise ObjectNotFound(f"Directory not found: {path[:200]}")
         name = path.rstrip("/").rpartition("/")[2]
-        return json_answer({"success": True, "type": "directory", "name": name, "children": children})
+        told = {"success": True, "type": "directory", "name": name, "children": children}
+        return json_answer(told, await self._room(context))
 
     async def begin(self, request: Request) -> Response:
         """Begin an upload in parts: `{upload_id, parts: [{part_number, url}]}`."""
