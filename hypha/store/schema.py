@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from hypha.errors import ConfigurationError
+from hypha.store import reference
 from hypha.store.base import Base
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def prepare(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
     current = revision(connection)
+    if reference.wrote(connection, current):
+        reference.set_aside(connection)
+        current = None
     if current is None and not inspect(connection).has_table("workspaces"):
         connection.execute(
             text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")

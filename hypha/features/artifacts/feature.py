@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import Access
+from hypha.features.artifacts.adopting import Adopting
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
@@ -61,6 +62,7 @@ class ArtifactsFeature(Feature):
             crew=self._crew,
         )
         secrets = Secrets(data.connections, data.usage, seal)
+        await Adopting(parts, secrets).run()
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
         context.events.on_workspace_ended(garbage.workspace_ended, stored_only=True)
         context.tasks.start(garbage.run(), "cleaning up after artifacts")

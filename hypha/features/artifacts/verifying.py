@@ -77,7 +77,7 @@ class Verifying:
             found = await digest(self._parts, file.key(artifact.folder))
         except ObjectNotFound:
             return "missing"
-        return "" if found == file.sha256 else "changed"
+        return "" if found == file.sha256 or not file.sha256 else "changed"
 
     @contextmanager
     def _place(self, person: str) -> Iterator[None]:
