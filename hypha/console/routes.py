@@ -19,13 +19,16 @@ STATIC_FOLDER = Path(__file__).parent / "static"
 CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
 LIVE_WORKER = "workspace-live.js"
 _POLICY = (
-    "default-src 'self'; {scripts}; connect-src 'self' ws: wss:; img-src 'self' data:; object-src 'none'; "
+    "default-src 'self'; {scripts}; connect-src 'self' ws: wss:; {media}; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 # the published JavaScript client evaluates a string when it loads; the workspace page, where people
 # sign in, keeps it in a worker
-_EVALUATING = _POLICY.format(scripts="script-src 'self' 'unsafe-eval'")
-_STRICT = _POLICY.format(scripts="script-src 'self'")
+_EVALUATING = _POLICY.format(scripts="script-src 'self' 'unsafe-eval'", media="img-src 'self' data:")
+# it shows what files hold, which its script has loaded
+_STRICT = _POLICY.format(
+    scripts="script-src 'self'", media="img-src 'self' data: blob:; media-src 'self' blob:"
+)
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
     "x-content-type-options": "nosniff",

@@ -19,7 +19,7 @@ from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-AREAS = ("services", "clients", "tokens", "environment", "events")
+AREAS = ("services", "clients", "files", "artifacts", "tokens", "environment", "events")
 SNAP = {
     "name": "snap",
     "description": "Take one picture.\n\nThe stage must be still.",
@@ -240,7 +240,7 @@ async def test_events_and_clients_come_live(visit: Visit, owner: Person, connect
 async def test_readers_get_the_parts_that_they_may_use(visit: Visit, owner: Person) -> None:
     await visit.open(owner.workspace, token=owner.token_for("r"))
     await visit.shows("Hidden one", ".service-list")
-    assert (await visit.text("#areas")).split() == ["Services", "Clients", "Events"]
+    assert (await visit.text("#areas")).split() == ["Services", "Clients", "Files", "Artifacts", "Events"]
     await visit.shows("read", "#session")
 
 

@@ -54,6 +54,11 @@ class Shown:
         """An address of this page, as it stands in HTML."""
         return self._with_query("./", query)
 
+    def at(self, version: Version) -> str:
+        """The address of the page of another version, as it stands in HTML."""
+        pairs = [(name, value) for name, value in self.kept if name == "token"]
+        return escape(f"./?{urlencode([*pairs, ('version', version.name)])}")
+
     def file(self, path: str) -> str:
         """The address of a file, as it stands in HTML."""
         return self.link("files", *path.split("/"))
@@ -140,8 +145,8 @@ def _facts(shown: Shown, manifest: Mapping[str, Any]) -> str:
     ]
     if version is not None:
         made = time.strftime("%d %B %Y", time.gmtime(version.created_at))
-        rows.append(("Version", f"{escape(version.name)}, {made}{_others(artifact.versions, version)}"))
-        rows.append(("Files", f"{version.file_count:,}, {size_text(version.size)}"))
+        rows.append(("Version", f"{escape(version.name)}, {made}{_others(shown, version)}"))
+        rows.append(("Files", f"{version.file_count:,}"))
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in rows if value)}</dl>\n"
 
 
@@ -151,12 +156,9 @@ def _version(shown: Shown) -> Version | None:
     return shown.artifact.version(shown.version)
 
 
-def _others(versions: Sequence[Version], seen: Version) -> str:
-    others = [version for version in reversed(versions) if version is not seen][:MAX_ITEMS]
-    links = (
-        f'<a href="./?{escape(urlencode({"version": version.name}))}">{escape(version.name)}</a>'
-        for version in others
-    )
+def _others(shown: Shown, seen: Version) -> str:
+    others = [version for version in reversed(shown.artifact.versions) if version is not seen][:MAX_ITEMS]
+    links = (f'<a href="{shown.at(version)}">{escape(version.name)}</a>' for version in others)
     return f" (others: {', '.join(links)})" if others else ""
 
 

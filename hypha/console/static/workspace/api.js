@@ -55,6 +55,12 @@ export function callFunction(address, name, args, signal) {
   });
 }
 
+/** Call a function of a service that the server itself has for everybody; gives its result. */
+export async function callPublic(service, name, args) {
+  const headers = { "content-type": "application/json", accept: "application/msgpack" };
+  return valueOf(await send(`/public/services/${service}/${name}`, { method: "POST", headers, body: JSON.stringify(args) }));
+}
+
 /** Call a function of the workspace manager; gives its result. */
 export const manager = async (name, args = {}) => valueOf(await callFunction("ws", name, args));
 

@@ -1,10 +1,12 @@
 // The page of one workspace: who is here, which parts they may see, and moving between them.
 
 import { getJson, manager, withToken, workspace } from "./api.js";
+import * as artifacts from "./artifacts.js";
 import * as clients from "./clients.js";
 import { announce, button, byId, failure, make, tabBar } from "./dom.js";
 import * as environment from "./environment.js";
 import * as events from "./events.js";
+import * as files from "./files.js";
 import { connectLive } from "./live.js";
 import * as services from "./services.js";
 import { canSignIn, forgetToken, keepToken, signIn, token } from "./session.js";
@@ -13,6 +15,8 @@ import * as tokens from "./tokens.js";
 const AREAS = [
   ["services", "Services", services, 0],
   ["clients", "Clients", clients, 1],
+  ["files", "Files", files, 1],
+  ["artifacts", "Artifacts", artifacts, 0],
   ["tokens", "Tokens", tokens, 3],
   ["environment", "Environment", environment, 2],
   ["events", "Events", events, 1],
@@ -20,7 +24,7 @@ const AREAS = [
 const LEVELS = { r: 1, rw: 2, a: 3 };
 const LEVEL_TEXTS = ["", "read", "read and write", "admin"];
 
-const page = { level: 0, user: null, shown: null, live: null, part: {} };
+const page = { level: 0, user: null, shown: null, live: null, part: {}, hasArtifacts: false };
 
 /** The parts of the address behind `#`: area, service, function. */
 const place = () => location.hash.slice(1).split("/").map(decodeURIComponent);
@@ -33,7 +37,7 @@ function go(...words) {
 
 async function render() {
   const [wanted, chosen, open] = place();
-  const allowed = AREAS.filter(([, , , level]) => level <= page.level);
+  const allowed = AREAS.filter(([word, , , level]) => level <= page.level && (word !== "artifacts" || page.hasArtifacts));
   const [name, text, module] = allowed.find(([word]) => word === wanted) || allowed[0];
   const bar = byId("areas");
   bar.hidden = allowed.length === 1;
@@ -46,8 +50,14 @@ async function render() {
   const inner = make("div", { className: `area-${name}` });
   area.replaceChildren(inner);
   page.part = {};
-  const part = await module.show(inner, { chosen, open, go, live: page.live || { isOn: () => false, text: () => "Not live" } });
+  const part = await module.show(inner, { chosen, open, go, level: page.level, live: page.live || { isOn: () => false, text: () => "Not live" } });
   if (page.shown === name && inner.isConnected) page.part = part || {};
+}
+
+/** Strangers see the part for artifacts only where there are some for them. */
+async function look() {
+  const found = await getJson(`/${encodeURIComponent(workspace)}/artifacts/-/search?limit=1`).catch(() => []);
+  page.hasArtifacts = page.level > 0 || found.length > 0;
 }
 
 /** Learn who is signed in and what they may do here. */
@@ -146,6 +156,7 @@ async function start() {
     });
   }
   await identify();
+  await look();
   showSession(refused);
   connect();
   await render();

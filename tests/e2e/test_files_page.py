@@ -1,0 +1,369 @@
+"""Files and artifacts on the workspace page: looked at, uploaded, changed and deleted in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import csv
+import io
+import wave
+import zipfile
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from hypha.testing import ServerProcess, eventually
+from tests.e2e.visit import AXE, Visit
+from tests.kit.clients import Connect
+from tests.kit.people import Person, make_person
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ATTACK = '<img src=x onerror="window.complaints.push(1)"><script>window.complaints.push(2)</script>'
+# a file of the browser's own, as if it had been chosen
+CHOOSE = """
+const transfer = new DataTransfer();
+for (const [name, size] of args.files) {
+  const bytes = new Uint8Array(size).map((_, index) => index % 251);
+  transfer.items.add(new File([bytes], name, { lastModified: 1700000000000 }));
+}
+const input = document.getElementById("pick-files");
+input.files = transfer.files;
+input.dispatchEvent(new Event("change"));
+"""
+
+
+def content_of(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+def sound() -> bytes:
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(8000)
+        file.writeframes(bytes(800))
+    return target.getvalue()
+
+
+def archive() -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr("inner/words.txt", "words inside")
+    return target.getvalue()
+
+
+def sheet() -> bytes:
+    target = io.StringIO()
+    csv.writer(target).writerows([["name", "said"], ["oak", 'so, "twice"'], ["two\nlines", "x"]])
+    return target.getvalue().encode()
+
+
+FILES = {
+    "notes.md": b"# Leaves\n\n**oak** and [site](https://example.org)",
+    "data.json": b'{"a":[1]}',
+    "table.csv": sheet(),
+    "pics/oak.png": PICTURE,
+    "sound.wav": sound(),
+    "page.html": ATTACK.encode(),
+    "noise.bin": b"\0\1\2",
+    "all.zip": archive(),
+}
+
+
+class Lab:
+    """An owner's files, over HTTP."""
+
+    def __init__(self, owner: Person, http: httpx.AsyncClient) -> None:
+        self.owner, self.http = owner, http
+        self.home = f"/{owner.workspace}"
+
+    async def put(self, path: str, content: bytes) -> None:
+        (await self.http.put(self.home + path, content=content)).raise_for_status()
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.http.get(self.home + path)
+
+    async def call(self, function: str, **arguments: Any) -> Any:
+        arguments = {"artifact_id": f"{self.owner.workspace}/leaves", **arguments}
+        answer = await self.http.post(f"/public/services/artifact-manager/{function}", json=arguments)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lab(module_connect: Connect, server: ServerProcess) -> AsyncIterator[Lab]:
+    owner = make_person(server, "keeper")
+    await module_connect(owner, client_id="keeper")
+    headers = {"Authorization": f"Bearer {owner.token}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        made = Lab(owner, http)
+        await made.call("create", manifest={"name": "Leaves"}, stage=True)
+        for path, content in FILES.items():
+            await made.put(f"/files/kept/{path}", content)
+            await made.put(f"/artifacts/leaves/files/{path}", content)
+        await made.call("commit", comment="first")
+        yield made
+
+
+async def click(visit: Visit, text: str, within: str = "main") -> None:
+    script = """
+        const all = [...document.querySelector(args.within).querySelectorAll("button, a")];
+        const found = all.find((each) => each.innerText.trim() === args.text && !each.disabled);
+        if (found) found.click();
+        return Boolean(found);
+    """
+
+    async def is_clicked() -> bool:
+        return bool(await visit.page.run(script, text=text, within=within))
+
+    await eventually(is_clicked, within_s=10)
+
+
+async def test_files_are_found_shown_and_deleted(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    await visit.shows("used.", "#area")
+    await click(visit, "kept/")
+    await visit.shows("notes.md", "table")
+    await click(visit, "page.html")
+    await visit.shows(ATTACK, ".preview")
+    assert await visit.complaints() == []
+    await click(visit, "kept", ".crumbs")
+    await click(visit, "noise.bin")
+    await visit.shows("It is no text", ".preview")
+    await click(visit, "Delete", ".file")
+    await click(visit, "Really delete?", ".file")
+    await visit.shows("notes.md", "table")
+    assert (await lab.get("/files/kept/noise.bin")).status_code == 404
+    await lab.put("/files/kept/noise.bin", FILES["noise.bin"])
+
+
+async def test_readers_look_and_change_nothing(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace, "#files/kept%2F", lab.owner.token_for("r"))
+    await visit.shows("notes.md", "table")
+    text = await visit.text("#area")
+    assert "Upload" not in text and "Delete" not in text
+    await visit.go("#artifacts/leaves")
+    await visit.shows("Members of the workspace", "#area")
+    text = await visit.text("#area")
+    assert "Upload" not in text and "Delete" not in text and "New version" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", ["#files/kept%2F", "#artifacts/leaves/"])
+async def test_every_kind_of_file_has_its_preview(visit: Visit, lab: Lab, base: str) -> None:
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    await visit.shows("used.", "#area")
+    for path, text in (
+        ("notes.md", "oak and site"),
+        ("data.json", '"a": [\n'),
+        ("table.csv", 'so, "twice"'),
+        ("page.html", ATTACK),
+        ("noise.bin", "It is no text"),
+    ):
+        await visit.go(base + path)
+        await visit.shows(text, ".preview")
+    await visit.go(base + "pics%2Foak.png")
+
+    async def width(selector: str = ".preview img", name: str = "naturalWidth") -> Any:
+        return await visit.page.run(
+            "const found = document.querySelector(args.selector); return found && found[args.name];",
+            selector=selector,
+            name=name,
+        )
+
+    async def has_picture() -> bool:
+        return await width() == 1
+
+    await eventually(has_picture, within_s=10)
+    await visit.go(base + "sound.wav")
+
+    async def has_sound() -> bool:
+        return 0.05 < (await width(".preview audio", "duration") or 0) < 0.2
+
+    await eventually(has_sound, within_s=10)
+    assert await visit.complaints() == []
+
+
+@pytest.mark.slow
+async def test_what_is_in_a_zip_is_looked_at(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace, "#artifacts/leaves/all.zip", lab.owner.token)
+    await visit.shows("Inside the zip", ".preview")
+    await click(visit, "inner/", ".preview")
+    await click(visit, "words.txt", ".preview")
+    await visit.shows("words inside", ".preview")
+
+
+async def upload(visit: Visit, *files: tuple[str, int]) -> None:
+    await visit.page.run(CHOOSE, files=files)
+
+
+@pytest.mark.slow
+async def test_several_files_go_up_at_a_time(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace, "#files/many%2F", lab.owner.token)
+    await visit.shows("Nothing is here yet", "#area")
+    files = [(f"{number}.bin", 10_000 + number) for number in range(12)]
+    await upload(visit, *files, ("large.bin", 20_000_000))
+    await visit.shows("Uploaded: 13 of 13 files", ".uploads")
+    await visit.shows("large.bin", "table")
+    for name, size in (*files, ("large.bin", 20_000_000)):
+        assert (await lab.get(f"/files/many/{name}")).content == content_of(size)
+    assert await visit.page.run("return localStorage.length;") == 0
+    assert await visit.complaints() == []
+
+
+@pytest.mark.slow
+async def test_a_folder_is_dropped_with_all_that_is_in_it(visit: Visit, lab: Lab, tmp_path: Path) -> None:
+    for path in ("top/a.txt", "top/deep/er/b.txt", "top/ä ö.txt"):
+        file = tmp_path / path
+        await asyncio.to_thread(lambda file=file: file.parent.mkdir(parents=True, exist_ok=True))
+        await asyncio.to_thread(file.write_text, path)
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    await visit.shows("used.", "#area")
+    data = {"items": [], "files": [str(tmp_path / "top")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await visit.page.command("Input.dispatchDragEvent", type=kind, x=300, y=420, data=data)
+    await visit.shows("Uploaded: 3 of 3 files", ".uploads")
+    for path in ("top/a.txt", "top/deep/er/b.txt", "top/ä ö.txt"):
+        assert (await lab.get(f"/files/{path}")).text == path
+
+
+@pytest.mark.slow
+async def test_an_upload_is_paused_and_goes_on_after_a_reload(visit: Visit, lab: Lab) -> None:
+    size = 60_000_000
+    await visit.page.command("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 10_000_000}
+    await visit.page.command("Network.emulateNetworkConditions", **slow)
+    try:
+        await visit.open(lab.owner.workspace, "#files/paused%2F", lab.owner.token)
+        await visit.shows("Nothing is here yet", "#area")
+        await upload(visit, ("long.bin", size))
+
+        async def parts() -> int:
+            return int(
+                await visit.page.run(
+                    "return Object.values(localStorage).flatMap((text) => "
+                    "Object.values(JSON.parse(text)).flatMap((kept) => Object.keys(kept.done))).length;"
+                )
+            )
+
+        async def has_begun() -> bool:
+            return await parts() >= 2
+
+        await eventually(has_begun, within_s=30)
+        await click(visit, "Pause", ".uploads")
+        await visit.shows("paused at", ".uploads")
+        there = await parts()
+        assert 2 <= there < 8
+        assert (await lab.get("/files/paused/long.bin")).status_code == 404
+    finally:
+        fast = {**slow, "uploadThroughput": -1}
+        await visit.page.command("Network.emulateNetworkConditions", **fast)
+    await visit.open(lab.owner.workspace, "#files/paused%2F", lab.owner.token)
+    await visit.shows("these go on where they stopped", ".uploads")
+    await visit.page.run(
+        "window.sent = []; const send = XMLHttpRequest.prototype.send; XMLHttpRequest.prototype.send = "
+        "function (body) { window.sent.push(body.size); send.call(this, body); };"
+    )
+    await upload(visit, ("long.bin", size))
+    await visit.shows("Uploaded: 1 of 1 file", ".uploads")
+    assert len(await visit.page.run("return window.sent;")) == 8 - there
+    found = await lab.get("/files/paused/long.bin")
+    assert zlib.crc32(found.content) == zlib.crc32(content_of(size))
+    assert await visit.complaints() == []
+
+
+@pytest.mark.slow
+async def test_an_artifact_is_made_filled_committed_and_deleted(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace, "#artifacts", lab.owner.token)
+    await click(visit, "New artifact")
+    await visit.fill(**{"new-name": "Sea shells", "new-description": "From the beach."})
+    assert await visit.page.run("return document.getElementById('new-alias').value;") == "sea-shells"
+    await visit.page.run("document.getElementById('new-public').click();")
+    await click(visit, "Make a draft", "dialog[open]")
+    await visit.shows("A draft: 0 files staged", "#area")
+    await upload(visit, ("shell.bin", 5000))
+    await visit.shows("1 file staged", ".staging")
+    await visit.fill(comment="the first ones")
+    await click(visit, "Commit", ".staging")
+    await visit.shows("the first ones", "table")
+    base = f"{lab.home}/artifacts/sea-shells"
+    async with httpx.AsyncClient(base_url=lab.http.base_url) as stranger:
+        assert (await stranger.get(f"{base}/files/shell.bin")).content == content_of(5000)
+    await click(visit, "New version")
+    await visit.shows("A new version", ".staging")
+    await upload(visit, ("shell.bin", 5000), ("pearl.bin", 10))
+    await visit.shows("2 files staged", ".staging")
+    await click(visit, "Commit", ".staging")
+    await visit.shows("v1", "table")
+    await click(visit, "Show differences")
+    await visit.shows("pearl.bin", ".differences")
+    assert "shell.bin" not in await visit.text(".differences")
+    await visit.page.run("document.getElementById('grants').value = '0';")
+    await click(visit, "Change")
+
+    async def is_closed() -> bool:
+        async with httpx.AsyncClient(base_url=lab.http.base_url) as stranger:
+            return (await stranger.get(base)).status_code == 403
+
+    await eventually(is_closed, within_s=10)
+    await click(visit, "Delete", ".artifact-actions")
+    assert await visit.page.run("return document.querySelector('dialog[open] .danger').disabled;")
+    await visit.page.run(
+        "const field = document.getElementById('delete-alias'); field.value = 'sea-shells'; "
+        "field.dispatchEvent(new Event('input'));"
+    )
+    await click(visit, "Delete for good", "dialog[open]")
+    await visit.shows("Leaves", ".artifact-list")
+    assert (await lab.http.get(base)).status_code == 404
+    assert await visit.complaints() == []
+
+
+@pytest.mark.slow
+async def test_strangers_find_what_is_public(visit: Visit, lab: Lab) -> None:
+    await visit.open(lab.owner.workspace)
+    await visit.shows("Workspace")
+    await visit.shows("Sign in", "#session")
+    assert "Artifacts" not in await visit.text("#areas")
+    await lab.call("edit", config={"permissions": {"*": "r"}})
+    await visit.open(lab.owner.workspace, "#artifacts")
+    await visit.shows("Leaves", ".artifact-list")
+    await visit.go("#artifacts/leaves")
+    await visit.shows("Everybody may read all of it.", "#area")
+    await lab.call("edit", config={})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AXE.exists(), reason="the npm packages are missing: run `npm install` in tests/js")
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_axe_finds_nothing_to_mend_in_files_and_artifacts(visit: Visit, lab: Lab, width: int) -> None:
+    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 800}
+    await visit.page.command("Emulation.setDeviceMetricsOverride", **screen)
+    try:
+        await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+        await visit.shows("used.", "#area")
+        await visit.page.command("Runtime.evaluate", expression=AXE.read_text("utf-8"))
+        places = {
+            "#files/kept%2F": "notes.md", "#files/kept%2Ftable.csv": "twice", "#artifacts": "Leaves",
+            "#artifacts/leaves": "Everybody", "#artifacts/leaves/all.zip": "Inside the zip",
+        }  # fmt: skip
+        for place, text in places.items():
+            await visit.go(place)
+            await visit.shows(text, "#area")
+            found = await visit.page.run(
+                "return (await axe.run()).violations.map((v) => v.id + ': ' + v.nodes[0].html);"
+            )
+            assert found == [], place
+            wide = await visit.page.run("return document.documentElement.scrollWidth;")
+            assert wide <= width, place
+    finally:
+        await visit.page.command("Emulation.clearDeviceMetricsOverride")
