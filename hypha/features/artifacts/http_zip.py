@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -18,17 +16,11 @@ from hypha.features.artifacts.files import MAX_PATHS, download_weight
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
 from hypha.features.artifacts.paths import check_path
-from hypha.features.artifacts.zips import (
-    Member,
-    central_header,
-    descriptor,
-    end_of,
-    length_of,
-    local_header,
-    offsets,
-)  # fmt: skip
+from hypha.features.artifacts.service import ArtifactManager
+from hypha.features.artifacts.zip_writing import KEPT_CHECKSUMS, Archive, Checksums
 from hypha.objects.store import ObjectStore
 from hypha.web.content import disposition, one_range
+from hypha.web.credentials import Credentials
 from hypha.web.headers import headers_of
 from hypha.web.leaving import unless_left
 from hypha.web.scope import SENT_AS_IT_IS
@@ -36,11 +28,14 @@ from hypha.web.scope import SENT_AS_IT_IS
 MAX_ZIPPED = 200_000
 """Files of an archive: their names are in memory while it is sent."""
 WEIGHT_KEY = "create-zip-file"
-DIRECTORY_PIECE = 64 * 1024
 
 
 class ZipRoute(FileRoute):
     """The route's ASGI endpoint; who asks is found out as for single files."""
+
+    def __init__(self, manager: ArtifactManager, credentials: Credentials) -> None:
+        super().__init__(manager, credentials)
+        self._checksums = Checksums(KEPT_CHECKSUMS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the archive, or the range of it that is asked for."""
@@ -57,7 +52,9 @@ class ZipRoute(FileRoute):
         files = await self._files(artifact, version, query.getlist("file"))
         if scope["method"] == "GET" and not is_true(query, "silent"):
             await self._count(artifact, files)
-        await unless_left(receive, _send(self._manager.parts.store, artifact, files, scope, send))
+        await unless_left(
+            receive, _send(self._manager.parts.store, artifact, files, self._checksums, scope, send)
+        )
 
     async def _files(self, artifact: Artifact, version: object, named: Sequence[str]) -> list[File]:
         """The files to pack: those that are named, else all.
@@ -85,14 +82,18 @@ class ZipRoute(FileRoute):
 
 
 async def _send(
-    store: ObjectStore, artifact: Artifact, files: Sequence[File], scope: Scope, send: Send
+    store: ObjectStore,
+    artifact: Artifact,
+    files: Sequence[File],
+    checksums: Checksums,
+    scope: Scope,
+    send: Send,
 ) -> None:
-    members = [Member(file.path, file.size, file.modified) for file in files]
-    size = length_of(members)
+    archive = Archive(store, artifact.folder, files, checksums)
     asked = headers_of(scope).get(b"range") if scope["method"] == "GET" else None
-    part = one_range(asked, size) if asked is not None else None
+    part = one_range(asked, archive.size) if asked is not None else None
     scope[SENT_AS_IT_IS] = True
-    start, stop = part or (0, size)
+    start, stop = part or (0, archive.size)
     headers = [
         (b"content-type", b"application/zip"),
         (b"content-length", b"%d" % (stop - start)),
@@ -102,44 +103,9 @@ async def _send(
         (b"x-content-type-options", b"nosniff"),
     ]
     if part:
-        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, size)))
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, archive.size)))
     await send({"type": "http.response.start", "status": 206 if part else 200, "headers": headers})
     if scope["method"] == "GET":
-        at = 0
-        async for piece in _pieces(store, artifact.folder, files, members):
-            wanted = piece[max(0, start - at) : max(0, stop - at)]
-            at += len(piece)
-            if wanted:
-                await send({"type": "http.response.body", "body": wanted, "more_body": True})
-            if at >= stop:
-                break
+        async for piece in archive.pieces(start, stop):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _pieces(
-    store: ObjectStore, folder: str, files: Sequence[File], members: Sequence[Member]
-) -> AsyncIterator[bytes]:
-    """The archive, piece by piece; a reader of a part from the middle has the checksums of all before it."""
-    checksums = array("L")
-    for file, member in zip(files, members, strict=True):
-        yield local_header(member)
-        crc = 0
-        reading = await store.open(file.key(folder))
-        try:
-            async for chunk in reading.chunks():
-                crc = zlib.crc32(chunk, crc)
-                yield chunk
-        finally:
-            await reading.close()
-        checksums.append(crc)
-        yield descriptor(member, crc)
-    begins = list(offsets(members))
-    directory, size = bytearray(), 0
-    for member, crc, begin in zip(members, checksums, begins[:-1], strict=True):
-        directory += central_header(member, crc, begin)
-        if len(directory) > DIRECTORY_PIECE:
-            size += len(directory)
-            yield bytes(directory)
-            directory.clear()
-    yield bytes(directory)
-    yield end_of(len(members), begins[-1], size + len(directory))

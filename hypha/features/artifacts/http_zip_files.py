@@ -21,7 +21,7 @@ from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
 from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.service import ArtifactManager
-from hypha.features.artifacts.zip_directory import words_of
+from hypha.features.artifacts.zip_directory import unix_of, words_of
 from hypha.features.artifacts.zip_index import ZipIndex, ZipIndexes
 from hypha.features.artifacts.zip_reading import Member
 from hypha.web.content import send_object
@@ -76,7 +76,7 @@ class ZipFilesRoute(FileRoute):
         if entry is None:
             raise missing
         member = Member(store, info, index.place, entry, work)
-        await send_object(member, archive, scope, send, filename=entry.words[-1])
+        await send_object(member, archive, scope, send, filename=member.info.key)
 
 
 def _split(path: str, query: QueryParams) -> tuple[str, str]:
@@ -113,7 +113,7 @@ async def _listed(index: ZipIndex, words: tuple[str, ...]) -> AsyncIterator[byte
     yield b"]" if opening == b"," else b"[]"
 
 
-def _shown(kind: int, name: str, size: int, modified: int) -> dict[str, Any]:
+def _shown(kind: int, name: str, size: int, changed: int) -> dict[str, Any]:
     if kind:
         return {"type": "directory", "name": name}
-    return {"type": "file", "name": name, "size": size, "last_modified": float(modified)}
+    return {"type": "file", "name": name, "size": size, "last_modified": float(unix_of(changed))}

@@ -41,17 +41,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A member: `words` of its path; `packed` and `size` in bytes; `modified` in Unix seconds."""
+    """A member: its path; `packed` and `size` in bytes; `changed` is day and time as archives have them."""
 
-    words: tuple[str, ...]
-    is_folder: bool
+    path: str
     offset: int
     packed: int
     size: int
     method: int
     flags: int
     crc: int
-    modified: int
+    changed: int
+
+    @property
+    def modified(self) -> int:
+        """When it was changed, in Unix seconds, as if in UTC."""
+        return unix_of(self.changed)
 
     def check_readable(self) -> None:
         """Raise InvalidZip unless its content can be read here."""
@@ -121,8 +125,15 @@ def content_start(local: bytes, offset: int) -> int:
 
 
 def words_of(path: str) -> tuple[str, ...]:
-    """The parts of a path inside an archive; `..` is one as others, for nothing is ever written there."""
-    return tuple(word for word in path.split("/") if word not in ("", "."))
+    """The parts of a path inside an archive; `..` is one as others, for nothing is ever written there.
+
+    Raises:
+        InvalidZip: it lies too deep.
+    """
+    words = tuple(word for word in path.split("/") if word not in ("", "."))
+    if len(words) > MAX_DEPTH:
+        raise InvalidZip(f"Files inside a ZIP lie at most {MAX_DEPTH} folders deep.")
+    return words
 
 
 def _end_in(tail: bytes) -> int:
@@ -135,14 +146,11 @@ def _end_in(tail: bytes) -> int:
 
 def _entry(fields: tuple[int, ...], name: bytes, extra: bytes) -> Entry:
     _, _, _, flags, method, clock, day, crc, packed, size, *_, offset = fields
-    size, packed, offset = _in_64_bits(extra, size, packed, offset)
+    if _MOST_32 in (size, packed, offset):
+        size, packed, offset = _in_64_bits(extra, size, packed, offset)
     if max(size, packed, offset) > _MOST_63 or len(name) > MAX_NAME_BYTES:
         raise InvalidZip("The directory of the ZIP has an entry that cannot be.")
-    path = _text(name, flags)
-    words = words_of(path)
-    if len(words) > MAX_DEPTH:
-        raise InvalidZip(f"Files inside the ZIP lie deeper than {MAX_DEPTH} folders.")
-    return Entry(words, path.endswith("/"), offset, packed, size, method, flags, crc, _unix(day, clock))
+    return Entry(_text(name, flags), offset, packed, size, method, flags, crc, day << 16 | clock)
 
 
 def _in_64_bits(extra: bytes, *numbers: int) -> tuple[int, ...]:
@@ -168,6 +176,8 @@ def _text(name: bytes, flags: int) -> str:
         return name.decode("cp437")
 
 
-def _unix(day: int, clock: int) -> int:
+def unix_of(changed: int) -> int:
+    """Unix seconds of a day and time as archives have them."""
+    day, clock = changed >> 16, changed & 0xFFFF
     year, month, date = 1980 + (day >> 9), max(1, min(12, day >> 5 & 15)), max(1, day & 31)
     return calendar.timegm((year, month, date, clock >> 11, clock >> 5 & 63, (clock & 31) * 2))

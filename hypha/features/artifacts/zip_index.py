@@ -20,6 +20,7 @@ from hypha.features.artifacts.zip_directory import (
     Place,
     entries_in,
     place_of,
+    words_of,
 )
 from hypha.limits import BoundedMap
 from hypha.locks import NamedLocks
@@ -47,13 +48,14 @@ class ZipIndex:
         self.place = place
         self._nodes = 0
         self._lock = Lock()
+        self._last = "", _ROOT
         self._folders: dict[tuple[int, str], int] = {}
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         for statement in (
             "PRAGMA cache_size = -2048",
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",
-            "CREATE TABLE node (parent, kind, name, id, offset, packed, size, method, flags, crc, modified, "
+            "CREATE TABLE node (parent, kind, name, id, offset, packed, size, method, flags, crc, changed, "
             "PRIMARY KEY (parent, kind, name)) WITHOUT ROWID",
         ):
             self._database.execute(statement)
@@ -73,13 +75,15 @@ class ZipIndex:
         rows = []
         with self._lock:
             for entry in entries:
-                folder = self._folder(entry.words if entry.is_folder else entry.words[:-1])
-                if entry.is_folder or not entry.words:
+                path, _, name = entry.path.rpartition("/")
+                if path != self._last[0]:  # files of a folder mostly stand together
+                    self._last = path, self._folder(words_of(path))
+                if name in ("", "."):
                     continue
                 self._grow()
                 rows.append(
-                    (folder, _FILE, entry.words[-1], 0, entry.offset, entry.packed, entry.size, entry.method,
-                     entry.flags, entry.crc, entry.modified)
+                    (self._last[1], _FILE, name, 0, entry.offset, entry.packed, entry.size, entry.method,
+                     entry.flags, entry.crc, entry.changed)
                 )  # fmt: skip
             self._database.executemany(_INSERT, rows)
 
@@ -90,23 +94,23 @@ class ZipIndex:
             if folder is None or not words:
                 return None
             row = self._database.execute(
-                "SELECT offset, packed, size, method, flags, crc, modified FROM node "
+                "SELECT offset, packed, size, method, flags, crc, changed FROM node "
                 "WHERE parent = ? AND kind = ? AND name = ?",
                 (folder, _FILE, words[-1]),
             ).fetchone()
-        return None if row is None else Entry(words, False, *row)
+        return None if row is None else Entry("/".join(words), *row)
 
     def page(self, words: tuple[str, ...], after: tuple[int, str] = (-1, "")) -> list[tuple[Any, ...]] | None:
         """Up to `PAGE` of what is in a folder, behind a kind and name: files, then folders, by name.
 
-        Each as `(kind, name, size, modified)`; None if there is no such folder.
+        Each as `(kind, name, size, changed)`; None if there is no such folder.
         """
         with self._lock:
             folder = self._known(words)
             if folder is None:
                 return None
             return self._database.execute(
-                "SELECT kind, name, size, modified FROM node WHERE parent = ? AND (kind, name) > (?, ?) "
+                "SELECT kind, name, size, changed FROM node WHERE parent = ? AND (kind, name) > (?, ?) "
                 "ORDER BY kind, name LIMIT ?",
                 (folder, *after, PAGE),
             ).fetchall()

@@ -35,7 +35,7 @@ class Member:
     ) -> None:
         entry.check_readable()
         self._store, self._archive, self._place, self._entry, self._work = store, archive, place, entry, work
-        name = entry.words[-1]
+        name = entry.path.rpartition("/")[2]
         self.info = ObjectInfo(
             name,
             entry.size,

@@ -102,6 +102,7 @@ function uploadsOf(box, artifact, open, mayPut, draw) {
     id: `artifacts/${id}`,
     put: (path) => `${basePath}${base}/files/${inAddress(path)}`,
     begin: (path, count, life) => postJson(`${base}/create-multipart-upload?path=${encodeURIComponent(path)}&part_count=${count}&expires_in=${life}`),
+    abandon: (path) => call("remove_file", { artifact_id: id, file_path: path }), // or the commit would wait for it
     complete: (path, upload, parts) => postJson(`${base}/complete-multipart-upload`, { upload_id: upload, parts }),
   };
   if (!all.has(id)) all.set(id, new Transfers(target, () => redraw(), () => reload()));

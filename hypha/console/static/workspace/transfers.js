@@ -11,7 +11,7 @@ const LIFE_S = 6 * 86400;
 
 /**
  * The uploads to one target. A target has an `id`, `put(path)` for the address of a small file, and `begin(path, count,
- * life)` and `complete(path, id, parts)` for large ones in parts. `onChange()` is called when something happened, `onEnd()`
+ * life)` and `complete(path, id, parts)` for large ones in parts; it may have `abandon(path)`. `onChange()` is called when something happened, `onEnd()`
  * when nothing is left to do.
  */
 export class Transfers {
@@ -59,6 +59,7 @@ export class Transfers {
 
   cancel(item) {
     const { control } = item;
+    if (item.state !== "done" && this.target.abandon) this.target.abandon(item.path).catch(() => {});
     this.items = this.items.filter((other) => other !== item);
     this.keep(item.path, null);
     if (control) control.abort();
