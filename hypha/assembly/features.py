@@ -49,7 +49,7 @@ async def start_features(
     started: list[Feature] = []
     notes: list[str] = []
     objects = objects_of(core, tenants, prompt)
-    services = ServicesPort(core.offering, core.hub, tenants.calling)
+    services = ServicesPort(core.offering, core.hub, tenants.calling, tenants.selection.sources.applications)
     destinations = Destinations.from_settings(core.settings, tenants.credentials.origins)
     http = HttpPort(tenants.credentials, destinations, core.tokens)
     data = DataPort(

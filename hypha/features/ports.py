@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypha.background import Background
     from hypha.builtins.service import BuiltinService
     from hypha.hub.hub import Hub
+    from hypha.registry.applications import Applications, ApplicationSource
     from hypha.registry.calling import Calling
     from hypha.registry.offering import Offering
     from hypha.store.repository import Connections
@@ -46,6 +47,7 @@ class ServicesPort:
     _offering: Offering
     _hub: Hub
     _calling: Calling
+    _applications: Applications
     for_startup: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     def offer(
@@ -109,6 +111,14 @@ class ServicesPort:
             NotDelivered, OutcomeUnknown, CallTimedOut: the caller is gone, or does not answer.
         """
         await self._offering.call_back(function, args, context, timeout_s, workspace)
+
+    def know_applications(self, source: ApplicationSource) -> None:
+        """Check app ids, and choose among services of an application, by the manifests that are found there.
+
+        Raises:
+            ConfigurationError: another feature keeps such manifests.
+        """
+        self._applications.ask(source)
 
     def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Give functions to the server object of startup functions, for those with the role admin."""

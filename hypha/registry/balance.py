@@ -20,6 +20,7 @@ from hypha.values import is_number
 logger = logging.getLogger(__name__)
 
 MODES = "'random', 'first', 'last', 'exact', 'min_load', 'native:random' or 'select:criteria:function'"
+_PLAIN_MODES = frozenset({"random", "first", "last", "exact", "min_load", "native:random"})
 DEFAULT_SELECT_TIMEOUT_S = 2.0
 MAX_SELECT_TIMEOUT_S = 30.0
 MAX_ASKED = 64  # candidates asked by one `select:`; of more, a random sample
@@ -62,7 +63,9 @@ class Selection:
         mode: str | None = None,
         select_timeout_s: float = DEFAULT_SELECT_TIMEOUT_S,
     ) -> ServiceRecord:
-        """One record for a query; the default mode is `random` in `public`, elsewhere `exact`.
+        """One record for a query.
+
+        The default mode is that of the application asked for, or `random` in `public`, elsewhere `exact`.
 
         Raises:
             ServiceNotFound: nothing matches.
@@ -85,11 +88,22 @@ class Selection:
         if len(usable) > 1:
             if mode is not None and not isinstance(mode, str):
                 raise InvalidRequest(f"Invalid mode: {mode!r}. Mode must be {MODES}.")
-            mode = mode or ("random" if query.workspace == "public" else "exact")
+            mode = mode or await self._default_mode(query)
             if mode == "exact":
                 raise AmbiguousService(_ambiguous_text(query, usable, context))
             record = await self._pick(usable, mode, context, select_timeout_s)
         return record if record.is_running else await source.running(record, context)
+
+    async def _default_mode(self, query: ServiceQuery) -> str:
+        application = await self.sources.applications.find(query.workspace, query.app_id)
+        if application is None or not application.mode:
+            return "random" if query.workspace == "public" else "exact"
+        if application.mode not in _PLAIN_MODES and not _is_select(application.mode):
+            raise InvalidRequest(
+                f"Invalid mode: {application.mode[:100]}, the service_selection_mode of the application "
+                f"{query.app_id}. Mode must be {MODES}."
+            )
+        return application.mode
 
     async def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
         """Without those of clients between two connections, unless there are no others."""
@@ -115,7 +129,7 @@ class Selection:
             return records[-1]
         if mode == "min_load":
             return await self._least_loaded(records)
-        if mode == "select" or mode.startswith("select:"):
+        if _is_select(mode):
             criteria, function = _parse_select(mode)
             return await self._select(records, criteria, function, context, select_timeout_s)
         raise InvalidRequest(f"Invalid mode: {mode[:100]}. Mode must be {MODES}.")
@@ -160,6 +174,10 @@ class Selection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return chosen or random.choice(records)
+
+
+def _is_select(mode: str) -> bool:
+    return mode == "select" or mode.startswith("select:")
 
 
 def _parse_select(mode: str) -> tuple[str, str]:

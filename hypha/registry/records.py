@@ -40,7 +40,8 @@ class ServiceRecord:
     `user_id` is the user who registered it and `limit` the only workspace, if any, that the credential for
     that reached: by both it is decided whose code answers. `is_inner` is
     true for code of the server process: built-in services and startup functions. `is_entrance` is true for
-    what outsiders may use too. `service` is the built-in service itself, None for what clients offer.
+    what outsiders may use too, `skips_app_check` where any app id is taken. `service` is the built-in service
+    itself, None for what clients offer.
     """
 
     workspace: str
@@ -60,6 +61,7 @@ class ServiceRecord:
     limit: str | None = None
     is_inner: bool = False
     is_entrance: bool = False
+    skips_app_check: bool = field(default=False, compare=False)
     size_bytes: int = field(default=0, compare=False)
     order: int = field(default=0, compare=False)
     generation: int = field(default=0, compare=False)
@@ -174,6 +176,11 @@ class Registrant:
         return cls(context.workspace, context.client_id, user.id, generation, is_inner, user.limit)
 
 
+def skips_app_check(config: object) -> bool:
+    """True if a config says that any app id shall be taken."""
+    return isinstance(config, Mapping) and config.get("skip_app_id_validation") is True
+
+
 def is_local_only(info: object) -> bool:
     """True for callback interfaces, which clients keep to themselves.
 
@@ -218,6 +225,7 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
         user_id=who.user_id,
         limit=who.limit,
         is_inner=who.is_inner,
+        skips_app_check=skips_app_check(config),
         size_bytes=size_bytes,
         generation=who.generation,
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 from hypha.addresses import ServiceQuery
 from hypha.auth.users import Context
 from hypha.errors import ServiceNotFound
+from hypha.registry.applications import Applications
 from hypha.registry.index import Registry, ServiceFilter
 from hypha.registry.records import ServiceRecord
 
@@ -53,11 +54,39 @@ class RunningServices:
         return record
 
 
+class Instances(RunningServices):
+    """Running services that an application means by a name of its manifest, under names of their own."""
+
+    def __init__(self, registry: Registry, applications: Applications) -> None:
+        super().__init__(registry)
+        self._applications = applications
+
+    async def candidates(self, query: ServiceQuery) -> Sequence[ServiceRecord]:
+        """Those named `<name>-<anything>`; if there are none, those of the type that only this name has."""
+        application = await self._applications.find(query.workspace, query.app_id)
+        if application is None or not application.declares(query.name):
+            return ()
+        client_id = None if query.client_id == "*" else query.client_id
+        wanted = ServiceFilter(query.workspace, client_id, app_id=query.app_id)
+        found = [record for record in self._registry.find(wanted) if not record.is_built_in]
+        start, kind = f"{query.name}-", application.own_type(query.name)
+        named = [record for record in found if record.name.startswith(start)]
+        return named or [record for record in found if record.type == kind]
+
+    async def find(self, wanted: ServiceFilter) -> Sequence[ServiceRecord]:
+        """None that the registry does not find by itself."""
+        return ()
+
+
 class Sources:
     """All sources, those of running services first; later ones are asked for what earlier ones lack."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._sources: list[ServiceSource] = [RunningServices(registry)]
+    def __init__(self, registry: Registry, applications: Applications | None = None) -> None:
+        self.applications = applications or Applications()
+        self._sources: list[ServiceSource] = [
+            RunningServices(registry),
+            Instances(registry, self.applications),
+        ]
 
     def __iter__(self) -> Iterator[ServiceSource]:
         return iter(self._sources)

@@ -1,48 +1,91 @@
-"""Per-service app ids, asked from the provider after its registration was acknowledged.
+"""Per-service app ids, which the provider is asked for, and what becomes of those of no application.
 
-The existing clients send the app id of the connection, and keep the one that a service itself
-carries in their own map of the service. Reading it back never delays a registration.
+The existing clients send the app id of the connection, and keep the one that a service itself carries in
+their own map of the service. In a workspace with applications a registration waits until it is read; else
+that delays nobody, and a service whose app id then turns out to be unknown is removed again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypha.background import Background
-from hypha.errors import HyphaError, InvalidRequest
+from hypha.errors import CallFailed, HyphaError, InvalidRequest, NotFound
+from hypha.hub.calls import GET_SERVICE
+from hypha.limits import BoundedMap
+from hypha.registry.applications import ANY_APP, Applications
 from hypha.registry.balance import Peer
 from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord, check_app_id
+from hypha.registry.registering import Registering
+
+if TYPE_CHECKING:
+    from hypha.hub.hub import Hub
 
 DEADLINE_S = 2.0
+SILENCE_S = 10.0
+"""A client that did not answer in time is not asked again for so long by registrations, which would wait."""
 MAX_ASKED_AT_ONCE = 32
+MAX_SILENT = 1000
 
 
 class AppIds:
-    """Completes records whose app id is open: one question at a time per client, few in total.
+    """Completes records whose app id is open, and refuses app ids that no application has.
 
-    A client that does not answer in time is not asked about its other services of that batch; no
-    answer counts as `*`.
+    In the background one question at a time is put to a client, and few in total. A client that does not
+    answer in time is not asked about its other services of that batch; no answer counts as `*`.
     """
 
     def __init__(
-        self, registry: Registry, peer: Peer, background: Background, deadline_s: float = DEADLINE_S
+        self,
+        registering: Registering,
+        registry: Registry,
+        applications: Applications,
+        hub: Hub,
+        peer: Peer,
+        background: Background,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
+        self._registering = registering
         self._registry = registry
+        self._applications = applications
+        self._hub = hub
         self._peer = peer
         self._background = background
         self._deadline_s = deadline_s
         self._gate = asyncio.Semaphore(MAX_ASKED_AT_ONCE)
         self._queues: dict[str, dict[str, None]] = {}
         """The names of the services of a client that are to be asked for: as many as it has services."""
+        self._silent: BoundedMap[str, float] = BoundedMap(MAX_SILENT)
+        """Until when clients that did not answer are left alone."""
+
+    async def before(self, record: ServiceRecord) -> tuple[ServiceRecord, bool]:
+        """A record that is about to be stored with its app id, and whether to `ask` for that afterwards.
+
+        Raises:
+            AppNotFound: no application has it. InvalidAddress: it is none.
+        """
+        if record.app_id != ANY_APP:
+            await self._check(record)
+            return record, False
+        if not self._applications.has_any(record.workspace):
+            return record, True
+        now = asyncio.get_running_loop().time()
+        if (self._silent.get(record.address) or now) > now:
+            return record, True
+        service = await self._read(record)
+        if service is None:
+            self._silent.put(record.address, now + self._deadline_s + SILENCE_S)
+            return record, True
+        record = record.with_app(_app_id_of(service))
+        await self._check(record)
+        return record, False
 
     def ask(self, record: ServiceRecord) -> None:
         """Ask for the app id of a record that was just stored, some time soon."""
-        if record.is_built_in or record.app_id != "*":
-            return
-        client = f"{record.workspace}/{record.client_id}"
+        client = record.address
         queue = self._queues.get(client)
         if queue is not None:
             queue[record.name] = None
@@ -61,33 +104,59 @@ class AppIds:
                     name = next(iter(queue))
                     del queue[name]
                     record = self._registry.get(workspace, client_id, name)
-                    if record is not None and not await self._complete(client, record):
+                    if record is not None and not await self._complete(record):
                         return
         finally:
             self._queues.pop(client, None)
 
-    async def _complete(self, client: str, record: ServiceRecord) -> bool:
+    async def _complete(self, record: ServiceRecord) -> bool:
         """Store what the client answers; False if it does not."""
-        if record.app_id != "*":
-            return True
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                service = await self._peer.call(
-                    client, "services.built-in.get_service", [record.name], timeout_s=self._deadline_s
-                )
-        except (HyphaError, TimeoutError):
+        service = await self._read(record)
+        if service is None:
             return False
-        app_id = _app_id_of(service)
-        if app_id != "*" and self._registry.get(*record.key) is record:
-            self._registry.add(record.with_app(app_id))
+        try:
+            known = record.with_app(_app_id_of(service))
+            await self._check(known)
+        except (InvalidRequest, NotFound) as error:
+            await self._refuse(record, error)
+            return True
+        if known.app_id != record.app_id and self._registry.get(*record.key) is record:
+            self._registry.add(known)
         return True
 
+    async def _check(self, record: ServiceRecord) -> None:
+        if not record.skips_app_check:
+            await self._applications.check(record.workspace, record.app_id)
 
-def _app_id_of(service: Any) -> str:
-    """What the provider's map says, `*` if that is nothing usable."""
-    if not isinstance(service, Mapping):
-        return "*"
-    try:
-        return check_app_id(service.get("app_id") or "*")
-    except InvalidRequest:
-        return "*"
+    async def _read(self, record: ServiceRecord) -> object:
+        """The service as its client has it, if it says so; None if it does not answer in time."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._peer.call(
+                    record.address, GET_SERVICE, [record.name], timeout_s=self._deadline_s
+                )
+        except CallFailed:
+            return {}
+        except (HyphaError, TimeoutError):
+            return None
+
+    async def _refuse(self, record: ServiceRecord, error: HyphaError) -> None:
+        """Remove a service that was stored, unless it is another one by now, and tell its client why."""
+        if self._registry.get(*record.key) is not record:
+            return
+        await self._registering.remove(*record.key)
+        self._hub.events.publish(record.workspace, "service_removed", record.to_info())
+        client = self._hub.client(record.workspace, record.client_id)
+        if client is not None:
+            text = f"The service {record.id} was removed. {error.message}"
+            client.tell({"type": "error", "message": text, "service_id": record.id})
+
+
+def _app_id_of(service: object) -> str:
+    """The app id in the provider's map; `*` without one.
+
+    Raises:
+        InvalidAddress: it cannot be one.
+    """
+    given: Any = service.get("app_id") if isinstance(service, Mapping) else None
+    return check_app_id(given or ANY_APP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -14,6 +15,7 @@ from hypha.errors import (
     PermissionDenied,
     ServiceNotFound,
 )
+from hypha.registry.applications import ANY_APP
 from hypha.registry.directory import LookupOptions
 from hypha.registry.records import (
     BUILT_IN,
@@ -22,6 +24,7 @@ from hypha.registry.records import (
     ServiceRecord,
     is_local_only,
     parse_registration,
+    skips_app_check,
 )
 from hypha.registry.search import SearchRequest
 from hypha.registry.shown import MAX_LISTED
@@ -49,7 +52,7 @@ class ServiceFunctions(ManagerFunctions):
         Args:
             service_info: Map with id (`workspace/client:name`), name, type, description, docs, config,
                 service_schema.
-            config: Accepted for compatibility; not used.
+            config: Map; skip_app_id_validation, as in the service's own config, takes unknown app ids.
         """
         if is_local_only(service_info):
             return
@@ -63,12 +66,34 @@ class ServiceFunctions(ManagerFunctions):
             context.require(Level.READ_WRITE)
         if client is None:
             return  # it left meanwhile
-        if known is not None and record.app_id == "*" and is_repeated:
-            record = record.with_app(known.app_id)
+        record, is_asked = await self._with_app(record, known if is_repeated else None, config)
+        if client.ended:
+            return
+        record = replace(record, generation=client.generation)  # it may have resumed meanwhile
         registered = await parts.registering.add(record)
         for other in registered.displaced:
             parts.hub.events.publish(other.workspace, "service_removed", other.to_info())
         self._announce(record, registered.replaced)
+        if is_asked:
+            parts.app_ids.ask(record)
+
+    async def _with_app(
+        self, record: ServiceRecord, repeated: ServiceRecord | None, config: object
+    ) -> tuple[ServiceRecord, bool]:
+        """A record with its app id, as far as that is known, and whether to ask for it once it is stored.
+
+        Args:
+            repeated: what is registered already, but for the app id.
+        """
+        if record.is_built_in:
+            return record, False
+        kept = repeated is not None and record.app_id in (ANY_APP, repeated.app_id) and repeated
+        if kept and kept.generation != record.generation:
+            return record.with_app(kept.app_id), False  # a client that resumed repeats itself
+        if skips_app_check(config):
+            record = replace(record, skips_app_check=True)
+        record, is_asked = await self._parts.app_ids.before(record)
+        return (record.with_app(kept.app_id) if kept and is_asked else record), is_asked
 
     def _announce(self, record: ServiceRecord, replaced: ServiceRecord | None) -> None:
         """Send the events of a registration, and start what follows it."""
@@ -82,12 +107,8 @@ class ServiceFunctions(ManagerFunctions):
         if replaced is not None:
             publish(workspace, "service_removed", replaced.to_info())
         publish(workspace, "service_added", record.to_info())
-        stored = self._parts.registry.get(*record.key)
         client = self._parts.hub.client(workspace, record.client_id)
-        if stored is None or client is None:
-            return
-        self._parts.app_ids.ask(stored)
-        if record.name == "default" and "setup" in record.service_schema:
+        if client is not None and record.name == "default" and "setup" in record.service_schema:
             setup = self._parts.peer.call(client.address, "services.default.setup", timeout_s=SETUP_TIMEOUT_S)
             what, is_stranger = f"setup of {record.id}", record.is_of_stranger
             self._parts.background.start(setup, what, party=workspace, is_stranger=is_stranger)

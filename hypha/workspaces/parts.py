@@ -66,7 +66,10 @@ class Parts:
         self.registering = Registering(self.registry, self.hub, self.settings)
         self.listing = Listing(self.selection.sources)
         self.search = Search(self.listing)
-        self.app_ids = AppIds(self.registry, self.peer, self.background)
+        applications = self.selection.sources.applications
+        self.app_ids = AppIds(
+            self.registering, self.registry, applications, self.hub, self.peer, self.background
+        )
 
     @property
     def roster(self) -> Roster:

@@ -319,31 +319,54 @@ async def test_probes(server: ServerProcess, run: Run) -> None:
 # -- services of applications, startup functions, workers ----------------------------------------
 
 
+def of_application(server: ServerProcess, person: Person) -> Callable[[str], str]:
+    """The examples on applications, with the address and the token of a person in them."""
+
+    def text_of(name: str) -> str:
+        return example(name, ("https://ai.imjoy.io", server.url), ("your-token", person.token))
+
+    return text_of
+
+
+@pytest.mark.spec("apps-8.1.1", "apps-8.1.2", "apps-8.1.5", "apps-12.8.1")
+async def test_an_application_in_python(server: ServerProcess, alice: Person, run: Run) -> None:
+    text_of = of_application(server, alice)
+    created = await (await run("app_create.py", text_of("app_create.py"))).ends()
+    assert f"Application created with ID: {alice.workspace}/my-distributed-app\n" in created
+    worker = await run("app_service.py", text_of("app_service.py"))
+    await worker.says(":worker-service-instance-1\n", "Associated with app: my-distributed-app\n")
+    used = await (await run("app_use.py", text_of("app_use.py"))).ends()
+    assert "Result: Task completed: important-computation\n" in used
+    assert "Service status: {'status': 'ready', 'load': 0.5}\n" in used
+    assert "Processing task: important-computation\n" in worker.printed
+
+
 @pytest.mark.node
 @pytest.mark.browser
-async def test_services_with_an_application_id(
-    server: ServerProcess, connect: Connect, alice: Person, run: Run, page: Page
+@pytest.mark.spec("apps-8.1.1", "apps-8.1.2", "apps-8.1.5", "apps-12.8.1")
+async def test_an_application_in_javascript(
+    server: ServerProcess, connect: Connect, alice: Person, bob: Person, run: Run, page: Page
 ) -> None:
-    def text_of(name: str) -> str:
-        said, written = (
-            ('"token": token', ', "app_id": app_id')
-            if name.endswith("py")
-            else ("token: token", ", app_id: appId")
-        )
-        server_and_token = (("https://ai.imjoy.io", server.url), ("your-token", alice.token))
-        return example(name, *server_and_token, (said, said + written))
-
     require_node()
-    for name in ("app_service.py", "app_service.js"):
-        program = await run(name, text_of(name))
-        await program.says("Associated with app: my-distributed-app")
-    await run_in_page(page, text_of("app_service.js"), "Associated with app: my-distributed-app")
+    text_of = of_application(server, alice)
+    creator = await run("app_create.js", text_of("app_create.js"))
+    await creator.says(f"Application created with ID: {alice.workspace}/my-distributed-app")
+    for number in range(2):
+        worker = await run(f"app_service{number}.js", text_of("app_service.js"))
+        await worker.says("worker-service-instance-1", "Associated with app: my-distributed-app")
+    user = await run("app_use.js", text_of("app_use.js"))
+    await user.says("Result: Task completed: important-computation", "Service status: ")
     consumer = await connect(alice)
-    for mode in ("first", "last", "random"):
-        address = "worker-service-instance-1@my-distributed-app"
-        service = await consumer.get_service(address, {"mode": mode})
-        assert await service.get_status() == {"status": "ready", "load": 0.5}
-        assert await service.process_task("a") == "Task completed: a"
+    found = [await consumer.get_service("worker-service@my-distributed-app") for _ in range(100)]
+    assert len({service.id for service in found}) == 2, "each call may go to either"
+    assert {await service.process_task("a") for service in found} == {"Task completed: a"}
+    in_page = of_application(server, bob)
+    for name, printed in (
+        ("app_create.js", "Application created with ID: "),
+        ("app_service.js", "Associated with app: my-distributed-app"),
+        ("app_use.js", "Service status: "),
+    ):
+        await run_in_page(page, in_page(name), printed)
 
 
 async def test_startup_functions_by_relative_path(

@@ -23,6 +23,11 @@ class FakeClient:
     is_live: bool = True
     load_per_min: float = 0.0
     subscriptions: set[str] = field(default_factory=set)
+    ended: bool = False
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        self.told.append(message)
 
     @property
     def address(self) -> str:

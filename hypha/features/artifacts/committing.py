@@ -92,6 +92,7 @@ class Committing:
         async with parts.data.writing() as connection:
             await self._write(connection, record, plan)
         parts.garbage.wake()
+        parts.committed(artifact, plan.after)
         return await self._written(plan)
 
     async def _written(self, plan: Plan) -> Artifact:

@@ -130,6 +130,7 @@ class Creating:
                 await self._insert(connection, artifact, wish, record, existing)
         except IntegrityError:
             raise _taken(alias) from None
+        parts.committed(artifact, *([existing] if existing is not None else []))
         if existing is None:
             return artifact
         parts.garbage.wake()

@@ -59,6 +59,7 @@ class Deleting:
             await parts.usage.remove(connection, artifact.workspace, records.KIND, 0, freed)
             await records.change(connection, artifact.id, **values, size=artifact.size - freed)
         parts.garbage.wake()
+        await parts.applications.removed(artifact.workspace)
 
     async def _remove_version(
         self, connection: AsyncConnection, artifact: Artifact, version: Version
@@ -95,6 +96,7 @@ class Deleting:
                     await self._remove(connection, artifact.workspace, list(some))
                     progress.add(len(some))
         parts.garbage.wake()
+        await parts.applications.removed(artifact.workspace)
 
     async def _remove(self, connection: AsyncConnection, workspace: str, ids: list[str]) -> None:
         parts, usage = self._parts, self._parts.usage

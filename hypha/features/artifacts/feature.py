@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import Access
 from hypha.features.artifacts.adopting import Adopting
+from hypha.features.artifacts.applications import ApplicationManifests
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
@@ -47,6 +48,7 @@ class ArtifactsFeature(Feature):
         _bound(context)
         artifacts = Artifacts(data.connections)
         garbage = self._garbage = Garbage(data.connections, store)
+        applications = ApplicationManifests(data.connections)
         seal = Seal(data.secret(SECRET))
         parts = Parts(
             Access(artifacts, workspaces),
@@ -58,15 +60,19 @@ class ArtifactsFeature(Feature):
             context.get(SignedUrls),
             seal,
             garbage,
+            applications,
             progress=Reports(context.services, context.tasks).of,
             crew=self._crew,
         )
         secrets = Secrets(data.connections, data.usage, seal)
         await Adopting(parts, secrets).run()
+        await applications.load()
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
         context.events.on_workspace_ended(garbage.workspace_ended, stored_only=True)
+        context.events.on_workspace_ended(applications.removed, stored_only=True)
         context.tasks.start(garbage.run(), "cleaning up after artifacts")
         context.services.offer(manager.service())
+        context.services.know_applications(applications)
         context.http.add_routes(*ArtifactRoutes(manager, context.http.credentials).routes())
         view = ViewRoute(manager, context.http.credentials, _addresses(context), self._renderer)
         context.http.add_pages(WorkspaceRoute(VIEW, view), WorkspaceRoute(f"{VIEW}/{{path:path}}", view))

@@ -125,6 +125,7 @@ class Moving:
                 connection, made.id, intent=None, round=None, version_count=1, file_count=len(files),
                 next_version=made.next_version + 1, size=made.size + own,
             )  # fmt: skip
+        parts.committed(made)
 
 
 async def _check_no_circle(connection: AsyncConnection, artifact: str, parent: str) -> None:

@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 
 from hypha.auth.users import Context
 from hypha.features.artifacts.access import Access
+from hypha.features.artifacts.applications import ApplicationManifests
+from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
 from hypha.features.artifacts.records import Artifacts
+from hypha.features.artifacts.tables import APPLICATION
 from hypha.features.progress import Progress
 from hypha.limits.crew import Crew
 from hypha.locks import NamedLocks
@@ -51,10 +54,16 @@ class Parts:
     urls: SignedUrls
     seal: Seal
     garbage: Garbage
+    applications: ApplicationManifests
     locks: NamedLocks = field(default_factory=NamedLocks)
     crew: Crew = field(default_factory=lambda: Crew(THREADS, "artifacts"))
     clock: Callable[[], float] = time.time
     progress: NewProgress = untold
+
+    def committed(self, *states: Artifact) -> None:
+        """An artifact was committed: after what was committed before, if anything was."""
+        if any(each.type == APPLICATION for each in states):
+            self.applications.committed(states[0].workspace)
 
     def now(self) -> int:
         """Unix seconds, whole."""

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hypha.store.base import Base, Json, of_workspace
 
+APPLICATION = "application"
+"""The type of an artifact whose alias services may have as their app id."""
+
 PathText = String(1024).with_variant(String(1024, collation="C"), "postgresql")
 """A path or a part of one, compared by its bytes on every database."""
+
+_OF_APPLICATIONS = text(f"type = '{APPLICATION}'")
 
 
 def _of_artifact(*, is_key: bool = True) -> Mapped[str]:
@@ -35,6 +50,12 @@ class Artifact(Base):
         Index("ix_artifacts_searched", "workspace", "id"),
         Index("ix_artifacts_searched_created", "workspace", "created_at", "id"),
         Index("ix_artifacts_parent", "parent_id"),
+        Index(
+            "ix_artifacts_applications",
+            "workspace",
+            sqlite_where=_OF_APPLICATIONS,
+            postgresql_where=_OF_APPLICATIONS,
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)

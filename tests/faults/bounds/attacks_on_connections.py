@@ -179,4 +179,4 @@ async def work_in_the_background(kit: Kit) -> None:
     assert background.start(never.wait(), "waiting", party="mine")
     await background.close()
     hub: Any = FakeHub()
-    assert AppIds(hub, hub, Background())._gate._value == MAX_ASKED_AT_ONCE  # type: ignore[arg-type]
+    assert AppIds(hub, hub, hub, hub, hub, Background())._gate._value == MAX_ASKED_AT_ONCE

@@ -22,6 +22,7 @@ from hypha.errors import (
     ServiceNotFound,
 )
 from hypha.features.ports import ServicesPort
+from hypha.registry.applications import Applications
 from hypha.settings import Settings
 
 LAB = "ws-user-anna"
@@ -54,7 +55,7 @@ async def services() -> AsyncIterator[ServicesPort]:
     server = Server(Settings(data_dir=":memory:"))
     await server.start()
     core = server.parts.core
-    port = ServicesPort(core.offering, core.hub, server.parts.tenants.calling)
+    port = ServicesPort(core.offering, core.hub, server.parts.tenants.calling, Applications())
     port.offer(BuiltinService.of(Shelf(), id="shelf"), workspace=LAB, visibility="protected")
     client = await server.get_workspace_interface(ANNA.user, LAB, "c1")
 

@@ -187,7 +187,8 @@ async def test_app_ids_are_read_back_after_the_answer(
     assert hub.calls == [], "the registration does not wait"
     await settle()
     found = await services.list_services(context=alice.context)
-    assert [entry["app_id"] for entry in found] == ["app-1", "*", "app-2"]
+    assert [entry["app_id"] for entry in found] == ["app-1", "app-2"]
+    assert "must not contain '/'" in alice.told[0]["message"]
     assert (await services.list_services({"app_id": "app-1"}, context=alice.context))[0]["id"] == "w/alice:s"
     assert len(hub.calls) == 2
 

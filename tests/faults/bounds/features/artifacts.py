@@ -39,6 +39,7 @@ OF_FEATURE = "hypha.features.artifacts"
 OF_OWN_PAGE = "of the server's own page of an artifact, which leaves out what is more"
 
 INTERNAL = {
+    f"{OF_FEATURE}.applications._KEPT": "manifests that are remembered; the oldest are read anew",
     f"{OF_FEATURE}.http_view.MAX_SHOWN_FILES": OF_OWN_PAGE,
     f"{OF_FEATURE}.view_page.MAX_ITEMS": OF_OWN_PAGE,
     f"{OF_FEATURE}.view_page.MAX_TEXT_CHARS": OF_OWN_PAGE,

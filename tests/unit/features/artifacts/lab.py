@@ -13,6 +13,7 @@ from hypha.auth.users import Context, User
 from hypha.errors import WorkspaceNotFound
 from hypha.features.artifacts import file_records
 from hypha.features.artifacts.access import Access
+from hypha.features.artifacts.applications import ApplicationManifests
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
@@ -72,7 +73,8 @@ class Lab:
         self.garbage = Garbage(store, objects, lambda: self.now)
         self.parts = Parts(
             Access(artifacts, workspaces), artifacts, Files(store), store, store.usage, objects,
-            LocalUrls(BUCKET, "secret", "http://server"), seal, self.garbage, clock=lambda: self.now,
+            LocalUrls(BUCKET, "secret", "http://server"), seal, self.garbage, ApplicationManifests(store),
+            clock=lambda: self.now,
         )  # fmt: skip
         secrets = Secrets(store, store.usage, seal)
         creating = Creating(self.parts, workspaces, secrets)
