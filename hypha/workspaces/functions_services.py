@@ -69,7 +69,8 @@ class ServiceFunctions(ManagerFunctions):
         record, is_asked = await self._with_app(record, known if is_repeated else None, config)
         if client.ended:
             return
-        record = replace(record, generation=client.generation)  # it may have resumed meanwhile
+        if client.generation != record.generation:  # it resumed meanwhile
+            record = replace(record, generation=client.generation)
         registered = await parts.registering.add(record)
         for other in registered.displaced:
             parts.hub.events.publish(other.workspace, "service_removed", other.to_info())

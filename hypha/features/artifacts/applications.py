@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import literal_column, select
 
+from hypha.features.artifacts.ids import may_be_alias
 from hypha.features.artifacts.tables import APPLICATION, Artifact
 from hypha.limits import BoundedMap
 from hypha.registry.applications import Application
@@ -38,6 +39,8 @@ class ApplicationManifests:
 
     async def find(self, workspace: str, app_id: str) -> Application | None:
         """The application of an app id, which is the alias of its artifact; None if there is none."""
+        if "\0" in workspace or not may_be_alias(app_id):  # the databases do not take every text
+            return None
         key, kept = (workspace, app_id), self._kept
         known = kept.use(key)
         if known is None:

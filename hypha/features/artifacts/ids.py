@@ -91,6 +91,11 @@ def check_alias(value: object) -> str:
     return alias
 
 
+def may_be_alias(text: str) -> bool:
+    """Whether an artifact can have it as its alias."""
+    return len(text) <= MAX_ALIAS_CHARS and _ALIAS.fullmatch(text) is not None
+
+
 def is_pattern(alias: str) -> bool:
     """Whether an alias has placeholders to be filled in."""
     return "{" in alias

@@ -69,6 +69,12 @@ async def test_every_way_to_make_and_unmake_one_is_seen(lab: Lab) -> None:
     assert await seen(lab) is None and not applications.has_any("lab")
 
 
+async def test_what_can_be_no_alias_is_no_application(lab: Lab) -> None:
+    for odd in ("", " ", "app\0", "\ud800", "x" * 65, "app ", "{app}", "-", "äpp"):
+        assert await seen(lab, odd) is None, odd
+    assert await lab.parts.applications.find("lab\0", "app") is None
+
+
 async def test_a_start_learns_who_has_applications_by_an_index(lab: Lab) -> None:
     await lab.create("app", APP, type="application")
     anew = ApplicationManifests(lab.store)
