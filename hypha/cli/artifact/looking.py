@@ -12,11 +12,9 @@ from urllib.parse import quote
 from hypha.cli.artifact.bar import Bar, shown_name
 from hypha.cli.artifact.faults import DAMAGED, OK, Fault, UsageFault
 from hypha.cli.artifact.local import LocalFile, find_files, sha256_of
-from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile
+from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile, batches
 from hypha.cli.artifact.server import HyphaServer
 
-BATCH_FILES, BATCH_BYTES = 500, 256 * 1000 * 1000
-"""What the server verifies in one request."""
 LISTED = 10_000
 PAGE_OF_ARTIFACTS = 100
 
@@ -135,7 +133,7 @@ class Verifying:
         for each in versions:
             files = [file for file in artifact.files(each) if _is_in(file.path, named.path)]
             self._bar.begin(f"verifying {each}", len(files), sum(file.size for file in files))
-            for batch in _batches(files):
+            for batch in batches(files):
                 told = artifact.verify(each, [file.path for file in batch])
                 self._bar.add(sum(file.size for file in batch), len(batch))
                 read += told["files"]
@@ -175,16 +173,3 @@ class Verifying:
 
 def _is_in(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder.rstrip('/')}/")
-
-
-def _batches(files: Sequence[RemoteFile]) -> Iterator[list[RemoteFile]]:
-    batch: list[RemoteFile] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch

@@ -12,11 +12,10 @@ from hypha.cli.artifact.bar import Bar, shown_name, shown_size
 from hypha.cli.artifact.faults import FAILED, OK, ServerFault, UsageFault
 from hypha.cli.artifact.local import Found, LocalFile, find_files, sha256_of
 from hypha.cli.artifact.parallel import in_parallel
-from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile
+from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile, batches
 from hypha.cli.artifact.sending import LARGE_BYTES, Sending
 from hypha.cli.artifact.server import HyphaServer
 
-REUSED_AT_ONCE = 500
 SHOWN_FAULTS = 20
 
 
@@ -144,14 +143,15 @@ class Putting:
     ) -> list[LocalFile]:
         """Let the server take what it has in some version; what it hasn't."""
         taken: set[str] = set()
-        for start in range(0, len(todo), REUSED_AT_ONCE):
-            some = {file.path: digests[file.path] for file in todo[start : start + REUSED_AT_ONCE]}
+        self._bar.begin("looking", len(todo), sum(file.size for file in todo))
+        for batch in batches(todo):
             try:
-                taken.update(artifact.reuse(some))
+                taken.update(artifact.reuse({file.path: digests[file.path] for file in batch}))
             except ServerFault as error:
                 if error.status in (401, 429):
                     raise
                 break  # it may not be read by who writes, or a name is none: sending tells which
+            self._bar.add(sum(file.size for file in batch), len(batch))
         self._done.reused = len(taken)
         return [file for file in todo if file.path not in taken]
 

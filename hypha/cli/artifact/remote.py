@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from hypha.cli.artifact.faults import ServerFault, UsageFault
 from hypha.cli.artifact.server import HyphaServer
 
 PAGE = 1000
+BATCH_FILES, BATCH_BYTES = 500, 256 * 1000 * 1000
 LINK_LIFE_S = 2 * 86_400
 """How long an upload in parts is open: so long it can go on after a break."""
 
@@ -45,6 +46,31 @@ class RemoteFile:
     size: int
     sha256: str | None
     modified: float = 0.0
+
+
+class HasSize(Protocol):
+    """A file, here or there."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+
+Sized = TypeVar("Sized", bound=HasSize)
+
+
+def batches(files: Iterable[Sized]) -> Iterator[list[Sized]]:
+    """Files in lists that the server reads within one request, before somebody on the way gives up."""
+    batch: list[Sized] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch
 
 
 class RemoteArtifact:

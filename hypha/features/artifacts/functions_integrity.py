@@ -97,7 +97,7 @@ class IntegrityFunctions(FileFunctions):
         if not isinstance(files, Mapping) or not 1 <= len(files) <= MAX_PATHS:
             raise InvalidRequest(f"files is an object with the sha-256 of 1 to {MAX_PATHS:,} paths.")
         wanted = {check_path(path): checked_sha256(digest or "none") or "" for path, digest in files.items()}
-        reused = await self._reusing.reuse(artifact, wanted)
+        reused = await self._reusing.reuse(artifact, wanted, context.user.person)
         return {"reused": reused, "missing": [path for path in wanted if path not in set(reused)]}
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact")
