@@ -82,7 +82,11 @@ class ObjectStore(ABC):
 
     What `put`, `copy` and `complete` answer for is on disk when they return, and readers see the object of
     before or the new one, never a part. Keys are checked by all of them (`check_key`).
+
+    `shares_copies` says whether a copy takes no room for the bytes, or as little as the file system lets it.
     """
+
+    shares_copies: bool = False
 
     @abstractmethod
     async def put(

@@ -206,7 +206,11 @@ class Committing:
         artifact = plan.before
         paths = [*plan.removed, *(file.path for file in plan.files)]
         gone = await file_records.remove_files(connection, artifact.id, plan.version.number, paths)
-        keys = [f"{artifact.folder}/{place}/{path}" for place, path, _ in gone]
+        kept = {(file.place, file.path) for file in plan.files}  # the same bytes again
+        unused = [(place, path) for place, path, _ in gone if (place, path) not in kept]
+        if len(artifact.versions) > 1:
+            unused = await file_records.unused_of(connection, artifact.id, unused)
+        keys = [f"{artifact.folder}/{place}/{path}" for place, path in unused]
         await records.discard_later(connection, keys, self._parts.clock() + GRACE_S)
         return gone
 

@@ -216,16 +216,11 @@ class Creating:
         count, size = await file_records.use_of(connection, ArtifactFile.artifact == existing.id)
         await usage.remove(connection, existing.workspace, file_records.KIND, count, size)
         await self._secrets.clear(connection, existing.workspace, existing.id)
+        places = await file_records.places_of(connection, existing.id)
         for table in (ArtifactFile, ArtifactVersion, ArtifactSecret):
             await connection.execute(delete(table).where(table.artifact == existing.id))
         await file_records.unstage_all(connection, existing.id)
-        places = [f"v{version.number}" for version in existing.versions]
-        folders = [f"{place}/" for place in places] + [
-            f"{version_place}.{edit}/"
-            for version, version_place in zip(existing.versions, places, strict=True)
-            for edit in range(1, version.edits + 1)
-        ]
-        keys = [f"{existing.folder}/{folder}" for folder in (*folders, "stage/")]
+        keys = [f"{existing.folder}/{folder}/" for folder in (*places, "stage")]
         await records.discard_later(connection, keys, parts.clock())
 
 

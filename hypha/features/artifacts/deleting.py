@@ -68,12 +68,16 @@ class Deleting:
         where = ArtifactFile.artifact == artifact.id, ArtifactFile.version == version.number
         count, size = await file_records.use_of(connection, where[0] & where[1])
         places = await file_records.places_of(connection, artifact.id, version.number)
+        shared = await file_records.objects_of(connection, artifact.id, version.number)
         await connection.execute(delete(ArtifactFile).where(*where))
+        unused = await file_records.unused_of(connection, artifact.id, shared)
         of_version = ArtifactVersion.artifact == artifact.id, ArtifactVersion.number == version.number
         await connection.execute(delete(ArtifactVersion).where(*of_version))
         await parts.usage.remove(connection, artifact.workspace, file_records.KIND, count, size)
-        folders = [f"{artifact.folder}/{place}/" for place in places]
-        await records.discard_later(connection, folders, parts.clock())
+        kept = {place for place, _ in shared}
+        keys = [f"{artifact.folder}/{place}/" for place in places if place not in kept]
+        keys += [f"{artifact.folder}/{place}/{path}" for place, path in unused]
+        await records.discard_later(connection, keys, parts.clock())
 
     async def artifact(self, artifact: Artifact, progress: Progress, *, recursive: bool) -> None:
         """Delete an artifact, with all that is in it.

@@ -256,6 +256,19 @@ async def remove_files(
     return gone
 
 
+async def unused_of(
+    connection: AsyncConnection, artifact: str, files: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Which objects of an artifact (place, path) no version names any more."""
+    used: set[tuple[str, str]] = set()
+    columns = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name
+    for some in batches(files):
+        where = ArtifactFile.artifact == artifact, _at(ArtifactFile, [path for _, path in some])
+        for place, folder, name in await connection.execute(select(*columns).where(*where)):
+            used.add((place, joined(folder, name)))
+    return [each for each in files if each not in used]
+
+
 async def use_of(connection: AsyncConnection, where: ColumnElement[bool]) -> tuple[int, int]:
     """Number and bytes of committed files."""
     query = select(func.count(), func.coalesce(func.sum(ArtifactFile.size), 0)).where(where)
@@ -263,9 +276,22 @@ async def use_of(connection: AsyncConnection, where: ColumnElement[bool]) -> tup
     return int(count), int(size)
 
 
-async def places_of(connection: AsyncConnection, artifact: str, version: int) -> list[str]:
-    """The folders in which the bytes of a version's files lie."""
-    where = ArtifactFile.artifact == artifact, ArtifactFile.version == version
+async def objects_of(connection: AsyncConnection, artifact: str, version: int) -> list[tuple[str, str]]:
+    """Place and path of the files of a version that lie where another version names some, too."""
+    others = select(ArtifactFile.place).where(
+        ArtifactFile.artifact == artifact, ArtifactFile.version != version
+    )
+    where = ArtifactFile.artifact == artifact, ArtifactFile.version == version, ArtifactFile.place.in_(others)
+    columns = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name
+    rows = await connection.execute(select(*columns).where(*where))
+    return [(place, joined(folder, name)) for place, folder, name in rows]
+
+
+async def places_of(connection: AsyncConnection, artifact: str, version: int | None = None) -> list[str]:
+    """The folders in which the bytes of files lie: of one version, or of all."""
+    where = [ArtifactFile.artifact == artifact]
+    if version is not None:
+        where.append(ArtifactFile.version == version)
     return list((await connection.execute(select(ArtifactFile.place).where(*where).distinct())).scalars())
 
 

@@ -23,7 +23,11 @@ Content = tuple[str, str]
 
 
 class Sharing:
-    """Lets files share their bytes on disk with files of the same content; their folders stay their own."""
+    """Lets files share their bytes with files of the same content.
+
+    On disk each has its name in the folder of its version. Where a copy costs as much as the bytes, a file
+    that stays as it was stays where it was, and two versions name the same object.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -43,8 +47,14 @@ class Sharing:
         other = known.get((file.sha256, file.content_type))
         if other is None or not await self.is_whole(artifact, other):
             return file
-        info = await self._parts.store.copy(other.key(artifact.folder), file.key(artifact.folder))
-        return replace(file, etag=info.etag, modified=info.modified)
+        store, own = self._parts.store, file.key(artifact.folder)
+        if store.shares_copies:
+            info = await store.copy(other.key(artifact.folder), own)
+            return replace(file, etag=info.etag, modified=info.modified)
+        if file.path != other.path:
+            return file
+        await store.delete(own)
+        return other
 
     async def known(self, artifact: Artifact, digests: Iterable[str]) -> dict[Content, File]:
         """Committed files of an artifact with one of these digests, by that and their content type."""

@@ -74,6 +74,8 @@ class LocalObjects(ObjectStore):
         self._threads = ThreadPoolExecutor(THREADS, "objects")
         self._flushers = ThreadPoolExecutor(FLUSHERS, "flushing objects")
 
+    shares_copies = True
+
     @classmethod
     async def open_at(cls, root: Path, bucket: str) -> Self:
         """The same beside the event loop."""

@@ -63,6 +63,51 @@ async def test_what_many_versions_keep_is_stored_once(lab: Lab) -> None:
     assert await lab.content("data", "big.bin", version="v1") == "x" * 5000
 
 
+async def test_where_copies_cost_room_versions_name_the_same_object(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(lab.objects), "shares_copies", False)
+    await lab.filled("data", a_txt="same", b_txt="first")
+    await new_version(lab, "data", a_txt="same", b_txt="second", c_txt="same")
+    await new_version(lab, "data", a_txt="same")
+
+    async def stored() -> list[str]:
+        return sorted(key.partition("/v")[2] for key in await lab.on_disk())
+
+    assert await stored() == ["0/a.txt", "0/b.txt", "1/b.txt", "1/c.txt"]
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.upload("data", a_txt="same")  # in place, and as it was
+    await lab.manager.commit("data", context=lab.owner)
+    lab.now += 10_000
+    assert await stored() == ["0/a.txt", "0/b.txt", "1/b.txt", "1/c.txt"]
+    await lab.manager.delete("data", version="v0", context=lab.owner)
+    assert await stored() == ["0/a.txt", "1/b.txt", "1/c.txt"]
+    assert [await lab.content("data", "a.txt", version=name) for name in ("v1", "v2")] == ["same", "same"]
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.manager.remove_file("data", "a.txt", context=lab.owner)
+    await lab.manager.commit("data", context=lab.owner)
+    lab.now += 10_000
+    assert await stored() == ["0/a.txt", "1/b.txt", "1/c.txt"]
+    await lab.manager.delete("data", version="v1", context=lab.owner)
+    assert await stored() == []
+
+
+async def test_one_version_that_is_saved_as_it_was_keeps_its_bytes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(lab.objects), "shares_copies", False)
+    await lab.filled("data", a_txt="same")
+    for content in ("same", "other"):
+        await lab.manager.edit("data", stage=True, context=lab.owner)
+        await lab.upload("data", a_txt=content)
+        await lab.manager.commit("data", context=lab.owner)
+        lab.now += 10_000
+        await lab.garbage.sweep()
+        assert await lab.content("data", "a.txt") == content
+    await lab.create("data", overwrite=True)
+    assert await lab.on_disk() == []
+
+
 async def test_bytes_that_have_rotted_are_not_taken_for_those_that_come(lab: Lab) -> None:
     await lab.filled("data", a_txt="whole")
     old = await place(lab, "data", "v0/a.txt")
