@@ -10,11 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hypha.errors import InvalidRequest
-from hypha.features.artifacts.tables import Artifact
+from hypha.features.artifacts.tables import NAME_ORDER, Artifact
 from hypha.values import is_number
 
 MAX_CONDITIONS = 100
@@ -304,12 +316,14 @@ def order_of(order_by: object, is_postgres: bool) -> list[ColumnElement[Any]]:
     Raises:
         InvalidRequest: the name of a field of the manifest or config is malformed.
     """
-    text = order_by if isinstance(order_by, str) else ""
-    is_falling = text.endswith(">") or text.startswith("-")
-    field = text.removeprefix("-").rstrip("<>")
+    said = order_by if isinstance(order_by, str) else ""
+    is_falling = said.endswith(">") or said.startswith("-")
+    field = said.removeprefix("-").rstrip("<>")
     column, dot, key = field.partition(".")
     keys: list[ColumnElement[Any]]
-    if dot and column in ("manifest", "config"):
+    if field == "manifest.name":
+        keys = [literal_column(text) for text in NAME_ORDER["postgresql" if is_postgres else "sqlite"]]
+    elif dot and column in ("manifest", "config"):
         keys = _json_order(_inside(is_postgres, getattr(Artifact, column), checked_key(key)), is_postgres)
     else:
         keys = [getattr(Artifact, field if field in _COLUMNS else "id")]

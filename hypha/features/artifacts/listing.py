@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select
 from sqlalchemy.orm import aliased
 
 from hypha.addresses import fold_email
@@ -120,7 +120,7 @@ def _conditions(question: Question, caller: Caller, is_postgres: bool) -> list[C
 
 def _of_state(stage: bool | str, caller: Caller) -> list[ColumnElement[bool]]:
     """Committed, staged, or both; what is staged is shown to those who may change it."""
-    is_committed: ColumnElement[bool] = Table.version_count > 0
+    is_committed: ColumnElement[bool] = Table.version_count > literal_column("0")  # as indexes say it
     is_staged: ColumnElement[bool] = Table.intent.is_not(None)
     if stage is False:
         return [is_committed]

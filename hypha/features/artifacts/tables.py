@@ -34,6 +34,50 @@ def _of_artifact(*, is_key: bool = True) -> Mapped[str]:
     )
 
 
+_SQLITE_NAME, _POSTGRES_NAME = "'$.\"name\"'", "manifest -> 'name'"
+NAME_ORDER = {
+    "sqlite": (
+        f"(CASE WHEN json_type(manifest, {_SQLITE_NAME}) IN ('integer', 'real') THEN 0"
+        f" WHEN json_type(manifest, {_SQLITE_NAME}) = 'text' THEN 1 ELSE 2 END)",
+        f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE_NAME}) IN ('integer', 'real')"
+        f" THEN json_extract(manifest, {_SQLITE_NAME}) END, 0))",
+        f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE_NAME}) = 'text'"
+        f" THEN json_extract(manifest, {_SQLITE_NAME}) END, ''))",
+    ),
+    "postgresql": (
+        f"(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'number' THEN 0"
+        f" WHEN jsonb_typeof({_POSTGRES_NAME}) = 'string' THEN 1 ELSE 2 END)",
+        f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'number'"
+        f" THEN CAST(manifest ->> 'name' AS double precision) END, 0))",
+        f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'string'"
+        f" THEN manifest ->> 'name' END, '') COLLATE \"C\")",
+    ),
+}
+"""What lists are sorted by that are ordered by `manifest.name`: an index is used for its very text alone."""
+
+_COMMITTED_INSIDE = text("parent_id IS NOT NULL AND version_count > 0")
+_COMMITTED_OUTSIDE = text("parent_id IS NULL AND version_count > 0")
+
+
+def _listed(name: str, *columns: Any) -> tuple[Index, Index]:
+    """Indexes for lists of a collection, and for those of what is in none.
+
+    PostgreSQL takes the order of an index behind a column that is compared, not behind one that is null.
+    """
+    inside, outside = text("parent_id IS NOT NULL"), text("parent_id IS NULL")
+    return (
+        Index(f"ix_artifacts_in_{name}", "workspace", "parent_id", *columns,
+              sqlite_where=inside, postgresql_where=inside),
+        Index(f"ix_artifacts_top_{name}", "workspace", *columns,
+              sqlite_where=outside, postgresql_where=outside),
+    )  # fmt: skip
+
+
+def _listed_by_name(dialect: str) -> list[Index]:
+    keys = [text(key) for key in NAME_ORDER[dialect]]
+    return [index.ddl_if(dialect=dialect) for index in _listed(f"named_{dialect}", *keys, "id")]
+
+
 class Artifact(Base):
     """One artifact as committed; what is staged of its fields is `staged`, of its files a row each.
 
@@ -44,9 +88,28 @@ class Artifact(Base):
     __tablename__ = "artifacts"
     __table_args__ = (
         UniqueConstraint("workspace", "alias", name="_workspace_alias_uc"),
-        Index("ix_artifacts_listed", "workspace", "parent_id", "id"),
-        Index("ix_artifacts_created", "workspace", "parent_id", "created_at", "id"),
-        Index("ix_artifacts_modified", "workspace", "parent_id", "last_modified", "id"),
+        Index(
+            "ix_artifacts_in_listed",
+            "workspace",
+            "parent_id",
+            "id",
+            "version_count",
+            sqlite_where=_COMMITTED_INSIDE,
+            postgresql_where=_COMMITTED_INSIDE,
+        ),
+        Index(
+            "ix_artifacts_top_listed",
+            "workspace",
+            "id",
+            "parent_id",
+            "version_count",
+            sqlite_where=_COMMITTED_OUTSIDE,
+            postgresql_where=_COMMITTED_OUTSIDE,
+        ),
+        *_listed("created", "created_at", "id"),
+        *_listed("modified", "last_modified", "id"),
+        *_listed_by_name("sqlite"),
+        *_listed_by_name("postgresql"),
         Index("ix_artifacts_searched", "workspace", "id"),
         Index("ix_artifacts_searched_created", "workspace", "created_at", "id"),
         Index("ix_artifacts_parent", "parent_id"),

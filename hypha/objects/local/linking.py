@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypha.errors import ObjectNotFound
-from hypha.objects.keys import BESIDE, names_of
+from hypha.objects.keys import BESIDE, check_key, names_of
 from hypha.objects.local.layout import Layout, sync_folder
 from hypha.objects.store import ObjectInfo
 
@@ -36,12 +36,12 @@ class Links:
         Returns beside them how many are new, and their bytes.
 
         Raises:
-            ObjectNotFound: a source is not there. OSError.
+            ObjectNotFound: a source is not there. InvalidKey: a key is none. OSError.
         """
         found: list[ObjectInfo | None] = []
         try:
             for source, target in pairs:
-                found.append(self._linked(source, target))
+                found.append(self._linked(check_key(source), check_key(target)))
             if is_last:
                 self._sync()
         except BaseException:

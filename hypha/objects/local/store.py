@@ -164,13 +164,12 @@ class LocalObjects(ObjectStore):
         self, pairs: Sequence[tuple[str, str]], told: Copied | None = None
     ) -> Sequence[ObjectInfo]:
         """See `ObjectStore`; all share their bytes on disk, and reach it together."""
-        checked = [(check_key(source), check_key(target)) for source, target in pairs]
         if not self._layout.facts.has_attributes:
-            return await super().copy_many(checked, told)
+            return await super().copy_many(pairs, told)
         links, done, taken = Links(self._layout), list[ObjectInfo](), list[tuple[str, str]]()
-        for start in range(0, len(checked), LINKED_AT_ONCE):
-            some = checked[start : start + LINKED_AT_ONCE]
-            is_last = start + len(some) == len(checked)
+        for start in range(0, len(pairs), LINKED_AT_ONCE):
+            some = pairs[start : start + LINKED_AT_ONCE]
+            is_last = start + len(some) == len(pairs)
             found, count, size = await self._run(links.link, some, is_last)
             await self._count_links(links, [target for _, target in some], found, count, size)
             copied = [info for info in found if info is not None]
@@ -180,7 +179,7 @@ class LocalObjects(ObjectStore):
             taken += [pair for pair, info in zip(some, found, strict=True) if info is None]
         done += await super().copy_many(taken, told)
         by_key = {info.key: info for info in done}
-        return [by_key[target] for _, target in checked]
+        return [by_key[target] for _, target in pairs]
 
     async def _count_links(
         self, links: Links, targets: Sequence[str], found: Sequence[ObjectInfo | None], count: int, size: int

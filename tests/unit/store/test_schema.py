@@ -37,11 +37,23 @@ def shape(connection: Connection) -> dict[str, Any]:
         table: (
             sorted((c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(table)),
             sorted(found.get_pk_constraint(table)["constrained_columns"]),
-            sorted((i["name"], tuple(i["column_names"])) for i in found.get_indexes(table)),
+            indexes(connection, table),
             foreign_keys(connection, table),
         )
         for table in found.get_table_names()
     }
+
+
+def indexes(connection: Connection, table: str) -> list[tuple[str, str]]:
+    """Name and text of each index; the databases are asked themselves, for those of expressions, too."""
+    asked = (
+        "SELECT name, coalesce(sql, '') FROM sqlite_master WHERE type = 'index' AND tbl_name = :table"
+        if connection.dialect.name == "sqlite"
+        else "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+        " WHERE indrelid = CAST(:table AS regclass) AND NOT indisprimary"
+    )
+    rows = connection.execute(text(asked), {"table": table})
+    return sorted((name, " ".join(made.split())) for name, made in rows)
 
 
 def foreign_keys(connection: Connection, table: str) -> list[tuple[str, str, str]]:
