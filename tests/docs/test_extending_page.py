@@ -18,6 +18,9 @@ from typing import Any
 import httpx
 import msgpack
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, create_engine, inspect
 
 from hypha.assembly import manager
 from hypha.assembly.features import listed_features
@@ -40,7 +43,9 @@ SETTINGS = Settings(data_dir=":memory:", root_token=ROOT_TOKEN, server_id="here"
 Load = Callable[[str], Any]
 
 
-@pytest.mark.parametrize("name", ["notes", "functions_counts", "json_rpc/gateway", "text_websocket"])
+@pytest.mark.parametrize(
+    "name", ["notes", "r9999_notes", "functions_counts", "json_rpc/gateway", "text_websocket"]
+)
 def test_an_example_is_short(name: str) -> None:
     lines = [line for line in IMPORTS.sub("", EXAMPLES[name]).splitlines() if line.strip()]
     assert 5 < len(lines) < MOST_LINES
@@ -94,6 +99,32 @@ async def test_the_feature_has_a_table_functions_a_route_and_an_option(notes: ht
     assert (await notes.get("/notes/public")).text == "first\nsecond"
     stranger = await notes.get("/notes/public", headers={"authorization": ""})
     assert stranger.text == ""
+
+
+def shape(connection: Connection) -> Any:
+    """The columns and keys of the table of notes."""
+    found = inspect(connection)
+    columns = [
+        (column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns("notes")
+    ]
+    return sorted(columns), found.get_pk_constraint("notes"), found.get_foreign_keys("notes")
+
+
+def test_the_migration_makes_what_the_feature_declares(load: Load) -> None:
+    declared, migration = load("notes").Note.__table__, load("r9999_notes")
+    try:
+        with create_engine("sqlite://").begin() as connection:
+            Base.metadata.tables["workspaces"].create(connection)
+            declared.create(connection)
+            made = shape(connection)
+            declared.drop(connection)
+            with Operations.context(MigrationContext.configure(connection)):
+                migration.upgrade()
+                assert shape(connection) == made
+                migration.downgrade()
+            assert not inspect(connection).has_table("notes")
+    finally:
+        Base.metadata.remove(declared)
 
 
 async def test_the_function_counts_for_those_who_may_know(
