@@ -12,6 +12,7 @@ from hypha.auth.scopes import Level, Scope
 from hypha.auth.users import User, anonymous_user
 from hypha.hub.client import Client
 from hypha.wire.frames import encode, payload
+from tests.kit.clock import Clock
 from tests.kit.world import FakeLink, World
 
 MAIN = {"type": "method", "to": "w/b", "method": "services.s.f", "session": "S"}
@@ -188,14 +189,8 @@ def test_rights_differ_by_workspace_person_role_and_level() -> None:
     for workspace in ("v", "w"):
         for level in (1, 2, 3):
             acting = user.within("w", "c", Level(level))
-            seen.add(Client(_Clock(), workspace, "c", acting, None).rights)
+            seen.add(Client(Clock(), workspace, "c", acting, None).rights)
     assert len(seen) == 6
-
-
-class _Clock:
-    @staticmethod
-    def time() -> float:
-        return 0.0
 
 
 @pytest.mark.parametrize("form", ["small", "large", "dense"])

@@ -10,21 +10,15 @@ import pytest
 from hypha.errors import InvalidKey, InvalidRequest
 from hypha.objects.local.urls import LocalUrls, Permit, SignatureRefused
 from hypha.objects.urls import MAX_BASE_CHARS, PER_TURN, Reach, checked_base, in_turns, reach_of
+from tests.kit.clock import Clock
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/a b/ü~%41?&=.bin"
 BASE = "https://hub.example/base/"
 
 
-class Clock:
-    now = 1_000_000.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.5)
 
 
 @pytest.fixture
