@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import RawCallError, RawClient, RawRefused, ServerProcess, eventually
-from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer
+from tests.kit.clients import Connect, ConnectRaw, NewWorker, StartServer, shared_server
 from tests.kit.people import Person, make_person
 
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
@@ -372,19 +372,21 @@ async def test_audit_log_survives_a_kill_and_is_bounded(
     assert any(entry["user_id"] == person.id for entry in after)
 
 
-async def start_with_terminal(start_server: StartServer, connect: Connect) -> tuple[ServerProcess, Any]:
-    """A server with the administrator's terminal, and the service that holds it."""
-    server = await start_server(flags=["--enable-admin-terminal"])
-    root = await connect(url=server.url, token=server.root_token)
-    return server, await root.get_service("ws-user-root/admin-utils")
+with_terminal = shared_server(flags=["--enable-admin-terminal"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def terminal(with_terminal: ServerProcess, connect: Connect) -> Any:
+    """The service that holds the administrator's terminal."""
+    root = await connect(url=with_terminal.url, token=with_terminal.root_token)
+    return await root.get_service("ws-user-root/admin-utils")
 
 
 @pytest.mark.spec("core-O5")
 async def test_terminal_is_there_only_behind_its_flag_and_for_root(
-    admin: Any, start_server: StartServer, connect: Connect, connect_raw: ConnectRaw
+    admin: Any, terminal: Any, with_terminal: ServerProcess, connect_raw: ConnectRaw
 ) -> None:
     assert "execute_command" not in admin
-    server, terminal = await start_with_terminal(start_server, connect)
     assert (await terminal.start_terminal())["success"] is True
     assert await terminal.execute_command("1+1") == {"success": True, "output": "2"}
     assert (await terminal.execute_command("x = 20\nprint(x)\nx + 1"))["output"] == "20\n21"
@@ -398,7 +400,7 @@ async def test_terminal_is_there_only_behind_its_flag_and_for_root(
     assert "n 1" in (await terminal.read_terminal())["output"]
     assert (await terminal.read_terminal())["output"] == ""
     assert (await terminal.resize_terminal(40, 120))["success"] is True
-    stranger = await connect_raw(url=server.ws_url, token=make_person(server).token)
+    stranger = await connect_raw(url=with_terminal.ws_url, token=make_person(with_terminal).token)
     with pytest.raises(RawCallError, match=r"(?i)permission"):
         await stranger.call(
             terminal["start_terminal"].__rpc_object__["_rtarget"],
@@ -415,9 +417,8 @@ ENDING = (
 
 @pytest.mark.spec("core-O5")
 async def test_statements_typed_in_the_terminal_end_nothing_but_themselves(
-    start_server: StartServer, connect: Connect
+    terminal: Any, with_terminal: ServerProcess
 ) -> None:
-    server, terminal = await start_with_terminal(start_server, connect)
     for statement in ENDING:
         ended = await terminal.execute_command(statement)
         assert ended["success"] is False, statement
@@ -429,15 +430,14 @@ async def test_statements_typed_in_the_terminal_end_nothing_but_themselves(
     assert late["success"] is False and "0.2 s" in late["output"]
     with pytest.raises(Exception, match="timeout must be"):
         await terminal.execute_command("1", timeout=0)
-    async with httpx.AsyncClient(base_url=server.url) as http:
+    async with httpx.AsyncClient(base_url=with_terminal.url) as http:
         assert (await http.get("/health/readiness")).status_code == 200
 
 
 @pytest.mark.spec("core-O5")
 async def test_unfinished_input_and_output_of_the_terminal_are_bounded(
-    start_server: StartServer, connect: Connect
+    terminal: Any,
 ) -> None:
-    _, terminal = await start_with_terminal(start_server, connect)
     for piece in ("(" * 60_000, "(1,\n" + "1,\n" * 500):
         await terminal.execute_command("1")
         await terminal.read_terminal()

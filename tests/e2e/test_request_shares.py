@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from hypha.testing import ServerProcess, eventually
-from tests.kit.clients import Connect, StartServer
+from tests.kit.clients import Connect, StartServer, shared_server
 from tests.kit.people import make_person
 
 ELSEWHERE = "127.0.0.2"
@@ -39,16 +39,18 @@ def from_elsewhere(server: ServerProcess, **more: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.url, transport=transport, timeout=20, **more)
 
 
+impatient = shared_server(env={"HYPHA_BODY_PATIENCE": "1"})
+
+
 @pytest.mark.spec("faults-F14")
 @pytest.mark.parametrize(
     "path",
     ["/{ws}/services/lab/hello", "/rpc?client_id=x&workspace=y", "/{ws}/apps/pages/", "/{ws}/apps/web/"],
 )
 async def test_bodies_that_stop_are_refused_in_time(
-    start_server: StartServer, connect: Connect, path: str
+    impatient: ServerProcess, connect: Connect, path: str
 ) -> None:
-    own = await start_server(env={"HYPHA_BODY_PATIENCE": "1"})
-    client = await connect(url=own.url)
+    client = await connect(url=impatient.url)
     await client.register_service({"id": "lab", "config": {"visibility": "public"}, "hello": lambda *_: "hi"})
     await client.register_service(
         {"id": "pages", "type": "functions", "config": {"visibility": "public"}, "index": lambda event: "hi"}
@@ -61,7 +63,7 @@ async def test_bodies_that_stop_are_refused_in_time(
     await client.register_service(
         {"id": "web", "type": "asgi", "config": {"visibility": "public"}, "serve": serve}
     )
-    reader, writer = await begin_upload(own, path.format(ws=client.config.workspace), 2000)
+    reader, writer = await begin_upload(impatient, path.format(ws=client.config.workspace), 2000)
     async with asyncio.timeout(15):
         assert 400 <= await status_of(reader) < 500
     writer.close()

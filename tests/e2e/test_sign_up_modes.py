@@ -15,21 +15,20 @@ from hypha.testing import ServerFailed, ServerProcess
 from tests.e2e.accounts_lab import LOGIN, PASSWORD, Api, Mailbox, code_in, mail_settings, new_email
 from tests.e2e.chromium import Page
 from tests.e2e.login_views import SEEN, SUBMIT, until
-from tests.kit.clients import StartServer
+from tests.kit.clients import StartServer, shared_server
 
 DENIED = "permission_denied"
 
 
+by_invitation = shared_server(env={"HYPHA_SIGN_UP": "invitation"})
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def invited() -> AsyncIterator[Api]:
+async def invited(by_invitation: ServerProcess) -> AsyncIterator[Api]:
     """A server on which nobody makes an account without an invitation."""
-    server = ServerProcess(env={"HYPHA_SIGN_UP": "invitation"})
-    try:
-        api = Api(await asyncio.to_thread(server.start))
-        yield api
-        await api.http.aclose()
-    finally:
-        await asyncio.to_thread(server.close)
+    api = Api(by_invitation)
+    yield api
+    await api.http.aclose()
 
 
 def root(api: Api) -> str:

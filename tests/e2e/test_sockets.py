@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hypha.testing import RawClient, RawRefused, ServerProcess, eventually
-from tests.kit.clients import ConnectRaw, StartServer
+from tests.kit.clients import ConnectRaw, StartServer, shared_server
 from tests.kit.people import make_person
 
 ELSEWHERE = "127.0.0.2"
@@ -124,6 +124,9 @@ async def time_until_closed(server: ServerProcess, first: bytes, more: bytes, ev
     return time.monotonic() - start
 
 
+hurried = shared_server(env={"HYPHA_HEAD_TIMEOUT": "2"}, flags=["--from-env"])
+
+
 @pytest.mark.parametrize(
     ("first", "more"),
     [
@@ -135,11 +138,10 @@ async def time_until_closed(server: ServerProcess, first: bytes, more: bytes, ev
     ids=["first head", "second head", "empty lines between requests", "body after its answer"],
 )
 async def test_what_dribbles_in_holds_a_socket_no_longer_than_a_head_may_take(
-    start_server: StartServer, first: bytes, more: bytes
+    hurried: ServerProcess, first: bytes, more: bytes
 ) -> None:
-    own = await start_server(env={"HYPHA_HEAD_TIMEOUT": "2"}, flags=["--from-env"])
-    client = await RawClient.connect(own.ws_url)
-    assert await time_until_closed(own, first, more, 0.2) < 10
+    client = await RawClient.connect(hurried.ws_url)
+    assert await time_until_closed(hurried, first, more, 0.2) < 10
     assert await client.is_alive(), "a WebSocket has no head any more"
     await client.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,20 @@ def require_node() -> None:
         pytest.skip("Node.js is not installed")
     if not (JS_FOLDER / "node_modules" / "hypha-rpc").is_dir():
         pytest.skip("the npm packages are missing: run `npm install` in tests/js")
+
+
+def shared_server(**options: Any) -> Any:
+    """A fixture: a server with options of `ServerProcess` for all tests of a module, which leave it as it is."""
+
+    @pytest.fixture(scope="module")
+    def running() -> Iterator[ServerProcess]:
+        own = ServerProcess(**options)
+        try:
+            yield own.start()
+        finally:
+            own.close()
+
+    return running
 
 
 def is_back(client: Any) -> bool:
