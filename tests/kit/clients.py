@@ -55,7 +55,7 @@ def require_node() -> None:
 
 
 def shared_server(**options: Any) -> Any:
-    """A fixture: a server with options of `ServerProcess` for all tests of a module, which leave it as it is."""
+    """A fixture: one server for a module, with options of `ServerProcess`; its tests leave it as it is."""
 
     @pytest.fixture(scope="module")
     def running() -> Iterator[ServerProcess]:
