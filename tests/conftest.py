@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, turns
 from tests.kit.clients import (
@@ -26,6 +27,10 @@ from tests.kit.long_turns import TURNS, long_turns
 from tests.kit.people import Person, make_person
 
 SESSION_LOOP_FOLDERS = ("e2e", "faults")
+
+# how long an example takes is up to whoever shares the machine
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -47,7 +47,6 @@ async def test_made_application_serves_between_its_start_and_its_end() -> None:
         (["--static-mounts", "/health:."], ValueError, "collides"),
         (["--static-mounts", "tools:."], ValueError, "must start with /"),
         (["--static-mounts", "/tools:/no/such/folder"], FileNotFoundError, "/no/such/folder"),
-        (["--start-minio-server", "--endpoint-url", "http://s3"], ValueError, "--endpoint-url"),
     ],
 )
 def test_refused_settings_are_an_error_of_the_call(

@@ -265,7 +265,7 @@ def test_a_known_token_is_read_fast() -> None:
 
 
 def _parse_s(tokens: TokenAuthority, token: str) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(200):
         tokens.parse(token)
-    return (time.perf_counter() - start) / 200
+    return (time.process_time() - start) / 200

@@ -312,11 +312,11 @@ async def test_a_child_of_an_anonymous_user_cannot_bring_its_workspace_back(tena
 
 async def test_admission_is_cheap(tenants: Tenants) -> None:
     async def admit() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(100):
             identity = await tenants.admission.identify(FirstMessage("c1"))
             tenants.workspaces.client_joined(identity.workspace)
             tenants.workspaces.client_left(identity.workspace)
-        return (time.perf_counter() - start) / 100
+        return (time.process_time() - start) / 100
 
     assert min([await admit() for _ in range(5)]) < 300e-6
