@@ -42,8 +42,8 @@ BOUNDS = {
             "in all; account",
             "429",
             (
-                "hypha.features.accounts.turns.MOST_WAITING",
-                "hypha.features.accounts.turns.MOST_PER_KEY",
+                "hypha.features.accounts.passwords.MOST_WAITING",
+                "hypha.features.accounts.passwords.MOST_PER_PLACE",
             ),
         ),
         Bound(

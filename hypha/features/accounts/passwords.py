@@ -12,12 +12,14 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from hypha.errors import InvalidArguments
-from hypha.features.accounts.turns import Turns
+from hypha.limits.turns import Turns
 
 _T = TypeVar("_T")
 
 MIN_CHARS = 8
 MAX_BYTES = 1024
+MOST_WAITING = 2_000
+MOST_PER_PLACE = 64
 _SIDE_BY_SIDE = 2
 
 
@@ -32,7 +34,7 @@ class Passwords:
 
     def __init__(self, *, time_cost: int = 2, memory_kib: int = 32 * 1024, lanes: int = 1) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=lanes)
-        self._turns = Turns(_SIDE_BY_SIDE)
+        self._turns = turns_at_passwords()
         self._threads = ThreadPoolExecutor(_SIDE_BY_SIDE, "passwords")
         self._nobody: asyncio.Future[str] | None = None
 
@@ -69,6 +71,12 @@ class Passwords:
             return self._hasher.verify(kept, password)
         except (Argon2Error, InvalidHashError):
             return False
+
+
+def turns_at_passwords(most: int = MOST_WAITING, most_per_place: int = MOST_PER_PLACE) -> Turns:
+    """One of each place at a time, two in all, and the places in turn."""
+    told = "Too many people sign in right now. Please try again."
+    return Turns(_SIDE_BY_SIDE, per_party=1, most=most, most_per_party=most_per_place, told=told)
 
 
 def check_password(password: object) -> str:

@@ -8,12 +8,14 @@ BOUNDS = {
     Section.PEOPLE: (
         Bound(
             "logins_of_programs",
-            "Sign-ins begun by programs: that wait; whose programs wait for an answer; of one of them; life",
+            "Sign-ins begun by programs: that wait; whose programs wait for an answer; of one person or "
+            "address; of one of them; life",
             "in all",
             "`LimitReached` with a time to wait",
             (
                 "hypha.features.login.pending.MAX_PENDING",
                 "hypha.features.login.pending.MAX_WAITING",
+                "hypha.features.login.pending.MAX_WAITING_PER_PARTY",
                 "hypha.features.login.pending.MAX_WAITING_PER_KEY",
                 "maximum_login_time_s",
             ),

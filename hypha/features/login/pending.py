@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,12 +23,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypha.errors import CallFailed, InvalidLoginKey, InvalidRequest, LimitReached
 from hypha.features.login.records import LoginRecord, PendingLogins
 from hypha.ids import random_id
+from hypha.limits.turns import party_of_present_work
 
 INVALID_KEY = "Invalid key, key does not exist"
 LOOK_INTERVAL_S = 1.0
 MAX_PENDING = 10_000
 MAX_WAITING = 2_000
 MAX_WAITING_PER_KEY = 4
+MAX_WAITING_PER_PARTY = 500
+LOOKS_PER_S = 100
+"""Of all who wait, in the database: a report in this process wakes them at once."""
 _MAX_KEY_CHARS = 100
 _NONCE_BYTES = 12
 
@@ -47,6 +52,8 @@ class PendingKeys:
         self._life_s = life_s
         self._clock = clock
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._parties: Counter[str] = Counter()
+        """How many of each party wait."""
 
     async def new(self, workspace: str | None = None, token_life_s: float | None = None) -> str:
         """Make a key.
@@ -103,7 +110,7 @@ class PendingKeys:
                     raise CallFailed(f"Login timeout, waited for {timeout_s:g} seconds")
                 event.clear()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(left_s, LOOK_INTERVAL_S)):
+                    async with asyncio.timeout(min(left_s, self._pause_s())):
                         await event.wait()
                 record = await self._again(key, record, timeout_s)
         sealed = await self._logins.take(record.key_hash, self._clock())
@@ -121,17 +128,25 @@ class PendingKeys:
                 ) from None
             raise
 
+    def _pause_s(self) -> float:
+        return max(LOOK_INTERVAL_S, len(self._waiting) / LOOKS_PER_S)
+
     @contextlib.contextmanager
     def _waits(self, name: str) -> Iterator[asyncio.Event]:
-        events = self._waiting.setdefault(name, set())
-        if len(events) >= MAX_WAITING_PER_KEY or len(self._waiting) > MAX_WAITING:
+        events, party = self._waiting.setdefault(name, set()), party_of_present_work()
+        is_full = len(events) >= MAX_WAITING_PER_KEY or len(self._waiting) > MAX_WAITING
+        if is_full or self._parties[party] >= MAX_WAITING_PER_PARTY:
             self._forget(name)
             raise LimitReached("Too many programs wait for this login.", retry_after_s=LOOK_INTERVAL_S)
         event = asyncio.Event()
         events.add(event)
+        self._parties[party] += 1
         try:
             yield event
         finally:
+            self._parties[party] -= 1
+            if not self._parties[party]:
+                del self._parties[party]
             events.discard(event)
             self._forget(name)
 

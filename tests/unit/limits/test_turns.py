@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from hypha.errors import RateLimited
 from hypha.limits.turns import Turns, on_behalf_of
 
 
@@ -99,3 +100,53 @@ async def test_giving_up_leaves_nothing_behind_while_a_turn_lasts() -> None:
             assert len(turns) == 0
     await asyncio.wait_for(take(turns, "last", seen), 1)
     assert seen == ["last"]
+
+
+async def test_a_crowd_at_one_place_is_in_front_of_nobody() -> None:
+    turns, order = Turns(2, per_party=1), list[str]()
+
+    async def work(key: str, *, first: bool = False) -> None:
+        async with turns.taken(key, first=first):
+            order.append(key)
+            await asyncio.sleep(0)
+
+    crowd = [asyncio.create_task(work("crowd")) for _ in range(40)]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(work(name)) for name in ("ann", "bob")]
+    known = asyncio.create_task(work("known", first=True))
+    await asyncio.gather(*crowd, *others, known)
+    assert max(order.index(name) for name in ("ann", "bob", "known")) < 8
+    assert len(order) == 43
+
+
+async def test_one_place_has_one_turn_and_bounded_room() -> None:
+    turns = Turns(2, per_party=1, most=5, most_per_party=3)
+    gate, running = asyncio.Event(), 0
+    most = 0
+
+    async def work(key: str, *, first: bool = False) -> None:
+        nonlocal running, most
+        async with turns.taken(key, first=first):
+            running += 1
+            most = max(most, running)
+            await gate.wait()
+            running -= 1
+
+    tasks = [asyncio.create_task(work("a")) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert running == 1
+    with pytest.raises(RateLimited):
+        await work("a")
+    tasks += [asyncio.create_task(work(key)) for key in ("b", "c", "d")]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimited):
+        await work("e")
+    tasks.append(asyncio.create_task(work("f", first=True)))
+    for task in tasks[1:3]:
+        task.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == 2 and running == 0 and len(turns) == 0
+    async with turns.taken("x"), turns.taken("y"):
+        assert len(turns) == 0  # both are free again

@@ -27,7 +27,7 @@ from hypha.features.accounts.mail import Letter, Mail
 from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.records import MAX_PLACES, _know
 from hypha.features.accounts.throttle import Allowance, Throttle
-from hypha.features.accounts.turns import MOST_PER_KEY, MOST_WAITING, Turns
+from hypha.limits.turns import Turns
 from tests.faults.bounds.internal import PACE
 from tests.faults.bounds.kit import Kit
 from tests.unit.features.accounts.bench import Bench
@@ -107,9 +107,9 @@ async def sign_ups_that_wait(kit: Kit) -> None:
 
 
 async def passwords_at_work(kit: Kit) -> None:
-    assert (MOST_WAITING, MOST_PER_KEY) == (2000, 64)
+    assert (passwords.MOST_WAITING, passwords.MOST_PER_PLACE) == (2000, 64)
     for key in (lambda _: "one", str):
-        turns, done = Turns(1, most=20, most_per_key=5), asyncio.Event()
+        turns, done = Turns(1, per_party=1, most=20, most_per_party=5), asyncio.Event()
 
         async def work(name: str, turns: Turns = turns, done: asyncio.Event = done) -> None:
             async with turns.taken(name):

@@ -46,6 +46,9 @@ async def logins_of_programs(kit: Kit) -> None:
         with pytest.raises(LimitReached):
             stack.enter_context(keys._waits("three"))
     assert not keys._waiting
+    kit.patch.setattr(pending, "MAX_WAITING_PER_PARTY", 1)
+    with keys._waits("four"), pytest.raises(LimitReached), keys._waits("five"):
+        pass
     now[0] += 61
     with pytest.raises(HyphaError):
         await keys.get(made[0])

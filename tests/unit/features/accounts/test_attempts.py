@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ import pytest_asyncio
 
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import anonymous_user
-from hypha.errors import HyphaError, InvalidArguments, LimitReached, NotAuthenticated, RateLimited
+from hypha.errors import HyphaError, InvalidArguments, NotAuthenticated, RateLimited
 from hypha.features.accounts.accounts import LocalAccounts
 from hypha.features.accounts.attempts import PRESSED_ATTEMPTS, Attempts, Origin
 from hypha.features.accounts.codes import Codes
@@ -24,7 +23,6 @@ from hypha.features.accounts.options import AccountOptions
 from hypha.features.accounts.passwords import Passwords
 from hypha.features.accounts.records import Accounts
 from hypha.features.accounts.throttle import Throttle
-from hypha.features.accounts.turns import Turns
 from hypha.store import Store
 from tests.kit.clock import Clock
 
@@ -324,54 +322,3 @@ async def test_a_letter_that_could_not_be_sent_leaves_nothing_behind(door: Door)
         with pytest.raises(HyphaError, match="could not be sent"):
             await door.accounts.sign_up("Bob", "bob@example.org", PASSWORD, HOME)
     assert await door.records.code("sign-up", "bob@example.org") is None
-
-
-# -- turns ---------------------------------------------------------------------------------------
-
-
-async def test_a_crowd_at_one_place_is_in_front_of_nobody() -> None:
-    turns, order = Turns(2), []
-
-    async def work(key: str, *, first: bool = False) -> None:
-        async with turns.taken(key, first=first):
-            order.append(key)
-            await asyncio.sleep(0)
-
-    crowd = [asyncio.create_task(work("crowd")) for _ in range(40)]
-    await asyncio.sleep(0)
-    others = [asyncio.create_task(work(name)) for name in ("ann", "bob")]
-    known = asyncio.create_task(work("known", first=True))
-    await asyncio.gather(*crowd, *others, known)
-    assert max(order.index(name) for name in ("ann", "bob", "known")) < 8
-    assert len(order) == 43
-
-
-async def test_one_place_has_one_turn_and_bounded_room() -> None:
-    turns = Turns(2, most=5, most_per_key=3)
-    gate, running = asyncio.Event(), 0
-    most = 0
-
-    async def work(key: str, *, first: bool = False) -> None:
-        nonlocal running, most
-        async with turns.taken(key, first=first):
-            running += 1
-            most = max(most, running)
-            await gate.wait()
-            running -= 1
-
-    tasks = [asyncio.create_task(work("a")) for _ in range(4)]
-    await asyncio.sleep(0)
-    assert running == 1
-    with pytest.raises(RateLimited):
-        await work("a")
-    tasks += [asyncio.create_task(work(key)) for key in ("b", "c", "d")]
-    await asyncio.sleep(0)
-    with pytest.raises(LimitReached):
-        await work("e")
-    tasks.append(asyncio.create_task(work("f", first=True)))
-    for task in tasks[1:3]:
-        task.cancel()
-    await asyncio.sleep(0)
-    gate.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert most == 2 and running == 0 and not turns._waiting and turns._left == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ from hypha.features.login import pending as module
 from hypha.features.login.pending import PendingKeys
 from hypha.features.login.records import PendingLogins
 from hypha.features.login.tables import PendingLogin
+from hypha.limits.turns import on_behalf_of
 from hypha.store import Store
 from tests.kit.clock import Clock
 
@@ -126,3 +128,26 @@ async def test_too_many_pending_logins_are_refused(
 async def test_what_is_no_key_is_refused(keys: PendingKeys, key: object) -> None:
     with pytest.raises(InvalidLoginKey):
         await keys.get(key)
+
+
+async def test_one_party_leaves_others_room_to_wait(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_PER_PARTY", 3)
+    keys = PendingKeys(PendingLogins(store), 60.0)
+    with contextlib.ExitStack() as waiting:
+        with on_behalf_of("greedy"):
+            for number in range(3):
+                waiting.enter_context(keys._waits(f"key-{number}"))
+            with pytest.raises(LimitReached):
+                await keys.take(await keys.new(), 5.0)
+        with on_behalf_of("honest"):
+            waiting.enter_context(keys._waits("another"))
+    assert not keys._parties and not keys._waiting
+
+
+def test_many_who_wait_look_together_as_often_as_a_hundred() -> None:
+    keys = PendingKeys(PendingLogins(Store(":memory:")), 60.0)
+    assert keys._pause_s() == module.LOOK_INTERVAL_S
+    with contextlib.ExitStack() as waiting:
+        for number in range(400):
+            waiting.enter_context(keys._waits(f"key-{number}"))
+        assert keys._pause_s() == 400 / module.LOOKS_PER_S
