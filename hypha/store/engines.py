@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, InvalidRequest
@@ -36,9 +37,9 @@ _DRIVERS = {
 }
 
 
-def _from_json(text: Any) -> Any:
+def _from_json(value: Any) -> Any:
     """Read a JSON column; SQLite itself turns the text of a bare number into that number."""
-    return text if isinstance(text, int | float) else orjson.loads(text)
+    return value if isinstance(value, int | float) else orjson.loads(value)
 
 
 _JSON: Mapping[str, Any] = {
@@ -196,18 +197,41 @@ def _begin_sqlite(connection: Connection) -> None:
         driven.begin_later()
 
 
+@contextlib.asynccontextmanager
+async def limited(connection: AsyncConnection, limit_s: float) -> AsyncIterator[None]:
+    """Let statements of a connection that reads take so long inside, then break them off (`is_cut_off`)."""
+    if connection.dialect.name == "postgresql":  # the limit goes with the transaction
+        await connection.execute(text(f"SET LOCAL statement_timeout = {int(limit_s * 1000)}"))
+        yield
+        return
+    driven = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driven, TripConnection)
+    timer = asyncio.get_running_loop().call_later(limit_s, driven.cut_off)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        driven.is_cut_off = False
+
+
+def is_cut_off(error: DBAPIError) -> bool:
+    """Whether a statement took longer than it may."""
+    told = str(error.orig).lower()
+    return told == sqlite_trips.INTERRUPTED or "due to statement timeout" in told
+
+
 def translated(error: BaseException) -> HyphaError:
     """The error that users see for a fault of the database: no SQL, no path, no password."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    text = str(cause).lower()
-    if isinstance(error, DataError | UnicodeError) or any(word in text for word in _BAD_TEXT):
+    told = str(cause).lower()
+    if isinstance(error, DataError | UnicodeError) or any(word in told for word in _BAD_TEXT):
         return InvalidRequest("The value cannot be stored: it holds characters that no database takes.")
-    if isinstance(error, OverflowError) or any(word in text for word in _BAD_TYPE):
+    if isinstance(error, OverflowError) or any(word in told for word in _BAD_TYPE):
         return InvalidRequest("A value is of a type or size that cannot be stored or looked for.")
     if isinstance(error, PoolTimeout):
         return BackendUnavailable(_BUSY)
     for words, sentence in _FAULTS:
-        if any(word in text for word in words):
+        if any(word in told for word in words):
             return BackendUnavailable(sentence)
     if isinstance(cause, sqlite3.Error):
         return BackendUnavailable("The database file cannot be opened: tell the operator.")

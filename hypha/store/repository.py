@@ -22,6 +22,9 @@ class Connections(Protocol):
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection to read from."""
 
+    def searching(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The same for statements that may look through much; they are broken off when they take long."""
+
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection inside a transaction."""
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Self
 
 from sqlalchemy import URL, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError
+from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, LimitReached
 from hypha.limits.turns import Turns
 from hypha.store import engines, schema
 from hypha.store.audit import AuditRecords
@@ -31,6 +31,13 @@ from hypha.store.tables import Fact
 from hypha.store.tokens import RevokedTokens
 from hypha.store.usage import Usage
 from hypha.store.workspaces import Workspaces
+
+SEARCH_S = 5.0
+"""How long a search may take."""
+MAX_SEARCHES_WAITING = 64
+"""Of one person or address."""
+_MANY_SEARCHES = "Too many searches of yours wait already. Please try again."
+_LONG_SEARCH = "This search takes too long: look for fewer and shorter words, or in one collection."
 
 
 class Store:
@@ -58,6 +65,9 @@ class Store:
         slots = engines.side_by_side(self._url)
         self._writing = Turns(1 if self._is_sqlite else slots)
         self._reading = self._writing if self.is_memory else Turns(slots)
+        self._searching = Turns(
+            max(1, slots // 2), per_party=1, most_per_party=MAX_SEARCHES_WAITING, told=_MANY_SEARCHES
+        )
         self._is_open = False
         self.condition = Condition()
         self.claim = Claim(self._url, self._engine, self.shown)
@@ -160,6 +170,24 @@ class Store:
                 self.condition.check()
             async with self._engine.connect() as connection:
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def searching(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that may look through much: one party has one at a time, and there is
+        always another one for those who read.
+
+        Raises:
+            LimitReached: it took longer than `SEARCH_S`, or too many searches of the party wait.
+            BackendUnavailable.
+        """
+        async with self._searching.taken(), self.reading() as connection:
+            try:
+                async with engines.limited(connection, SEARCH_S):
+                    yield connection
+            except DBAPIError as error:
+                if engines.is_cut_off(error):
+                    raise LimitReached(_LONG_SEARCH) from None
+                raise
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

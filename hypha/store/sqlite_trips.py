@@ -18,6 +18,9 @@ import aiosqlite
 BEGIN = "BEGIN IMMEDIATE"
 """Takes the lock for writing at once: who would take it later could be refused in the middle."""
 
+INTERRUPTED = "interrupted"
+"""What SQLite says of a statement that was broken off."""
+
 Row = Sequence[Any]
 
 
@@ -66,6 +69,8 @@ class TripCursor:
         parameters: Any,
         connection: sqlite3.Connection,
     ) -> None:
+        if self._connection.is_cut_off:
+            raise sqlite3.OperationalError(INTERRUPTED)
         cursor = connection.cursor()
         try:
             run(cursor, operation, parameters)
@@ -79,6 +84,8 @@ class TripCursor:
 class TripConnection(aiosqlite.Connection):
     """A connection whose statements take one trip each; not for two at a time."""
 
+    is_cut_off = False
+    """Whether statements are refused from now on; see `cut_off`."""
     _is_begun_later = False
     _is_settled = True
     """False once somebody has gone without waiting for what the thread does."""
@@ -86,6 +93,11 @@ class TripConnection(aiosqlite.Connection):
     def begin_later(self) -> None:
         """Begin a transaction with the next statement."""
         self._is_begun_later = True
+
+    def cut_off(self) -> None:
+        """Break off the statement that runs, and refuse others until `is_cut_off` is taken back."""
+        self.is_cut_off = True
+        self._conn.interrupt()
 
     def cursor(self) -> TripCursor:  # type: ignore[override]
         """For one statement."""

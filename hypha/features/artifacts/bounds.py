@@ -107,19 +107,23 @@ _ROWS = (
     ),
     Bound(
         "artifact_filters",
-        "Artifacts of a list; their bytes; conditions of a filter; levels; length of a text in it, of a "
-        "pattern or keyword; `*` in a pattern; keywords",
+        "Artifacts of a list; their bytes; staged files that it tells; conditions of a filter; levels; "
+        "length of a text in it, of a pattern or keyword; `*` in a pattern; keywords; time of a search; "
+        "searches of one person or address that wait",
         "call",
         "Refused",
         (
             "hypha.features.artifacts.listing.MAX_LIMIT",
             "hypha.features.artifacts.listing.MAX_ANSWER_BYTES",
+            "hypha.features.artifacts.functions_lists.MAX_STAGED_SHOWN",
             "hypha.features.artifacts.filters.MAX_CONDITIONS",
             "hypha.features.artifacts.filters.MAX_DEPTH",
             "hypha.features.artifacts.filters.MAX_TEXT_CHARS",
             "hypha.features.artifacts.filters.MAX_SOUGHT_CHARS",
             "hypha.features.artifacts.filters.MAX_WILDCARDS",
             "hypha.features.artifacts.filters.MAX_KEYWORDS",
+            "hypha.store.sql.SEARCH_S",
+            "hypha.store.sql.MAX_SEARCHES_WAITING",
         ),
     ),
     Bound(

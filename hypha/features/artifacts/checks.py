@@ -121,6 +121,8 @@ def _check_weights(weights: object) -> None:
 
 
 def _check_inbox(config: Mapping[str, Any]) -> None:
+    if not isinstance(config.get("private_children"), bool | None):
+        raise InvalidRequest("config.private_children is true or false.")
     if not config.get("private_children"):
         return
     recipient = config.get("recipient_field")

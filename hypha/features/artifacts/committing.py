@@ -99,7 +99,8 @@ class Committing:
         """The artifact after a commit."""
         if not plan.is_new:
             return await self._parts.artifacts.get(Reference(id=plan.after.id)) or plan.after
-        version = replace(plan.version, size=records.record_size(plan.after.manifest, plan.after.config))
+        kept = records.version_size(plan.after.manifest, plan.after.config, plan.version.comment)
+        version = replace(plan.version, size=kept)
         return replace(
             plan.after, intent=None, round=None, staged={}, staged_files=0, file_count=version.file_count,
             versions=(*plan.before.versions, version), change=plan.before.change + 1,
@@ -236,7 +237,7 @@ class Committing:
             "type": after.type,
             "manifest": after.manifest,
             "config": dict(after.config),
-            "size": records.record_size(after.manifest, after.config),
+            "size": records.version_size(after.manifest, after.config, version.comment),
         }
         if plan.is_new:
             await records.add_version(connection, plan.before, version, kept)
@@ -253,10 +254,12 @@ def place_of(version: Version) -> str:
 
 def _added_size(plan: Plan) -> int:
     """By how much the records grow: the artifact's own fields, and those that the version keeps."""
-    before, after = plan.before, plan.after
+    before, after, comment = plan.before, plan.after, plan.version.comment
     staged = records.record_size(before.staged) if before.staged else 0
     then = records.record_size(before.manifest, before.config)
-    return 2 * records.record_size(after.manifest, after.config) - then - staged - plan.version.size
+    own = records.record_size(after.manifest, after.config)
+    kept = records.version_size(after.manifest, after.config, comment)
+    return own + kept - then - staged - plan.version.size
 
 
 def _with_weights(config: Mapping[str, Any], staged: Sequence[Staged]) -> Mapping[str, Any]:

@@ -154,7 +154,9 @@ class Creating:
         now = self._parts.now()
         size = records.record_size(wish.manifest, wish.config)
         is_new_draft = {"intent": NEW_VERSION, "round": random_id()} if wish.stage else {}
-        first = Version(0, "v0" if wish.version is None else wish.version, wish.comment, now, size=size)
+        of_version = records.version_size(wish.manifest, wish.config, wish.comment)
+        name = "v0" if wish.version is None else wish.version
+        first = Version(0, name, wish.comment, now, size=of_version)
         return Artifact(
             existing.id if existing is not None else new_id(self._parts.clock()),
             wish.workspace,
@@ -170,7 +172,7 @@ class Creating:
             parent_config=wish.parent.config if wish.parent is not None else {},
             versions=() if wish.stage else (first,),
             next_version=existing.next_version if existing is not None else 0,
-            size=size if wish.stage else 2 * size,
+            size=size if wish.stage else size + of_version,
             **is_new_draft,  # type: ignore[arg-type]
         )
 

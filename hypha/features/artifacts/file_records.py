@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Select,
+    Text,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     insert,
     literal,
-    or_,
     select,
     tuple_,
     update,
@@ -35,6 +38,8 @@ SHOWN = "artifact_files"
 MAX_STAGED_FILES = 100_000
 MAX_UPLOADS = 1000
 """In parts, not complete, to all artifacts of a workspace."""
+READ_AT_ONCE = 2000
+"""Staged files that are read in a turn of the event loop."""
 BATCH = 500
 """Rows that one statement names."""
 
@@ -77,12 +82,8 @@ class Files(Repository):
                 row = (await connection.execute(_FIND_ONE, values)).one_or_none()
                 return {} if row is None else {paths[0]: _file(row)}
             for some in batches(paths):
-                where = (
-                    ArtifactFile.artifact == artifact,
-                    ArtifactFile.version == version,
-                    _at(ArtifactFile, some),
-                )
-                for row in await connection.execute(select(*_FILE).where(*where)):
+                where = ArtifactFile.artifact == artifact, ArtifactFile.version == version
+                for row in await _found_at(connection, ArtifactFile, _FILE, some, *where):
                     file = _file(row)
                     found[file.path] = file
         return found
@@ -137,9 +138,25 @@ class Files(Repository):
 
     async def staged(self, artifact: str) -> list[Staged]:
         """What is staged of the files, in the order of folder and name; at most 100,000."""
+        found: list[Staged] = []
+        table = StagedFile
+        query = (
+            select(table.folder, table.name, table.is_removed, table.weight)
+            .where(table.artifact == artifact)
+            .order_by(table.folder, table.name)
+            .limit(READ_AT_ONCE)
+        )
         async with self._connections.reading() as connection:
-            rows = await connection.execute(_STAGED, {"artifact": artifact})
-            return [Staged(joined(folder, name), gone, weight) for folder, name, gone, weight in rows]
+            while True:
+                here = query
+                if found:
+                    folder, name = split(found[-1].path)
+                    last = tuple_(literal(folder), literal(name))
+                    here = query.where(tuple_(table.folder, table.name) > last)
+                rows = (await connection.execute(here)).all()
+                found += [Staged(joined(f, n), gone, weight) for f, n, gone, weight in rows]
+                if len(rows) < READ_AT_ONCE:
+                    return found
 
     async def staged_of(self, artifacts: Sequence[str]) -> dict[str, list[Staged]]:
         """The same of several artifacts."""
@@ -158,8 +175,9 @@ class Files(Repository):
         columns = StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight
         async with self._connections.reading() as connection:
             for some in batches(paths):
-                query = select(*columns).where(StagedFile.artifact == artifact, _at(StagedFile, some))
-                for folder, name, is_removed, weight in await connection.execute(query):
+                where = StagedFile.artifact == artifact
+                rows = await _found_at(connection, StagedFile, columns, some, where)
+                for folder, name, is_removed, weight in rows:
                     path = joined(folder, name)
                     found[path] = Staged(path, is_removed, weight)
         return found
@@ -218,8 +236,12 @@ async def _unstage(connection: AsyncConnection, artifact: str, paths: Sequence[s
     if len(paths) == 1:
         gone = await connection.execute(_UNSTAGE_ONE, {"artifact": artifact, **_names(paths[0])})
     else:
-        where = StagedFile.artifact == artifact, _at(StagedFile, paths)
-        gone = await connection.execute(delete(StagedFile).where(*where))
+        columns, here = (StagedFile.folder, StagedFile.name), StagedFile.artifact == artifact
+        known = await _found_at(connection, StagedFile, columns, paths, here)
+        rows = [{"artifact": artifact, "folder": folder, "name": name} for folder, name in known]
+        if rows:
+            await connection.execute(_UNSTAGE_ONE, rows)
+        return len(rows)
     return int(gone.rowcount)
 
 
@@ -249,10 +271,14 @@ async def remove_files(
     """Take files out of a version; place, path and size of those that it had."""
     gone: list[tuple[str, str, int]] = []
     for some in batches(paths):
-        where = ArtifactFile.artifact == artifact, ArtifactFile.version == version, _at(ArtifactFile, some)
-        returned = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name, ArtifactFile.size
-        rows = await connection.execute(delete(ArtifactFile).where(*where).returning(*returned))
+        where = ArtifactFile.artifact == artifact, ArtifactFile.version == version
+        wanted = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name, ArtifactFile.size
+        rows = await _found_at(connection, ArtifactFile, wanted, some, *where)
         gone += [(place, joined(folder, name), size) for place, folder, name, size in rows]
+        if rows:
+            here = ArtifactFile.folder == bindparam("f"), ArtifactFile.name == bindparam("n")
+            named = [{"f": folder, "n": name} for _, folder, name, _ in rows]
+            await connection.execute(delete(ArtifactFile).where(*where, *here), named)
     return gone
 
 
@@ -263,7 +289,8 @@ async def unused_of(
     used: set[tuple[str, str]] = set()
     columns = ArtifactFile.place, ArtifactFile.folder, ArtifactFile.name
     for some in batches(files):
-        where = ArtifactFile.artifact == artifact, _at(ArtifactFile, [path for _, path in some])
+        paths = tuple_(ArtifactFile.folder, ArtifactFile.name).in_([split(path) for _, path in some])
+        where = ArtifactFile.artifact == artifact, paths
         for place, folder, name in await connection.execute(select(*columns).where(*where)):
             used.add((place, joined(folder, name)))
     return [each for each in files if each not in used]
@@ -334,11 +361,6 @@ _FIND_ONE = select(*_FILE).where(
     ArtifactFile.artifact == bindparam("artifact"), ArtifactFile.version == bindparam("version"),
     ArtifactFile.folder == bindparam("folder"), ArtifactFile.name == bindparam("name"),
 )  # fmt: skip
-_STAGED = (
-    select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
-    .where(_OF_ARTIFACT)
-    .order_by(StagedFile.folder, StagedFile.name)
-)
 _STAGE, _ADD_FILES = insert(StagedFile), insert(ArtifactFile)
 _UNSTAGE_ONE = delete(StagedFile).where(
     _OF_ARTIFACT, StagedFile.folder == bindparam("folder"), StagedFile.name == bindparam("name")
@@ -363,13 +385,33 @@ def _file(row: Any) -> File:
     return File(joined(folder, name), *rest)
 
 
-def _at(table: Any, paths: Sequence[str]) -> ColumnElement[bool]:
-    """Rows at one of these paths; folder by folder, which every database looks up by its key."""
-    by_folder: dict[str, list[str]] = {}
-    for path in paths:
-        folder, name = split(path)
-        by_folder.setdefault(folder, []).append(name)
-    return or_(*(and_(table.folder == folder, table.name.in_(names)) for folder, names in by_folder.items()))
+async def _found_at(
+    connection: AsyncConnection, table: Any, columns: Sequence[Any], paths: Sequence[str],
+    *where: ColumnElement[bool],
+) -> Sequence[Any]:  # fmt: skip
+    """Rows at some of these paths; the name is among the columns."""
+    query = rows_at(table, columns, paths, *where, is_postgres=connection.dialect.name == "postgresql")
+    return [row for row in await connection.execute(query) if row.name is not None]
+
+
+def rows_at(
+    table: Any, columns: Sequence[Any], paths: Sequence[str], *where: ColumnElement[bool], is_postgres: bool
+) -> Select[Any]:
+    """A row for each path, empty where there is none: one look into the index for each.
+
+    An outer join, since SQLite turns others round: it looks through all paths for each row of the table then.
+    """
+    pairs = json.dumps([split(path) for path in paths])
+    folder: ColumnElement[Any]
+    name: ColumnElement[Any]
+    if is_postgres:
+        each = func.json_array_elements(cast(literal(pairs, Text), JSON)).table_valued("value", name="wanted")
+        folder, name = (each.c.value.op("->>", return_type=Text())(index) for index in (0, 1))
+    else:
+        each = func.json_each(literal(pairs, Text)).table_valued("value", name="wanted")
+        folder, name = (func.json_extract(each.c.value, f"$[{index}]") for index in (0, 1))
+    here = and_(*where, table.folder == folder, table.name == name)
+    return select(*columns).select_from(each).outerjoin(table, here)
 
 
 def _folders_in(

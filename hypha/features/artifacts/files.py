@@ -158,7 +158,7 @@ class FileView:
 def download_weight(artifact: Artifact, paths: Sequence[str]) -> float:
     """What a download of these files counts together."""
     weights = artifact.config.get("download_weights") or {}
-    return float(sum(weights.get(path, 0) for path in paths))
+    return float(sum(weights.get(path, 0) for path in set(paths)))
 
 
 def check_expiry(expires_in: object) -> float:

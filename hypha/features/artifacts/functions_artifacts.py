@@ -272,7 +272,7 @@ class ArtifactFunctions(Functions):
         if not artifact.is_staged:
             return {"staged": False}
         await self.parts.access.require_draft(artifact, context)
-        files = shown_staged(await self.parts.files.staged(artifact.id))
+        files = await shown_staged(await self.parts.files.staged(artifact.id))
         return {"staged": True, "intent": artifact.intent, "files": files}
 
     # -- inside
@@ -281,7 +281,8 @@ class ArtifactFunctions(Functions):
         """An artifact as results show it."""
         files = None
         if staged and artifact.is_staged:
-            files = shown_staged(await self.parts.files.staged(artifact.id)) if artifact.staged_files else []
+            known = await self.parts.files.staged(artifact.id) if artifact.staged_files else []
+            files = await shown_staged(known)
         return artifact.shown(staged_files=files)
 
     async def as_of(self, artifact: Artifact, version: object, *, staged: bool) -> Artifact:

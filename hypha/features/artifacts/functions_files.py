@@ -10,7 +10,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import HyphaError, InvalidRequest, UploadNotFound
-from hypha.features.artifacts import file_records
+from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import is_staged_asked
 from hypha.features.artifacts.artifact import Artifact, FileNotFound
 from hypha.features.artifacts.base import ON_ARTIFACT, Functions
@@ -228,7 +228,7 @@ class FileFunctions(Functions):
         most, life_s = await self.room_for(artifact), seconds + UPLOAD_GRACE_S
         upload = await parts.store.begin(key, content_type=self.type_of(path), sha256=digest)
         try:
-            async with parts.data.writing() as connection:
+            async with records.changing(parts.data) as connection:
                 await file_records.note_upload(
                     connection, upload, artifact.id, path, key, parts.clock(), life_s
                 )

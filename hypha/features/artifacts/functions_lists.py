@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,11 +15,21 @@ from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.base import ON_ARTIFACT, Functions
 from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.inboxes import address_of, recipient_field
-from hypha.features.artifacts.listing import MAX_LIMIT, Listing, Question, check_limit
-from hypha.features.artifacts.permissions import Caller
+from hypha.features.artifacts.listing import (
+    MAX_ANSWER_BYTES,
+    MAX_LIMIT,
+    Listing,
+    Question,
+    check_limit,
+    too_large,
+)
+from hypha.features.artifacts.permissions import Caller, expanded_bytes
 from hypha.features.artifacts.selection import list_fields, selected
 from hypha.features.artifacts.staging import shown_staged
 from hypha.values import check_offset
+
+MAX_STAGED_SHOWN = 10_000
+"""Staged files in a list of artifacts; those of further artifacts are told by `read`."""
 
 Plain = dict[str, Any]
 Limit = Annotated[int, {"minimum": 1, "maximum": MAX_LIMIT}]
@@ -161,6 +172,7 @@ class ListFunctions(Functions):
         return Question(
             workspace, parent, everywhere, _words(wanted.keywords), filters, parent_id, wanted.mode == "OR",
             wanted.stage, wanted.order_by, check_offset(wanted.offset), check_limit(wanted.limit), recipient,
+            address_of(context),
         )  # fmt: skip
 
     async def _filters(self, filters: object, context: Context) -> tuple[Mapping[str, Any], str | None]:
@@ -175,14 +187,36 @@ class ListFunctions(Functions):
         return filters, (await self.parts.access.find(named, context)).id
 
     async def _shown(self, found: Sequence[Artifact], question: Question) -> Sequence[Plain]:
-        if question.stage is False:
-            return [artifact.shown() for artifact in found]
-        staged = await self.parts.files.staged_of([artifact.id for artifact in found if artifact.is_staged])
-        return [self._one(artifact, question, staged.get(artifact.id, ())) for artifact in found]
+        """The artifacts as lists show them, made in several turns.
+
+        Raises:
+            FrameTooLarge: their grants, spelled out, are too long together.
+        """
+        staged = await self._staged_of(found) if question.stage is not False else {}
+        items: list[Plain] = []
+        size = 0
+        for artifact in found:
+            size += expanded_bytes(artifact.permissions)
+            if size > MAX_ANSWER_BYTES:
+                raise too_large()
+            items.append(await self._one(artifact, question, staged.get(artifact.id, ())))
+            await asyncio.sleep(0)
+        return items
+
+    async def _staged_of(self, found: Sequence[Artifact]) -> Plain:
+        """What is staged of files, as far as a list shows it."""
+        ids, count = list[str](), 0
+        for artifact in found:
+            if artifact.is_staged and count + artifact.staged_files <= MAX_STAGED_SHOWN:
+                ids.append(artifact.id)
+                count += artifact.staged_files
+        return await self.parts.files.staged_of(ids) if ids else {}
 
     @staticmethod
-    def _one(artifact: Artifact, question: Question, staged: Sequence[Staged]) -> Plain:
-        files = shown_staged(staged) if artifact.is_staged else None
+    async def _one(artifact: Artifact, question: Question, staged: Sequence[Staged]) -> Plain:
+        if question.stage is False:
+            return artifact.shown()
+        files = await shown_staged(staged) if artifact.is_staged else None
         one = artifact.as_staged() if question.stage is True else artifact
         return one.shown(staged_files=files)
 

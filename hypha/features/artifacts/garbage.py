@@ -55,11 +55,14 @@ class Garbage:
         if self._is_closed:
             return
         self._running = asyncio.current_task()
-        looked_at = -LOOK_EVERY_S
+        looked_at, ended_at = -LOOK_EVERY_S, -PAUSE_S
         while True:
             if self._clock() - looked_at >= LOOK_EVERY_S:
                 looked_at = self._clock()
                 await self._guarded(self.find_left_behind)
+            if self._clock() - ended_at >= PAUSE_S:
+                ended_at = self._clock()
+                await self._guarded(self.end_uploads)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PAUSE_S):
                     await self._woken.wait()
@@ -83,7 +86,6 @@ class Garbage:
 
     async def sweep(self) -> int:
         """Delete all that is due; how many entries that were."""
-        await self._end_uploads()
         count, is_full = 0, True
         while is_full and (due := await self._due()):
             is_full = len(due) == TOGETHER
@@ -101,7 +103,7 @@ class Garbage:
         for of, upload in await self._store.uploads_before(float("inf"), key):
             await self._abort(of, upload)
 
-    async def _end_uploads(self) -> None:
+    async def end_uploads(self) -> None:
         """Delete what was sent of uploads in parts whose time is over."""
         is_over = ArtifactUpload.expires_at < self._clock()
         query = select(ArtifactUpload.key, ArtifactUpload.id).where(is_over).limit(TOGETHER)

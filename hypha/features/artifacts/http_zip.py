@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -24,10 +25,13 @@ from hypha.web.credentials import Credentials
 from hypha.web.headers import headers_of
 from hypha.web.leaving import unless_left
 from hypha.web.scope import SENT_AS_IT_IS
+from hypha.web.workbench import holding_of
 
 MAX_ZIPPED = 200_000
 """Files of an archive: their names are in memory while it is sent."""
 WEIGHT_KEY = "create-zip-file"
+LAID_OUT_AT_ONCE = 2000
+"""Archives of more files are laid out in the caller's share of the threads."""
 
 
 class ZipRoute(FileRoute):
@@ -89,7 +93,8 @@ async def _send(
     scope: Scope,
     send: Send,
 ) -> None:
-    archive = Archive(store, artifact.folder, files, checksums)
+    lay_out = partial(Archive, store, artifact.folder, files, checksums)
+    archive = lay_out() if len(files) <= LAID_OUT_AT_ONCE else await holding_of(scope).work(lay_out)
     asked = headers_of(scope).get(b"range") if scope["method"] == "GET" else None
     part = one_range(asked, archive.size) if asked is not None else None
     scope[SENT_AS_IT_IS] = True

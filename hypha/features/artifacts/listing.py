@@ -14,6 +14,7 @@ from hypha.auth.scopes import Level
 from hypha.errors import FrameTooLarge, InvalidRequest
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.filters import FilterBuilder, checked_key, order_of
+from hypha.features.artifacts.inboxes import is_private_inbox, recipient_in
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.permissions import Caller
 from hypha.features.artifacts.tables import Artifact as Table
@@ -31,8 +32,9 @@ VERSION_BYTES = 200
 class Question:
     """What somebody wants to see: of a collection, of what is in none, or (`everywhere`) of a workspace.
 
-    `recipient` is an e-mail address and the field of manifests that has to hold it: of an inbox. `filters`
-    without those that name another artifact; `parent_id` is what they want of the parent, resolved.
+    `recipient` is an e-mail address and the field of manifests that has to hold it: of an inbox. `address` is
+    that of whoever asks, for what is in inboxes anywhere. `filters` without those that name another artifact;
+    `parent_id` is what they want of the parent, resolved.
     """
 
     workspace: str
@@ -47,6 +49,7 @@ class Question:
     offset: int = 0
     limit: int = 100
     recipient: tuple[str, str | None] | None = None
+    address: str | None = None
 
 
 class Listing:
@@ -60,9 +63,10 @@ class Listing:
 
         Raises:
             InvalidRequest: a filter is none. FrameTooLarge: the page is too large; a smaller limit helps.
+            LimitReached: it takes too long.
         """
         total = 0
-        async with self._parts.data.reading() as connection:
+        async with self._parts.data.searching() as connection:
             is_postgres = connection.dialect.name == "postgresql"
             where = _conditions(question, caller, is_postgres)
             if counted:
@@ -77,10 +81,7 @@ class Listing:
             )
             page = [(each, int(size)) for each, size in await connection.execute(query)]
         if sum(size for _, size in page) > MAX_ANSWER_BYTES:
-            raise FrameTooLarge(
-                f"These artifacts have more than {MAX_ANSWER_BYTES:,} bytes together: ask for fewer "
-                "with limit."
-            )
+            raise too_large()
         found: list[Artifact] = []
         for ids in _pieces(page):
             found += await self._parts.artifacts.many(ids)
@@ -115,6 +116,8 @@ def _conditions(question: Question, caller: Caller, is_postgres: bool) -> list[C
         where.append(_sent_to(builder, *question.recipient))
     if question.parent is None and caller.level < Level.READ:
         where.append(_visible(caller))
+    if question.parent is None and question.everywhere and caller.level < Level.ADMIN:
+        where.append(_in_no_inbox_of_others(question.address, is_postgres))
     return where
 
 
@@ -145,12 +148,31 @@ def _granted(caller: Caller, artifact: Any, right: Any) -> ColumnElement[bool]:
     return exists().where(grant.artifact == artifact, grant.who.in_(names), column)
 
 
+def _in_no_inbox_of_others(address: str | None, is_postgres: bool) -> ColumnElement[bool]:
+    """What is in no private inbox, or was sent to the address."""
+    inbox = aliased(Table)
+    of_parent = exists().where(inbox.id == Table.parent_id, is_private_inbox(inbox.config, is_postgres))
+    sent_here = recipient_in(inbox.config, Table.manifest, is_postgres).in_(_spellings(address))
+    of_caller = exists().where(inbox.id == Table.parent_id, sent_here)
+    return or_(Table.parent_id.is_(None), ~of_parent, of_caller)
+
+
+def _spellings(address: str | None) -> list[str]:
+    return sorted({address, address.lower(), fold_email(address)}) if address else []
+
+
 def _sent_to(builder: FilterBuilder, name: str, address: str | None) -> ColumnElement[bool]:
     """Those whose manifest names the address; nobody without one gets any."""
     if not address:
         return Table.id.is_(None)
-    spellings = {address, address.lower(), fold_email(address)}
-    return or_(*(builder.manifest({checked_key(name): each}) for each in sorted(spellings)))
+    return or_(*(builder.manifest({checked_key(name): each}) for each in _spellings(address)))
+
+
+def too_large() -> FrameTooLarge:
+    """What is raised where a page has too many bytes."""
+    return FrameTooLarge(
+        f"These artifacts have more than {MAX_ANSWER_BYTES:,} bytes together: ask for fewer with limit."
+    )
 
 
 def check_limit(limit: object) -> int:

@@ -7,7 +7,7 @@ caller's level in the artifact's workspace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ _BY_LEVEL: Mapping[Level, frozenset[str]] = {
     ),
     Level.ADMIN: frozenset({"delete", "reset_stats", "publish", "get_secret", "detach", "mutate"}),
 }
+_SPELLED_OUT: Mapping[str, Sequence[str]] = {level: sorted(given) for level, given in LEVELS.items()}
 OPERATIONS = LEVELS["*"] | frozenset().union(*_BY_LEVEL.values())
 
 
@@ -76,7 +77,20 @@ def operations_at(level: Level) -> frozenset[str]:
 
 def expanded(permissions: object) -> dict[str, list[str]]:
     """Each grant with its operations spelled out, as results show them."""
-    return {who: sorted(operations_of(level)) for who, level in as_grants(permissions).items()}
+    return {who: list(_spelled_out(level)) for who, level in as_grants(permissions).items()}
+
+
+def expanded_bytes(permissions: object) -> int:
+    """How long that is as JSON, about."""
+    return sum(
+        len(who) + sum(len(name) + 3 for name in _spelled_out(level)) + 8
+        for who, level in as_grants(permissions).items()
+    )
+
+
+def _spelled_out(level: object) -> Sequence[str]:
+    known = _SPELLED_OUT.get(level) if isinstance(level, str) else None
+    return sorted(operations_of(level)) if known is None else known
 
 
 def as_grants(permissions: object) -> Mapping[str, Any]:

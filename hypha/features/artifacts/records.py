@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, type_coerce, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from hypha.errors import VersionConflict
+from hypha.errors import ArtifactNotFound, VersionConflict
 from hypha.features.artifacts.artifact import Artifact, Version
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.permissions import as_grants, folded, operations_of
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactGarbage, ArtifactGrant, ArtifactVersion
 from hypha.store.base import Json
-from hypha.store.repository import Repository
+from hypha.store.repository import Connections, Repository
 
 KIND = Table.__tablename__
 """Artifacts and the bytes of their records, as a workspace's use is counted."""
@@ -154,6 +156,20 @@ async def add_version(
     await connection.execute(_ADD_VERSION, row)
 
 
+@contextlib.asynccontextmanager
+async def changing(connections: Connections) -> AsyncIterator[AsyncConnection]:
+    """A transaction that adds to an artifact which was found before.
+
+    Raises:
+        ArtifactNotFound: it was deleted meanwhile.
+    """
+    try:
+        async with connections.writing() as connection:
+            yield connection
+    except IntegrityError:
+        raise ArtifactNotFound("The artifact was deleted meanwhile.") from None
+
+
 async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: float) -> None:
     """Note folders (with `/` at the end) and files of the object store that are to go."""
     if keys:
@@ -163,6 +179,11 @@ async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: f
 def record_size(*values: Any) -> int:
     """Bytes that fields take as JSON."""
     return sum(len(orjson.dumps(value)) for value in values)
+
+
+def version_size(manifest: Any, config: Any, comment: str | None) -> int:
+    """Bytes that a version takes: the fields that it keeps, and what is said of it."""
+    return record_size(manifest, config) + len((comment or "").encode("utf-8", "replace"))
 
 
 def _versions(is_postgres: bool) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.errors import InvalidRequest
 from hypha.features.artifacts.artifact import Artifact
-from hypha.features.artifacts.records import KIND
+from hypha.features.artifacts.records import KIND, changing
 from hypha.features.artifacts.tables import ArtifactSecret
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Connections, Repository, insert
@@ -47,7 +47,7 @@ class Secrets(Repository):
         Raises:
             InvalidRequest: there are too many. QuotaExceeded.
         """
-        async with self._connections.writing() as connection:
+        async with changing(self._connections) as connection:
             await self._usage.hold(connection, record, KIND)
             where = ArtifactSecret.artifact == artifact.id, ArtifactSecret.name == name
             gone = await connection.execute(
@@ -65,7 +65,7 @@ class Secrets(Repository):
         allowance: Allowance | None,
     ) -> None:
         """Set all secrets of an artifact, in place of those that it had."""
-        async with self._connections.writing() as connection:
+        async with changing(self._connections) as connection:
             await self.clear(connection, artifact.workspace, artifact.id)
             added = await self._insert(connection, artifact.id, values)
             await self._usage.add(connection, record, KIND, 0, added, allowance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ class Staging:
             NotStaged: the artifact is not. LimitReached: too many are staged.
         """
         round_id = staged_round(artifact)
-        async with self._parts.data.writing() as connection:
+        async with records.changing(self._parts.data) as connection:
             await file_records.stage(connection, artifact.id, round_id, files)
 
     async def check_wanted(self, artifact: Artifact, path: str) -> None:
@@ -123,10 +124,12 @@ def staged_round(artifact: Artifact) -> str:
     return artifact.round
 
 
-def shown_staged(files: Sequence[Staged]) -> list[dict[str, Any]]:
-    """Staged files as results show them."""
+async def shown_staged(files: Sequence[Staged]) -> list[dict[str, Any]]:
+    """Staged files as results show them; many are made in several turns."""
     shown: list[dict[str, Any]] = []
-    for file in files:
+    for number, file in enumerate(files, 1):
+        if number % file_records.READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
         if file.is_removed:
             shown.append({"path": file.path, "_remove": True})
         else:

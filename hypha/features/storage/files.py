@@ -10,11 +10,19 @@ from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import InvalidRequest, ObjectNotFound, PermissionDenied, QuotaExceeded, UploadNotFound
+from hypha.errors import (
+    InvalidRequest,
+    ObjectNotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    UploadNotFound,
+    WorkspaceNotFound,
+)
 from hypha.features.storage.expiries import Expiries, metadata_of
+from hypha.features.storage.generations import Generations
 from hypha.features.storage.paths import ARTIFACTS, FilePath, folder_of, path_of
 from hypha.features.storage.records import Upload, UploadRecords
-from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore
+from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore, Source
 from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls, in_turns
 from hypha.values import check_offset, is_number, is_whole
 from hypha.web.content import content_type_of
@@ -47,6 +55,7 @@ class WorkspaceFiles:
 
     Args:
         claim: makes sure that what lies in the folder of a workspace is its own; see `Owners`.
+        generation_of: tells workspaces apart that had the same name; see `Generations`.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class WorkspaceFiles:
         expiries: Expiries,
         workspaces: Workspaces,
         claim: Callable[[str], Awaitable[None]] = _claim_nothing,
+        generation_of: Callable[[str], Awaitable[str]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
@@ -65,6 +75,7 @@ class WorkspaceFiles:
         self._uploads = uploads
         self._workspaces = workspaces
         self._claim = claim
+        self._generation_of = generation_of or Generations(workspaces).of
         self._clock = clock
 
     async def check_writable(self, context: Context, path: FilePath) -> None:
@@ -114,6 +125,25 @@ class WorkspaceFiles:
         await self.open(context)
         return await self._urls.get(place.key, expires_in=life.expires_in, reach=life.reach)
 
+    async def put(
+        self, place: FilePath, body: Source, content_type: str, sha256: str | None = None
+    ) -> ObjectInfo:
+        """Write a file as it comes; whether the caller may is checked before.
+
+        Raises:
+            WorkspaceNotFound: its workspace ended meanwhile. And as `ObjectStore.put`.
+        """
+        generation = await self._generation_of(place.key)
+        info = await self.store.put(place.key, body, content_type=content_type, sha256=sha256)
+        await self._check_not_ended(place.key, generation)
+        return info
+
+    async def _check_not_ended(self, key: str, generation: str) -> None:
+        """Leave nothing to another workspace of the name."""
+        if await self._generation_of(key) != generation:
+            await self.store.delete(key)
+            raise WorkspaceNotFound("The workspace of this file has ended.")
+
     async def begin(
         self, context: Context, path: str, part_count: int, life: Life, ttl: float | None = None
     ) -> dict[str, Any]:
@@ -150,7 +180,9 @@ class WorkspaceFiles:
         await self.check_writable(context, path)
         if is_root and not context.user.is_admin:
             raise PermissionDenied("Permission denied: this upload begins at the root of all workspaces.")
+        generation = await self._generation_of(upload.key)
         info = await self.store.complete(upload.key, upload.id, wanted)
+        await self._check_not_ended(upload.key, generation)
         await self.expiries.completed(info)
         await self._uploads.remove([upload.id])
         return path, info

@@ -72,12 +72,9 @@ class FileRoutes:
         place = path_of(path, context)
         await self._files.check_writable(context, place)
         given = headers_of(scope)
-        info = await self._files.store.put(
-            place.key,
-            body_of(receive, given.get(b"content-length", b"")),
-            content_type=content_type_of(place.key, given.get(b"content-type", b"")),
-            sha256=told_sha256(given),
-        )
+        body = body_of(receive, given.get(b"content-length", b""))
+        kind = content_type_of(place.key, given.get(b"content-type", b""))
+        info = await self._files.put(place, body, kind, told_sha256(given))
         done = {"success": True, "message": "File uploaded successfully"}
         headers = {"ETag": f'"{info.etag}"', **await self._room(context)}
         await json_answer(done, headers)(scope, receive, send)

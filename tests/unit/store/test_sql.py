@@ -12,9 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest
+from hypha.errors import (
+    BackendUnavailable,
+    ConfigurationError,
+    InvalidRequest,
+    LimitReached,
+    RateLimited,
+)
 from hypha.limits.turns import on_behalf_of
 from hypha.store import Store, WorkspaceRecord, engines
+from hypha.store.sql import MAX_SEARCHES_WAITING
 from hypha.testing import eventually
 
 LAB = WorkspaceRecord("lab", owners=("o",))
@@ -224,3 +231,40 @@ async def test_many_writes_of_one_party_do_not_hold_up_those_of_another(store: S
     await write("other")
     assert len(done) < 100
     await asyncio.gather(*greedy)
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+async def test_a_search_that_takes_long_is_broken_off_and_hurts_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypha.store.sql.SEARCH_S", 0.1)
+    with pytest.raises(LimitReached, match="takes too long"):
+        async with store.searching() as connection:
+            await connection.execute(text(ENDLESS))
+    store.condition.check()
+    assert store.condition.state().is_ok
+    async with store.searching() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    async with store.reading() as connection:  # others have no such limit
+        assert (await connection.execute(text("SELECT 3"))).scalar_one() == 3
+
+
+async def test_one_party_has_one_search_at_a_time_and_a_bounded_crowd(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = most = 0
+
+    async def search() -> None:
+        nonlocal running, most
+        async with store.searching():
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+
+    with on_behalf_of("greedy"):
+        crowd = [asyncio.ensure_future(search()) for _ in range(MAX_SEARCHES_WAITING + 3)]
+        done = await asyncio.gather(*crowd, return_exceptions=True)
+    assert most == 1 and sum(isinstance(each, RateLimited) for each in done) == 2

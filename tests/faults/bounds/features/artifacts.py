@@ -225,6 +225,11 @@ async def artifact_filters(kit: Kit) -> None:
     await refused(InvalidRequest, lab.manager.list(limit=1001, context=lab.owner))
     await refused(FrameTooLarge, lab.manager.list(context=lab.owner))
     assert len(await lab.manager.list(limit=1, context=lab.owner)) == 1
+    kit.lower(f"{OF_FEATURE}.functions_lists.MAX_STAGED_SHOWN", 1)
+    await lab.create("draft", stage=True)
+    await lab.manager.put_file("draft", ["a", "b"], context=lab.owner)
+    (draft,) = await lab.manager.list(stage=True, context=lab.owner)
+    assert draft["staging"] == [{"_intent": "new_version"}]
     deep: Any = {"a": 1}
     for _ in range(MAX_DEPTH + 1):
         deep = {"$or": [deep]}

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.auth.scopes import Level
-from hypha.errors import ArtifactNotFound, InvalidRequest, PermissionDenied
+from hypha.errors import ArtifactNotFound, FrameTooLarge, InvalidRequest, PermissionDenied
 from hypha.store import Store
 from tests.unit.features.artifacts.lab import Lab
 
@@ -208,6 +208,81 @@ async def test_an_inbox_shows_everybody_the_own_letters(lab: Lab) -> None:
         assert await aliases(lab, parent_id="inbox", context=bob, **how) == ["for-bob"]
     assert await aliases(lab, parent_id="inbox", context=nobody) == []
     assert await aliases(lab, parent_id="inbox") == ["for-bob", "for-eve"]
+
+
+@pytest.mark.spec("artifacts-C1.24")
+async def test_no_search_shows_letters_of_others_in_an_inbox(lab: Lab) -> None:
+    config = {"private_children": True, "recipient_field": "send.to", "permissions": {"*": "r"}}
+    await lab.create("inbox", type="collection", config=config)
+    open_to_all = {"private_children": False, "recipient_field": "send.to", "permissions": {"*": "r"}}
+    await lab.create("board", type="collection", config=open_to_all)
+    for name in ("bob", "eve", 7):
+        await lab.create(f"for-{name}", {"send.to": f"{name}@lab.org", "x": 1}, parent_id="inbox")
+    await lab.create("note", {"send.to": "eve@lab.org"}, parent_id="board")
+    levels = [level for level in Level if level != Level.ADMIN]
+    bob = {level: lab.caller("bob", email="Bob@lab.org", level=level) for level in levels}
+    nobody, both = lab.caller("nobody", is_anonymous=True), "all"
+
+    async def found(context: Any, **how: Any) -> list[str]:
+        items = await lab.manager.search(context=context, **how)
+        return sorted(item["alias"] for item in items if item["alias"] not in ("inbox", "board"))
+
+    for level, context in bob.items():
+        lab.people.levels["bob", "lab"] = level
+        for how in (
+            {}, {"mode": "OR", "filters": {"manifest": {"x": 1}}, "keywords": ["lab.org"]}, {"stage": both},
+        ):  # fmt: skip
+            assert await found(context, **how) == ["for-bob", "note"], (level, how)
+        inbox = {"filters": {"parent_id": "lab/inbox"}}
+        assert await found(context, **inbox) == ["for-bob"]
+        page = await lab.manager.search(context=context, pagination=True, **inbox)
+        assert page["total"] == 1
+    assert await found(nobody) == ["note"]
+    assert await found(lab.owner) == ["for-7", "for-bob", "for-eve", "note"]
+    with pytest.raises(InvalidRequest, match="true or false"):
+        await lab.create("odd", config={**config, "private_children": 1})
+
+
+async def test_a_list_is_bounded_by_what_it_shows(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    grants = {f"u{number}": "*" for number in range(200)}
+    for number in range(3):
+        await lab.create(f"shared-{number}", config={"permissions": grants})
+    monkeypatch.setattr("hypha.features.artifacts.functions_lists.MAX_ANSWER_BYTES", 80_000)
+    with pytest.raises(FrameTooLarge, match="fewer"):
+        await lab.manager.list(context=lab.owner)
+    assert len(await lab.manager.list(limit=1, context=lab.owner)) == 1
+
+
+async def test_what_is_said_of_versions_counts(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def used() -> int:
+        return (await lab.store.usage.of("lab"))["artifacts"][1]
+
+    await lab.create("quiet")
+    before = await used()
+    for _ in range(3):
+        await lab.manager.edit("quiet", version="new", comment="ä" * 1000, context=lab.owner)
+    assert await used() > before + 6000
+    await lab.manager.edit("quiet", comment="", context=lab.owner)
+    assert before + 4000 < await used() < before + 6000
+    monkeypatch.setattr("hypha.features.artifacts.listing.MAX_ANSWER_BYTES", 4000)
+    with pytest.raises(FrameTooLarge):
+        await lab.manager.list(context=lab.owner)
+    for number in ("v1", "v2", "v3"):
+        await lab.manager.delete("quiet", version=number, context=lab.owner)
+    assert await used() == before
+
+
+async def test_a_list_tells_of_so_many_staged_files(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypha.features.artifacts.functions_lists.MAX_STAGED_SHOWN", 3)
+    monkeypatch.setattr("hypha.features.artifacts.file_records.READ_AT_ONCE", 2)
+    for name, count in (("few", 2), ("many", 5)):
+        await lab.create(name, stage=True)
+        paths = [f"{number % 2}/{number}" for number in range(count)]
+        await lab.manager.put_file(name, paths, context=lab.owner)
+    items = {item["alias"]: item for item in await lab.manager.list(stage=True, context=lab.owner)}
+    assert len(items["few"]["staging"]) == 3 and items["many"]["staging"] == [{"_intent": "new_version"}]
+    whole = await lab.manager.read("many", stage=True, context=lab.owner)
+    assert [file.get("path") for file in whole["staging"]] == ["0/0", "0/2", "0/4", "1/1", "1/3", None]
 
 
 async def test_a_collection_says_which_fields_its_lists_show(lab: Lab) -> None:

@@ -17,11 +17,13 @@ from hypha.errors import (
     ArtifactNotFound,
     HyphaError,
     InvalidRequest,
+    LimitReached,
     PermissionDenied,
     QuotaExceeded,
 )
 from hypha.features.artifacts import tables
 from hypha.features.artifacts.artifact import FileNotFound, NotStaged
+from hypha.features.artifacts.file_records import Staged, rows_at
 from hypha.features.artifacts.ids import Reference
 from hypha.store import Store
 from hypha.store.usage import Quota
@@ -252,12 +254,50 @@ async def test_uploads_in_parts_end_with_what_was_staged(lab: Lab, end: str) -> 
     assert begun["upload_id"] == upload
 
 
+async def test_each_of_many_files_costs_one_look_into_the_index(lab: Lab) -> None:
+    paths = [f"folder-{number}/file-{number}" for number in range(50)]
+    async with lab.store.reading() as connection:
+        if connection.dialect.name != "sqlite":
+            pytest.skip("the plans of SQLite are the ones that went wrong")
+        for table in (tables.StagedFile, tables.ArtifactFile):
+            where = [table.artifact == "a"]
+            if table is tables.ArtifactFile:
+                where.append(tables.ArtifactFile.version == 1)
+            query = rows_at(table, (table.name,), paths, *where, is_postgres=False)
+            text = query.compile(connection.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+            assert any("folder=? AND name=?" in row[3] for row in plan)
+
+
+async def test_who_adds_to_an_artifact_that_is_deleted_meanwhile_is_told(lab: Lab) -> None:
+    await lab.create("data", {"name": "D"}, stage=True)
+    found = await lab.parts.artifacts.get(Reference(workspace="lab", alias="data"))
+    assert found is not None
+    record = lab.people.records["lab"]
+    await lab.manager.delete("data", context=lab.owner)
+    for change in (
+        lab.manager._secrets.set(found, record, "key", "value", None),
+        lab.manager._secrets.replace(found, record, {"key": "value"}, None),
+        lab.manager.staging.announce(found, [Staged("a")]),
+    ):
+        with pytest.raises((ArtifactNotFound, LimitReached)):
+            await change
+
+
+async def test_a_file_named_twice_in_a_call_is_downloaded_once(lab: Lab) -> None:
+    await lab.create("data", {"name": "D"}, config={"download_weights": {"a": 1}}, stage=True)
+    await lab.manager.write_file("data", "a", "x", context=lab.owner)
+    await lab.manager.commit("data", context=lab.owner)
+    await lab.manager.get_file("data", ["a"] * 50, context=lab.owner)
+    assert (await lab.manager.read("data", context=lab.owner))["download_count"] == 1
+
+
 async def test_what_was_sent_of_uploads_whose_time_is_over_goes(lab: Lab) -> None:
     await lab.create("data", {"name": "D"}, stage=True)
     await lab.manager.put_file_start_multipart("data", "a", 1, expires_in=60, context=lab.owner)
     await lab.manager.put_file_start_multipart("data", "b", 1, expires_in=6000, context=lab.owner)
     lab.now += 100
-    await lab.garbage.sweep()
+    await lab.garbage.end_uploads()
     assert [key.rpartition("/")[2] for key, _ in await lab.objects.uploads_before(float("inf"))] == ["b"]
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from hypha.features.artifacts import http_zip
+from hypha.features.artifacts.file_records import File
+from hypha.features.artifacts.zip_writing import Checksums
 from hypha.features.artifacts.zips import (
     Member,
     central_header,
@@ -18,6 +23,7 @@ from hypha.features.artifacts.zips import (
     local_header,
     offsets,
 )  # fmt: skip
+from hypha.web.scope import HOLDING
 
 
 class Sparse(io.RawIOBase):
@@ -103,3 +109,33 @@ def test_archives_beyond_4_gib_and_65535_members() -> None:
     assert len(data) == length_of(many)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert len(archive.namelist()) == 70_000
+
+
+class Share:
+    """A caller's share of the threads."""
+
+    jobs = 0
+
+    async def work(self, job: Callable[[], Any]) -> Any:
+        self.jobs += 1
+        return job()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_archives_of_many_files_are_laid_out_beside_the_loop(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_zip, "LAID_OUT_AT_ONCE", 2)
+    files = [File(f"f{number}", "v0", 1, "e", "s", "t", 0.0) for number in range(count)]
+    share, sent = Share(), list[Any]()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"method": "HEAD", "headers": [], HOLDING: share}
+    artifact: Any = SimpleNamespace(alias="a", folder="f")
+    nothing: Any = None
+    await http_zip._send(nothing, artifact, files, Checksums(8), scope, send)
+    assert share.jobs == (1 if count > 2 else 0)
+    size = length_of([Member(file.path, file.size, file.modified) for file in files])
+    assert (b"content-length", b"%d" % size) in sent[0]["headers"]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
-from hypha.errors import UploadNotFound
+from hypha.errors import UploadNotFound, WorkspaceNotFound
 from hypha.features.storage.expiries import Expiries
+from hypha.features.storage.files import WorkspaceFiles
+from hypha.features.storage.paths import FilePath
 from hypha.features.storage.records import ExpiryRecords, Upload, UploadRecords
 from hypha.features.storage.upkeep import FORGOTTEN_AFTER_S, Upkeep
 from hypha.objects.local import LocalObjects
+from hypha.objects.local.urls import LocalUrls
 from hypha.store import Store
 from hypha.store.records import WorkspaceRecord
 
@@ -118,3 +122,18 @@ async def test_files_of_a_workspace_that_had_no_row_go_too(lab: Lab) -> None:
     await lab.upkeep.files_ended("ws")
     assert await lab.keys() == ["ws-2/a"]
     assert await lab.records.due(1e12, 10) == ["ws-2/a"]
+
+
+async def test_a_file_whose_workspace_ended_while_it_came_is_left_to_nobody(lab: Lab) -> None:
+    generations = iter(["first", "second", "second", "second"])
+
+    async def generation_of(key: str) -> str:
+        return next(generations)
+
+    urls, nothing = LocalUrls("hypha-workspaces", "secret", "http://server"), cast(Any, None)
+    files = WorkspaceFiles(lab.objects, urls, lab.uploads, lab.expiries, nothing, generation_of=generation_of)
+    with pytest.raises(WorkspaceNotFound):
+        await files.put(FilePath("ws/late", "late"), b"x", "text/plain")
+    assert await lab.keys() == []
+    await files.put(FilePath("ws/good", "good"), b"x", "text/plain")
+    assert await lab.keys() == ["ws/good"]
