@@ -46,7 +46,7 @@ export function deleteDialog(artifact, go) {
   const answer = make("div", { "aria-live": "polite" });
   const confirm = make("button", { type: "submit", className: "button danger", disabled: true }, "Delete for good");
   input.addEventListener("input", () => (confirm.disabled = input.value !== artifact.alias));
-  const form = make("form", { method: "dialog", className: "signin" }, make("p", {}, `All ${countText(artifact.versions.length, "version")} and their files will be gone. Nobody can bring them back.`), make("div", { className: "field" }, make("label", { for: input.id }, "Type ", make("code", {}, artifact.alias), " to go on"), input), make("div", { className: "actions" }, confirm, button("Keep it", () => dialog.close(), "quiet")), answer);
+  const form = make("form", { method: "dialog", className: "signin" }, make("p", {}, `It will be gone with all its files, in ${countText(artifact.versions.length, "version")}. Nobody can bring them back.`), make("div", { className: "field" }, make("label", { for: input.id }, "Type ", make("code", {}, artifact.alias), " to go on"), input), make("div", { className: "actions" }, confirm, button("Keep it", () => dialog.close(), "quiet")), answer);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
