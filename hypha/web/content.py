@@ -15,6 +15,7 @@ from hypha.errors import HyphaError, VersionConflict
 from hypha.objects.store import DEFAULT_TYPE, ObjectInfo, Reading
 from hypha.web.bodies import ClientLeft
 from hypha.web.headers import Headers, headers_of
+from hypha.web.leaving import unless_left
 from hypha.web.ranges import satisfiable_ranges
 from hypha.web.scope import SENT_AS_IT_IS
 from hypha.web.uploads import keep
@@ -22,6 +23,8 @@ from hypha.web.uploads import keep
 GATHERED_BYTES = 1024 * 1024
 """What the store gathers of a body before it writes it."""
 ATTEMPTS = 5
+WATCHED_BYTES = 8 * 1024 * 1024
+"""Of more than that it is watched whether the reader is still there: else all is read, for nobody."""
 HARMLESS: Headers = [
     (b"content-security-policy", b"sandbox"),
     (b"x-content-type-options", b"nosniff"),
@@ -69,11 +72,13 @@ async def send_object(
     *,
     headers: Headers | None = None,
     filename: str = "",
+    receive: Receive | None = None,
 ) -> None:
     """Answer GET or HEAD with an object: 200, 206 for one range, or 304.
 
     Several ranges are answered with the whole. `headers` are added, in place of those of the object that have
-    the same name; `filename` lets browsers save it under that name.
+    the same name; `filename` lets browsers save it under that name. With `receive` a large object
+    is read no further when the client has hung up.
 
     Raises:
         ObjectNotFound, InvalidKey. RangeNotSatisfiable. PreconditionFailed: of `If-Match` and its like.
@@ -93,18 +98,27 @@ async def send_object(
             part, reading = await _opened_range(store, info, given)
             info = reading.info
         answer = _head(info, part, headers or [], filename)
-        await _start(send, 206 if part else 200, answer, reading)
+        await _start(send, 206 if part else 200, answer, reading, receive)
     finally:
         if reading is not None:
             await reading.close()
 
 
-async def _start(send: Send, status: int, headers: Headers, reading: Reading | None = None) -> None:
+async def _start(
+    send: Send, status: int, headers: Headers, reading: Reading | None = None, receive: Receive | None = None
+) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     if reading is not None:
-        async for chunk in reading.chunks():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if receive is not None and reading.stop - reading.start > WATCHED_BYTES:
+            await unless_left(receive, _send_chunks(reading, send))
+        else:
+            await _send_chunks(reading, send)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_chunks(reading: Reading, send: Send) -> None:
+    async for chunk in reading.chunks():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
 def _head(info: ObjectInfo, part: tuple[int, int] | None, headers: Headers, filename: str) -> Headers:

@@ -54,11 +54,12 @@ class FileRoute:
         elif not path or path.endswith("/"):
             await self._list(artifact, path, query, context, scope, receive, send)
         else:
-            await self._get(artifact, path, query, context, scope, send)
+            await self._get(artifact, path, query, context, scope, receive, send)
 
     async def _get(
-        self, artifact: Artifact, path: str, query: QueryParams, context: Context, scope: Scope, send: Send
-    ) -> None:
+        self, artifact: Artifact, path: str, query: QueryParams, context: Context,
+        scope: Scope, receive: Receive, send: Send,
+    ) -> None:  # fmt: skip
         checked, version = check_path(path), version_of(query)
         staged = is_staged_asked(version, is_true(query, "stage"))
         artifact = await self._manager.readable(artifact.id, context, "get_file", staged=staged)
@@ -66,7 +67,7 @@ class FileRoute:
         weight = download_weight(artifact, [checked])
         if weight and scope["method"] == "GET" and not is_true(query, "silent"):
             await self._manager.parts.artifacts.count(artifact.id, downloads=weight)
-        await send_object(self._manager.parts.store, found.key, scope, send)
+        await send_object(self._manager.parts.store, found.key, scope, send, receive=receive)
 
     async def _list(
         self, artifact: Artifact, path: str, query: QueryParams, context: Context,

@@ -103,7 +103,8 @@ class ViewRoute(FileRoute):
             kind = self._manager.type_of(path)
             headers = [(b"content-type", _with_charset(kind))] if kind != DEFAULT_TYPE else []
             store = self._manager.parts.store
-            await send_object(store, found.key, scope, send, headers=[*headers, *self._fields(visit)])
+            headers += self._fields(visit)
+            await send_object(store, found.key, scope, send, headers=headers, receive=receive)
 
     def _elsewhere(self, scope: Scope) -> bytes:
         """Where a browser has to go: to the origin of pages, and to where relative links are right."""

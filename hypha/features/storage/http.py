@@ -66,7 +66,7 @@ class FileRoutes:
             await (await self._folder(context, path, Request(scope)))(scope, receive, send)
         else:
             await self._files.open(context)
-            await send_object(self._files.store, path_of(path, context).key, scope, send)
+            await send_object(self._files.store, path_of(path, context).key, scope, send, receive=receive)
 
     async def _put(self, context: Context, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         place = path_of(path, context)

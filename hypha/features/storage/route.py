@@ -50,7 +50,7 @@ class SignedRoute:
         if method == "PUT":
             await self._put(permit, scope, receive, send)
         else:
-            await send_object(self._store, key, scope, send, filename=permit.filename)
+            await send_object(self._store, key, scope, send, filename=permit.filename, receive=receive)
 
     async def _put(self, permit: Permit, scope: Scope, receive: Receive, send: Send) -> None:
         given = headers_of(scope)
