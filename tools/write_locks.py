@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OLDEST_PYTHON = "3.11"
-EXTRAS = ("dev", "oidc", "postgres", "redis", "triton")
+EXTRAS = ("dev", "oidc", "postgres", "redis", "s3", "triton")
 RUNTIME, EVERYTHING, TOOL = "requirements.lock", "requirements-dev.lock", "tools/lock-tool.lock"
 CLIENTS = "requirements-clients.lock"
 CLIENT_PACKAGES = "hypha-artifact>=0.2.5,<0.3\npyyaml>=6\ntqdm>=4.67\n"

@@ -133,6 +133,8 @@ class ObjectStore(ABC):
     ) -> Page:
         """Objects whose keys begin with a prefix, in the order of their keys.
 
+        Of each at least key, size, ETag and time are told; S3 tells no more in lists.
+
         Args:
             after: only keys behind this one (or behind this folder, given with `/`).
             skip: so many of those are left out first.
@@ -193,7 +195,14 @@ class ObjectStore(ABC):
         done: list[ObjectInfo] = []
         for start in range(0, len(pairs), COPIED_TOGETHER):
             some = pairs[start : start + COPIED_TOGETHER]
-            copied = await asyncio.gather(*(self.copy(source, target) for source, target in some))
+            # none goes on behind the back of whoever cleans up after an error
+            ended = await asyncio.gather(
+                *(self.copy(source, target) for source, target in some), return_exceptions=True
+            )
+            copied = [each for each in ended if isinstance(each, ObjectInfo)]
+            for each in ended:
+                if isinstance(each, BaseException):
+                    raise each
             if told is not None:
                 told(copied)
             done += copied

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
-from pathlib import Path
 
 from starlette.routing import Route
 
 from hypha.builtins.service import BuiltinService
 from hypha.features.base import Feature, FeatureContext
+from hypha.features.storage.backing import Backing
+from hypha.features.storage.credentials import LendingStorageService
+from hypha.features.storage.embedded import open_embedded
 from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.files import SHOWN, WorkspaceFiles
 from hypha.features.storage.generations import Generations
 from hypha.features.storage.http import FileRoutes
-from hypha.features.storage.minio import lock_folder, without_minio
+from hypha.features.storage.minio import MinioServer, find_minio, without_minio
 from hypha.features.storage.options import StorageOptions
 from hypha.features.storage.owners import Owners
 from hypha.features.storage.records import ExpiryRecords, UploadRecords
+from hypha.features.storage.remote import open_own_minio, open_remote
 from hypha.features.storage.route import SignedRoute
 from hypha.features.storage.service import StorageService
 from hypha.features.storage.upkeep import Upkeep
-from hypha.filelock import FileLock
-from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import PATH, LocalUrls
 from hypha.objects.room import Room, Share
 from hypha.objects.store import ObjectStore
@@ -34,14 +33,12 @@ from hypha.workspaces.lifecycle import Workspaces
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "objects"
-"""Of all files, in the data folder."""
 SECRET = "objects"
 KIND = "objects"
 
 
 class StorageFeature(Feature):
-    """The embedded object store, and `/s3/…` where signed addresses lead."""
+    """The object store, and `/s3/…` where signed addresses of this server lead."""
 
     name = "storage"
     needs = (Workspaces,)
@@ -49,66 +46,65 @@ class StorageFeature(Feature):
     words = (PATH.strip("/"),)
 
     def __init__(self) -> None:
-        self._store: LocalObjects | None = None
+        self._backing: Backing | None = None
         self._upkeep: Upkeep | None = None
-        self._temporary: str | None = None
-        self._lock: FileLock | None = None
 
     async def start(self, context: FeatureContext) -> None:
-        """Open the store in the data folder; without one, in a folder that is deleted at the end."""
-        options = context.settings.of(StorageOptions)
-        bucket = options.workspace_bucket
-        root = self._root(context)
-        store = self._store = await LocalObjects.open_at(root, bucket)
-        workspaces, data = context.get(Workspaces), context.data
-        _bound(context, options, store.room, workspaces)
+        """Open the store, and offer what is done with it."""
+        options, data = context.settings.of(StorageOptions), context.data
+        workspaces = context.get(Workspaces)
         generations = Generations(workspaces)
-        base, local_base = context.base_url, context.settings.local_base_url
-        urls = LocalUrls(
-            bucket, data.secret(SECRET), base, generation_of=generations.of, local_base=local_base
-        )
+        own = LocalUrls(
+            options.workspace_bucket, data.secret(SECRET), context.base_url,
+            generation_of=generations.of, local_base=context.settings.local_base_url,
+        )  # fmt: skip
+        backing = self._backing = await _opened(context, options, own)
+        store, urls = backing.store, backing.urls
+        _bound(context, options, backing.room, workspaces)
         context.provide(ObjectStore, store)
         context.provide(SignedUrls, urls)
         expiries = Expiries(store, ExpiryRecords(data.connections))
-        route = SignedRoute(store, urls, expiries)
+        route = SignedRoute(store, own, expiries)
         context.http.add_routes(Route(PATH, route), Route(f"{PATH}/{{path:path}}", route))
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
         context.events.on_workspace_ended(upkeep.files_ended)
         context.events.on_workspace_ended(upkeep.workspace_ended, stored_only=True)
-        owners = Owners(store, root, generations.of)
+        owners = Owners(backing.folders, generations.of)
         context.events.on_workspace_ended(owners.ended, stored_only=True)
         context.tasks.start(upkeep.run(), "the upkeep of files")
         files = WorkspaceFiles(store, urls, uploads, expiries, workspaces, owners.claim)
-        bucket_url = f"{base}{PATH}/{bucket}"
-        routes = FileRoutes(files, context.http.credentials, workspaces, bucket_url)
+        routes = FileRoutes(files, context.http.credentials, workspaces, backing.bucket_url)
         context.http.add_routes(*routes.routes())
-        service = StorageService(files, bucket_url)
+        service = StorageService(files, backing.bucket_url)
+        if backing.lender is not None:
+            service = LendingStorageService(files, backing.bucket_url, backing.lender)
         context.services.offer(BuiltinService.of(service, id="s3-storage", name="S3 Storage Service"))
-
-    def _root(self, context: FeatureContext) -> Path:
-        """The folder of all files: in the data folder, else one that is deleted at the end."""
-        options, folder = context.settings.of(StorageOptions), context.data.folder
-        if options.start_minio_server:
-            logger.warning(without_minio(context.settings.executable_path))
-            if options.minio_file_system_mode and options.minio_workdir:
-                self._lock = lock_folder(Path(options.minio_workdir), context.base_url)
-                return Path(options.minio_workdir)
-        if folder is None:
-            self._temporary = tempfile.mkdtemp(prefix="hypha-objects-")
-            folder = Path(self._temporary)
-        return folder / FOLDER
 
     async def stop(self) -> None:
         """Let what is being written end."""
         if self._upkeep is not None:
             await self._upkeep.stop()
-        if self._store is not None:
-            await self._store.close()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-        if self._lock is not None:
-            self._lock.close()
+        if self._backing is not None:
+            await self._backing.close()
+
+
+async def _opened(context: FeatureContext, options: StorageOptions, own: LocalUrls) -> Backing:
+    """Open what keeps the files, as the options say."""
+    settings = context.settings
+    if options.endpoint_url:
+        return await open_remote(options, own)
+    if options.start_minio_server:
+        program = find_minio(settings.executable_path)
+        if program is not None:
+            minio = MinioServer(program, options, settings.host, context.data.folder)
+            backing = await open_own_minio(minio, options, own)
+            if minio.is_new_password:
+                context.tell_operator(f"MinIO: user {minio.user}, password {minio.password}, at {minio.url}")
+            return backing
+        logger.warning(without_minio(settings.executable_path))
+    bucket_url = f"{context.base_url}{PATH}/{options.workspace_bucket}"
+    return await open_embedded(options, context.data.folder, own, context.base_url, bucket_url)
 
 
 def _bound(context: FeatureContext, options: StorageOptions, room: Room, workspaces: Workspaces) -> None:
@@ -126,4 +122,4 @@ def _bound(context: FeatureContext, options: StorageOptions, room: Room, workspa
         allowance = workspaces.allowance(record, KIND) if owner else None
         return None if allowance is None else Share(allowance.quota.count, allowance.quota.size_bytes)
 
-    room.share_of, room.least_free_bytes = share_of, options.least_free_disk_bytes
+    room.share_of = share_of

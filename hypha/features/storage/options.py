@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from hypha.errors import ConfigurationError, InvalidKey
 from hypha.objects.keys import check_bucket
@@ -10,6 +11,8 @@ from hypha.options import FeatureOptions, flag, variable
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+MINIO = "minio"
+DEFAULT_MINIO_KEY = "minioadmin"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -18,37 +21,45 @@ class StorageOptions(FeatureOptions):
 
     enable_s3: bool = flag(False, "Accepted for older start scripts: files can always be kept")
     enable_s3_proxy: bool = flag(
-        False, "Accepted for older start scripts: signed addresses always lead to this server"
+        False, "Files on S3: addresses lead through this server, not to the S3 endpoint itself"
     )
     s3_cleanup_period: float = flag(300, "Pause between two looks for files whose time is over", unit="s")
-    workspace_bucket: str = flag("hypha-workspaces", "Name of the folder, and in addresses, of all files")
+    workspace_bucket: str = flag("hypha-workspaces", "Name of the bucket, or folder, of all files")
 
-    endpoint_url: str | None = flag(None, "S3 endpoint", feature="storage on S3")
-    endpoint_url_public: str | None = flag(None, "S3 endpoint as others see it", feature="storage on S3")
-    access_key_id: str | None = flag(None, "S3 access key", feature="storage on S3", secret=True)
-    secret_access_key: str | None = flag(None, "S3 secret key", feature="storage on S3", secret=True)
-    region_name: str = flag("us-east-1", "S3 region", feature="storage on S3")
+    endpoint_url: str | None = flag(None, "S3 endpoint that keeps the files, in place of the data folder")
+    endpoint_url_public: str | None = flag(None, "The same as people reach it, where that is another address")
+    access_key_id: str | None = flag(None, "Its access key", secret=True)
+    secret_access_key: str | None = flag(None, "Its secret key", secret=True)
+    region_name: str = flag("us-east-1", "Its region")
     s3_admin_type: str = flag(
-        "generic", "Kind of S3 server", choices=("generic", "minio"), feature="storage on S3"
+        "generic", "Kind of its administration; MinIO lends keys to people", choices=("generic", MINIO)
     )
     s3_disable_proxy: bool = variable(
-        True, "Ignore proxy variables for S3", "HYPHA_S3_DISABLE_PROXY", feature="storage on S3"
+        True, "Requests to S3 go through no proxy, whatever the environment names", "HYPHA_S3_DISABLE_PROXY"
+    )
+    s3_role_arn: str | None = variable(
+        None, "Role that S3 lends keys for (STS AssumeRole)", "HYPHA_S3_ROLE_ARN"
+    )
+    s3_sts_endpoint_url: str | None = variable(
+        None, "Where its STS is, if not at the S3 endpoint", "HYPHA_S3_STS_ENDPOINT_URL"
     )
 
     start_minio_server: bool = flag(
-        False, "Accepted for older start scripts: files are kept in the embedded store"
+        False, "Keep files in a MinIO server that is started and ended with this one, if minio is installed"
     )
-    minio_workdir: str | None = flag(None, "Folder of all files with --minio-file-system-mode")
-    minio_port: int = flag(9000, "Port of the built-in MinIO", feature="the built-in MinIO")
-    minio_console_port: int | None = flag(
-        None, "Port of its console; port + 1 when absent", feature="the built-in MinIO"
+    minio_workdir: str | None = flag(
+        None, "Its folder, an absolute path; by default `minio` in the data folder"
     )
-    minio_root_user: str = flag("minioadmin", "Its user", feature="the built-in MinIO")
-    minio_root_password: str = flag("minioadmin", "Its password", feature="the built-in MinIO", secret=True)
-    minio_version: str | None = flag(None, "Its release", feature="the built-in MinIO")
-    mc_version: str | None = flag(None, "Release of its client", feature="the built-in MinIO")
+    minio_port: int = flag(9000, "Its port")
+    minio_console_port: int | None = flag(None, "Port of its console; port + 1 when absent")
+    minio_root_user: str = flag(DEFAULT_MINIO_KEY, "Its user")
+    minio_root_password: str = flag(
+        DEFAULT_MINIO_KEY, "Its password; made anew at each start where others reach it", secret=True
+    )
+    minio_version: str | None = flag(None, "Release that it should be of; another one is a warning")
+    mc_version: str | None = flag(None, "Accepted for older start scripts: mc is not used")
     minio_file_system_mode: bool = flag(
-        False, "With --start-minio-server and --minio-workdir: keep all files as plain files in that folder"
+        False, "Plain files in --minio-workdir: in MinIO with EC:0, without it by the embedded store"
     )
 
     max_files_per_workspace: int = variable(
@@ -74,9 +85,27 @@ class StorageOptions(FeatureOptions):
             raise ConfigurationError("--s3-cleanup-period is a number of seconds above 0.")
         if self.start_minio_server:
             self._check_own_server()
+        elif self.endpoint_url:
+            self._check_endpoint()
+        elif self.access_key_id or self.secret_access_key:
+            raise ConfigurationError("--access-key-id and --secret-access-key need --endpoint-url")
 
     def _check_own_server(self) -> None:
         taken = [n for n in ("endpoint_url", "access_key_id", "secret_access_key") if getattr(self, n)]
         if taken:
             named = ", ".join("--" + name.replace("_", "-") for name in taken)
             raise ConfigurationError(f"--start-minio-server makes its own {named}: give one or the other")
+
+    def _check_endpoint(self) -> None:
+        if not (self.access_key_id and self.secret_access_key):
+            raise ConfigurationError("--endpoint-url needs --access-key-id and --secret-access-key")
+        for name in ("endpoint_url", "endpoint_url_public", "s3_sts_endpoint_url"):
+            parts = urlsplit(getattr(self, name) or "http://none")
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or "@" in parts.netloc
+                or parts.query
+            ):
+                flag_name = "--" + name.replace("_", "-")
+                raise ConfigurationError(f"{flag_name} is an address such as https://s3.example.org")

@@ -1,0 +1,78 @@
+"""How much each workspace keeps in S3, where others write, too: counted now and then, beside the work."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hypha.background import Tasks
+from hypha.errors import HyphaError
+from hypha.limits import BoundedMap
+from hypha.objects.room import Room, owner_of
+from hypha.objects.s3.control import Control
+from hypha.objects.s3.listing import all_below
+
+logger = logging.getLogger(__name__)
+
+COUNT_EVERY_S = 60.0
+TIMES_AS_LONG = 20
+"""Counting takes at most this part of the time."""
+MAX_COUNTED = 10_000
+"""Workspaces of which it is known when they were counted."""
+
+
+class Counting:
+    """Keeps `room` near to what is there; what this server writes itself is counted at once.
+
+    Signed addresses lead past the server, so an upload may overrun what a workspace may keep; the next one
+    is refused.
+    """
+
+    def __init__(self, control: Control, clock: Callable[[], float] = time.monotonic) -> None:
+        self.room = Room({}, Path("/"))
+        self._control = control
+        self._clock = clock
+        self._next: BoundedMap[str, float] = BoundedMap(MAX_COUNTED)
+        self._tasks = Tasks()
+
+    def look(self, owner: str) -> None:
+        """Somebody is about to write: count anew if that was long ago."""
+        now = self._clock()
+        if owner and (self._next.get(owner) or 0.0) <= now:
+            self._next.put(owner, now + COUNT_EVERY_S)
+            self._tasks.start(self._count(owner))
+
+    def check(self, key: str) -> None:
+        """See that there is room for something more of the owner of a key, as far as it is known.
+
+        Raises:
+            QuotaExceeded: it keeps too much, or too many objects.
+        """
+        owner = owner_of(key)
+        self.look(owner)
+        self.room.take(owner, 1, 1)
+        self.room.add(owner, -1, -1)
+
+    async def _count(self, owner: str) -> None:
+        began = self._clock()
+        before = self.room.of(owner)
+        count = size = 0
+        try:
+            async for page in all_below(self._control, f"{owner}/"):
+                count += len(page)
+                size += sum(info.size for info in page)
+        except HyphaError:
+            return  # it was logged, and is tried again
+        took = self._clock() - began
+        self._next.put(owner, self._clock() + max(COUNT_EVERY_S, TIMES_AS_LONG * took))
+        self.room.add(owner, count - before[0], size - before[1])
+
+    async def settled(self) -> None:
+        """Wait until nothing is being counted."""
+        await self._tasks.settled()
+
+    async def close(self) -> None:
+        """End."""
+        await self._tasks.close()
