@@ -108,6 +108,7 @@ async def test_files_in_s3_end_when_it_was_said(s3: S3Server, start_server: Star
     await connections.close()
 
 
+@pytest.mark.slow
 @pytest.mark.spec("artifacts-C3.8")
 async def test_artifacts_lie_in_s3(person: tuple[Person, Any], own: ServerProcess) -> None:
     who, client = person
@@ -139,6 +140,7 @@ async def test_no_key_of_s3_is_told(own: ServerProcess, person: tuple[Person, An
     assert "generate_credential" not in storage
 
 
+@pytest.mark.slow
 async def test_a_storage_that_cannot_be_used_is_told_at_start(
     s3: S3Server, start_server: StartServer
 ) -> None:

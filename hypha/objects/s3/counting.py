@@ -42,7 +42,7 @@ class Counting:
         now = self._clock()
         if owner and (self._next.get(owner) or 0.0) <= now:
             self._next.put(owner, now + COUNT_EVERY_S)
-            self._tasks.start(self._count(owner))
+            self._tasks.start(self.count(owner))
 
     def check(self, key: str) -> None:
         """See that there is room for something more of the owner of a key, as far as it is known.
@@ -55,9 +55,9 @@ class Counting:
         self.room.take(owner, 1, 1)
         self.room.add(owner, -1, -1)
 
-    async def _count(self, owner: str) -> None:
+    async def count(self, owner: str) -> None:
+        """Count what an owner keeps; what is written meanwhile may count twice or not until the next time."""
         began = self._clock()
-        before = self.room.of(owner)
         count = size = 0
         try:
             async for page in all_below(self._control, f"{owner}/"):
@@ -67,11 +67,8 @@ class Counting:
             return  # it was logged, and is tried again
         took = self._clock() - began
         self._next.put(owner, self._clock() + max(COUNT_EVERY_S, TIMES_AS_LONG * took))
-        self.room.add(owner, count - before[0], size - before[1])
-
-    async def settled(self) -> None:
-        """Wait until nothing is being counted."""
-        await self._tasks.settled()
+        known_count, known_size = self.room.of(owner)
+        self.room.add(owner, count - known_count, size - known_size)
 
     async def close(self) -> None:
         """End."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from hypha.errors import InvalidRequest
@@ -65,3 +66,12 @@ def info_of(key: str, meta: Mapping[str, object], attributes: Mapping[str, objec
 def plain_etag(etag: object) -> str:
     """An ETag without its quotes."""
     return str(etag or "").removeprefix("W/").strip('"')
+
+
+def joined_etag(etags: Sequence[str]) -> str:
+    """The ETag that most storages give to what is made of parts; "-" where those of parts say nothing."""
+    try:
+        digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag in etags), usedforsecurity=False)
+    except ValueError:
+        return "-"
+    return f"{digest.hexdigest()}-{len(etags)}"

@@ -12,7 +12,14 @@ from typing import Any
 
 import obstore
 
-from hypha.errors import AlreadyExists, BackendUnavailable, Corrupted, InvalidRequest, ObjectNotFound
+from hypha.errors import (
+    AlreadyExists,
+    BackendUnavailable,
+    Corrupted,
+    InvalidRequest,
+    ObjectNotFound,
+    UploadNotFound,
+)
 from hypha.ids import random_id
 from hypha.locks import NamedLocks
 from hypha.objects.keys import check_bucket, check_key, check_prefix
@@ -22,7 +29,7 @@ from hypha.objects.s3.control import Control
 from hypha.objects.s3.counting import Counting
 from hypha.objects.s3.data import EmptyReading, S3Reading, data_client
 from hypha.objects.s3.endpoint import Endpoint
-from hypha.objects.s3.facts import WANTED_SHA256, info_of, plain_etag, told_attributes
+from hypha.objects.s3.facts import WANTED_SHA256, info_of, joined_etag, plain_etag, told_attributes
 from hypha.objects.s3.failures import UNAVAILABLE, told
 from hypha.objects.s3.incoming import Incoming
 from hypha.objects.s3.listing import all_below, list_page
@@ -144,8 +151,21 @@ class S3Objects(ObjectStore):
             more = {"mode": mode, "use_multipart": False}
         attributes = told_attributes(content_type, metadata, source.sha256 if is_all else "")
         body = beginning if is_all else source.from_beginning(beginning)
-        with told(key):
-            await obstore.put_async(self._data, key, body, attributes=attributes, **more)
+        before = "" if is_all else await self._etag(key)
+        try:
+            with told(key):
+                await obstore.put_async(self._data, key, body, attributes=attributes, **more)
+        except ObjectNotFound:
+            # it was asked twice to put the parts together, since its first answer was lost
+            if await self._etag(key) in ("", before):
+                raise BackendUnavailable(UNAVAILABLE) from None
+
+    async def _etag(self, key: str) -> str:
+        """The ETag of what is there; empty for nothing."""
+        try:
+            return (await self.head(key)).etag
+        except ObjectNotFound:
+            return ""
 
     @asynccontextmanager
     async def _alone(self, key: str, if_absent: bool) -> AsyncIterator[None]:
@@ -299,7 +319,13 @@ class S3Objects(ObjectStore):
         S3 shows no part before all are put together: what has another digest than was said is deleted then.
         """
         key = check_key(key)
-        await self.control.complete(key, upload, _checked(parts))
+        checked = _checked(parts)
+        try:
+            await self.control.complete(key, upload, checked)
+        except UploadNotFound:
+            # perhaps it was asked twice, since its first answer was lost
+            if await self._etag(key) != joined_etag([etag for _, etag in checked]):
+                raise
         info, wanted = await self._facts(key)
         if wanted and wanted != await self._digest(key):
             await self.delete(key)
