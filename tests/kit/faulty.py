@@ -58,6 +58,7 @@ class FaultyProxy:
             writer.close()
 
     async def _ask(self, head: bytes, body: bytes) -> bytes:
+        """The whole answer of the service."""
         lines = head.rstrip(b"\r\n").split(b"\r\n")
         kept = [line for line in lines if not line.lower().startswith((b"connection:", b"expect:"))]
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

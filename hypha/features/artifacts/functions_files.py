@@ -59,7 +59,7 @@ class FileFunctions(Functions):
                 which an object of addresses by path is returned.
             download_weight: What a download of the file adds to the artifact's download count; a list of
                 the same length for a list of paths.
-            use_proxy: Accepted; addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: true for an address inside the server's own network, or the base of the address.
             expires_in: Seconds for which the address is good, 60 to 604800.
             branch: For artifacts that are kept in git only.
@@ -103,7 +103,7 @@ class FileFunctions(Functions):
             version: The version, by name or index; the latest if left out, `stage` for what is staged.
             stage: The same as `version="stage"`.
             branch: For artifacts that are kept in git only.
-            use_proxy: Accepted; addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: true for an address inside the server's own network, or the base of the address.
             expires_in: Seconds for which the address is good, 60 to 604800.
         """
@@ -214,7 +214,7 @@ class FileFunctions(Functions):
             part_count: How many parts, 1 to 10000.
             download_weight: What a download of the file adds to the artifact's download count.
             expires_in: Seconds for which the upload is open, 60 to 604800.
-            use_proxy: Accepted; addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: true for addresses inside the server's own network, or the base of the addresses.
             sha256: The sha-256 of the whole file in hex: parts that are together another file are refused.
         """

@@ -123,7 +123,7 @@ class IntegrityFunctions(FileFunctions):
             part_count: How many parts, 1 to 10000.
             upload_id: The upload; the one to this path that was begun last if left out.
             expires_in: Seconds for which the upload is open from now on, 60 to 604800.
-            use_proxy: Accepted; addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: true for addresses inside the server's own network, or the base of the addresses.
         """
         own = self.parts

@@ -59,7 +59,7 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     if not store.is_conditional:
         logger.info("This S3 knows no conditional writes: no other server may write to its bucket")
     urls = S3Urls(endpoint, own, store.counting, is_proxied=options.enable_s3_proxy)
-    lender = await _lender(options, store)
+    lender = await lender_of(options, store)
     return Backing(
         store, store.room, StoredFolders(store), own, urls, shown_place(endpoint), store.close, lender
     )
@@ -96,7 +96,7 @@ def _both(first: Close, then: Close) -> Close:
     return close
 
 
-async def _lender(options: StorageOptions, store: S3Objects) -> Lender | None:
+async def lender_of(options: StorageOptions, store: S3Objects) -> Lender | None:
     """Whoever lends keys, where the storage has an STS that keeps them to their prefix."""
     if options.s3_admin_type != MINIO and not options.s3_role_arn:
         return None

@@ -26,7 +26,7 @@ Ttl = Annotated[Any, {"anyOf": [{"type": "number"}, {"type": "array"}, {"type": 
 
 
 class StorageService:
-    """Files of the caller's workspace, as plain files on the server's disk.
+    """Files of the caller's workspace.
 
     Bytes go over plain HTTP: `put_file` and `get_file` give addresses that anybody who has one can use until
     it expires, without a token. Paths are relative to the workspace; a leading `/` is for administrators.
@@ -64,7 +64,7 @@ class StorageService:
 
         Args:
             file_path: The path, or a list of paths.
-            use_proxy: Makes no difference: addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: True for an address of the server's own machine, or the base address to use.
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
             ttl: Seconds after its upload in which the file is deleted; a list gives one for each path.
@@ -92,7 +92,7 @@ class StorageService:
 
         Args:
             file_path: The path, or a list of paths.
-            use_proxy: Makes no difference: addresses always lead to this server.
+            use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: True for an address of the server's own machine, or the base address to use.
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
         """
