@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from hypha.testing import NodeWorker, PythonWorker, RawClient, ServerProcess, Worker, turns
+from tests.kit import s3
 from tests.kit.clients import (
     JS_FOLDER,
     Connect,
@@ -78,12 +80,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerProcess]:
-    """One server for all tests that don't disturb it."""
-    running = ServerProcess()
-    try:
-        yield running.start()
-    finally:
-        running.close()
+    """One server for all tests that don't disturb it; with HYPHA_TEST_S3 its files lie in that S3 server."""
+    kind = os.environ.get("HYPHA_TEST_S3", "")
+    with s3.running(kind) if kind else contextlib.nullcontext() as storage:
+        running = ServerProcess(flags=storage.flags() if storage else ())
+        try:
+            yield running.start()
+        finally:
+            running.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

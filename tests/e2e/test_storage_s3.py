@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -198,3 +200,14 @@ async def test_a_minio_that_is_installed_begins_and_ends_with_the_server(
     assert psutil.pid_exists(pid)
     await asyncio.to_thread(own.stop)
     await eventually(lambda: not psutil.pid_exists(pid), within_s=20, what="the end of MinIO")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.spec("artifacts-C3.8")
+def test_the_tests_of_artifacts_pass_where_files_lie_in_s3() -> None:
+    files = ["tests/e2e/test_artifacts.py", "tests/e2e/test_artifacts_http.py"]
+    line = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not slow and not node and not browser"]
+    env = {**os.environ, "HYPHA_TEST_S3": "moto"}
+    ended = subprocess.run([*line, *files], env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout[-4000:]
