@@ -204,13 +204,8 @@ class LocalObjects(ObjectStore):
         sha256: str | None = None,
     ) -> str:
         """See `ObjectStore`."""
-        owner, more, whole = owner_of(check_key(key)), checked_metadata(metadata), (sha256 or "").lower()
-        self.room.take(owner, 0, 1)
-        try:
-            return await self._run(self._uploads.begin, key, content_type, more, whole)
-        except BaseException:
-            self.room.add(owner, -1, 0)
-            raise
+        more, whole = checked_metadata(metadata), (sha256 or "").lower()
+        return await self._run(self._uploads.begin, check_key(key), content_type, more, whole)
 
     async def put_part(
         self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None

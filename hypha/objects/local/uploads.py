@@ -36,7 +36,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class Uploads:
     """The uploads that are not complete; everything here runs in worker threads.
 
-    An upload counts as a file from its begin on, and so does each of its parts.
+    Each part counts as a file; how many uploads there are is for others to bound.
 
     Args:
         trash: a folder on the same disk that is emptied at every start.
@@ -124,7 +124,7 @@ class Uploads:
         return found
 
     def forget(self, key: str, upload: str) -> tuple[int, int]:
-        """Delete an upload with all parts; returns how many files that were, and their bytes."""
+        """Delete an upload with all parts; returns how many those were, and their bytes."""
         if not _ID.fullmatch(upload):
             return 0, 0
         folder = self._of_owner(owner_of(key)) / upload
@@ -141,7 +141,7 @@ class Uploads:
         return counted
 
     def counted(self) -> dict[str, tuple[int, int]]:
-        """Files and bytes of the uploads of each owner."""
+        """Parts and bytes of the uploads of each owner."""
         counted: dict[str, tuple[int, int]] = {}
         for folder in self._folders():
             about = _read(folder)
@@ -199,7 +199,7 @@ def _parts_in(folder: Path) -> list[Path]:
 
 def _counted(folder: Path) -> tuple[int, int]:
     sizes = [part.stat().st_size for part in _parts_in(folder)]
-    return 1 + len(sizes), sum(sizes)
+    return len(sizes), sum(sizes)
 
 
 def _not_found(upload: object) -> UploadNotFound:
