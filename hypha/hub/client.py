@@ -357,8 +357,11 @@ class Client:
         outbox = self.outbox
         if self.is_open and (kind == _CALL or kind == _EVENT):
             # never sent twice, so nothing of it needs to be kept
-            if key is not None:
-                self._expect(key, outbox.end - 1, interval_s)
+            if key is not None:  # `_expect` written out: it can be measured per call
+                pending = self.pending
+                pending[key] = (outbox.end - 1, self.ports.time(), interval_s)
+                if len(pending) > FEW_PENDING_CALLS:
+                    self._expect_many()
             self.connection.send_frame(frame)  # type: ignore[union-attr]
             return
         seq = outbox.end

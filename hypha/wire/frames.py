@@ -25,10 +25,13 @@ LIFTED_BYTES = 256 * 1024
 """Byte strings from this size need not be copied to be checked, opened or packed (`hypha.wire.pieces`)."""
 
 _LARGE_BYTES = 8000
+_SMALL_BYTES = 6000
+"""What came with so many bytes is small with its sender's identity too: nothing has to be added up."""
 _PAD = bytes(HEADROOM)
 _HEAD_PROBE_BYTES = 2048
 MIN_INTERVAL_S = 0.01
 """Of heartbeats: the libraries send one, and wait so long, as long as a call runs."""
+_NUMBERS = (int, float)
 _MAX_KEY_VALUES = 16
 _FEW_VALUES = 256
 MAX_WALKED_VALUES = 2000
@@ -156,9 +159,11 @@ class EnvelopeParser:
             raise MalformedFrame("Malformed frame: it is empty")
         main: Any = None
         try:
-            if len(data) > _LARGE_BYTES:
-                return walk(data, _FEW_VALUES if len(data) <= MAX_DENSE_BYTES else MAX_WALKED_VALUES)[:3]
-            entries = map_entries(data)
+            size = len(data)
+            if size > _LARGE_BYTES:
+                return walk(data, _FEW_VALUES if size <= MAX_DENSE_BYTES else MAX_WALKED_VALUES)[:3]
+            first = data[0]
+            entries = first & 0x0F if first & 0xF0 == 0x80 else map_entries(data)
             unpacker, base = self._unpacker, self._base
             unpacker.feed(data)
             main = unpacker.unpack()
@@ -166,7 +171,6 @@ class EnvelopeParser:
             if len(main) != entries:
                 raise MalformedFrame("Malformed frame: duplicate keys")
             interval = None
-            size = len(data)
             if head != size:
                 interval = self._check_body(unpacker, main.get("type") == "method")
                 if unpacker.tell() - base != size:
@@ -198,9 +202,7 @@ class EnvelopeParser:
                 if bit is None or seen & bit:
                     raise MalformedFrame(f"Malformed frame: key {str(key)[:40]!r} is not allowed here")
                 seen |= bit
-                if bit == 1:
-                    unpacker.skip()
-                elif bit == 4:
+                if bit == 4:
                     if (promise := unpacker.unpack()) != "*":
                         _check_promise(promise)
                 elif bit == 8:
@@ -275,7 +277,7 @@ def checked_interval(value: Any) -> float | None:
     """
     if value is None:
         return None
-    if not isinstance(value, int | float) or not value >= MIN_INTERVAL_S:
+    if not isinstance(value, _NUMBERS) or not value >= MIN_INTERVAL_S:
         raise MalformedFrame(f"Malformed frame: heartbeats may be asked for each {MIN_INTERVAL_S} s at most")
     return float(value) if value < 1e9 else None
 
@@ -458,7 +460,8 @@ class Stamp:
             and "method" in main
             and data[0] & 0xF0 == 0x80
         ):
-            return join_frame(_HEADS[entries + added], data[1:head], suffix, data[head:])
+            parts = (_HEADS[entries + added], data[1:head], suffix, data[head:])
+            return b"".join(parts) if len(data) < _SMALL_BYTES else join_frame(*parts)
         if not ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
             odd = next(str(key) for key in main if key not in ENVELOPE_KEYS)[:40]
             error = MalformedFrame(f"Malformed frame: key {odd!r} is not allowed in the envelope")
