@@ -24,7 +24,15 @@ from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
 from hypha.wire.frames import Stamp, join_frame, pack
 from hypha.wire.packed import PackedList, is_large, pack_call
 from hypha.wire.pieces import Pieces, pack_pieces
-from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, absolute_targets, check_owner, is_tagged
+from hypha.wire.values import (
+    BUILT_IN,
+    MESSAGE_CACHE,
+    SERVICES,
+    absolute_targets,
+    check_owner,
+    is_flat,
+    is_tagged,
+)
 
 if TYPE_CHECKING:
     from hypha.clock import Timer
@@ -369,5 +377,6 @@ def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s
     rest = {"promise": "*", "t": interval_s}
     if isinstance(args, PackedList):
         return pack_call(args, kwargs, rest)
-    given = {"args": [*args, kwargs], "with_kwargs": True} if kwargs else {"args": list(args)}
-    return pack_pieces({**given, **rest})
+    given = [*args, kwargs] if kwargs else list(args)
+    body = {"args": given, "with_kwargs": True, **rest} if kwargs else {"args": given, **rest}
+    return [pack(body)] if is_flat(given) else pack_pieces(body)

@@ -61,6 +61,16 @@ class Bucket:
             self._at = now
         return 0.0
 
+    def take_one(self, now: float) -> tuple[float, int]:
+        """`try_take` one token; what that returns, and how many whole ones are left then."""
+        owed = self.owed(now) + 1.0
+        if owed - self.burst > _ROUNDING:
+            return (owed - self.burst) / self.rate_per_s, max(0, int(self.burst - owed + 1.0))
+        self._owed = owed
+        if now > self._at:
+            self._at = now
+        return 0.0, max(0, int(self.burst - owed))
+
     def give_back(self, tokens: float = 1.0) -> None:
         """Undo a `take`."""
         self._owed = max(0.0, self._owed - tokens)
@@ -116,6 +126,4 @@ class Buckets:
 
     def take_one(self, key: str) -> tuple[float, int]:
         """`take` one token, where there is a rate; what that returns, and how many are left then."""
-        bucket, now = self.of(key), self._clock()
-        wait_s = bucket.try_take(now)
-        return wait_s, max(0, int(bucket.left(now)))
+        return self.of(key).take_one(self._clock())

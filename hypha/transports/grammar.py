@@ -11,6 +11,7 @@ import contextlib
 import logging
 import re
 import socket
+from functools import partial
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hypha.errors import HyphaError, InvalidRequest
+from hypha.transports.answers import send_plainly
 from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
@@ -325,6 +327,7 @@ class GrammarProtocol(HttpToolsProtocol):
         if answers is None:
             answers = self._answers = OneWrite(self.transport, self.loop)
         cycle.transport = answers
+        cycle.send = partial(send_plainly, cycle)
         if cycle.scope["http_version"] == "1.0":
             cycle.chunked_encoding, cycle.expected_content_length = False, _UntilClose()
         super()._start_asgi_task(cycle, app)

@@ -114,6 +114,8 @@ class Credentials:
         self.origins = origins or Origins()
         self._headers: list[bytes] = []
         """Headers beside `Authorization` that may hold a token, in the order of their names."""
+        self._places = frozenset({b"authorization", b"cookie"})
+        """All headers that may hold one."""
         self._cookies: list[bytes] = [SESSION_COOKIE.encode()]
         """Cookies that may hold a token: others in the order of their names, then that of the session."""
         self._workspaces = workspaces
@@ -127,6 +129,7 @@ class Credentials:
     def accept_header(self, name: bytes) -> None:
         """Look for tokens in a header, where there is no `Authorization`."""
         self._headers = sorted({*self._headers, name})
+        self._places |= {name}
 
     def accept_cookie(self, name: bytes) -> None:
         """Look for tokens in a cookie, before that of the session."""
@@ -188,7 +191,8 @@ class Credentials:
 
     async def _identify(self, scope: MutableMapping[str, Any]) -> User | HyphaError:
         try:
-            token = scope[TOKEN] = await self.token(scope)
+            has_none = not self._sources and self._places.isdisjoint(headers_of(scope))
+            token = scope[TOKEN] = None if has_none else await self.token(scope)
             user = self.anonymous if token is None else await self._authenticate(token)
             self._check_user(user)
             return user

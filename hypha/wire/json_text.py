@@ -109,13 +109,15 @@ def _check_integers(outside: bytes) -> None:
 def _count_names(value: Any) -> int:
     """Names of all objects inside a value."""
     found, waiting = 0, [value]
-    while waiting:
-        item = waiting.pop()
+    for item in waiting:  # which grows meanwhile
         if type(item) is dict:
             found += len(item)
-            waiting += [inner for inner in item.values() if type(inner) is dict or type(inner) is list]
-        elif type(item) is list:
-            waiting += [inner for inner in item if type(inner) is dict or type(inner) is list]
+            item = item.values()
+        elif type(item) is not list:
+            continue
+        for inner in item:
+            if type(inner) is dict or type(inner) is list:
+                waiting.append(inner)
     return found
 
 

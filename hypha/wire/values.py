@@ -21,6 +21,7 @@ BUILT_IN = "services.built-in."
 MESSAGE_CACHE = f"{BUILT_IN}message_cache."
 FLAT_VALUES = 64
 """Of a map or list, for which `is_flat` looks."""
+_FLAT_LEVELS = 4
 
 _CONTAINERS = frozenset({dict, list})
 _SHORT = frozenset({int, float, bool, type(None)})
@@ -33,24 +34,35 @@ _FLAT_KEYS = _FUNCTION_KEYS | {"_rtype", "_rintf"}
 def is_flat(value: Any) -> bool:
     """Whether a look shows that there is nothing to look for inside: a number, a short text, or few of them.
 
-    Most arguments and results are so. A map with a tag, or with a part of a function value, is not.
+    Most arguments and results are so, with at most one list or map in another. A map with a tag, or with a
+    part of a function value, is not.
     """
-    kind = type(value)
-    if kind is dict:
-        if len(value) > FLAT_VALUES or not _FLAT_KEYS.isdisjoint(value):
-            return False
-        items = value.values()
-    elif kind is list:
-        if len(value) > FLAT_VALUES:
-            return False
-        items = value
-    else:
-        return kind in _SHORT or (kind is str and len(value) <= _TEXT_CHARS)
-    for item in items:
-        kind = type(item)
-        if kind not in _SHORT and (kind is not str or len(item) > _TEXT_CHARS):
-            return False
-    return True
+    for _ in range(_FLAT_LEVELS):
+        kind = type(value)
+        if kind is dict:
+            if len(value) > FLAT_VALUES or not _FLAT_KEYS.isdisjoint(value):
+                return False
+            items = value.values()
+        elif kind is list:
+            if len(value) > FLAT_VALUES:
+                return False
+            items = value
+        else:
+            return kind in _SHORT or (kind is str and len(value) <= _TEXT_CHARS)
+        inner = None
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                if len(item) > _TEXT_CHARS:
+                    return False
+            elif kind not in _SHORT:
+                if inner is not None or kind not in _CONTAINERS:
+                    return False
+                inner = item
+        if inner is None:
+            return True
+        value = inner
+    return False
 
 
 def maps_in(value: Any) -> Iterator[dict[Any, Any]]:

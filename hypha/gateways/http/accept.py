@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hypha.gateways.http.parameters import JSON_TYPE, MSGPACK_TYPES, is_msgpack, media_type
 from hypha.web.scope import HEADERS
@@ -37,14 +38,13 @@ ANYTHING, JSON = b"*/*", b"application/json"
 """What most programs say and send."""
 
 
-def wants_msgpack(scope: Mapping[str, object], *, stream: bool = False) -> bool:
+def wants_msgpack(scope: Mapping[str, Any], *, stream: bool = False) -> bool:
     """Whether an answer goes out as MessagePack, else as JSON or, for a stream of items, as events.
 
     What `Accept` weighs higher is sent. Where it weighs them alike, the more closely named one, then the
     form of the request's body, then what comes first. Who accepts neither gets JSON.
     """
-    headers = scope[HEADERS]
-    assert isinstance(headers, Mapping)
+    headers: Mapping[bytes, bytes] = scope[HEADERS]
     content_type = headers.get(b"content-type")
     came_so = bool(content_type) and content_type != JSON and is_msgpack(media_type(content_type))
     accept = headers.get(b"accept")

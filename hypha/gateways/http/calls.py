@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -36,6 +37,8 @@ from hypha.wire.values import is_tagged
 PROBES = "probes"
 DEVICE_COOKIE = b"hypha_device_"
 MANAGER_NAMES = frozenset({"ws", "~"})
+QUERIES_KEPT = 1000
+MAX_KEPT_CHARS = 300
 _ALLOWED = "GET, POST"
 
 
@@ -66,6 +69,8 @@ class FunctionCalls:
 
     def __init__(self, services: GatewayContext) -> None:
         self._services = services
+        self._parsed = lru_cache(QUERIES_KEPT)(ServiceQuery.parse)
+        """Addresses that were asked for, short ones, as they are called again and again."""
 
     async def handle(self, call: Call) -> None:
         """Answer one request; what goes wrong is told by the edge.
@@ -163,7 +168,8 @@ class FunctionCalls:
     ) -> ServiceRecord:
         """The service that an address names, as far as the caller may use it."""
         services = self._services
-        query = ServiceQuery.parse(service, workspace)
+        is_short = len(service) + len(workspace) <= MAX_KEPT_CHARS
+        query = (self._parsed if is_short else ServiceQuery.parse)(service, workspace)
         mode = next((text for name, text in pairs if name == MODE_KEY), None) if pairs else None
         try:
             return await services.calling.find(query, context, mode, services.select_timeout_s)

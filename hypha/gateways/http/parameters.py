@@ -27,6 +27,7 @@ MSGPACK_TYPES = frozenset({"application/msgpack", "application/x-msgpack", "appl
 MODE_KEY = "_mode"
 ARRAYS_KEY, BYTES_KEY = "_arrays", "_bytes"
 """What they shall be in a JSON answer; arguments only for a function that has such parameters."""
+_OPTIONS = frozenset({MODE_KEY, ARRAYS_KEY, BYTES_KEY})
 PATH_NAMES = frozenset({"workspace", "service_id", "function_key"})
 MAX_FIELDS = 1000
 MAX_JSON_CONTAINERS = MAX_PASSED_VALUES // CONTAINER_VALUES
@@ -37,6 +38,9 @@ MAX_OPTIONS = 100
 _DIGITS = re.compile(r"([+-]?)0*([0-9]+)")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+_SHORT_QUERY = MAX_FIELDS
+"""Bytes of a query that cannot have more than so many parameters."""
+_CODED = frozenset(b"%+")
 _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 AUTOMATIC_KEYS = ["type", "description"]
@@ -51,6 +55,9 @@ def split_query(query: bytes) -> list[tuple[str, str]]:
     """Name and value pairs of a query string, in order."""
     if not query:
         return []
+    if len(query) < _SHORT_QUERY and _CODED.isdisjoint(query):
+        parts = query.decode("utf-8", "replace").split("&")
+        return [(name, text) for name, _, text in (part.partition("=") for part in parts if part)]
     try:
         return parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
@@ -69,11 +76,10 @@ def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> 
     properties = properties_of(schema)
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
-        texts.setdefault(name, []).append(text)
-    texts.pop(MODE_KEY, None)
-    for option in (ARRAYS_KEY, BYTES_KEY):
-        if not properties or option not in properties:
-            texts.pop(option, None)
+        if name in texts:
+            texts[name].append(text)
+        elif name not in _OPTIONS or (name != MODE_KEY and properties and name in properties):
+            texts[name] = [text]
     arguments: dict[str, Any] = {}
     for name, values in texts.items():
         known = properties.get(name) if properties is not None else None
@@ -84,7 +90,9 @@ def query_arguments(pairs: Iterable[tuple[str, str]], schema: Schema | None) -> 
 
 
 def _from_texts(values: list[str], schema: Schema | None) -> Any:
-    if schema is not None and "array" in _types(schema):
+    if schema is None or _is_automatic(schema):
+        return guess(values[-1])
+    if "array" in _types(schema):
         whole = _parse_json(values[0], list) if len(values) == 1 else _UNCONVERTED
         if whole is not _UNCONVERTED:
             return whole
@@ -94,13 +102,16 @@ def _from_texts(values: list[str], schema: Schema | None) -> Any:
     return convert(values[-1], schema)
 
 
+def _is_automatic(schema: Schema) -> bool:
+    """Whether the client library derived it without knowing anything."""
+    return list(schema) == AUTOMATIC_KEYS and schema["type"] == "string"
+
+
 def convert(text: str, schema: Schema | None) -> Any:
     """One text as its schema asks; text that does not fit is converted conservatively."""
-    if schema is None:
+    if schema is None or _is_automatic(schema):
         return guess(text)
     kinds = _types(schema)
-    if kinds == ["string"] and list(schema) == AUTOMATIC_KEYS:
-        return guess(text)
     try:
         for kind in kinds:
             value = _convert_to(kind, text)
@@ -206,14 +217,14 @@ def guess(text: str) -> Any:
             return text if value is _UNCONVERTED else value
     except Inexact:
         return text
-    if text and any(mark in text for mark in ".eE") and any(digit.isdigit() for digit in text):
-        if _NUMBER.fullmatch(text):
-            try:
-                value = float(text)
-            except ValueError:
-                return text
-            return value if math.isfinite(value) else text
-    return text
+    match = _NUMBER.fullmatch(text)
+    if match is None or not (match[2] or match[3]):
+        return text
+    try:
+        value = float(text)
+    except ValueError:  # it has no digits
+        return text
+    return value if math.isfinite(value) else text
 
 
 def media_type(content_type: bytes | None) -> str:

@@ -1,0 +1,88 @@
+"""What an application sends as its answer, written with less ado than uvicorn does, where it comes whole.
+
+Most answers have a length, a handful of plain fields and one piece of a body. All others are uvicorn's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator, MutableMapping
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_PLAIN = frozenset(
+    {
+        b"cache-control", b"content-encoding", b"content-length", b"content-type", b"date", b"etag",
+        b"last-modified", b"server", b"vary", b"x-content-type-options", b"x-json-values",
+        b"x-ratelimit-limit", b"x-ratelimit-remaining",
+    }
+)  # fmt: skip
+"""Fields that say nothing about the connection."""
+_ALLOWED = bytes(byte for byte in range(256) if byte == 0x09 or (byte >= 0x20 and byte != 0x7F))
+"""What may stand in a field (RFC 9110, 5.5); the rest are control characters."""
+
+
+class _Done:
+    """What is awaited for something that has happened already."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return iter(())  # type: ignore[return-value]
+
+
+_DONE = _Done()
+
+
+def send_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]) -> Awaitable[None]:
+    """Take a message of the application as `cycle.send` does."""
+    if not (cycle.disconnected or cycle.flow.write_paused):
+        if not cycle.response_started:
+            if message["type"] == "http.response.start" and _starts_plainly(cycle, message):
+                return _DONE
+        elif message["type"] == "http.response.body" and _ends_plainly(cycle, message):
+            return _DONE
+    return RequestResponseCycle.send(cycle, message)  # type: ignore[arg-type]
+
+
+def _starts_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]) -> bool:
+    """Write the head of an answer, if it is one of those that are made here."""
+    pairs = [*cycle.default_headers, *message.get("headers", ())]
+    fields = dict(pairs)
+    length = fields.get(b"content-length")
+    if (
+        length is None
+        or len(fields) != len(pairs)
+        or not _PLAIN.issuperset(fields)
+        or not cycle.keep_alive
+        or cycle.access_log
+        or cycle.chunked_encoding is not None
+        or not length.isdigit()
+    ):
+        return False
+    text = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+    if len(text.translate(None, _ALLOWED)) != 2 * len(pairs):  # the ends of the lines, and nothing else
+        return False
+    cycle.response_started, cycle.waiting_for_100_continue = True, False
+    cycle.chunked_encoding, cycle.expected_content_length = False, int(length)
+    cycle.transport.write(b"".join((STATUS_LINE[message["status"]], text, b"\r\n")))
+    return True
+
+
+def _ends_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]) -> bool:
+    """Write a whole body, if it is as long as was said."""
+    body = message.get("body", b"")
+    if (
+        cycle.response_complete
+        or cycle.chunked_encoding
+        or message.get("more_body")
+        or len(body) != cycle.expected_content_length
+        or not cycle.keep_alive
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    cycle.transport.write(body)
+    cycle.expected_content_length, cycle.response_complete = 0, True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
