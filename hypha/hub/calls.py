@@ -379,4 +379,5 @@ def _pack_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval_s
         return pack_call(args, kwargs, rest)
     given = [*args, kwargs] if kwargs else list(args)
     body = {"args": given, "with_kwargs": True, **rest} if kwargs else {"args": given, **rest}
-    return [pack(body)] if is_flat(given) else pack_pieces(body)
+    is_small = (not args or is_flat(args)) and (not kwargs or is_flat(kwargs))
+    return [pack(body)] if is_small else pack_pieces(body)

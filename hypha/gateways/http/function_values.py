@@ -21,7 +21,10 @@ def refuse_functions(*values: Any) -> None:
     Raises:
         InvalidRequest: one holds a function value, or is nested deeper than 100 levels.
     """
-    if all(map(is_flat, values)):
+    for value in values:
+        if value and not is_flat(value):
+            break
+    else:
         return
     for item in maps_in(list(values)):
         tag = item.get("_rtype")

@@ -21,6 +21,7 @@ from hypha.gateways.http.tracebacks import raised_in
 from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
+from hypha.wire.frames import pack
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
@@ -104,7 +105,10 @@ def encode_json(value: Any, form: JsonForm = PLAIN) -> bytes:
 
 
 def _json_pieces(value: Any, writer: JsonWriter, *, in_turns: bool) -> list[bytes]:
-    value = presentable(value, writer)
+    return _written(presentable(value, writer), writer, in_turns=in_turns)
+
+
+def _written(value: Any, writer: JsonWriter, *, in_turns: bool) -> list[bytes]:
     try:
         return _dumps(value, writer, in_turns=in_turns)
     except orjson.JSONEncodeError as error:
@@ -169,7 +173,9 @@ async def send_value(
     """
     headers = [MSGPACK_HEADER if as_msgpack else JSON_HEADER]
     writer = JsonWriter(form)
-    if scope is None or not _is_heavy(value, as_msgpack):
+    if is_flat(value):  # there is nothing to present in another way
+        pieces = [pack(value)] if as_msgpack else _written(value, writer, in_turns=False)
+    elif scope is None or not _is_heavy(value, as_msgpack):
         pieces = (
             pack_pieces(presentable(value)) if as_msgpack else _json_pieces(value, writer, in_turns=False)
         )
