@@ -60,12 +60,12 @@ def _starts_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, An
         or not length.isdigit()
     ):
         return False
-    text = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-    if len(text.translate(None, _ALLOWED)) != 2 * len(pairs):  # the ends of the lines, and nothing else
+    text = b"\r\n".join(map(b": ".join, pairs))
+    if len(text.translate(None, _ALLOWED)) != 2 * len(pairs) - 2:  # what is between the lines, nothing else
         return False
     cycle.response_started, cycle.waiting_for_100_continue = True, False
     cycle.chunked_encoding, cycle.expected_content_length = False, int(length)
-    cycle.transport.write(b"".join((STATUS_LINE[message["status"]], text, b"\r\n")))
+    cycle.transport.write(b"".join((STATUS_LINE[message["status"]], text, b"\r\n\r\n")))
     return True
 
 

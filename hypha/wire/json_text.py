@@ -62,11 +62,23 @@ def loads(text: bytes, max_values: int = MAX_PASSED_VALUES) -> Any:
         _check_integers(_outside(text))
     value = _parse(text, 0)
     colons = text.count(b":")
-    if colons and not (type(value) is dict and len(value) == colons) and _count_names(value) != colons:
+    if colons and not _has_names(value, colons) and _count_names(value) != colons:
         outside = _outside(text)
         if outside.count(b":") != _count_names(value):
             raise _names_twice()
     return value
+
+
+def _has_names(value: Any, count: int) -> bool:
+    """Whether the two outer levels of a value show that it has so many names: most small ones are so."""
+    if type(value) is not dict:
+        return False
+    found = len(value)
+    if found != count:
+        for inner in value.values():
+            if type(inner) is dict:
+                found += len(inner)
+    return found == count
 
 
 def _parse(text: bytes, begin: int) -> Any:

@@ -24,7 +24,7 @@ FLAT_VALUES = 64
 _FLAT_LEVELS = 4
 
 _CONTAINERS = frozenset({dict, list})
-_SHORT = frozenset({int, float, bool, type(None)})
+_SCALARS = frozenset({int, float, bool, type(None), str})
 _TEXT_CHARS = 4096
 _FUNCTION_TAGS = frozenset({"method", "generator"})
 _FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})
@@ -32,37 +32,49 @@ _FLAT_KEYS = _FUNCTION_KEYS | {"_rtype", "_rintf"}
 
 
 def is_flat(value: Any) -> bool:
-    """Whether a look shows that there is nothing to look for inside: a number, a short text, or few of them.
+    """Whether a look shows that there is nothing to look for inside: a number, a text, or few of them.
 
     Most arguments and results are so, with at most one list or map in another. A map with a tag, or with a
-    part of a function value, is not.
+    part of a function value, is not; nor are bytes.
     """
     for _ in range(_FLAT_LEVELS):
         kind = type(value)
         if kind is dict:
             if len(value) > FLAT_VALUES or not _FLAT_KEYS.isdisjoint(value):
                 return False
-            items = value.values()
-        elif kind is list:
-            if len(value) > FLAT_VALUES:
-                return False
-            items = value
-        else:
-            return kind in _SHORT or (kind is str and len(value) <= _TEXT_CHARS)
-        inner = None
-        for item in items:
-            kind = type(item)
-            if kind is str:
-                if len(item) > _TEXT_CHARS:
-                    return False
-            elif kind not in _SHORT:
-                if inner is not None or kind not in _CONTAINERS:
-                    return False
-                inner = item
-        if inner is None:
+            value = value.values()
+        elif kind is not list:
+            return kind in _SCALARS
+        elif len(value) > FLAT_VALUES:
+            return False
+        if _SCALARS.issuperset(map(type, value)):
             return True
-        value = inner
+        inner = [item for item in value if type(item) not in _SCALARS]
+        if len(inner) != 1:
+            return False
+        value = inner[0]
     return False
+
+
+def is_short(value: Any) -> bool:
+    """Whether a look shows that a value is flat, and its texts are short."""
+    if type(value) is str:
+        return len(value) <= _TEXT_CHARS
+    if type(value) is dict:
+        if len(value) > FLAT_VALUES or not _FLAT_KEYS.isdisjoint(value):
+            return False
+        value = value.values()
+    elif type(value) is not list:
+        return type(value) in _SCALARS
+    elif len(value) > FLAT_VALUES:
+        return False
+    for item in value:
+        if type(item) is str:
+            if len(item) > _TEXT_CHARS:
+                return False
+        elif type(item) not in _SCALARS:
+            return False
+    return True
 
 
 def maps_in(value: Any) -> Iterator[dict[Any, Any]]:

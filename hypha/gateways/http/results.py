@@ -25,7 +25,7 @@ from hypha.wire.frames import pack
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
-from hypha.wire.values import is_flat
+from hypha.wire.values import is_short
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ async def send_value(
     """
     headers = [MSGPACK_HEADER if as_msgpack else JSON_HEADER]
     writer = JsonWriter(form)
-    if is_flat(value):  # there is nothing to present in another way
+    if is_short(value):  # there is nothing to present in another way
         pieces = [pack(value)] if as_msgpack else _written(value, writer, in_turns=False)
     elif scope is None or not _is_heavy(value, as_msgpack):
         pieces = (
@@ -192,7 +192,7 @@ async def send_value(
 
 
 def _is_heavy(value: Any, as_msgpack: bool) -> bool:
-    return not is_flat(value) and (is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES)))
+    return not is_short(value) and (is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES)))
 
 
 async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:
