@@ -97,7 +97,7 @@ async def test_metrics_are_prometheus_text(server: FakeServer) -> None:
 
 @pytest.mark.spec("core-H9")
 async def test_strangers_are_limited_by_address_and_users_are_not(server: FakeServer) -> None:
-    limits = RequestLimits(Buckets(5, 10), Buckets(1000, 5000))
+    limits = RequestLimits(Buckets(0.01, 10), Buckets(1000, 5000))
     async with client_of(server, limits=limits) as http:
         url = "/ws-user-anna/services/demo/add?a=1&b=2"
         anonymous = [await http.get(url) for _ in range(30)]

@@ -376,3 +376,18 @@ async def test_who_may_not_use_a_service_is_noted_once_and_who_asks_the_manager_
         await http.get("/ws-user-anna/services/ws/get_workspace_info?workspace=ws-user-anna")
     assert refused.status_code == 403
     assert noted == [("access_refused", "anonymouz-http", "ws-user-anna", "provider:private.add")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"a": {"_rtype": "method", "_rtarget": "*/m"}, "b": 1}',
+        rb'{"a": {"\u005frtype": "method", "_\u0072target": "*/m"}, "b": 1}',
+        b'{"a": ' + b"[" * 130 + b"]" * 130 + b', "b": 1}',
+    ],
+)
+async def test_no_spelling_brings_functions_or_deep_values_in(server: FakeServer, body: bytes) -> None:
+    async with client_of(server) as http:
+        answer = await http.post(f"{BASE}/add", content=body)
+    assert answer.status_code == 400
+    assert "functions" in answer.text or "nested" in answer.text
