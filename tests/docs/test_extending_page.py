@@ -51,6 +51,10 @@ def test_an_example_is_short(name: str) -> None:
     assert 5 < len(lines) < MOST_LINES
 
 
+# each test imports its example anew; the class of another one may not be collected yet
+pytestmark = pytest.mark.filterwarnings("ignore:This declarative base already contains")
+
+
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Import an example as a module."""
