@@ -55,7 +55,7 @@ async def test_blocked_user_is_out_until_unblocked(
         assert (answer.status_code, answer.json()["detail"]) == (403, "User is blocked: spam")
         stream = await http.get("/rpc", params={"client_id": "x"})
         assert (stream.status_code, stream.json()["detail"]) == (403, "User is blocked: spam")
-        assert [entry["user_id"] for entry in (await admin.list_blocked())["users"]] == [alice.id]
+        assert alice.id in [entry["user_id"] for entry in (await admin.list_blocked())["users"]]
         assert await admin.unblock_user(alice.id) is True
         assert await admin.unblock_user(alice.id) is False
         assert (await http.get(url)).status_code == 200

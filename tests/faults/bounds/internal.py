@@ -6,6 +6,7 @@ SAME = "the same bound as in a row of the table, checked here too"
 PARTS = "a part of the bound on OpenAPI descriptions"
 WORDS = "length of a text that the server itself writes"
 FILES = "of objects (tests/contract/test_object_store.py)"
+KEPT = "addresses of services that need not be read again, 300 kB at most"
 PACE = "how often the server does something by itself"
 
 INTERNAL = {
@@ -22,6 +23,8 @@ INTERNAL = {
     "hypha.gateways.asgi_apps.outgoing.MAX_REASON_BYTES": "RFC 6455",
     "hypha.gateways.asgi_apps.question.MAX_SHOWN": WORDS,
     "hypha.gateways.http.application.MAX_SHOWN_PATH": WORDS,
+    "hypha.gateways.http.calls.MAX_KEPT_CHARS": KEPT,
+    "hypha.gateways.http.calls.QUERIES_KEPT": KEPT,
     "hypha.gateways.http.openapi.operations.MAX_SUMMARY_CHARS": PARTS,
     "hypha.gateways.http.openapi.samples.MAX_DEPTH": PARTS,
     "hypha.gateways.http.openapi.samples.MAX_PARTS": PARTS,

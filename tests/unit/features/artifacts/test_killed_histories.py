@@ -15,7 +15,7 @@ import pytest
 from hypha.features.artifacts.sharing import digest
 from hypha.store import Store
 from hypha.testing import eventually
-from tests.faults.killed_keeper import ALIAS, Content, Keeper, allowed, database, keep, lines
+from tests.unit.features.artifacts.killed_keeper import ALIAS, Content, Keeper, allowed, database, keep, lines
 from tests.unit.features.artifacts.lab import Lab
 
 QUICK, ALL = 10, 200
@@ -26,7 +26,7 @@ MOST_LINES, MOST_WAIT_S = 16, 0.05
 def processes() -> multiprocessing.context.ForkServerContext:
     """Where processes come from that have everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.killed_keeper"])
+    context.set_forkserver_preload(["tests.unit.features.artifacts.killed_keeper"])
     return context
 
 
