@@ -354,12 +354,12 @@ async def test_a_workspace_keeps_no_more_than_it_may(start_server: StartServer) 
     assert (await put(await storage.put_file("a"), b"x" * 400_000)).status_code == 200
     assert (await put(await storage.put_file("b"), b"x" * 600_000)).status_code == 200
     await storage.remove_file("a")
-    assert await used() == (2, 600_000)
+    assert await used() == (1, 600_000)
     await connections.close()
     await asyncio.to_thread(own.kill)
     await asyncio.to_thread(own.start)
     client = await connections.connect(person)
-    assert await used() == (2, 600_000)
+    assert await used() == (1, 600_000)
     await connections.close()
 
 

@@ -63,6 +63,7 @@ INTERNAL = {
     "hypha.objects.store.MAX_PARTS": FILES,
     "hypha.objects.urls.MAX_BASE_CHARS": FILES,
     "hypha.presence.base.MAX_FOUND": "of replicas (tests/contract/test_presence.py)",
+    "hypha.store.sql.MAX_SEARCHES_WAITING": "of features that search; each lists it with its own",
     "hypha.web.file_routes.MAX_PARTS_BYTES": "of features that take uploads in parts, which attack it",
     "hypha.web.ranges._MAX_DIGITS": "longer numbers name no place in a content",
     "hypha.workspaces.app_ids.MAX_SILENT": "clients that are left alone; the oldest are asked again",
