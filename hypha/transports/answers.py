@@ -34,17 +34,6 @@ class _Done:
 _DONE = _Done()
 
 
-def send_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]) -> Awaitable[None]:
-    """Take a message of the application as `cycle.send` does."""
-    if not (cycle.disconnected or cycle.flow.write_paused):
-        if not cycle.response_started:
-            if message["type"] == "http.response.start" and _starts_plainly(cycle, message):
-                return _DONE
-        elif message["type"] == "http.response.body" and _ends_plainly(cycle, message):
-            return _DONE
-    return RequestResponseCycle.send(cycle, message)  # type: ignore[arg-type]
-
-
 def _starts_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]) -> bool:
     """Write the head of an answer, if it is one of those that are made here."""
     pairs = [*cycle.default_headers, *message.get("headers", ())]
@@ -86,3 +75,17 @@ def _ends_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+class PlainCycle(RequestResponseCycle):
+    """A request and its answer. uvicorn makes objects of its own class, which become of this one."""
+
+    def send(self, message: MutableMapping[str, Any]) -> Awaitable[None]:  # type: ignore[override]
+        """Take a message of the application."""
+        if not (self.disconnected or self.flow.write_paused):
+            if not self.response_started:
+                if message["type"] == "http.response.start" and _starts_plainly(self, message):
+                    return _DONE
+            elif message["type"] == "http.response.body" and _ends_plainly(self, message):
+                return _DONE
+        return RequestResponseCycle.send(self, message)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import re
 import socket
-from functools import partial
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
@@ -20,7 +19,7 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hypha.errors import HyphaError, InvalidRequest
-from hypha.transports.answers import send_plainly
+from hypha.transports.answers import PlainCycle
 from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
@@ -327,7 +326,7 @@ class GrammarProtocol(HttpToolsProtocol):
         if answers is None:
             answers = self._answers = OneWrite(self.transport, self.loop)
         cycle.transport = answers
-        cycle.send = partial(send_plainly, cycle)
+        cycle.__class__ = PlainCycle
         if cycle.scope["http_version"] == "1.0":
             cycle.chunked_encoding, cycle.expected_content_length = False, _UntilClose()
         super()._start_asgi_task(cycle, app)
