@@ -227,7 +227,7 @@ async def test_a_visitor_who_leaves_early_is_no_fault(lab: Lab, head: str, body:
     writer.close()
     for key, path in (("ended", "web/slow"), ("page ended", "pages/stream/200")):
         if path in head:
-            await eventually(lambda key=key: lab.seen.get(key, 0) >= 3, within_s=4)
+            await eventually(lambda key=key: lab.seen.get(key, 0) >= 3, within_s=20)
             lab.seen.pop(key)
     assert complaints(lab.server.log[before:]) == []
     assert "ServerFault" not in lab.server.log[before:]
