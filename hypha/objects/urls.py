@@ -23,7 +23,8 @@ class Reach:
     """How somebody comes to the bytes.
 
     Attributes:
-        base: begins the address; empty for the one that is announced.
+        base: begins the address, as the caller says; empty for the one that is announced. Nothing of it is
+            ever signed with a key that opens more than one object.
         is_local: from within the server's own network; counts without a base.
         proxied: through this server, or from the storage behind it itself; None as the operator chose.
     """

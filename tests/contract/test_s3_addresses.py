@@ -103,7 +103,25 @@ async def test_what_the_storage_would_not_check_leads_through_the_server(urls: S
     assert inside.startswith("http://inside/s3/")
     assert (await urls.get(KEY, expires_in=DIRECT_LIFE_S + 1)).startswith(s3.url)
     elsewhere = await urls.get(KEY, expires_in=60, reach=Reach("https://here:1/below"))
-    assert elsewhere.startswith(f"https://here:1/below/{BUCKET}/")
+    assert elsewhere.startswith(f"https://here:1/below/s3/{BUCKET}/")
+
+
+@pytest.mark.spec("artifacts-C3.8")
+@pytest.mark.parametrize("below", [f"/{BUCKET}/ws-victim", "/another-bucket", "?x=", "/."])
+async def test_a_base_of_the_callers_choice_never_reaches_the_keys_signature(
+    store: S3Objects, urls: S3Urls, s3: S3Server, below: str
+) -> None:
+    upload = await store.begin("ws-1/parts")
+    for base in (s3.url + below, f"http://another-bucket.127.0.0.1.nip.example:{s3.port}"):
+        reach = Reach(base, proxied=False)
+        made = [
+            await urls.put(KEY, expires_in=60, reach=reach),
+            await urls.get(KEY, expires_in=60, reach=reach),
+            await urls.part("ws-1/parts", upload, 1, expires_in=60, reach=reach),
+        ]
+        for url in made:
+            assert url.startswith(f"{base}/s3/{BUCKET}/ws-1/") and "X-Amz-" not in url, url
+    await store.abort("ws-1/parts", upload)
 
 
 async def test_people_get_the_endpoint_as_they_reach_it(store: S3Objects, urls: S3Urls) -> None:
@@ -112,6 +130,9 @@ async def test_people_get_the_endpoint_as_they_reach_it(store: S3Objects, urls: 
     assert (await urls.get(KEY, expires_in=60)).startswith("https://files.example.org/")
     local = await urls.get(KEY, expires_in=60, reach=Reach(is_local=True))
     assert local.startswith(store.endpoint.url)
+    for base in ("https://files.example.org", store.endpoint.url):
+        named = await urls.get(KEY, expires_in=60, reach=Reach(base))
+        assert named.startswith(f"{base}/{BUCKET}/") and "X-Amz-Signature" in named
     assert shown_place(public) == f"https://files.example.org/{BUCKET}"
     assert "hypha-test-secret" not in repr(public) and "hypha-test-key" not in repr(public)
 

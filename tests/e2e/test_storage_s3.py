@@ -68,7 +68,12 @@ async def test_bytes_go_to_the_storage_itself_or_through_the_server(
     assert (await send("PUT", written, b"x" * 3000)).status_code == 200
     assert (await send("GET", await storage.get_file("through.txt"))).content == b"x" * 3000
     local = await storage.get_file("through.txt", use_local_url="http://inside:1", use_proxy=False)
-    assert local.startswith("http://inside:1/hypha-workspaces/")
+    assert local.startswith("http://inside:1/s3/hypha-workspaces/") and KEY_ID not in local
+    victim = f"{s3.url}/hypha-workspaces/ws-victim"
+    evil = await storage.put_file("a.txt", use_local_url=victim, use_proxy=False)
+    assert evil.startswith(f"{victim}/s3/") and KEY_ID not in evil
+    named = await storage.get_file("through.txt", use_local_url=s3.url, use_proxy=False)
+    assert (await send("GET", named)).content == b"x" * 3000 and named.startswith(f"{s3.url}/hypha-")
     assert [entry["name"] for entry in await storage.list_files()] == ["through.txt", "folder"]
 
 

@@ -60,7 +60,7 @@ class FileFunctions(Functions):
             download_weight: What a download of the file adds to the artifact's download count; a list of
                 the same length for a list of paths.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: true for an address inside the server's own network, or the base of the address.
+            use_local_url: true for one of the server's own network, or the base of the server or of S3.
             expires_in: Seconds for which the address is good, 60 to 604800.
             branch: For artifacts that are kept in git only.
             sha256: The sha-256 of the file in hex: bytes of another one are refused when they come. A list of
@@ -104,7 +104,7 @@ class FileFunctions(Functions):
             stage: The same as `version="stage"`.
             branch: For artifacts that are kept in git only.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: true for an address inside the server's own network, or the base of the address.
+            use_local_url: true for one of the server's own network, or the base of the server or of S3.
             expires_in: Seconds for which the address is good, 60 to 604800.
         """
         staged = is_staged_asked(version, stage)
@@ -215,7 +215,7 @@ class FileFunctions(Functions):
             download_weight: What a download of the file adds to the artifact's download count.
             expires_in: Seconds for which the upload is open, 60 to 604800.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: true for addresses inside the server's own network, or the base of the addresses.
+            use_local_url: true for those of the server's own network, or the base of the server or of S3.
             sha256: The sha-256 of the whole file in hex: parts that are together another file are refused.
         """
         parts, digest = self.parts, checked_sha256(sha256)

@@ -124,7 +124,7 @@ class IntegrityFunctions(FileFunctions):
             upload_id: The upload; the one to this path that was begun last if left out.
             expires_in: Seconds for which the upload is open from now on, 60 to 604800.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: true for addresses inside the server's own network, or the base of the addresses.
+            use_local_url: true for those of the server's own network, or the base of the server or of S3.
         """
         own = self.parts
         artifact = await own.access.allowed(artifact_id, context, "put_file")

@@ -65,7 +65,7 @@ class StorageService:
         Args:
             file_path: The path, or a list of paths.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: True for an address of the server's own machine, or the base address to use.
+            use_local_url: True for one of the server's own machine, or the base of the server or of S3.
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
             ttl: Seconds after its upload in which the file is deleted; a list gives one for each path.
         """
@@ -93,7 +93,7 @@ class StorageService:
         Args:
             file_path: The path, or a list of paths.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
-            use_local_url: True for an address of the server's own machine, or the base address to use.
+            use_local_url: True for one of the server's own machine, or the base of the server or of S3.
             expires_in: Seconds until the address is good for nothing, 1 to 604,800.
         """
         life = checked_life(expires_in, reach_of(use_proxy, use_local_url))

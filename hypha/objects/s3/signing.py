@@ -29,7 +29,8 @@ def presigned(
 
     Args:
         query: goes with it, signed. expires_in: seconds, at most a week. now: Unix seconds.
-        base: of the endpoint as whoever asks reaches it; by default as the server does.
+        base: of the endpoint as whoever asks reaches it; by default as the server does. Its host and path
+            are signed: it comes from the operator, never from a caller.
     """
     base = (base or endpoint.url).rstrip("/")
     parts = urlsplit(base)

@@ -25,7 +25,8 @@ class S3Urls(SignedUrls):
     """See `SignedUrls`.
 
     What the storage would not check leads through this server: when a file ends, its digest, whether the
-    workspace still is that for which an address of long life was made.
+    workspace still is that for which an address of long life was made. So does an address whose base is none
+    that the operator gave the storage.
 
     Args:
         own: makes addresses of this server. is_proxied: what somebody gets who doesn't say.
@@ -89,17 +90,27 @@ class S3Urls(SignedUrls):
         return self._direct("PUT", key, {"partNumber": str(number), "uploadId": upload}, expires_in, reach)
 
     async def _leads_here(self, key: str, expires_in: float, reach: Reach) -> bool:
-        if self._is_proxied if reach.proxied is None else reach.proxied:
+        if (self._is_proxied if reach.proxied is None else reach.proxied) or not self._place(reach):
             return True
         return expires_in > DIRECT_LIFE_S and await self._own.generation_of(key) != OWN
 
     def _direct(self, method: str, key: str, query: dict[str, str], expires_in: float, reach: Reach) -> str:
-        endpoint = self._endpoint
-        announced = endpoint.url if reach.is_local else endpoint.public_url or endpoint.url
-        now = self._clock()
         return presigned(
-            endpoint, method, key, query, expires_in=expires_in, now=now, base=reach.base or announced
-        )
+            self._endpoint, method, key, query, expires_in=expires_in, now=self._clock(),
+            base=self._place(reach),
+        )  # fmt: skip
+
+    def _place(self, reach: Reach) -> str:
+        """Where whoever asks finds the storage; empty if they name what the operator did not name as such.
+
+        Host and path are signed with the server's own key, and name bucket and object: a caller who chose
+        them would open what is another's.
+        """
+        endpoint = self._endpoint
+        inside, outside = endpoint.url.rstrip("/"), (endpoint.public_url or endpoint.url).rstrip("/")
+        if not reach.base:
+            return inside if reach.is_local else outside
+        return reach.base if reach.base in (inside, outside) else ""
 
 
 def shown_place(endpoint: Endpoint) -> str:
