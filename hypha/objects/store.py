@@ -179,6 +179,7 @@ class ObjectStore(ABC):
 
         Raises:
             ObjectNotFound, InvalidKey, AlreadyExists, StorageFull: see `put`.
+            Conflict: the object was changed meanwhile, where that cannot be helped.
         """
 
     async def copy_many(

@@ -17,16 +17,15 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from hypha.errors import BackendUnavailable, ConfigurationError, UploadNotFound
+from hypha.errors import BackendUnavailable, ConfigurationError, StorageFull, UploadNotFound
 from hypha.objects.s3.endpoint import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S, RETRIES, Endpoint
 from hypha.objects.s3.facts import plain_etag, told_metadata
-from hypha.objects.s3.failures import UNAVAILABLE, code_of, told
-from hypha.objects.s3.signing import presigned
-from hypha.objects.store import Part
+from hypha.objects.s3.failures import NO_ROOM, code_of, told
+from hypha.objects.s3.requests import FULL, Requests, failed
+from hypha.objects.store import ObjectInfo, Part
 
 logger = logging.getLogger(__name__)
 
-OWN_REQUEST_LIFE_S = 300.0
 PER_DELETION = 1000
 CORS = {
     "CORSRules": [
@@ -61,7 +60,7 @@ class Control:
         self._open = AsyncExitStack()
         self._s3: Any = None
         self._sts: Any = None
-        self._http: aiohttp.ClientSession | None = None
+        self._asking: Requests | None = None
 
     async def start(self) -> None:
         """Make the client."""
@@ -70,7 +69,7 @@ class Control:
             total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=REQUEST_TIMEOUT_S
         )
         session = aiohttp.ClientSession(timeout=limits, trust_env=self.endpoint.heeds_proxies)
-        self._http = await self._open.enter_async_context(session)
+        self._asking = Requests(await self._open.enter_async_context(session), self._clock)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -131,20 +130,10 @@ class Control:
     async def page(self, query: dict[str, str]) -> bytes:
         """The XML of a page of ListObjectsV2."""
         query = {"list-type": "2", "encoding-type": "url", **query}
-        for attempt in range(RETRIES):
-            with told():
-                url = self._signed("GET", "", query)
-                try:
-                    async with self._session.get(url, allow_redirects=False) as answer:
-                        if answer.status == 200:
-                            body: bytes = await answer.read()
-                            return body
-                        if answer.status < 500:
-                            raise self._failed("ListObjectsV2", answer.status)
-                except (aiohttp.ClientError, TimeoutError):
-                    if attempt + 1 == RETRIES:
-                        raise
-        raise self._failed("ListObjectsV2", 503)
+        answer = await self._requests.ask(self.endpoint, "ListObjectsV2", "GET", "", query)
+        if answer.status != 200:
+            raise failed("ListObjectsV2", answer.status)
+        return answer.content
 
     # -- uploads in parts
 
@@ -160,23 +149,17 @@ class Control:
     async def put_part(self, key: str, upload: str, number: int, body: IO[bytes], size: int) -> str:
         """Send one part; returns its ETag."""
         query = {"partNumber": str(number), "uploadId": upload}
-        with told(key, upload):
-            for attempt in range(RETRIES):
-                body.seek(0)
-                url = self._signed("PUT", key, query)
-                headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-                try:
-                    async with self._session.put(url, data=_rest_of(body), headers=headers) as answer:
-                        if answer.status == 200:
-                            return plain_etag(answer.headers.get("ETag"))
-                        if answer.status == 404:
-                            raise UploadNotFound(f"Upload ID {upload[:64]} not found or expired")
-                        if answer.status < 500:
-                            raise self._failed("UploadPart", answer.status)
-                except (aiohttp.ClientError, TimeoutError):
-                    if attempt + 1 == RETRIES:
-                        raise
-        raise self._failed("UploadPart", 503)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        answer = await self._requests.ask(
+            self.endpoint, "UploadPart", "PUT", key, query, body=lambda: _all_of(body), headers=headers
+        )
+        if answer.status == 404:
+            raise UploadNotFound(f"Upload ID {upload[:64]} not found or expired")
+        if answer.status == FULL:
+            raise StorageFull(NO_ROOM)
+        if answer.status != 200:
+            raise failed("UploadPart", answer.status)
+        return plain_etag(answer.etag)
 
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> None:
         """Put parts together."""
@@ -229,13 +212,18 @@ class Control:
             more = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
     async def copy_part(
-        self, source: str, target: str, upload: str, number: int, start: int, stop: int
+        self, source: ObjectInfo, target: str, upload: str, number: int, start: int, stop: int
     ) -> str:
-        """Let bytes of an object be a part of another one; returns its ETag."""
-        with told(source):
+        """Let bytes of an object be a part of another one; returns its ETag.
+
+        Raises:
+            Conflict: another one has come in its place.
+        """
+        with told(source.key):
             made = await self._s3.upload_part_copy(
                 Bucket=self.endpoint.bucket, Key=target, UploadId=upload, PartNumber=number,
-                CopySource={"Bucket": self.endpoint.bucket, "Key": source},
+                CopySource={"Bucket": self.endpoint.bucket, "Key": source.key},
+                CopySourceIfMatch=f'"{source.etag}"',
                 CopySourceRange=f"bytes={start}-{stop - 1}",
             )  # fmt: skip
         return plain_etag(made["CopyPartResult"]["ETag"])
@@ -251,7 +239,7 @@ class Control:
                     Bucket=self.endpoint.bucket, Delete={"Objects": some, "Quiet": True}
                 )
             if made.get("Errors"):
-                raise self._failed("DeleteObjects", 500)
+                raise failed("DeleteObjects", 500)
 
     async def lend(self, sts_url: str, role: str, policy: object, life_s: int, name: str) -> LentKey:
         """A key of narrower rights, from the STS of the storage."""
@@ -273,26 +261,16 @@ class Control:
             self.endpoint, access_key_id=key.access_key_id, secret_access_key=key.secret_access_key,
             session_token=key.session_token,
         )  # fmt: skip
-        url = presigned(lent, "GET", name, {}, expires_in=OWN_REQUEST_LIFE_S, now=self._clock())
-        with told():
-            async with self._session.get(url, allow_redirects=False) as answer:
-                return bool(answer.status == 200)
-
-    def _signed(self, method: str, key: str, query: dict[str, str]) -> str:
-        return presigned(self.endpoint, method, key, query, expires_in=OWN_REQUEST_LIFE_S, now=self._clock())
+        return (await self._requests.ask(lent, "GetObject", "GET", name, {})).status == 200
 
     @property
-    def _session(self) -> aiohttp.ClientSession:
-        assert self._http is not None  # from `start` to `close`
-        return self._http
-
-    @staticmethod
-    def _failed(operation: str, status: int) -> BackendUnavailable:
-        logger.warning("S3 failed: %s: %d", operation, status)
-        return BackendUnavailable(UNAVAILABLE)
+    def _requests(self) -> Requests:
+        assert self._asking is not None  # from `start` to `close`
+        return self._asking
 
 
-async def _rest_of(body: IO[bytes]) -> AsyncIterator[bytes]:
-    """The bytes of a file from where it stands, read beside the event loop."""
+async def _all_of(body: IO[bytes]) -> AsyncIterator[bytes]:
+    """The bytes of a file, read beside the event loop."""
+    body.seek(0)
     while data := await asyncio.to_thread(body.read, 1024 * 1024):
         yield data

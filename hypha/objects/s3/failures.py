@@ -13,6 +13,7 @@ from obstore import exceptions as obstore
 from hypha.errors import (
     AlreadyExists,
     BackendUnavailable,
+    Conflict,
     HyphaError,
     InvalidRequest,
     ObjectNotFound,
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 UNAVAILABLE = "The storage of files does not answer as it should: nothing was changed. Try again later."
 REFUSED = "The storage of files refuses the server: ask the server's operator to look at its key."
+NO_ROOM = "The storage of files has no room: nothing was changed."
 _REFUSALS = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
 )
@@ -36,6 +38,7 @@ _WRONG_PARTS = {
     "InvalidArgument": "The parts of the upload are not as they should be.",
 }
 _FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "507"})
+_CHANGED = frozenset({"PreconditionFailed", "412"})
 _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 
 
@@ -44,7 +47,8 @@ def told(key: str = "", upload: str = "") -> Iterator[None]:
     """Raise what the clients of S3 raise as errors of ours.
 
     Raises:
-        ObjectNotFound, AlreadyExists, UploadNotFound, InvalidRequest, StorageFull, BackendUnavailable.
+        ObjectNotFound, AlreadyExists, Conflict, UploadNotFound, InvalidRequest, StorageFull,
+            BackendUnavailable.
     """
     try:
         yield
@@ -74,8 +78,10 @@ def _of_code(code: str, operation: str, key: str, upload: str) -> HyphaError:
         return UploadNotFound(f"Upload ID {upload[:64]} not found or expired")
     if upload and code in _WRONG_PARTS:
         return InvalidRequest(_WRONG_PARTS[code])
+    if code in _CHANGED:
+        return Conflict(f"The file {key[:200]} was changed while it was copied: copy it again.")
     if code in _FULL:
-        return StorageFull("The storage of files has no room: nothing was changed.")
+        return StorageFull(NO_ROOM)
     return _refused(operation) if code in _REFUSALS else _unavailable(f"{operation}: {code}")
 
 

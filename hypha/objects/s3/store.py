@@ -273,7 +273,7 @@ class S3Objects(ObjectStore):
         try:
             for number, start in enumerate(range(0, info.size, COPIED_PART_BYTES), 1):
                 stop = min(info.size, start + COPIED_PART_BYTES)
-                parts.append((number, await control.copy_part(info.key, target, upload, number, start, stop)))
+                parts.append((number, await control.copy_part(info, target, upload, number, start, stop)))
             await control.complete(target, upload, parts)
         except BaseException:
             await control.abort(target, upload)

@@ -1,0 +1,127 @@
+"""Requests to S3: repeated after a pause, never led elsewhere, and bound to what was looked at."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+
+from hypha.errors import BackendUnavailable, Conflict, StorageFull
+
+pytest.importorskip("obstore")
+from aiohttp import web
+
+from hypha.objects.s3.control import Control
+from hypha.objects.s3.endpoint import RETRIES, Endpoint
+from hypha.objects.s3.requests import FIRST_PAUSE_S
+from hypha.objects.s3.store import COPIED_AT_ONCE_BYTES, S3Objects
+
+BEGUN = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
+ETAG = '"0123456789abcdef0123456789abcdef"'
+
+
+class Storage:
+    """Answers as it is told to; `seen` is what was asked: time, request, body."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, web.Request, bytes]] = []
+        self.status = 200
+        self.headers = {"ETag": ETAG}
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.seen.append((time.monotonic(), request, await request.read()))
+        return web.Response(status=self.status, headers=self.headers)
+
+
+class ChangingStorage(Storage):
+    """Has one large object; another one comes in its place after the first part was copied."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.seen.append((time.monotonic(), request, b""))
+        if request.method == "HEAD":
+            facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
+            return web.Response(headers={**facts, "Content-Length": str(COPIED_AT_ONCE_BYTES + 1)})
+        if request.method == "POST":
+            return web.Response(text=BEGUN, content_type="application/xml")
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        if request.headers.get("x-amz-copy-source-if-match") == ETAG and request.query["partNumber"] == "2":
+            return web.Response(status=412, text="<Error><Code>PreconditionFailed</Code></Error>")
+        done = f"<CopyPartResult><ETag>{ETAG}</ETag></CopyPartResult>"
+        return web.Response(text=done, content_type="application/xml")
+
+
+async def _serving(storage: Storage) -> web.AppRunner:
+    application = web.Application(client_max_size=10**7)
+    application.router.add_route("*", "/{path:.*}", storage.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    storage.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return runner
+
+
+@pytest_asyncio.fixture
+async def storage() -> AsyncIterator[Storage]:
+    made = Storage()
+    runner = await _serving(made)
+    yield made
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def control(storage: Storage) -> AsyncIterator[Control]:
+    made = Control(Endpoint(storage.url, "bucket", "id", "secret"))
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def test_a_redirect_never_leads_bytes_or_lists_elsewhere(storage: Storage, control: Control) -> None:
+    storage.status, storage.headers = 307, {"Location": f"{storage.url}/elsewhere"}
+    with pytest.raises(BackendUnavailable):
+        await control.put_part("ws/a", "u1", 1, io.BytesIO(b"secret"), 6)
+    with pytest.raises(BackendUnavailable):
+        await control.page({})
+    assert [request.path for _, request, _ in storage.seen] == ["/bucket/ws/a", "/bucket"]
+
+
+async def test_what_fails_is_tried_again_after_longer_and_longer_pauses(
+    storage: Storage, control: Control
+) -> None:
+    storage.status = 503
+    with pytest.raises(BackendUnavailable):
+        await control.put_part("ws/a", "u1", 1, io.BytesIO(b"12345"), 5)
+    assert [body for _, _, body in storage.seen] == [b"12345"] * RETRIES
+    times = [at for at, _, _ in storage.seen]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert all(pause >= FIRST_PAUSE_S * 2**number for number, pause in enumerate(pauses))
+
+
+async def test_a_storage_without_room_for_a_part_is_said_to_be_full(
+    storage: Storage, control: Control
+) -> None:
+    storage.status = 507
+    with pytest.raises(StorageFull):
+        await control.put_part("ws/a", "u1", 1, io.BytesIO(b"12345"), 5)
+    assert len(storage.seen) == 1
+
+
+async def test_parts_of_two_objects_are_never_copied_into_one() -> None:
+    storage = ChangingStorage()
+    runner = await _serving(storage)
+    store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
+    await store.control.start()
+    try:
+        with pytest.raises(Conflict, match="copy it again"):
+            await store.copy("ws/a", "ws/b")
+        assert storage.seen[-1][1].method == "DELETE"
+        assert store.room.of("ws") == (0, 0)
+    finally:
+        await store.close()
+        await runner.cleanup()
