@@ -222,7 +222,9 @@ class Creating:
         for table in (ArtifactFile, ArtifactVersion, ArtifactSecret):
             await connection.execute(delete(table).where(table.artifact == existing.id))
         await file_records.unstage_all(connection, existing.id)
-        keys = [f"{existing.folder}/{folder}/" for folder in (*places, "stage")]
+        if existing.round:  # not all of `stage`: what replaces it may be a draft, and has its uploads there
+            places.append(f"stage/{existing.round}")
+        keys = [f"{existing.folder}/{place}/" for place in places]
         await records.discard_later(connection, keys, parts.clock())
 
 
