@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
-from hypha.errors import AlreadyExists, ArtifactNotFound, InvalidRequest, PermissionDenied
+from hypha.errors import (
+    AlreadyExists,
+    ArtifactNotFound,
+    InvalidRequest,
+    PermissionDenied,
+    VersionConflict,
+)  # fmt: skip
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.artifact import NEW_VERSION, Artifact, Version
+from hypha.features.artifacts.file_records import File, Staged
 from hypha.features.artifacts.ids import (
     Reference,
     alias_maker,
@@ -37,6 +44,28 @@ ROUNDS, PER_ROUND = 10, 10
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Files that lie in place for a new artifact already, in a folder that no record names yet.
+
+    Args:
+        id: of the new artifact; that of `target` where it takes the place of one, which must be as it was.
+        place: the folder of the artifact; of a draft, `stage/` and its round.
+        note: of the folder among the garbage, see `Garbage.unrecorded`.
+    """
+
+    id: str
+    target: Artifact | None
+    place: str
+    note: int = 0
+    files: Sequence[File] = ()
+
+    @property
+    def round(self) -> str:
+        """The round of a draft."""
+        return self.place.removeprefix("stage/")
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """A new artifact as its maker wants it; every field is checked already."""
 
@@ -51,6 +80,7 @@ class Wish:
     comment: str | None = None
     overwrite: bool = False
     stage: bool = False
+    copy: Copy | None = None
 
 
 class HasChildren(AlreadyExists):
@@ -89,6 +119,23 @@ class Creating:
                 continue
         raise AlreadyExists("No free alias was found for this pattern: give it more placeholders.")
 
+    async def target(self, wish: Wish, context: Context) -> Artifact | None:
+        """The artifact in whose place `create` would put one; None if it takes nobody's.
+
+        Raises:
+            PermissionDenied, WorkspaceNotFound, AlreadyExists: as `create`. HasChildren.
+        """
+        await self._check_rights(wish, context)
+        self._check_workspace(await self._workspaces.require(wish.workspace), context)
+        if wish.alias is None or is_pattern(wish.alias):
+            return None
+        existing = await self._parts.artifacts.get(Reference(workspace=wish.workspace, alias=wish.alias))
+        if existing is not None and not wish.overwrite:
+            raise _taken(wish.alias)
+        if existing is not None:
+            await self._check_overwrite(existing, wish, context)
+        return existing
+
     async def _check_rights(self, wish: Wish, context: Context) -> None:
         access = self._parts.access
         caller = await access.caller(context, wish.workspace)
@@ -119,6 +166,8 @@ class Creating:
         parts, existing = self._parts, None
         if wish.overwrite:
             existing = await parts.artifacts.get(Reference(workspace=wish.workspace, alias=alias))
+        if wish.copy is not None:
+            _check_same(wish.copy.target, existing)
         if existing is not None:
             await self._check_overwrite(existing, wish, context)
         artifact = self._made(wish, alias, existing, context)
@@ -128,12 +177,15 @@ class Creating:
                 if existing is not None:
                     await self._clear(connection, existing)
                 await self._insert(connection, artifact, wish, record, existing)
+                if wish.copy is not None:
+                    await self._insert_files(connection, artifact, wish.copy, record)
         except IntegrityError:
             raise _taken(alias) from None
         parts.committed(artifact, *([existing] if existing is not None else []))
-        if existing is None:
+        if existing is not None:
+            parts.garbage.wake()
+        elif wish.copy is None:
             return artifact
-        parts.garbage.wake()
         found = await parts.artifacts.get(Reference(id=artifact.id))
         if found is None:
             raise ArtifactNotFound(f"Artifact with ID '{artifact.full_id}' was deleted meanwhile.")
@@ -151,14 +203,17 @@ class Creating:
             await self._parts.access.require_of_parent(existing, context, "detach")
 
     def _made(self, wish: Wish, alias: str, existing: Artifact | None, context: Context) -> Artifact:
-        now = self._parts.now()
+        now, copy = self._parts.now(), wish.copy
         size = records.record_size(wish.manifest, wish.config)
-        is_new_draft = {"intent": NEW_VERSION, "round": random_id()} if wish.stage else {}
+        round_id = copy.round if copy is not None else random_id()
+        is_new_draft = {"intent": NEW_VERSION, "round": round_id} if wish.stage else {}
         of_version = records.version_size(wish.manifest, wish.config, wish.comment)
         name = "v0" if wish.version is None else wish.version
-        first = Version(0, name, wish.comment, now, size=of_version)
+        count = len(copy.files) if copy is not None and not wish.stage else 0
+        first = Version(0, name, wish.comment, now, file_count=count, size=of_version)
+        new = copy.id if copy is not None else new_id(self._parts.clock())
         return Artifact(
-            existing.id if existing is not None else new_id(self._parts.clock()),
+            existing.id if existing is not None else new,
             wish.workspace,
             alias,
             wish.type,
@@ -172,6 +227,7 @@ class Creating:
             parent_config=wish.parent.config if wish.parent is not None else {},
             versions=() if wish.stage else (first,),
             next_version=existing.next_version if existing is not None else 0,
+            file_count=count,
             size=size if wish.stage else size + of_version,
             **is_new_draft,  # type: ignore[arg-type]
         )
@@ -189,7 +245,7 @@ class Creating:
             "parent_id": artifact.parent_id, "intent": artifact.intent, "round": artifact.round,
             "staged": None, "staged_files": 0, "version_count": len(artifact.versions),
             "next_version": number + len(artifact.versions), "download_count": 0.0, "view_count": 0.0,
-            "file_count": 0, "last_modified": artifact.last_modified, "size": artifact.size,
+            "file_count": artifact.file_count, "last_modified": artifact.last_modified, "size": artifact.size,
         }  # fmt: skip
         if existing is not None:
             await records.change(connection, artifact.id, **values)
@@ -210,6 +266,24 @@ class Creating:
         permissions = artifact.config.get("permissions")
         await records.write_grants(connection, artifact.id, permissions, is_new=existing is None)
         await self._secrets.write(connection, record, artifact.id, wish.secrets)
+
+    async def _insert_files(
+        self, connection: AsyncConnection, artifact: Artifact, copy: Copy, record: WorkspaceRecord
+    ) -> None:
+        """Write the files of a copy, as committed or as staged ones; their folder is no garbage any more."""
+        parts, files = self._parts, copy.files
+        if artifact.round is not None:
+            await file_records.stage(
+                connection, artifact.id, artifact.round, [Staged(file.path) for file in files]
+            )
+        elif files:
+            size, allowance = (
+                sum(file.size for file in files),
+                parts.access.allowance(record, file_records.KIND),
+            )
+            await parts.usage.add(connection, record, file_records.KIND, len(files), size, allowance)
+            await file_records.add_files(connection, artifact.id, artifact.next_version, files)
+        await records.keep(connection, copy.note, parts.clock())
 
     async def _clear(self, connection: AsyncConnection, existing: Artifact) -> None:
         """Take out what belongs to an artifact that is overwritten."""
@@ -277,6 +351,13 @@ def check_parent(parent: Artifact) -> None:
     """
     if not parent.is_committed and not parent.manifest:
         raise InvalidRequest(f"The parent artifact '{parent.full_id}' must be committed first.")
+
+
+def _check_same(target: Artifact | None, existing: Artifact | None) -> None:
+    """Refuse to put a copy in another place than its files were made for."""
+    wanted, found = ((each.id, each.change) if each else None for each in (target, existing))
+    if wanted != found:
+        raise VersionConflict(records.CHANGED)
 
 
 def _taken(alias: str) -> AlreadyExists:

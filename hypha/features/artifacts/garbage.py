@@ -12,9 +12,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select, update
 
 from hypha.errors import HyphaError, UploadNotFound
+from hypha.features.artifacts.file_records import batches
 from hypha.features.artifacts.records import discard_later
 from hypha.features.artifacts.tables import Artifact, ArtifactGarbage, ArtifactUpload
 from hypha.objects.store import ObjectStore
@@ -29,6 +30,8 @@ GATHER_S = 2.0
 """After the first wish to clean up so long is waited for more, which one look then serves."""
 LOOK_EVERY_S = 86400.0
 """What nobody noted is looked for so often."""
+UNRECORDED_S = 86400.0
+"""So long a folder may be filled before a record names it."""
 TOGETHER = 100
 _LISTED = 1000
 
@@ -97,6 +100,27 @@ class Garbage:
             count += len(due)
         return count
 
+    @contextlib.asynccontextmanager
+    async def unrecorded(self, key: str) -> AsyncIterator[int]:
+        """While a folder is filled that no record names yet; the number of the note that it is to go.
+
+        The transaction that writes its record takes that back (`records.keep`). With an error before, or when
+        the server is killed, the folder goes.
+        """
+        due = self._clock() + UNRECORDED_S
+        query = insert(ArtifactGarbage).values(key=key, due=due).returning(ArtifactGarbage.id)
+        async with self._connections.writing() as connection:
+            note = int((await connection.execute(query)).scalar_one())
+        try:
+            yield note
+        except Exception:
+            now = update(ArtifactGarbage).where(ArtifactGarbage.id == note).values(due=self._clock())
+            with contextlib.suppress(HyphaError):  # it goes later then
+                async with self._connections.writing() as connection:
+                    await connection.execute(now)
+                self.wake()
+            raise
+
     async def _delete_folder(self, key: str) -> None:
         """Delete a folder, and the uploads in parts that would have put something there."""
         await self._store.delete_folder(key)
@@ -158,13 +182,24 @@ class Garbage:
             return []
         rounds = {each: [key async for key in self._folders(f"{folder}stage/")]
                   for each, folder in by_id.items()}  # fmt: skip
+        # before the records are read: those of a folder that is being filled come as its note goes
+        noted = await self._noted([*folders, *(key for keys in rounds.values() for key in keys)])
         query = select(Artifact.id, Artifact.round).where(Artifact.id.in_(by_id))
         async with self._connections.reading() as connection:
             known = {each: current for each, current in await connection.execute(query)}
         lost = [folder for each, folder in by_id.items() if each not in known]
         for each, current in known.items():
             lost += [key for key in rounds[each] if key != f"{by_id[each]}stage/{current}/"]
-        return lost
+        return [key for key in lost if key not in noted]
+
+    async def _noted(self, keys: Sequence[str]) -> set[str]:
+        """Which of these are noted already."""
+        noted: set[str] = set()
+        async with self._connections.reading() as connection:
+            for some in batches(keys):
+                query = select(ArtifactGarbage.key).where(ArtifactGarbage.key.in_(some))
+                noted |= set((await connection.execute(query)).scalars())
+        return noted
 
     async def _folders(self, prefix: str) -> AsyncIterator[str]:
         """The folders directly below a prefix, with `/` at the end."""

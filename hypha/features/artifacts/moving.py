@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, PermissionDenied, VersionConflict
-from hypha.features.artifacts import file_records, records
+from hypha.features.artifacts import records
 from hypha.features.artifacts.artifact import Artifact
-from hypha.features.artifacts.creating import Creating, Wish
+from hypha.features.artifacts.creating import Copy, Creating, Wish
 from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.files import FileView
-from hypha.features.artifacts.ids import Reference
+from hypha.features.artifacts.ids import Reference, new_id
 from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.schemas import check_against
 from hypha.features.artifacts.tables import Artifact as Table
-from hypha.features.artifacts.tables import ArtifactVersion
 from hypha.features.progress import Progress
+from hypha.ids import random_id
 from hypha.objects.store import ObjectInfo
 
 LOST_IN_COPIES = ("zenodo", "id_parts")
@@ -64,68 +65,46 @@ class Moving:
     async def duplicate(self, source: Artifact, wish: Wish, context: Context, progress: Progress) -> Artifact:
         """Make an artifact with the manifest and the files of another one's latest version.
 
-        The bytes are shared on disk where the store can. Readers of the new one see it without files first.
+        The bytes are shared on disk where the store can. They are put in place first, then one transaction
+        writes the artifact: one whose place it takes, the source itself too, stays until then.
 
         Raises:
-            InvalidRequest: the source is not committed. And as `Creating.create`.
+            InvalidRequest: the source is not committed. VersionConflict: it, or what would be replaced, was
+                changed meanwhile. And as `Creating.create`.
         """
         if not source.is_committed:
             raise InvalidRequest(f"The artifact '{source.full_id}' is not committed: commit it first.")
-        is_draft = wish.stage
-        made = await self._creating.create(replace(wish, stage=True), context)
-        parts = self._parts
-        async with parts.locks.held(made.id):
-            files = await self._copied(source, made, progress, as_staged=is_draft)
-            if is_draft:
-                async with parts.data.writing() as connection:
-                    staged = [file_records.Staged(file.path) for file in files]
-                    await file_records.stage(connection, made.id, made.round or "", staged)
-            else:
-                await self._commit_copy(made, files)
-        found = await parts.artifacts.get(Reference(id=made.id))
-        return found or made
+        if not wish.stage and wish.parent is not None:
+            check_against(wish.parent.config.get("collection_schema"), wish.manifest)
+        copy = self._planned(wish, await self._creating.target(wish, context))
+        folder = f"{wish.workspace}/artifacts/{copy.id}"
+        filled = folder if copy.target is None else f"{folder}/{copy.place}"
+        async with self._parts.garbage.unrecorded(f"{filled}/") as note:
+            files = await self._copied(source, f"{folder}/{copy.place}", progress)
+            there = replace(copy, note=note, files=[replace(file, place=copy.place) for file in files])
+            return await self._creating.create(replace(wish, copy=there), context)
 
-    async def _copied(
-        self, source: Artifact, made: Artifact, progress: Progress, *, as_staged: bool
-    ) -> list[File]:
-        place = f"stage/{made.round}" if as_staged else f"v{made.next_version}"
+    def _planned(self, wish: Wish, target: Artifact | None) -> Copy:
+        """Where a copy will lie: in a folder that nothing names, and that no other copy or commit takes."""
+        if wish.stage:
+            place = f"stage/{random_id()}"
+        else:
+            place = "v0" if target is None else f"v{target.next_version}-{random_id()}"
+        return Copy(new_id(self._parts.clock()) if target is None else target.id, target, place)
+
+    async def _copied(self, source: Artifact, folder: str, progress: Progress) -> list[File]:
         files = await self._view.all_of(source, None)
+        current = await self._parts.artifacts.get(Reference(id=source.id))
+        if current is None or current.latest != source.latest:  # the files may be of two versions, or none
+            raise VersionConflict(records.CHANGED)
         progress.expect(len(files))
 
         def copied(some: Sequence[ObjectInfo]) -> None:
             progress.add(len(some), sum(info.size for info in some))
 
-        pairs = [(file.key(source.folder), f"{made.folder}/{place}/{file.path}") for file in files]
+        pairs = [(file.key(source.folder), f"{folder}/{file.path}") for file in files]
         await self._parts.store.copy_many(pairs, copied)
-        return [replace(file, place=place) for file in files]
-
-    async def _commit_copy(self, made: Artifact, files: list[File]) -> None:
-        """The first version of a copy."""
-        parts = self._parts
-        record = await parts.access.check_writable(made.workspace, is_admin=True)
-        async with parts.data.writing() as connection:
-            await records.locked(connection, made)
-            size = sum(file.size for file in files)
-            if files:
-                allowance = parts.access.allowance(record, file_records.KIND)
-                await parts.usage.add(connection, record, file_records.KIND, len(files), size, allowance)
-            own = records.record_size(made.manifest, made.config)
-            allowance = parts.access.allowance(record, records.KIND)
-            await parts.usage.add(connection, record, records.KIND, 0, own, allowance)
-            await file_records.add_files(connection, made.id, made.next_version, files)
-            await connection.execute(
-                ArtifactVersion.__table__.insert(),  # type: ignore[attr-defined]
-                {
-                    "artifact": made.id, "number": made.next_version, "name": "v0", "comment": None,
-                    "created_at": parts.now(), "edits": 0, "type": made.type, "manifest": made.manifest,
-                    "config": dict(made.config), "file_count": len(files), "size": own,
-                },
-            )  # fmt: skip
-            await records.change(
-                connection, made.id, intent=None, round=None, version_count=1, file_count=len(files),
-                next_version=made.next_version + 1, size=made.size + own,
-            )  # fmt: skip
-        parts.committed(made)
+        return files
 
 
 async def _check_no_circle(connection: AsyncConnection, artifact: str, parent: str) -> None:

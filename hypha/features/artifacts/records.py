@@ -24,6 +24,8 @@ from hypha.store.repository import Connections, Repository
 KIND = Table.__tablename__
 """Artifacts and the bytes of their records, as a workspace's use is counted."""
 
+CHANGED = "The artifact was changed by somebody else meanwhile: try again."
+
 _PARENT = aliased(Table)
 _COLUMNS = (
     Table.id, Table.workspace, Table.alias, Table.type, Table.manifest, Table.config, Table.created_by,
@@ -93,7 +95,7 @@ async def locked(connection: AsyncConnection, artifact: Artifact) -> None:
     query = select(Table.change).where(Table.id == artifact.id).with_for_update()
     change = (await connection.execute(query)).scalar_one_or_none()
     if change != artifact.change:
-        raise VersionConflict(_CHANGED)
+        raise VersionConflict(CHANGED)
 
 
 async def add(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
@@ -118,7 +120,7 @@ async def replace(connection: AsyncConnection, artifact: Artifact, **values: Any
     """
     changed = await connection.execute(_REPLACE, {"at": artifact.id, "was": artifact.change, **values})
     if changed.rowcount != 1:
-        raise VersionConflict(_CHANGED)
+        raise VersionConflict(CHANGED)
 
 
 async def write_grants(
@@ -174,6 +176,17 @@ async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: f
     """Note folders (with `/` at the end) and files of the object store that are to go."""
     if keys:
         await connection.execute(_DISCARD, [{"key": key, "due": due} for key in keys])
+
+
+async def keep(connection: AsyncConnection, note: int, now: float) -> None:
+    """Take back that a folder is to go, by the number of its note: a record names it now.
+
+    Raises:
+        VersionConflict: it may be gone already.
+    """
+    where = ArtifactGarbage.id == note, ArtifactGarbage.due > now
+    if (await connection.execute(delete(ArtifactGarbage).where(*where))).rowcount != 1:
+        raise VersionConflict("The files took too long to come, and were deleted again: try again.")
 
 
 def record_size(*values: Any) -> int:
@@ -234,7 +247,6 @@ _ADD, _ADD_VERSION, _ADD_GRANTS = insert(Table), insert(ArtifactVersion), insert
 _DISCARD = insert(ArtifactGarbage)
 _CHANGE = update(Table).where(Table.id == bindparam("at")).values(change=Table.change + 1)
 _REPLACE = _CHANGE.where(Table.change == bindparam("was"))
-_CHANGED = "The artifact was changed by somebody else meanwhile: try again."
 
 
 def _artifact(row: Row[Any]) -> Artifact:
