@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from hypha import __version__
-from hypha.assembly.features import Plugged, listed_features, words_of
+from hypha.assembly.features import listed_features, words_of
 from hypha.assembly.readings import Load, reading_of
 from hypha.console.routes import Console
 from hypha.gateways import GATEWAYS

@@ -63,13 +63,8 @@ class Bucket:
 
     def take_one(self, now: float) -> tuple[float, int]:
         """`try_take` one token; what that returns, and how many whole ones are left then."""
-        owed = self.owed(now) + 1.0
-        if owed - self.burst > _ROUNDING:
-            return (owed - self.burst) / self.rate_per_s, max(0, int(self.burst - owed + 1.0))
-        self._owed = owed
-        if now > self._at:
-            self._at = now
-        return 0.0, max(0, int(self.burst - owed))
+        wait_s = self.try_take(now)
+        return wait_s, 0 if wait_s else max(0, int(self.burst - self._owed))
 
     def give_back(self, tokens: float = 1.0) -> None:
         """Undo a `take`."""
@@ -125,5 +120,5 @@ class Buckets:
         return self.of(key).try_take(self._clock(), tokens) if self.rate_per_s > 0 else 0.0
 
     def take_one(self, key: str) -> tuple[float, int]:
-        """`take` one token, where there is a rate; what that returns, and how many are left then."""
-        return self.of(key).take_one(self._clock())
+        """`take` one token; what that returns, and how many are left then."""
+        return self.of(key).take_one(self._clock()) if self.rate_per_s > 0 else (0.0, int(self.burst))

@@ -175,7 +175,7 @@ async def send_value(
     writer = JsonWriter(form)
     if is_short(value):  # there is nothing to present in another way
         pieces = [pack(value)] if as_msgpack else _written(value, writer, in_turns=False)
-    elif scope is None or not _is_heavy(value, as_msgpack):
+    elif scope is None or not _holds_much(value, as_msgpack):
         pieces = (
             pack_pieces(presentable(value)) if as_msgpack else _json_pieces(value, writer, in_turns=False)
         )
@@ -192,7 +192,11 @@ async def send_value(
 
 
 def _is_heavy(value: Any, as_msgpack: bool) -> bool:
-    return not is_short(value) and (is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES)))
+    return not is_short(value) and _holds_much(value, as_msgpack)
+
+
+def _holds_much(value: Any, as_msgpack: bool) -> bool:
+    return is_large(value) or (not as_msgpack and is_weighty(value, LARGE_BYTES))
 
 
 async def value_response(scope: Mapping[str, Any], value: Any, *, as_msgpack: bool) -> Response:
