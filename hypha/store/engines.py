@@ -250,6 +250,7 @@ _BAD_TYPE = (
     "probably unsupported type",
     "invalid input for query argument",
     "operator does not exist",
+    "index row",  # it "exceeds … maximum" or "requires … bytes": what is to be found by it is too long
 )
 _BAD_TEXT = ("invalid byte sequence", "\\u0000", "codec can't encode")
 _FAULTS: tuple[tuple[tuple[str, ...], str], ...] = (

@@ -42,7 +42,7 @@ NAME_ORDER = {
         f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE_NAME}) IN ('integer', 'real')"
         f" THEN json_extract(manifest, {_SQLITE_NAME}) END, 0))",
         f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE_NAME}) = 'text'"
-        f" THEN json_extract(manifest, {_SQLITE_NAME}) END, ''))",
+        f" THEN substr(json_extract(manifest, {_SQLITE_NAME}), 1, 256) END, ''))",
     ),
     "postgresql": (
         f"(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'number' THEN 0"
@@ -50,10 +50,13 @@ NAME_ORDER = {
         f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'number'"
         f" THEN CAST(manifest ->> 'name' AS double precision) END, 0))",
         f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES_NAME}) = 'string'"
-        f" THEN manifest ->> 'name' END, '') COLLATE \"C\")",
+        f" THEN left(manifest ->> 'name', 256) END, '') COLLATE \"C\")",
     ),
 }
-"""What lists are sorted by that are ordered by `manifest.name`: an index is used for its very text alone."""
+"""What lists are sorted by that are ordered by `manifest.name`: an index is used for its very text alone.
+
+Only the beginning of a name counts: PostgreSQL takes no entry of an index that is longer than 2,704 bytes.
+"""
 
 _COMMITTED_INSIDE = text("parent_id IS NOT NULL AND version_count > 0")
 _COMMITTED_OUTSIDE = text("parent_id IS NULL AND version_count > 0")

@@ -26,7 +26,7 @@ NAME_ORDER = {
         f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE}) IN ('integer', 'real')"
         f" THEN json_extract(manifest, {_SQLITE}) END, 0))",
         f"(coalesce(CASE WHEN json_type(manifest, {_SQLITE}) = 'text'"
-        f" THEN json_extract(manifest, {_SQLITE}) END, ''))",
+        f" THEN substr(json_extract(manifest, {_SQLITE}), 1, 256) END, ''))",
     ),
     "postgresql": (
         f"(CASE WHEN jsonb_typeof({_POSTGRES}) = 'number' THEN 0"
@@ -34,7 +34,7 @@ NAME_ORDER = {
         f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES}) = 'number'"
         f" THEN CAST(manifest ->> 'name' AS double precision) END, 0))",
         f"(coalesce(CASE WHEN jsonb_typeof({_POSTGRES}) = 'string'"
-        f" THEN manifest ->> 'name' END, '') COLLATE \"C\")",
+        f" THEN left(manifest ->> 'name', 256) END, '') COLLATE \"C\")",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,12 @@ async def test_patterns_give_each_child_an_alias(lab: Lab) -> None:
     ):
         with pytest.raises(ValueError):
             await lab.create(wrong)
+
+
+async def test_a_name_of_any_length_is_kept_and_hurts_nobody(lab: Lab) -> None:
+    long = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+    await lab.create("named", {"name": f"m{long}"})
+    await lab.create("after", {"name": "n"})
+    assert await aliases(lab, order_by="manifest.name") == ["named", "after"]
+    manifest = await lab.manager.read("named", context=lab.owner)
+    assert manifest["manifest"]["name"] == f"m{long}"
