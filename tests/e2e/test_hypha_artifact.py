@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ MIB = 1024 * 1024
 @pytest.fixture(scope="module")
 def person(server: ServerProcess) -> Person:
     return make_person(server, "librarian")
+
+
+@pytest.fixture
+def script_loop() -> Iterator[None]:
+    """The event loop that a script's thread has, and that the library keeps its connections in.
+
+    A test before may have left the thread without one, as `asyncio.run` does; the library then makes a
+    new loop for every call, and fails with the connections of the last one.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def names(entries: Any) -> list[str]:
@@ -88,6 +104,7 @@ async def test_what_is_staged_is_committed_or_discarded(server: ServerProcess, p
 
 
 @pytest.mark.spec("artifacts-C7.1")
+@pytest.mark.usefixtures("script_loop")
 def test_the_same_without_async(server: ServerProcess, person: Person, tmp_path: Path) -> None:
     artifact = library.HyphaArtifact("plain", person.workspace, person.token, server.url)
     artifact.create(manifest={"name": "Plain"}, stage=True)
