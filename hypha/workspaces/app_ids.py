@@ -8,6 +8,7 @@ that delays nobody, and a service whose app id then turns out to be unknown is r
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from hypha.hub.calls import GET_SERVICE
 from hypha.limits import BoundedMap
 from hypha.registry.applications import ANY_APP, Applications
 from hypha.registry.balance import Peer
-from hypha.registry.index import Registry
+from hypha.registry.index import Key, Registry
 from hypha.registry.records import ServiceRecord, check_app_id
 from hypha.registry.registering import Registering
 
 if TYPE_CHECKING:
     from hypha.hub.hub import Hub
+
+logger = logging.getLogger(__name__)
 
 DEADLINE_S = 2.0
 SILENCE_S = 10.0
@@ -58,15 +61,33 @@ class AppIds:
         self._gate = asyncio.Semaphore(MAX_ASKED_AT_ONCE)
         self._queues: dict[str, dict[str, None]] = {}
         """The names of the services of a client that are to be asked for: as many as it has services."""
+        self._under_way: dict[Key, object] = {}
+        """Registrations that wait: the last one of each service, which alone is stored in the end."""
         self._silent: BoundedMap[str, float] = BoundedMap(MAX_SILENT)
         """Until when clients that did not answer are left alone."""
 
-    async def before(self, record: ServiceRecord) -> tuple[ServiceRecord, bool]:
+    async def before(self, record: ServiceRecord) -> tuple[ServiceRecord, bool] | None:
         """A record that is about to be stored with its app id, and whether to `ask` for that afterwards.
+
+        None if it shall not be stored any more: the service was registered anew or unregistered meanwhile.
 
         Raises:
             AppNotFound: no application has it. InvalidAddress: it is none.
         """
+        key, ticket = record.key, object()
+        self._under_way[key] = ticket
+        try:
+            found = await self._complete_before(record)
+            return found if self._under_way.get(key) is ticket else None
+        finally:
+            if self._under_way.get(key) is ticket:
+                del self._under_way[key]
+
+    def give_up(self, key: Key) -> bool:
+        """Let no registration of a service that waits be stored; False if none does."""
+        return self._under_way.pop(key, None) is not None
+
+    async def _complete_before(self, record: ServiceRecord) -> tuple[ServiceRecord, bool]:
         if record.app_id != ANY_APP:
             await self._check(record)
             return record, False
@@ -119,6 +140,9 @@ class AppIds:
             await self._check(known)
         except (InvalidRequest, NotFound) as error:
             await self._refuse(record, error)
+            return True
+        except HyphaError as fault:  # nobody knows whether there is such an application
+            logger.warning("The app id of %s could not be looked for: %s", record.id, fault.message)
             return True
         if known.app_id != record.app_id and self._registry.get(*record.key) is record:
             self._registry.add(known)

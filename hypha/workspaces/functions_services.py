@@ -66,9 +66,10 @@ class ServiceFunctions(ManagerFunctions):
             context.require(Level.READ_WRITE)
         if client is None:
             return  # it left meanwhile
-        record, is_asked = await self._with_app(record, known if is_repeated else None, config)
-        if client.ended:
+        completed = await self._with_app(record, known if is_repeated else None, config)
+        if completed is None or client.ended:
             return
+        record, is_asked = completed
         if client.generation != record.generation:  # it resumed meanwhile
             record = replace(record, generation=client.generation)
         registered = await parts.registering.add(record)
@@ -80,21 +81,26 @@ class ServiceFunctions(ManagerFunctions):
 
     async def _with_app(
         self, record: ServiceRecord, repeated: ServiceRecord | None, config: object
-    ) -> tuple[ServiceRecord, bool]:
+    ) -> tuple[ServiceRecord, bool] | None:
         """A record with its app id, as far as that is known, and whether to ask for it once it is stored.
+
+        None if it is not to be stored any more, see `AppIds.before`.
 
         Args:
             repeated: what is registered already, but for the app id.
         """
         if record.is_built_in:
             return record, False
+        self._parts.app_ids.give_up(record.key)
         kept = repeated is not None and record.app_id in (ANY_APP, repeated.app_id) and repeated
         if kept and kept.generation != record.generation:
             return record.with_app(kept.app_id), False  # a client that resumed repeats itself
         if skips_app_check(config):
             record = replace(record, skips_app_check=True)
-        record, is_asked = await self._parts.app_ids.before(record)
-        return (record.with_app(kept.app_id) if kept and is_asked else record), is_asked
+        completed = await self._parts.app_ids.before(record)
+        if completed is None or not (kept and completed[1]):
+            return completed
+        return completed[0].with_app(kept.app_id), True
 
     def _announce(self, record: ServiceRecord, replaced: ServiceRecord | None) -> None:
         """Send the events of a registration, and start what follows it."""
@@ -135,7 +141,10 @@ class ServiceFunctions(ManagerFunctions):
                 )
         elif name != BUILT_IN and not context.user.is_lapsed:
             context.require(Level.READ_WRITE)
+        has_waited = self._parts.app_ids.give_up((workspace, client_id, name))
         record = await self._parts.registering.remove(workspace, client_id, name)
+        if record is None and has_waited:
+            return
         if record is None:
             raise ServiceNotFound(f"Service not found: {service_id[:600]}")
         if not record.is_built_in:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hypha.errors import AppNotFound, CallFailed, HyphaError, InvalidAddress
+from hypha.errors import AppNotFound, BackendUnavailable, CallFailed, HyphaError, InvalidAddress
 from hypha.registry.applications import Application
 from hypha.workspaces.functions_services import ServiceFunctions
 from hypha.workspaces.parts import Parts
@@ -207,3 +207,54 @@ async def test_what_a_client_registers_in_its_last_moment_is_not_kept(
     hub.answers["w/alice"] = leave
     await register(services, alice, "s")
     assert parts.registry.get("w", "alice", "s") is None
+
+
+class Slow(Manifests):
+    """Knows every app id, once it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on, self.is_asked = asyncio.Event(), asyncio.Event()
+
+    async def find(self, workspace: str, app_id: str) -> Application | None:
+        self.is_asked.set()
+        await (self.go_on.wait() if app_id == "slow" else asyncio.sleep(0))
+        return Application()
+
+
+@pytest.mark.parametrize("then", ["registered anew", "unregistered"])
+async def test_of_a_service_the_last_word_counts_however_long_an_earlier_one_waited(
+    parts: Parts, alice: FakeClient, then: str
+) -> None:
+    slow = Slow()
+    parts.selection.sources.applications.ask(slow)
+    services = ServiceFunctions(parts)
+    waiting = asyncio.ensure_future(register(services, alice, "s", app_id="slow", description="old"))
+    await slow.is_asked.wait()
+    if then == "unregistered":
+        await services.unregister_service("s", context=alice.context)
+    else:
+        await register(services, alice, "s", app_id="quick", description="new")
+    slow.go_on.set()
+    await waiting
+    listed = await services.list_services(context=alice.context)
+    assert [entry["description"] for entry in listed] == ([] if then == "unregistered" else ["new"])
+
+
+async def test_what_cannot_be_looked_for_keeps_nobody_from_looking_for_the_rest(
+    services: ServiceFunctions, parts: Parts, manifests: Manifests, hub: FakeHub, alice: FakeClient
+) -> None:
+    manifests.known = {"app"}
+    hub.answers["w/alice"] = carrying({"a": "broken", "b": "app"})
+    find = manifests.find
+
+    async def failing(workspace: str, app_id: str) -> Application | None:
+        if app_id == "broken":
+            raise BackendUnavailable("The database does not answer.")
+        return await find(workspace, app_id)
+
+    manifests.find = failing  # type: ignore[method-assign]
+    await register(services, alice, "a")
+    await register(services, alice, "b")
+    await settle(parts)
+    assert await found(services, alice) == {"a": "*", "b": "app"}
