@@ -95,7 +95,7 @@ class TripConnection(aiosqlite.Connection):
         self._is_begun_later = True
 
     def cut_off(self) -> None:
-        """Break off the statement that runs, and refuse others until `is_cut_off` is taken back."""
+        """Break off the statement that runs, and refuse others until a rollback or `is_cut_off` is unset."""
         self.is_cut_off = True
         self._conn.interrupt()
 
@@ -106,7 +106,11 @@ class TripConnection(aiosqlite.Connection):
     async def visit(self, job: Callable[[sqlite3.Connection], None]) -> None:
         """Do something in the thread, inside the transaction that is to be begun."""
         begins, self._is_begun_later = self._is_begun_later, False
-        await self._settled(partial(_begun, self._conn, job) if begins else partial(job, self._conn))
+        try:
+            await self._settled(partial(_begun, self._conn, job) if begins else partial(job, self._conn))
+        except asyncio.CancelledError:
+            self.cut_off()  # nobody waits for it, and whoever rolls back or closes waits for the thread
+            raise
 
     async def commit(self) -> None:
         """Commit what was begun."""
@@ -120,6 +124,7 @@ class TripConnection(aiosqlite.Connection):
         self._is_begun_later = False
         if not self._is_settled or self._conn.in_transaction:
             await self._settled(self._conn.rollback)
+        self.is_cut_off = False
 
     async def _settled(self, job: Callable[[], None]) -> None:
         self._is_settled = False

@@ -251,6 +251,22 @@ async def test_a_search_that_takes_long_is_broken_off_and_hurts_nobody(
         assert (await connection.execute(text("SELECT 3"))).scalar_one() == 3
 
 
+@pytest.mark.parametrize("kind", ["searching", "reading"])
+async def test_what_nobody_waits_for_any_more_is_not_worked_on(store: Store, kind: str) -> None:
+    async def endless() -> None:
+        async with getattr(store, kind)() as connection:
+            await connection.execute(text(ENDLESS))
+
+    work = asyncio.ensure_future(endless())
+    await asyncio.sleep(0.2)  # it has begun, in a thread
+    work.cancel()
+    done, _ = await asyncio.wait((work,), timeout=3)
+    assert done, "the thread went on"
+    for _ in range(5):
+        async with store.reading() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
 async def test_one_party_has_one_search_at_a_time_and_a_bounded_crowd(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
