@@ -84,3 +84,26 @@ async def test_a_start_learns_who_has_applications_by_an_index(lab: Lab) -> None
         if connection.dialect.name == "sqlite":
             plan = "EXPLAIN QUERY PLAN SELECT DISTINCT workspace FROM artifacts WHERE type = 'application'"
             assert "ix_artifacts_applications" in str((await connection.execute(text(plan))).all())
+
+
+async def test_only_who_has_applications_costs_a_look_and_forgets_what_changed(lab: Lab) -> None:
+    applications = lab.parts.applications
+    looks: list[tuple[str, str]] = []
+    read = applications._read
+
+    async def counted(workspace: str, app_id: str) -> Any:
+        looks.append((workspace, app_id))
+        return await read(workspace, app_id)
+
+    applications._read = counted  # type: ignore[method-assign]
+    assert await applications.find("other", "app") is None and not looks
+    await lab.create("app", APP, type="application")
+    for _ in range(3):
+        assert await applications.find("lab", "app") is not None
+    for number in range(600):  # ids of nothing push nobody's answer out
+        await applications.find("lab", f"none-{number}")
+    applications.committed("other")
+    looks.clear()
+    assert await applications.find("lab", "app") is not None and not looks
+    applications.committed("lab")
+    assert await applications.find("lab", "app") is not None and looks == [("lab", "app")]
