@@ -207,6 +207,46 @@ async def upload(visit: Visit, *files: tuple[str, int]) -> None:
     await visit.page.run(CHOOSE, files=files)
 
 
+async def test_an_upload_that_is_cancelled_takes_no_file_with_it(visit: Visit, lab: Lab) -> None:
+    await lab.call("edit", stage=True)
+    await lab.put("/artifacts/leaves/files/data.json", b"staged")
+    await visit.page.command("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    try:
+        await visit.open(lab.owner.workspace, "#artifacts/leaves", lab.owner.token)
+        await visit.shows("1 file staged", ".staging")
+        await visit.page.command("Network.emulateNetworkConditions", **slow)
+        names = ("notes.md", "data.json", "new.bin")
+        await upload(visit, ("notes.md", 17_000_000), ("data.json", 1_000_000), ("new.bin", 1_000_000))
+
+        async def staged() -> list[str]:
+            artifact = await lab.call("read", stage=True)
+            return sorted(each["path"] for each in artifact["staging"] if "path" in each)
+
+        async def are_announced() -> bool:
+            return await staged() == sorted(names)
+
+        async def is_as_before() -> bool:
+            return await staged() == ["data.json"]
+
+        await eventually(are_announced, within_s=10)
+        for name in names:
+            await visit.page.run(
+                "document.querySelector(`.uploads [aria-label='Cancel ${args.name}']`).click();", name=name
+            )
+        await eventually(is_as_before, within_s=10)
+        await visit.shows("1 file staged", ".staging")
+        await lab.call("commit")
+        assert (await lab.get("/artifacts/leaves/files/notes.md")).content == FILES["notes.md"]
+        assert (await lab.get("/artifacts/leaves/files/data.json")).content == b"staged"
+        assert await visit.page.run("return localStorage.length;") == 0
+    finally:
+        await visit.page.command("Network.emulateNetworkConditions", **{**slow, "uploadThroughput": -1})
+        await lab.call("edit", stage=True)
+        await lab.put("/artifacts/leaves/files/data.json", FILES["data.json"])
+        await lab.call("commit")
+
+
 @pytest.mark.slow
 async def test_several_files_go_up_at_a_time(visit: Visit, lab: Lab) -> None:
     await visit.open(lab.owner.workspace, "#files/many%2F", lab.owner.token)

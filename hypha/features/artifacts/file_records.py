@@ -452,3 +452,9 @@ async def prolong_upload(connection: AsyncConnection, upload: str, expires_at: f
 async def forget_upload(connection: AsyncConnection, upload: str) -> None:
     """Forget an upload in parts: it is complete."""
     await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.id == upload))
+
+
+async def end_uploads(connection: AsyncConnection, artifact: str, path: str) -> None:
+    """Let uploads in parts to a path be over; their parts are deleted with the next that have expired."""
+    where = ArtifactUpload.artifact == artifact, ArtifactUpload.path == path
+    await connection.execute(update(ArtifactUpload).where(*where).values(expires_at=0.0))

@@ -165,7 +165,13 @@ class FileFunctions(Functions):
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="remove_file on the artifact")
     async def remove_file(
-        self, artifact_id: str, file_path: str, branch: str | None = None, *, context: Context
+        self,
+        artifact_id: str,
+        file_path: str,
+        branch: str | None = None,
+        pending_only: bool = False,
+        *,
+        context: Context,
     ) -> None:
         """Remove a file: one that is staged at once, one of the latest version with the next commit.
 
@@ -173,11 +179,18 @@ class FileFunctions(Functions):
             artifact_id: The artifact, which must be staged.
             file_path: The path of the file.
             branch: For artifacts that are kept in git only.
+            pending_only: Only give up what was announced or begun and never came: a file that is there,
+                committed or staged, stays.
         """
         artifact = await self.parts.access.allowed(artifact_id, context, "remove_file")
         path = check_path(file_path)
         staged_round(artifact)
         known = (await self.parts.files.find_staged(artifact.id, [path])).get(path)
+        if pending_only is True:
+            if known is None or known.is_removed:
+                raise FileNotFound(f"No upload of '{path}' to the artifact {artifact.full_id} is pending.")
+            has_come = await self.view.is_uploaded(artifact, path)
+            return await self.staging.give_up(artifact, path, has_come=has_come)
         edited = artifact.edited
         committed = edited and await self.parts.files.find(artifact.id, edited.number, [path])
         if (known is None or known.is_removed) and not committed:

@@ -104,7 +104,15 @@ class Staging:
         parts = self._parts
         async with parts.data.writing() as connection:
             await file_records.unstage(connection, artifact.id, path)
+            await file_records.end_uploads(connection, artifact.id, path)
         await parts.store.delete(artifact.stage_key(path))
+
+    async def give_up(self, artifact: Artifact, path: str, *, has_come: bool) -> None:
+        """End uploads to a file, and take back its announcement unless something of an upload has come."""
+        async with self._parts.data.writing() as connection:
+            if not has_come:
+                await file_records.unstage(connection, artifact.id, path)
+            await file_records.end_uploads(connection, artifact.id, path)
 
     async def _again(self, artifact: Artifact) -> Artifact:
         found = await self._parts.artifacts.get(Reference(id=artifact.id))

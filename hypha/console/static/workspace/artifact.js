@@ -6,8 +6,9 @@ import { versionsSection } from "./differences.js";
 import { announce, button, failure, make, moment } from "./dom.js";
 import { grantsSection, tagsOf, tokenFor } from "./grants.js";
 import { inline } from "./prose.js";
+import { HERE, ownAddress } from "./sending.js";
 import { deleteDialog, stagingBar } from "./staging.js";
-import { ownAddress, postJson, Transfers } from "./transfers.js";
+import { Transfers } from "./transfers.js";
 import { dropZone, pickers, uploadPanel } from "./uploading.js";
 import { countText, inAddress, nameOf, splitPath } from "./words.js";
 
@@ -97,13 +98,12 @@ function sourceOf(artifact, version, isStaged, mayEdit) {
 function uploadsOf(box, artifact, open, mayPut, draw) {
   if (!mayPut) return { pickers: "", panel: "" };
   const { id } = artifact;
-  const base = `/${encodeURIComponent(workspace)}/artifacts/${encodeURIComponent(artifact.alias)}`;
   const target = {
     id: `artifacts/${id}`,
-    put: (path) => `${basePath}${base}/files/${inAddress(path)}`,
-    begin: (path, count, life) => postJson(`${base}/create-multipart-upload?path=${encodeURIComponent(path)}&part_count=${count}&expires_in=${life}`),
-    abandon: (path) => call("remove_file", { artifact_id: id, file_path: path }), // or the commit would wait for it
-    complete: (path, upload, parts) => postJson(`${base}/complete-multipart-upload`, { upload_id: upload, parts }),
+    put: async (path) => ({ address: await call("put_file", { artifact_id: id, file_path: path, ...HERE }) }),
+    begin: (path, count, life) => call("put_file_start_multipart", { artifact_id: id, file_path: path, part_count: count, expires_in: life, ...HERE }),
+    abandon: (path) => call("remove_file", { artifact_id: id, file_path: path, pending_only: true }), // or the commit would wait for it
+    complete: (path, upload, parts) => call("put_file_complete_multipart", { artifact_id: id, upload_id: upload, parts }),
   };
   if (!all.has(id)) all.set(id, new Transfers(target, () => redraw(), () => reload()));
   const transfers = all.get(id);

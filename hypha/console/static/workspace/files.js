@@ -3,7 +3,9 @@
 import { basePath, callPublic, manager, send, workspace } from "./api.js";
 import { saveFrom, showPlace } from "./browser.js";
 import { failure, make } from "./dom.js";
-import { ownAddress, postJson, Transfers } from "./transfers.js";
+import { ownAddress, postJson } from "./sending.js";
+import { PAGE_HEADERS, token } from "./session.js";
+import { Transfers } from "./transfers.js";
 import { dropZone, pickers, uploadPanel } from "./uploading.js";
 import { countText, inAddress, sizeText, splitPath } from "./words.js";
 
@@ -27,7 +29,7 @@ const source = {
 
 const target = {
   id: `files/${workspace}`,
-  put: (path) => `${basePath}${home}/files/${inAddress(path)}`,
+  put: async (path) => ({ address: `${basePath}${home}/files/${inAddress(path)}`, headers: { ...PAGE_HEADERS, ...(token() ? { authorization: `Bearer ${token()}` } : {}) } }),
   begin: (path, count, life) => postJson(`${home}/create-multipart-upload?path=${encodeURIComponent(path)}&part_count=${count}&expires_in=${life}`),
   complete: (path, id, parts) => postJson(`${home}/complete-multipart-upload`, { upload_id: id, parts }),
 };

@@ -1,7 +1,6 @@
 // Uploads: several at a time, with progress; paused, resumed, and gone on with after a reload.
 
-import { Refusal, send } from "./api.js";
-import { PAGE_HEADERS, token } from "./session.js";
+import { ownAddress, put } from "./sending.js";
 
 const AT_ONCE = 3;
 const SMALL_BYTES = 16 * 1024 * 1024;
@@ -10,8 +9,8 @@ const MOST_PARTS = 1000;
 const LIFE_S = 6 * 86400;
 
 /**
- * The uploads to one target. A target has an `id`, `put(path)` for the address of a small file, and `begin(path, count,
- * life)` and `complete(path, id, parts)` for large ones in parts; it may have `abandon(path)`. `onChange()` is called when something happened, `onEnd()`
+ * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path, count,
+ * life)` and `complete(path, id, parts)` for large ones in parts; it may have `abandon(path)`, which gives up what has not come. `onChange()` is called when something happened, `onEnd()`
  * when nothing is left to do.
  */
 export class Transfers {
@@ -30,18 +29,26 @@ export class Transfers {
     return Object.entries(this.kept()).filter(([path]) => !busy.has(path)).map(([path, kept]) => ({ path, size: kept.size, sent: Math.min(kept.size, Object.keys(kept.done).length * kept.partBytes) }));
   }
 
-  forget(path) {
+  async forget(path) {
     this.keep(path, null);
     this.onChange();
+    await this.abandon(path);
+    this.onEnd();
   }
 
   /** Upload files: [path, file]. One that was half uploaded goes on where it stopped. */
   add(files) {
+    const open = new Map(this.items.filter(({ state }) => state !== "done").map((item) => [item.path, item]));
+    const gone = new Set();
     for (const [path, file] of files) {
-      const before = this.items.find((item) => item.path === path && item.state !== "done");
-      if (before) this.cancel(before);
-      this.items.push({ path, file, size: file.size, sent: 0, state: "waiting", error: null, control: null });
+      const before = open.get(path);
+      if (before) gone.add(before);
+      const item = { path, file, size: file.size, sent: 0, state: "waiting", error: null, control: null, work: null, hasBegun: false };
+      item.before = before ? this.takeBack(before) : null;
+      this.items.push(item);
+      open.set(path, item);
     }
+    this.items = this.items.filter((item) => !gone.has(item));
     this.pump();
   }
 
@@ -58,12 +65,25 @@ export class Transfers {
   }
 
   cancel(item) {
-    const { control } = item;
-    if (item.state !== "done" && this.target.abandon) this.target.abandon(item.path).catch(() => {});
     this.items = this.items.filter((other) => other !== item);
-    this.keep(item.path, null);
-    if (control) control.abort();
+    const end = this.takeBack(item).then(() => this.count("running", "waiting") || this.onEnd());
     this.pump();
+    return end;
+  }
+
+  /** Stop an upload and let the server forget it; settles when that is done. */
+  async takeBack(item) {
+    item.isGone = true;
+    this.keep(item.path, null);
+    if (item.control) item.control.abort();
+    await item.before;
+    await item.work; // what is on its way may still be noted by the server
+    if (item.hasBegun && item.state !== "done") await this.abandon(item.path);
+  }
+
+  /** What cannot be told the server now ends there by itself. */
+  async abandon(path) {
+    if (this.target.abandon) await this.target.abandon(path).catch(() => {});
   }
 
   clear() {
@@ -78,7 +98,7 @@ export class Transfers {
   pump() {
     const waiting = this.items.filter(({ state }) => state === "waiting");
     const free = this.isPaused ? 0 : AT_ONCE - this.count("running");
-    for (const item of waiting.slice(0, Math.max(0, free))) this.run(item);
+    for (const item of waiting.slice(0, Math.max(0, free))) item.work = this.run(item);
     this.onChange();
   }
 
@@ -87,10 +107,13 @@ export class Transfers {
     item.error = null;
     item.control = new AbortController();
     try {
+      await item.before; // of the same path
+      item.control.signal.throwIfAborted();
+      item.hasBegun = true;
       await (item.size > SMALL_BYTES ? this.inParts(item) : this.whole(item));
       item.state = "done";
       item.sent = item.size;
-      this.keep(item.path, null);
+      if (!item.isGone) this.keep(item.path, null);
     } catch (error) {
       item.state = item.control.signal.aborted ? "paused" : "failed";
       item.error = error;
@@ -101,8 +124,8 @@ export class Transfers {
   }
 
   async whole(item) {
-    const headers = { ...PAGE_HEADERS, ...(token() ? { authorization: `Bearer ${token()}` } : {}) };
-    await put(this.target.put(item.path), item.file, headers, item.control.signal, (sent) => this.progress(item, sent));
+    const { address, headers = {} } = await this.target.put(item.path);
+    await put(address, item.file, headers, item.control.signal, (sent) => this.progress(item, sent));
   }
 
   async inParts(item) {
@@ -112,7 +135,7 @@ export class Transfers {
       if (!kept.done[number]) {
         const part = item.file.slice(start, start + kept.partBytes);
         kept.done[number] = await put(ownAddress(url), part, {}, item.control.signal, (sent) => this.progress(item, start + sent));
-        this.keep(item.path, kept);
+        if (!item.isGone) this.keep(item.path, kept);
       }
       this.progress(item, Math.min(item.size, start + kept.partBytes));
     }
@@ -133,7 +156,7 @@ export class Transfers {
     const partBytes = Math.max(PART_BYTES, Math.ceil(item.size / MOST_PARTS));
     const { upload_id: id, parts } = await this.target.begin(item.path, Math.ceil(item.size / partBytes), LIFE_S);
     const kept = { id, parts, partBytes, size: item.size, modified: item.file.lastModified, ends: Date.now() + LIFE_S * 1000, done: {} };
-    this.keep(item.path, kept);
+    if (!item.isGone) this.keep(item.path, kept);
     return kept;
   }
 
@@ -162,36 +185,3 @@ export class Transfers {
     }
   }
 }
-
-/** A signed address by the way on which this browser reached the server. */
-export function ownAddress(url) {
-  const { pathname, search } = new URL(url, location.href);
-  return pathname.includes("/s3/") ? pathname + search : url;
-}
-
-/** Send bytes; gives their ETag. */
-function put(address, body, headers, signal, onProgress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("PUT", address);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
-    request.addEventListener("load", () => {
-      if (request.status < 300) return resolve((request.getResponseHeader("etag") || "").replaceAll('"', ""));
-      let told = {};
-      try {
-        told = JSON.parse(request.responseText);
-      } catch {
-        // not the server itself: the status says it
-      }
-      reject(new Refusal(told, request.status));
-    });
-    request.addEventListener("error", () => reject(new Refusal({ detail: "The server cannot be reached." }, 0)));
-    request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
-    signal.addEventListener("abort", () => request.abort());
-    request.send(body);
-  });
-}
-
-/** Begin or complete an upload in parts by a route of the server. */
-export const postJson = async (path, body) => (await send(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body || {}) })).json();

@@ -20,6 +20,7 @@ from hypha.errors import (
     LimitReached,
     PermissionDenied,
     QuotaExceeded,
+    UploadNotFound,
 )
 from hypha.features.artifacts import tables
 from hypha.features.artifacts.artifact import FileNotFound, NotStaged
@@ -237,6 +238,29 @@ async def test_an_upload_in_parts_that_is_refused_leaves_nothing_behind(
     assert await lab.objects.uploads_before(float("inf")) == []
     committed = await lab.manager.commit("data", context=lab.owner)
     assert committed["file_count"] == 0
+
+
+async def test_an_upload_that_is_given_up_takes_no_file_with_it(lab: Lab) -> None:
+    await lab.filled("data", a_txt="committed")
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.upload("data", b_txt="staged")
+    manager, owner = lab.manager, lab.owner
+    for path in ("a.txt", "b.txt", "c.txt"):
+        begun = await manager.put_file_start_multipart("data", path, 2, context=owner)
+        await manager.remove_file("data", path, pending_only=True, context=owner)
+        parts = [{"part_number": 1, "etag": "0" * 32}]
+        with pytest.raises(UploadNotFound):
+            await manager.put_file_complete_multipart("data", begun["upload_id"], parts, context=owner)
+    lab.now += 1
+    await lab.garbage.end_uploads()
+    assert await lab.objects.uploads_before(float("inf")) == []
+    await manager.remove_file("data", "b.txt", pending_only=True, context=owner)
+    for path in ("a.txt", "c.txt", "nope"):
+        with pytest.raises(FileNotFound, match="No upload of"):
+            await manager.remove_file("data", path, pending_only=True, context=owner)
+    await manager.commit("data", context=owner)
+    assert [await lab.content("data", path) for path in ("a.txt", "b.txt")] == ["committed", "staged"]
+    assert await lab.names("data") == ["a.txt", "b.txt"]
 
 
 @pytest.mark.parametrize("end", ["discard", "commit", "delete"])
