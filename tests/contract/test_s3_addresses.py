@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.kit.s3 import S3Server, running
 
 pytest.importorskip("obstore")
-from hypha.errors import ConfigurationError, QuotaExceeded
+from hypha.errors import ConfigurationError, ObjectNotFound, QuotaExceeded
 from hypha.objects.local.urls import LocalUrls
 from hypha.objects.room import Share
 from hypha.objects.s3.store import S3Objects
@@ -122,6 +122,34 @@ async def test_a_base_of_the_callers_choice_never_reaches_the_keys_signature(
         for url in made:
             assert url.startswith(f"{base}/s3/{BUCKET}/ws-1/") and "X-Amz-" not in url, url
     await store.abort("ws-1/parts", upload)
+
+
+@pytest.mark.slow
+async def test_a_storage_that_copies_by_an_unsigned_header_is_found_out(
+    store: S3Objects, urls: S3Urls, s3: S3Server
+) -> None:
+    await store.put("ws-victim/secret", b"secret")
+    copying = {"x-amz-copy-source": f"/{BUCKET}/ws-victim/secret"}
+    async with httpx.AsyncClient() as http:
+        await http.put(await urls.put("ws-1/stolen", expires_in=60), headers=copying)
+    try:
+        reading = await store.open("ws-1/stolen")
+        is_stolen = await reading.whole() == b"secret"
+    except ObjectNotFound:
+        is_stolen = False
+    assert store.copies_unsigned == is_stolen == (s3.kind == "nanio")
+
+
+async def test_who_writes_into_such_a_storage_does_it_through_the_server(store: S3Objects) -> None:
+    own = LocalUrls(BUCKET, "a secret", "http://hub", generation_of=_generation)
+    urls = S3Urls(store.endpoint, own, store.counting, is_proxied=False, is_read_only=True)
+    direct = Reach(proxied=False)
+    upload = await store.begin(KEY)
+    assert (await urls.put(KEY, expires_in=60, reach=direct)).startswith("http://hub/s3/")
+    assert (await urls.part(KEY, upload, 1, expires_in=60, reach=direct)).startswith("http://hub/s3/")
+    assert (await urls.get(KEY, expires_in=60, reach=direct)).startswith(f"{store.endpoint.url}/")
+    await store.abort(KEY, upload)
+    assert not (await store.list(".hypha-probe/")).objects
 
 
 async def test_people_get_the_endpoint_as_they_reach_it(store: S3Objects, urls: S3Urls) -> None:

@@ -32,6 +32,11 @@ MISSING = (
     "embedded store."
 )
 
+COPIES_UNSIGNED = (
+    "This S3 copies objects by a header that is not signed: whoever could write one file could read all. "
+    "Addresses to write lead through this server."
+)
+
 
 async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     """Open the bucket at `--endpoint-url`.
@@ -58,7 +63,12 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     await store.start(takes_cors=options.s3_admin_type != MINIO)
     if not store.is_conditional:
         logger.info("This S3 knows no conditional writes: no other server may write to its bucket")
-    urls = S3Urls(endpoint, own, store.counting, is_proxied=options.enable_s3_proxy)
+    if store.copies_unsigned:
+        logger.warning(COPIES_UNSIGNED)
+    urls = S3Urls(
+        endpoint, own, store.counting,
+        is_proxied=options.enable_s3_proxy, is_read_only=store.copies_unsigned,
+    )  # fmt: skip
     lender = await lender_of(options, store)
     return Backing(
         store, store.room, StoredFolders(store), own, urls, shown_place(endpoint), store.close, lender

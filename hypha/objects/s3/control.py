@@ -263,6 +263,13 @@ class Control:
         )  # fmt: skip
         return (await self._requests.ask(lent, "GetObject", "GET", name, {})).status == 200
 
+    async def writes(self, endpoint: Endpoint, key: str, content: bytes, headers: dict[str, str]) -> bool:
+        """Whether a signed address writes an object, with headers that are not signed."""
+        answer = await self._requests.ask(
+            endpoint, "PutObject", "PUT", key, {}, body=lambda: content, headers=headers
+        )
+        return answer.status == 200
+
     @property
     def _requests(self) -> Requests:
         assert self._asking is not None  # from `start` to `close`

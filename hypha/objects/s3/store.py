@@ -20,7 +20,6 @@ from hypha.errors import (
     ObjectNotFound,
     UploadNotFound,
 )
-from hypha.ids import random_id
 from hypha.locks import NamedLocks
 from hypha.objects.keys import check_bucket, check_key, check_prefix
 from hypha.objects.local.uploads import check_number
@@ -33,6 +32,7 @@ from hypha.objects.s3.facts import WANTED_SHA256, info_of, joined_etag, plain_et
 from hypha.objects.s3.failures import UNAVAILABLE, told
 from hypha.objects.s3.incoming import Incoming
 from hypha.objects.s3.listing import all_below, list_page
+from hypha.objects.s3.probes import copies_unsigned, has_conditions
 from hypha.objects.store import (
     DEFAULT_TYPE,
     MAX_LISTED,
@@ -51,7 +51,6 @@ COPIED_AT_ONCE_BYTES = 4 * 1024**3
 """S3 copies at most 5 GiB with one request."""
 COPIED_PART_BYTES = 1024**3
 PART_IN_MEMORY_BYTES = 2 * 1024 * 1024
-PROBE = ".hypha-probe"
 
 
 class S3Objects(ObjectStore):
@@ -60,13 +59,14 @@ class S3Objects(ObjectStore):
     Attributes:
         room: counts what is kept, as far as it is known; see `Counting`.
         is_conditional: the storage itself keeps two from creating one object.
+        copies_unsigned: its signed addresses to write must not be given away; see `probes`.
     """
 
     def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
         check_bucket(endpoint.bucket)
         self.endpoint = endpoint
         self.control = Control(endpoint, clock)
-        self.is_conditional = False
+        self.is_conditional = self.copies_unsigned = False
         self.counting = Counting(self.control)
         self.room: Room = self.counting.room
         self._locks = NamedLocks()
@@ -83,7 +83,8 @@ class S3Objects(ObjectStore):
             await self.control.ensure_bucket()
             if takes_cors:
                 await self.control.open_to_browsers()
-            self.is_conditional = await self._has_conditions()
+            self.is_conditional = await has_conditions(self._data)
+            self.copies_unsigned = await copies_unsigned(self._data, self.control)
         except BaseException:
             await self.control.close()
             raise
@@ -92,20 +93,6 @@ class S3Objects(ObjectStore):
         """End what goes on beside, and the connections."""
         await self.counting.close()
         await self.control.close()
-
-    async def _has_conditions(self) -> bool:
-        """Whether a second object of a name is refused where only a first one may come."""
-        key = f"{PROBE}/{random_id()}"
-        with told(key):
-            await obstore.put_async(self._data, key, b"1", mode="create")
-            try:
-                with told(key):
-                    await obstore.put_async(self._data, key, b"2", mode="create")
-                return False
-            except AlreadyExists:
-                return True
-            finally:
-                await obstore.delete_async(self._data, key)
 
     # -- objects
 

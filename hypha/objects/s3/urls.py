@@ -30,6 +30,7 @@ class S3Urls(SignedUrls):
 
     Args:
         own: makes addresses of this server. is_proxied: what somebody gets who doesn't say.
+        is_read_only: addresses to write lead through this server, whatever somebody says.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class S3Urls(SignedUrls):
         counting: Counting,
         *,
         is_proxied: bool,
+        is_read_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = endpoint
         self._own = own
         self._counting = counting
         self._is_proxied = is_proxied
+        self._is_read_only = is_read_only
         self._clock = clock
 
     async def get(
@@ -70,7 +73,8 @@ class S3Urls(SignedUrls):
         Raises:
             QuotaExceeded: the workspace keeps too much already.
         """
-        if sha256 or ttl is not None or await self._leads_here(check_key(key), expires_in, reach):
+        is_checked = bool(sha256) or ttl is not None or self._is_read_only
+        if is_checked or await self._leads_here(check_key(key), expires_in, reach):
             return await self._own.put(
                 key, expires_in=expires_in, reach=reach, max_bytes=max_bytes, sha256=sha256, ttl=ttl
             )
@@ -83,7 +87,7 @@ class S3Urls(SignedUrls):
     ) -> str:  # fmt: skip
         """See `SignedUrls`; the storage itself does not look at `max_bytes`."""
         check_number(number)
-        if await self._leads_here(check_key(key), expires_in, reach):
+        if self._is_read_only or await self._leads_here(check_key(key), expires_in, reach):
             return await self._own.part(
                 key, upload, number, expires_in=expires_in, reach=reach, max_bytes=max_bytes
             )

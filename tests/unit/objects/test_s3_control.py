@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -21,6 +22,7 @@ from hypha.objects.s3.requests import FIRST_PAUSE_S
 from hypha.objects.s3.store import COPIED_AT_ONCE_BYTES, S3Objects
 
 BEGUN = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
+SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 ETAG = '"0123456789abcdef0123456789abcdef"'
 
 
@@ -122,6 +124,55 @@ async def test_parts_of_two_objects_are_never_copied_into_one() -> None:
             await store.copy("ws/a", "ws/b")
         assert storage.seen[-1][1].method == "DELETE"
         assert store.room.of("ws") == (0, 0)
+    finally:
+        await store.close()
+        await runner.cleanup()
+
+
+class CopyingStorage(Storage):
+    """Keeps objects; looks at signatures as `is_careful` says, and copies whatever a header names."""
+
+    def __init__(self, *, is_careful: bool) -> None:
+        super().__init__()
+        self.kept: dict[str, bytes] = {}
+        self.is_careful = is_careful
+        self.asked = set[str]()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body, key = await request.read(), request.path
+        if "delete" in request.query:
+            name = re.findall(r"<Key>.*</Key>", body.decode())[0]
+            done = f'<DeleteResult xmlns="{SPACE}"><Deleted>{name}</Deleted></DeleteResult>'
+            return web.Response(text=done, content_type="application/xml")
+        if request.method == "GET":
+            facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
+            return web.Response(body=self.kept[key], headers=facts)
+        if (
+            "X-Amz-Signature" in request.query
+            and key in self.kept
+            and self.is_careful
+            and self._is_first(key)
+        ):
+            return web.Response(status=403)
+        source = request.headers.get("x-amz-copy-source")
+        self.kept[key] = self.kept[source] if source else body
+        return web.Response(headers=self.headers)
+
+    def _is_first(self, key: str) -> bool:
+        """The first request with an address is that with a wrong key."""
+        is_first = key not in self.asked
+        self.asked.add(key)
+        return is_first
+
+
+@pytest.mark.parametrize("is_careful", [True, False])
+async def test_a_storage_that_lets_a_copy_through_is_known_from_the_start(is_careful: bool) -> None:
+    storage = CopyingStorage(is_careful=is_careful)
+    runner = await _serving(storage)
+    store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
+    try:
+        await store.start(takes_cors=False)
+        assert store.copies_unsigned is is_careful  # who looks at no signature is open anyway
     finally:
         await store.close()
         await runner.cleanup()
