@@ -17,25 +17,49 @@ class Crew:
 
     Args:
         size: how many work at a time. name: of the threads, for people.
+        turns: whose they are to be, if not one for each thread and whoever comes may wait.
     """
 
-    def __init__(self, size: int, name: str) -> None:
-        self._turns = Turns(size)
+    def __init__(self, size: int, name: str, turns: Turns | None = None) -> None:
+        self._turns = Turns(size) if turns is None else turns
         self._threads = ThreadPoolExecutor(size, name)
 
-    async def work(self, job: Callable[[], Result]) -> Result:
-        """Do something in a thread when it is the turn of the party of the present work.
+    async def work(
+        self, job: Callable[[], Result], party: str | None = None, *, first: bool = False
+    ) -> Result:
+        """Do something in a thread when it is the turn of a party; that of the present work if none is given.
 
-        A caller that gives up keeps its turn until the thread is done.
+        A caller that gives up keeps its turn until the thread is done, or it could begin more than its share.
+
+        Args:
+            first: it comes before all others.
+
+        Raises:
+            RateLimited: too many wait. And what the job raises.
         """
-        async with self._turns.taken():
+        async with self._turns.taken(party, first=first):
             work = asyncio.get_running_loop().run_in_executor(self._threads, job)
             try:
                 return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await asyncio.wait((work,))
-                raise
+            finally:
+                await _end_of(work)
 
     async def close(self) -> None:
         """Wait for what is being worked on, and end the threads."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+    def end(self) -> None:
+        """Let the threads end when they are done."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _end_of(work: asyncio.Future[Result]) -> None:
+    """Wait for something however often the waiter is called off."""
+    called_off: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError as error:
+            called_off = error
+    if called_off is not None:
+        raise called_off

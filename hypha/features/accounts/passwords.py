@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from hypha.errors import InvalidArguments
+from hypha.limits.crew import Crew
 from hypha.limits.turns import Turns
-
-_T = TypeVar("_T")
 
 MIN_CHARS = 8
 MAX_BYTES = 1024
@@ -34,9 +30,9 @@ class Passwords:
 
     def __init__(self, *, time_cost: int = 2, memory_kib: int = 32 * 1024, lanes: int = 1) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=lanes)
-        self._turns = turns_at_passwords()
-        self._threads = ThreadPoolExecutor(_SIDE_BY_SIDE, "passwords")
-        self._nobody: asyncio.Future[str] | None = None
+        self._crew = Crew(_SIDE_BY_SIDE, "passwords", _turns())
+        self._nobody: str | None = None
+        """What a password is compared with where there is none."""
 
     async def hash(self, password: str, place: str = "") -> str:
         """A salted hash to keep.
@@ -44,8 +40,7 @@ class Passwords:
         Raises:
             RateLimited: too many wait for their turn.
         """
-        async with self._turns.taken(place):
-            return await self._run(self._hasher.hash, password)
+        return await self._crew.work(partial(self._hasher.hash, password), place)
 
     async def matches(self, kept: str | None, password: str, place: str = "", *, first: bool = False) -> bool:
         """Whether this is the password of a kept hash; without one it takes just as long to say no.
@@ -53,18 +48,16 @@ class Passwords:
         Raises:
             RateLimited: too many wait for their turn.
         """
-        async with self._turns.taken(place, first=first):
-            if self._nobody is None:
-                self._nobody = asyncio.ensure_future(self._run(self._hasher.hash, "nobody's password"))
-            nobody = await asyncio.shield(self._nobody)
-            return await self._run(self._verify, kept or nobody, password) and kept is not None
-
-    async def _run(self, work: Callable[..., _T], *args: str) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        return await self._crew.work(partial(self._matches, kept, password), place, first=first)
 
     def close(self) -> None:
         """Let the threads go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._crew.end()
+
+    def _matches(self, kept: str | None, password: str) -> bool:
+        if self._nobody is None:  # for whoever comes first, so that the time tells nothing
+            self._nobody = self._hasher.hash("nobody's password")
+        return self._verify(kept or self._nobody, password) and kept is not None
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
@@ -73,10 +66,10 @@ class Passwords:
             return False
 
 
-def turns_at_passwords(most: int = MOST_WAITING, most_per_place: int = MOST_PER_PLACE) -> Turns:
+def _turns() -> Turns:
     """One of each place at a time, two in all, and the places in turn."""
     told = "Too many people sign in right now. Please try again."
-    return Turns(_SIDE_BY_SIDE, per_party=1, most=most, most_per_party=most_per_place, told=told)
+    return Turns(_SIDE_BY_SIDE, per_party=1, most=MOST_WAITING, most_per_party=MOST_PER_PLACE, told=told)
 
 
 def check_password(password: object) -> str:

@@ -47,15 +47,34 @@ async def test_results_and_errors_come_back(crew: Crew) -> None:
         await crew.work(lambda: 1 // 0)
 
 
-async def test_a_caller_that_gives_up_keeps_its_turn_until_the_thread_is_done(crew: Crew) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_caller_that_gives_up_keeps_its_turn_until_the_thread_is_done(crew: Crew, times: int) -> None:
     done: list[str] = []
     held = threading.Event()
     work = asked(crew, "one", done, held)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    work.cancel()
+    for _ in range(times):
+        work.cancel()
+        await asyncio.sleep(0)
     after = asyncio.create_task(crew.work(lambda: done.append("two")))
     await asyncio.sleep(0)
+    assert len(crew._turns) == 1, "the next one does not wait"
     held.set()
     await asyncio.wait((work, after))
     assert work.cancelled() and done == ["one", "two"]
+
+
+async def test_whose_turn_it_is_can_be_said(crew: Crew) -> None:
+    done: list[str] = []
+    held = threading.Event()
+    work = [asked(crew, "busy", done, held) for _ in range(3)]
+    await asyncio.sleep(0)
+    work += [
+        asyncio.create_task(crew.work(lambda name=name: done.append(name), name, first=name == "urgent"))
+        for name in ("other", "urgent")
+    ]
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(*work)
+    assert done[:2] == ["busy", "urgent"] and done.index("other") <= 3

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from types import SimpleNamespace
+
 import pytest
 
 from hypha.addresses import fold_email
@@ -115,6 +119,28 @@ async def test_only_the_right_password_matches() -> None:
     assert not await passwords.matches(None, "nobody's password")
     assert not await passwords.matches("damaged", "correct horse")
     assert kept != await passwords.hash("correct horse")
+
+
+async def test_whoever_gives_up_has_not_more_passwords_looked_at_than_others() -> None:
+    passwords = Passwords(time_cost=1, memory_kib=64)
+    held, begun = threading.Event(), list[str]()
+
+    def hold(password: str) -> str:
+        begun.append(password)
+        held.wait(20)
+        return "hash"
+
+    passwords._hasher = SimpleNamespace(hash=hold)  # type: ignore[assignment]
+    for number in range(3):
+        given_up = asyncio.ensure_future(passwords.hash(f"password {number}", "one place"))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+    other = asyncio.ensure_future(passwords.hash("other", "another place"))
+    await asyncio.sleep(0)
+    held.set()
+    assert await other == "hash"
+    assert sorted(begun) == ["other", "password 0"]
+    passwords.close()
 
 
 def test_passwords_are_bounded_before_anything_is_done_with_them() -> None:
