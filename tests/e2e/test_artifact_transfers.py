@@ -204,6 +204,46 @@ def test_who_may_not_is_told_so(terminal: Terminal, monkeypatch: pytest.MonkeyPa
     assert "not accepted" in terminal.run("ls", mine, "--token", "nonsense")[1]
 
 
+def test_nothing_is_deleted_but_what_is_not_here(terminal: Terminal) -> None:
+    here = terminal.write(a_txt="a", link="l", part="p", sub__b_txt="b", other__c_txt="c", gone_txt="g")
+    assert terminal.run("put", here, "mirror")[0] == 0
+    code, said = terminal.run("put", here / "a.txt", "mirror", "--delete")
+    assert (code, "--delete is for a folder" in said) == (2, True)
+    for name in ("link", "part", "gone.txt"):
+        (here / name).unlink()
+    (here / "link").symlink_to("a.txt")
+    (here / "part.hypha-part").write_text("p")
+    (here / "sub").rename(terminal.folder / "away")
+    (here / "sub").symlink_to(terminal.folder / "away")
+    code, said = terminal.run("put", here, "mirror", "--delete")
+    assert (code, "1 removed, 3 left out" in said) == (0, True)
+    assert terminal.run("ls", "-r", "mirror")[1].split() == [
+        "a.txt",
+        "link",
+        "part",
+        "other/c.txt",
+        "sub/b.txt",
+    ]
+
+
+def test_what_is_to_go_with_the_next_commit_is_not_taken_for_there(terminal: Terminal) -> None:
+    here = terminal.write(a_txt="a", b_txt="b")
+    assert terminal.run("put", here, "undecided")[0] == 0
+    assert terminal.run("rm", "undecided:a.txt", "--stage")[0] == 0
+    assert terminal.run("rm", "undecided:a.txt")[0] == 1
+    code, said = terminal.run("put", here, "undecided")
+    assert (code, "1 were there, 1 taken from other versions" in said) == (0, True)
+    assert terminal.run("ls", "undecided")[1].split() == ["a.txt", "b.txt"]
+    url = f"{os.environ['HYPHA_SERVER_URL']}/public/services/artifact-manager"
+    auth = {"Authorization": f"Bearer {terminal.person.token}"}
+    named = {"artifact_id": f"{terminal.person.workspace}/undecided"}
+    httpx.post(f"{url}/edit", headers=auth, json={**named, "stage": True}).raise_for_status()
+    httpx.post(f"{url}/put_file", headers=auth, json={**named, "file_path": "never"}).raise_for_status()
+    assert "never uploaded" in terminal.run("put", here, "undecided")[1]
+    code, said = terminal.run("put", here, "undecided", "--delete")
+    assert (code, "2 were there" in said, "1 removed" in said) == (0, True, True)
+
+
 def test_a_large_file_goes_on_with_the_parts_that_are_there(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ def _add_put(
     parser.add_argument("--comment", help="what is said of the version")
     parser.add_argument("--stage", action="store_true", help="don't commit")
     parser.add_argument(
-        "--delete", action="store_true", help="remove files of the artifact that are not here"
+        "--delete", action="store_true", help="with a folder: remove files that are there and not here"
     )
     parser.add_argument("--follow-links", action="store_true", help="send what symbolic links lead to")
     parser.add_argument(

@@ -33,6 +33,17 @@ class Found:
 
     files: list[LocalFile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    _kept: set[str] = field(default_factory=set)
+
+    def leave_out(self, path: str, why: str) -> None:
+        """Leave out what would have a path in the artifact; it is here all the same."""
+        self.left_out.append(why)
+        self._kept.add(path)
+
+    def kept(self, path: str) -> bool:
+        """True for a path at or below which something here was left out."""
+        words = path.split("/")
+        return any("/".join(words[:count]) in self._kept for count in range(1, len(words) + 1))
 
 
 def find_files(source: Path, folder: str, *, follow_links: bool) -> Found:
@@ -59,7 +70,7 @@ def _walk(folder: Path, prefix: str, found: Found, follow: bool, above: tuple[tu
     own = folder.stat()
     identity = (own.st_dev, own.st_ino)
     if identity in above:
-        found.left_out.append(f"{folder}: a link that leads back to where it is")
+        found.leave_out(prefix.rstrip("/"), f"{folder}: a link that leads back to where it is")
         return
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     if not entries and above:
@@ -67,9 +78,11 @@ def _walk(folder: Path, prefix: str, found: Found, follow: bool, above: tuple[tu
     for entry in entries:
         place = Path(entry.path)
         if entry.name.endswith(PART_SUFFIX):
-            continue
-        if entry.is_symlink() and not follow:
-            found.left_out.append(f"{place}: a link (--follow-links sends what it leads to)")
+            whole = entry.name.removesuffix(PART_SUFFIX)
+            found.leave_out(f"{prefix}{whole}", f"{place}: a part of a file that did not come to its end")
+        elif entry.is_symlink() and not follow:
+            why = f"{place}: a link (--follow-links sends what it leads to)"
+            found.leave_out(f"{prefix}{entry.name}", why)
         elif entry.is_dir():
             _walk(place, f"{prefix}{entry.name}/", found, follow, (*above, identity))
         else:
@@ -81,14 +94,14 @@ def _take(place: Path, path: str, found: Found) -> None:
         path.encode()
         known = place.stat()
     except UnicodeEncodeError:
-        found.left_out.append(f"{place}: its name is no text in UTF-8")
+        found.leave_out(path, f"{place}: its name is no text in UTF-8")
     except OSError as error:
-        found.left_out.append(f"{place}: {error.strerror or error}")
+        found.leave_out(path, f"{place}: {error.strerror or error}")
     else:
         if stat.S_ISREG(known.st_mode):
             found.files.append(LocalFile(path, place, known.st_size))
         else:
-            found.left_out.append(f"{place}: no plain file")
+            found.leave_out(path, f"{place}: no plain file")
 
 
 def sha256_of(place: Path, tick: Tick, is_stopped: Callable[[], bool]) -> str:

@@ -87,7 +87,8 @@ def remove_files(server: HyphaServer, bar: Bar, named: Sequence[Named], *, deep:
     if len({each.artifact for each in named}) != 1 or not all(each.path for each in named):
         raise UsageFault("rm takes files of one artifact, as alias:path; --artifact deletes all of it.")
     artifact = RemoteArtifact.find(server, named[0].artifact)
-    known = {file.path for file in artifact.files()}
+    coming = artifact.coming()
+    known = coming.files.keys() | coming.pending
     gone: list[str] = []
     for path in (each.path for each in named):
         below = [other for other in known if other.startswith(f"{path.rstrip('/')}/")]
@@ -99,7 +100,7 @@ def remove_files(server: HyphaServer, bar: Bar, named: Sequence[Named], *, deep:
             raise UsageFault(f"{shown_name(path)} is a folder of {len(below)} files: add -r to remove them.")
         else:
             raise Fault(f"{artifact.id} has nothing at {shown_name(path)}.")
-    if artifact.intent() is None:
+    if coming.intent is None:
         artifact.open(as_new=False)
     for path in dict.fromkeys(gone):
         artifact.remove(path)

@@ -12,7 +12,7 @@ from hypha.cli.artifact.bar import Bar, shown_name, shown_size
 from hypha.cli.artifact.faults import FAILED, OK, ServerFault, UsageFault
 from hypha.cli.artifact.local import Found, LocalFile, find_files, sha256_of
 from hypha.cli.artifact.parallel import in_parallel
-from hypha.cli.artifact.remote import Named, RemoteArtifact, RemoteFile, batches
+from hypha.cli.artifact.remote import NEW_VERSION, Coming, Named, RemoteArtifact, batches
 from hypha.cli.artifact.sending import LARGE_BYTES, Sending
 from hypha.cli.artifact.server import HyphaServer
 
@@ -59,6 +59,8 @@ class Putting:
     def run(self) -> int:
         """Do it, and say what was done; the exit code."""
         wish = self._wish
+        if wish.delete and wish.source.is_file():
+            raise UsageFault(f"{wish.source} is one file: --delete is for a folder that is here as a whole.")
         found = find_files(wish.source, self._folder(), follow_links=wish.follow_links)
         for line in found.left_out:
             self._bar.say(f"left out: {shown_name(line)}")
@@ -66,12 +68,14 @@ class Putting:
         artifact = RemoteArtifact.find_or_none(self._server, wish.target.artifact)
         is_new = artifact is None
         artifact = artifact or self._created()
-        intent = artifact.intent()
-        todo, gone = self._missing(artifact, intent, found.files, digests)
-        if not todo and not gone and not (wish.new_version or is_new or intent):
+        coming = artifact.coming(as_new=wish.new_version)
+        todo = _missing(coming, found.files, digests)
+        self._done.there = len(digests) - len(todo)
+        gone = self._gone(coming, found) if wish.delete else []
+        if not todo and not gone and not (wish.new_version or is_new or coming.intent):
             self._bar.say(f"{artifact.id}: nothing to do, all {len(digests)} files are there")
             return self._told(found)
-        if intent is None or (wish.new_version and intent != "new_version"):
+        if coming.intent is None or (wish.new_version and coming.intent != NEW_VERSION):
             artifact.open(as_new=wish.new_version)
         todo = self._reused(artifact, todo, digests) if artifact.versions else todo
         self._sent(artifact, todo, digests)
@@ -115,28 +119,13 @@ class Putting:
                 digests[outcome.item.path] = outcome.result
         return digests
 
-    def _missing(
-        self,
-        artifact: RemoteArtifact,
-        intent: str | None,
-        files: Sequence[LocalFile],
-        digests: Mapping[str, str],
-    ) -> tuple[list[LocalFile], list[str]]:
-        """Which files are not in the artifact as they are here, and which are in it and not here."""
-        starts_empty = self._wish.new_version or intent == "new_version" or not artifact.versions
-        committed = {} if starts_empty else {file.path: file for file in artifact.files()}
-        staged = {file.path: file for file in artifact.files(staged=True)} if intent else {}
-        known: Mapping[str, RemoteFile] = {**committed, **staged}
-        todo = []
-        for file in files:
-            other = known.get(file.path)
-            if file.path in digests and (other is None or other.sha256 != digests[file.path]):
-                todo.append(file)
-        self._done.there = len(digests) - len(todo)
-        if not self._wish.delete:
-            return todo, []
-        here, folder = {file.path for file in files}, self._folder()
-        return todo, [path for path in known if path not in here and path.startswith(folder)]
+    def _gone(self, coming: Coming, found: Found) -> list[str]:
+        """What is in the artifact, where this folder goes, and not here; what was left out is here."""
+        here, folder = {file.path for file in found.files}, self._folder()
+        paths = [*coming.files, *coming.pending]
+        return [
+            path for path in paths if path.startswith(folder) and path not in here and not found.kept(path)
+        ]
 
     def _reused(
         self, artifact: RemoteArtifact, todo: Sequence[LocalFile], digests: Mapping[str, str]
@@ -209,6 +198,16 @@ class Putting:
         if len(done.faults) > SHOWN_FAULTS:
             self._bar.say(f"failed: {len(done.faults) - SHOWN_FAULTS} more")
         return FAILED if done.faults else OK
+
+
+def _missing(coming: Coming, files: Sequence[LocalFile], digests: Mapping[str, str]) -> list[LocalFile]:
+    """Which files are not in the artifact as they are here."""
+    todo = []
+    for file in files:
+        other = coming.files.get(file.path)
+        if file.path in digests and (other is None or other.sha256 != digests[file.path]):
+            todo.append(file)
+    return todo
 
 
 def _read_manifest(file: Path) -> Any:

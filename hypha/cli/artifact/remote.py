@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from hypha.cli.artifact.faults import ServerFault, UsageFault
 from hypha.cli.artifact.server import HyphaServer
 
 PAGE = 1000
+NEW_VERSION = "new_version"
 BATCH_FILES, BATCH_BYTES = 500, 256 * 1000 * 1000
 LINK_LIFE_S = 2 * 86_400
 """How long an upload in parts is open: so long it can go on after a break."""
@@ -46,6 +47,20 @@ class RemoteFile:
     size: int
     sha256: str | None
     modified: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What the next commit makes of an artifact.
+
+    Attributes:
+        intent: `new_version` or `edit_version`; None if nothing is staged.
+        files: what it would hold, by path. pending: paths that were announced, and nothing came of them.
+    """
+
+    intent: str | None
+    files: Mapping[str, RemoteFile]
+    pending: frozenset[str] = frozenset()
 
 
 class HasSize(Protocol):
@@ -113,10 +128,18 @@ class RemoteArtifact:
                 yield RemoteFile(each["path"], each["size"], each["sha256"], each["last_modified"] or 0.0)
             after = page["after"]
 
-    def intent(self) -> str | None:
-        """What the next commit makes: `new_version` or `edit_version`; None if nothing is staged."""
-        told = self.server.call("read", artifact_id=self.id, silent=True, stage=True)["staging"]
-        return told[-1]["_intent"] if told else None
+    def coming(self, *, as_new: bool = False) -> Coming:
+        """What the next commit would make of it; `as_new` if a new version is to come, which begins empty."""
+        staging = self.server.call("read", artifact_id=self.id, silent=True, stage=True)["staging"] or []
+        intent = staging[-1]["_intent"] if staging else None
+        removed = {each["path"] for each in staging if each.get("_remove")}
+        announced = {each["path"] for each in staging if "path" in each} - removed
+        files: dict[str, RemoteFile] = {}
+        if self.versions and not as_new and intent != NEW_VERSION:
+            files = {file.path: file for file in self.files() if file.path not in removed}
+        came = {file.path: file for file in self.files(staged=True)} if announced else {}
+        files |= {path: came[path] for path in announced if path in came}
+        return Coming(intent, files, frozenset(announced - came.keys()))
 
     def open(self, *, as_new: bool) -> None:
         """Let files be uploaded; `as_new` for a new version, which begins empty."""

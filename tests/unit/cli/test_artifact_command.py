@@ -211,7 +211,9 @@ def test_a_folder_is_walked_without_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     plain = find_files(tmp_path, "in/", follow_links=False)
     assert [(file.path, file.size) for file in plain.files] == [("in/a", 0), ("in/b/c/ö", 1)]
-    assert len(plain.left_out) == 5
+    assert len(plain.left_out) == 6
+    assert all(plain.kept(path) for path in ("in/x", "in/link", "in/b/loop/x/y", "in/pipe", "in/broken"))
+    assert not any(plain.kept(path) for path in ("in/empty/x", "in/li", "in/b", "x", ""))
     followed = find_files(tmp_path, "", follow_links=True)
     assert [file.path for file in followed.files] == ["a", "b/c/ö", "link"]
     assert find_files(tmp_path / "a", "new", follow_links=False).files[0].path == "new"
