@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 
 from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.zips import (
@@ -19,10 +22,20 @@ from hypha.limits import BoundedMap
 from hypha.objects.store import ObjectStore
 
 KEPT_CHECKSUMS = 50_000
+SKIPPED_AT_ONCE = 2000
+"""Members that are passed over in a turn of the event loop."""
 _DIRECTORY_PIECE = 64 * 1024
 
 Checksums = BoundedMap[str, int]
 """Checksums of files by their keys. Committed bytes never change, so these stay right."""
+
+
+@dataclass(slots=True)
+class _Content:
+    """The file of a member, and its checksum once that is known."""
+
+    key: str
+    crc: int | None
 
 
 class Archive:
@@ -42,42 +55,53 @@ class Archive:
     async def pieces(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but not including `stop`."""
         crcs: list[int] = []
-        has_directory = stop > self._begins[-1]
-        for key, member, begin in zip(self._keys, self._members, self._begins, strict=False):
-            head = local_header(member)
-            at = begin + len(head)
-            end = at + member.size + len(descriptor(member, 0))
-            if begin >= stop:
+        begins, has_directory = self._begins, stop > self._begins[-1]
+        first = 0 if has_directory else max(0, bisect_right(begins, start) - 1)
+        for number in range(first, len(self._members)):
+            if begins[number] >= stop:
                 return
-            crc = 0
-            if has_directory or end > start:
-                if piece := _cut(head, begin, start, stop):
+            if number % SKIPPED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            # looked up once: meanwhile others may push it out
+            content = _Content(self._keys[number], self._checksums.use(self._keys[number]))
+            if begins[number + 1] > start or content.crc is None:
+                async for piece in self._member(number, content, start, stop):
                     yield piece
-                async for piece in self._content(key, member.size, start - at, stop - at):
-                    yield piece
-                if at + member.size >= stop:
-                    return
-                crc = self._checksums.get(key) or 0
-                if piece := _cut(descriptor(member, crc), at + member.size, start, stop):
-                    yield piece
-            crcs.append(crc)
-        at = self._begins[-1]
+            crcs.append(content.crc or 0)
+        at = begins[-1]
+        if stop <= at:
+            return
         for piece in self._directory(crcs):
             if wanted := _cut(piece, at, start, stop):
                 yield wanted
+            else:
+                await asyncio.sleep(0)
             at += len(piece)
 
-    async def _content(self, key: str, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
-        """What of a file lies in a range that is counted from its begin; its checksum is known afterwards.
+    async def _member(self, number: int, content: _Content, start: int, stop: int) -> AsyncIterator[bytes]:
+        """What of a member lies in the range; its checksum is known afterwards, unless that ends before."""
+        member, begin = self._members[number], self._begins[number]
+        head = local_header(member)
+        if piece := _cut(head, begin, start, stop):
+            yield piece
+        at = begin + len(head)
+        async for piece in self._bytes_of(content, member.size, start - at, stop - at):
+            yield piece
+        at += member.size
+        if content.crc is not None and (piece := _cut(descriptor(member, content.crc), at, start, stop)):
+            yield piece
 
-        Until then all of it is read, unless its end is not asked for.
+    async def _bytes_of(self, content: _Content, size: int, start: int, stop: int) -> AsyncIterator[bytes]:
+        """What of a file lies in a range that is counted from its begin.
+
+        Until its checksum is known all of it is read, unless its end is not asked for.
         """
-        is_known = key in self._checksums
+        is_known = content.crc is not None
         first, last = (min(max(0, each), size) for each in (start, stop))
         if is_known and first >= last:
             return
         at, crc = first if is_known else 0, 0
-        reading = await self._store.open(key, at, last if is_known else size)
+        reading = await self._store.open(content.key, at, last if is_known else size)
         try:
             async for chunk in reading.chunks():
                 crc = crc if is_known else zlib.crc32(chunk, crc)
@@ -89,7 +113,8 @@ class Archive:
         finally:
             await reading.close()
         if not is_known:
-            self._checksums.put(key, crc)
+            content.crc = crc
+            self._checksums.put(content.key, crc)
 
     def _directory(self, crcs: Sequence[int]) -> Iterator[bytes]:
         directory, size = bytearray(), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypha.features.artifacts.file_records import File
-from hypha.features.artifacts.zip_writing import Archive, Checksums
+from hypha.features.artifacts.zip_writing import SKIPPED_AT_ONCE, Archive, Checksums
 from hypha.objects.local import LocalObjects
 from hypha.objects.store import Reading
 
@@ -75,3 +76,40 @@ async def test_what_is_known_of_an_archive_is_not_read_again(tmp_path: Path) -> 
     await joined(archive.pieces(5000, 6000))
     assert store.opened == 1000  # within the long file
     await store.close()
+
+
+async def test_what_was_pushed_out_while_a_file_was_read_is_not_lost(tmp_path: Path) -> None:
+    store, files = await stored(tmp_path)
+    whole = await joined((archive := Archive(store, "f", files, Checksums(100))).pieces(0, 10**6))
+    checksums = Checksums(len(files))
+    await joined(Archive(store, "f", files, checksums).pieces(0, archive.size))
+
+    class Pushing(Counting):
+        async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
+            for number in range(len(files)):  # another archive
+                checksums.put(f"other {number}", 0)
+            return await super().open(key, start, stop)
+
+    pushing = await Pushing.open_at(tmp_path, "bucket")
+    assert await joined(Archive(pushing, "f", files, checksums).pieces(0, archive.size)) == whole
+
+
+@pytest.mark.parametrize("from_end", [10, 400_000])
+async def test_members_that_are_passed_over_do_not_hold_up_others(tmp_path: Path, from_end: int) -> None:
+    store = await Counting.open_at(tmp_path, "bucket")
+    files = [File(f"{number:04}", "v0", 1, "", "", "", 1_700_000_000.0) for number in range(5000)]
+    checksums = Checksums(len(files))
+    for file in files:
+        checksums.put(file.key("f"), 0)
+    archive = Archive(store, "f", files, checksums)
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    count()
+    await anext(archive.pieces(archive.size - from_end, archive.size))
+    assert turns > len(files) / SKIPPED_AT_ONCE
+    assert store.opened == 0
