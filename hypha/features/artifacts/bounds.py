@@ -83,14 +83,16 @@ _ROWS = (
     ),
     Bound(
         "artifact_pages",
-        "Templates that are rendered; pages made of them; pages that wait for that. Each may compute for a "
-        "second",
-        "request; all",
+        "Templates that are rendered, with what they are told; pages made of them; pages that wait for that, "
+        "in all and of one workspace. Each may compute for a second",
+        "request; all; workspace",
         "Refused",
         (
             "hypha.features.artifacts.renderer.MAX_TEMPLATE_BYTES",
+            "hypha.features.artifacts.renderer.MAX_JOB_BYTES",
             "hypha.features.artifacts.rendering.MAX_PAGE_BYTES",
             "hypha.features.artifacts.renderer.MAX_WAITING",
+            "hypha.features.artifacts.renderer.MAX_WAITING_PER_PARTY",
         ),
     ),
     Bound(

@@ -20,10 +20,11 @@ from hypha.errors import InvalidRequest
 from hypha.features.artifacts.access import is_staged_asked
 from hypha.features.artifacts.artifact import Artifact, FileNotFound
 from hypha.features.artifacts.files import Found
+from hypha.features.artifacts.functions_lists import MAX_STAGED_SHOWN
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
 from hypha.features.artifacts.paths import check_folder, check_path, joined
-from hypha.features.artifacts.renderer import Renderer, source_of
+from hypha.features.artifacts.renderer import Renderer, Template, source_of
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.view_config import INDEX, ViewConfig
 from hypha.features.artifacts.view_page import PAGE_POLICY, Shown, page_of
@@ -166,18 +167,24 @@ class ViewRoute(FileRoute):
         ]
 
     async def _send_rendered(self, visit: _Visit, path: str, found: Found) -> None:
-        source = await source_of(await self._manager.parts.store.open(found.key), path)
-        values = await self._values(visit)
-        body = await self._renderer.render(source, path, values, visit.artifact.workspace)
+        async def job() -> Template:
+            source = await source_of(await self._manager.parts.store.open(found.key), path)
+            return Template(source, await self._values(visit))
+
+        body = await self._renderer.render(path, visit.artifact.workspace, job)
         kind = _with_charset(self._manager.type_of(path))
         await _send(visit, body, [(b"content-type", kind), *self._fields(visit)])
 
     async def _values(self, visit: _Visit) -> Mapping[str, Any]:
         artifact, where = visit.artifact, self._addresses
+        if artifact.staged_files > MAX_STAGED_SHOWN and visit.staged:
+            shown = artifact.shown(staged_files=[])
+        else:
+            shown = await self._manager.shown(artifact, staged=visit.staged)
         return {
             "public_base_url": where.base_url,
             "local_base_url": where.local_base_url,
-            "artifact": await self._manager.shown(artifact, staged=visit.staged),
+            "artifact": shown,
             "view_base_url": f"{where.base_url}/{artifact.workspace}/view/{artifact.alias}",
             "artifact_base_url": f"{where.base_url}/{artifact.workspace}/artifacts/{artifact.alias}",
             "workspace": artifact.workspace,

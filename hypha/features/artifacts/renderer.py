@@ -6,21 +6,24 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from hypha.errors import HyphaError, LimitReached, UnprocessableContent
+from hypha.errors import HyphaError, UnprocessableContent
 from hypha.features.artifacts import rendering
-from hypha.limits.turns import Turns, on_behalf_of
+from hypha.limits.turns import Turns
 from hypha.objects.store import Reading
 
 PROGRAM = Path(__file__).with_name("rendering.py")
 MAX_TEMPLATE_BYTES = 1024 * 1024
-MAX_WAITING = 100
-"""Pages that wait for their turn."""
+MAX_JOB_BYTES = 16 * 1024 * 1024
+"""A template with all that it is told."""
+MAX_WAITING, MAX_WAITING_PER_PARTY = 100, 20
+"""Pages that wait for their turn, and those of one party."""
 PATIENCE_S = 30.0
 """For a page, whose process may have to start; what computes longer than it may ends long before."""
 IDLE_S = 60.0
@@ -34,6 +37,14 @@ class TemplateFailed(UnprocessableContent):
     code = "template_failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template, and the plain values that it sees."""
+
+    text: str
+    values: Mapping[str, Any]
+
+
 class Renderer:
     """One process at most, which is there while pages are asked for.
 
@@ -43,36 +54,43 @@ class Renderer:
     def __init__(self, idle_s: float = IDLE_S, cpu_s: float = CPU_S) -> None:
         self._command = (sys.executable, "-I", str(PROGRAM), str(cpu_s))
         self._idle_s = idle_s
-        self._turns = Turns()
+        self._turns = Turns(
+            most=MAX_WAITING,
+            most_per_party=MAX_WAITING_PER_PARTY,
+            told="Too many pages wait to be rendered: try again later.",
+        )
         self._process: Process | None = None
         self._ending: asyncio.TimerHandle | None = None
 
-    async def render(self, template: str, path: str, values: Mapping[str, Any], party: str) -> bytes:
-        """The page that a template makes of values, which are plain.
+    async def render(self, path: str, party: str, job: Callable[[], Awaitable[Template]]) -> bytes:
+        """The page that a template makes, in UTF-8.
 
         Args:
             path: of the template in its artifact; HTML and XML get their values escaped.
             party: whose template it is.
+            job: brings it. Called when it is its turn: of what waits nothing is in memory.
 
         Raises:
-            TemplateFailed: it makes none, or takes too long. LimitReached: too many wait.
+            TemplateFailed: it makes none, or takes too long. RateLimited: too many wait. And what `job` does.
         """
-        if len(self._turns) >= MAX_WAITING:
-            raise LimitReached("Too many pages wait to be rendered: try again later.", retry_after_s=5)
-        job = orjson.dumps({"template": template, "name": path, "values": values})
-        with on_behalf_of(party):
-            async with self._turns.taken():
-                result = orjson.loads(await self._asked(job, path))
-        if "page" not in result:
-            raise _failed(path, result["error"], result["line"])
-        return str(result["page"]).encode("utf-8", "replace")
+        async with self._turns.taken(party):
+            brought = await job()
+            told = {"template": brought.text, "name": path, "values": brought.values}
+            packed = orjson.dumps(told)
+            if len(packed) > MAX_JOB_BYTES:
+                raise _failed(path, f"it would be told more than {MAX_JOB_BYTES} bytes of its artifact")
+            is_page, answer = await self._asked(packed, path)
+        if not is_page:
+            error = orjson.loads(answer)
+            raise _failed(path, error["error"], error["line"])
+        return answer
 
     async def close(self) -> None:
         """End the process."""
-        async with self._turns.taken():
+        async with self._turns.taken(first=True):
             await self._end()
 
-    async def _asked(self, job: bytes, path: str) -> bytes:
+    async def _asked(self, job: bytes, path: str) -> tuple[bool, bytes]:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 answer = await self._answer(job)
@@ -85,7 +103,7 @@ class Renderer:
         self._ending = asyncio.get_running_loop().call_later(self._idle_s, self._kill)
         return answer
 
-    async def _answer(self, job: bytes) -> bytes:
+    async def _answer(self, job: bytes) -> tuple[bool, bytes]:
         if self._ending is not None:
             self._ending.cancel()
         if self._process is None or self._process.returncode is not None:
@@ -96,8 +114,10 @@ class Renderer:
         assert asked is not None and told is not None  # both are pipes
         asked.write(rendering.LENGTH.pack(len(job)) + job)
         await asked.drain()
-        (length,) = rendering.LENGTH.unpack(await told.readexactly(rendering.LENGTH.size))
-        return await told.readexactly(length)
+        is_page, length = rendering.ANSWER.unpack(await told.readexactly(rendering.ANSWER.size))
+        if length > rendering.MAX_PAGE_BYTES:
+            raise OSError("this is no answer of the program")
+        return is_page, await told.readexactly(length)
 
     def _kill(self) -> None:
         if self._process is not None:

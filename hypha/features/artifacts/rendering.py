@@ -1,7 +1,8 @@
 """The program in which templates of artifacts are rendered, apart from the server: no imports of ours.
 
-It reads jobs from its input and writes results, each as JSON behind its length in four bytes. What a template
-may cost is bounded by the system: more processor time ends the program, more memory fails the job.
+It reads jobs from its input, each as JSON behind its length in four bytes. It writes a byte that says whether
+it made a page, the length of what follows in four, and the page, or as JSON why there is none. What that may
+cost is bounded by the system: more processor time ends the program, more memory fails the job.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 MEMORY_BYTES = 256 * 1024 * 1024
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 MAX_TOLD_CHARS = 300
-LENGTH = struct.Struct(">L")
+LENGTH, ANSWER = struct.Struct(">L"), struct.Struct(">?L")
 
 _TEMPLATE = "<template>"
 _MARKED_UP = (".html", ".htm", ".xhtml", ".xml", ".svg")
@@ -35,17 +36,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         raise SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} is refused")
 
 
-def render(template: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The page that a template makes: `{page}`, or `{error, line}` if it makes none."""
+def render(template: str, name: str, values: Mapping[str, Any]) -> bytes | dict[str, Any]:
+    """The page that a template makes, in UTF-8; `{error, line}` if it makes none."""
     try:
         sandbox = Sandbox(autoescape=name.lower().endswith(_MARKED_UP))
-        parts, size = [], 0
+        page = bytearray()
         for part in sandbox.from_string(template).generate(**values):
-            size += len(part)
-            if size > MAX_PAGE_BYTES:
+            page += part.encode("utf-8", "replace")
+            if len(page) > MAX_PAGE_BYTES:
                 raise TemplateError(f"the page is larger than {MAX_PAGE_BYTES} bytes")
-            parts.append(part)
-        return {"page": "".join(parts)}
+        return bytes(page)
     except TemplateSyntaxError as error:
         return {"error": _told(error), "line": error.lineno}
     except MemoryError:
@@ -93,9 +93,11 @@ def main(jobs: BinaryIO, results: BinaryIO, cpu_s: float) -> None:
     while len(head := jobs.read(LENGTH.size)) == LENGTH.size:
         job = json.loads(jobs.read(LENGTH.unpack(head)[0]))
         _limit_time(cpu_s)
-        result = json.dumps(render(job["template"], job["name"], job["values"])).encode()
+        made = render(job["template"], job["name"], job["values"])
+        result = made if isinstance(made, bytes) else json.dumps(made).encode()
         _limit_time(0)
-        results.write(LENGTH.pack(len(result)) + result)
+        results.write(ANSWER.pack(result is made, len(result)))
+        results.write(result)
         results.flush()
 
 

@@ -27,7 +27,7 @@ from hypha.features.artifacts.filters import (
     FilterBuilder,
 )
 from hypha.features.artifacts.http_zip import ZipRoute
-from hypha.features.artifacts.renderer import Renderer, TemplateFailed, source_of
+from hypha.features.artifacts.renderer import Renderer, Template, TemplateFailed, source_of
 from hypha.features.artifacts.zip_directory import InvalidZip
 from hypha.features.artifacts.zip_index import ZipIndexes
 from hypha.store.usage import Quota
@@ -189,11 +189,23 @@ async def insides_of_zips(kit: Kit) -> None:
 
 
 async def artifact_pages(kit: Kit) -> None:
+    def rendered(template: str) -> Any:
+        async def job() -> Template:
+            return Template(template, {})
+
+        return renderer.render("a.html", "lab", job)
+
     renderer = Renderer()
     kit.stack.push_async_callback(renderer.close)
-    await refused(TemplateFailed, renderer.render("{{ 'a' * 9000000 }}", "a.html", {}, "lab"))
-    kit.lower(f"{OF_FEATURE}.renderer.MAX_WAITING", 0)
-    await refused(LimitReached, renderer.render("a", "a.html", {}, "lab"))
+    await refused(TemplateFailed, rendered("{{ 'a' * 9000000 }}"))
+    kit.lower(f"{OF_FEATURE}.renderer.MAX_JOB_BYTES", 3)
+    await refused(TemplateFailed, rendered("a"))
+    for name in ("MAX_WAITING", "MAX_WAITING_PER_PARTY"):
+        kit.lower(f"{OF_FEATURE}.renderer.{name}", 0)
+        full = Renderer()
+        async with full._turns.taken("another"):
+            await refused(LimitReached, full.render("a.html", "lab", lambda: pytest.fail()))
+        kit.lower(f"{OF_FEATURE}.renderer.{name}", 9)
     kit.lower(f"{OF_FEATURE}.renderer.MAX_TEMPLATE_BYTES", 3)
     lab = await lab_of(kit)
     await lab.objects.put("template", b"four")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from hypha.errors import LimitReached
+from hypha.errors import RateLimited
 from hypha.features.artifacts import renderer as renderer_module
-from hypha.features.artifacts.renderer import Renderer, TemplateFailed
+from hypha.features.artifacts import rendering
+from hypha.features.artifacts.renderer import Renderer, Template, TemplateFailed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,7 +27,14 @@ async def renderer() -> AsyncIterator[Renderer]:
 
 
 async def rendered(renderer: Renderer, template: str, path: str = "index.html") -> str:
-    return (await renderer.render(template, path, VALUES, "ws-a")).decode()
+    return (await renderer.render(path, "ws-a", bringing(template))).decode()
+
+
+def bringing(template: str) -> Callable[[], Awaitable[Template]]:
+    async def bring() -> Template:
+        return Template(template, VALUES)
+
+    return bring
 
 
 async def test_a_template_makes_a_page_of_its_values(renderer: Renderer) -> None:
@@ -98,7 +106,55 @@ async def test_a_reader_who_leaves_stops_the_work(renderer: Renderer) -> None:
     assert await rendered(renderer, "next") == "next"
 
 
-async def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderer_module, "MAX_WAITING", 0)
-    with pytest.raises(LimitReached):
-        await rendered(Renderer(), "x")
+@pytest.mark.parametrize("text", ["ä", "\ud800", "\U0001f98a"])
+async def test_a_page_has_bytes_enough_for_no_more_than_it_may(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    size = len(text.encode("utf-8", "replace"))
+    made = rendering.render("{{ text * count }}", "a.txt", {"text": text, "count": 7})
+    assert isinstance(made, bytes) and len(made) == 7 * size
+    monkeypatch.setattr(rendering, "MAX_PAGE_BYTES", 7 * size - 1)
+    assert isinstance(rendering.render("{{ text * count }}", "a.txt", {"text": text, "count": 7}), dict)
+    with pytest.raises(TemplateFailed):  # if the program would answer with more all the same
+        await renderer.render("a.txt", "ws-a", bringing("a" * 99))
+    assert await rendered(renderer, "next"[: size * 7 - 1]) == "next"[: size * 7 - 1]
+
+
+async def test_what_a_template_is_told_is_bounded(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renderer_module, "MAX_JOB_BYTES", 150)
+    assert await rendered(renderer, "a") == "a"
+    with pytest.raises(TemplateFailed, match="150 bytes"):
+        await rendered(renderer, "a" * 100)
+
+
+async def test_whose_pages_are_many_waits_for_itself(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renderer_module, "MAX_WAITING", 5)
+    monkeypatch.setattr(renderer_module, "MAX_WAITING_PER_PARTY", 3)
+    made, brought, go_on = Renderer(), list[str](), asyncio.Event()
+
+    async def page(party: str) -> bytes:
+        async def bring() -> Template:
+            brought.append(party)
+            await go_on.wait()
+            return Template(party, {})
+
+        return await made.render("a.html", party, bring)
+
+    async with asyncio.TaskGroup() as tasks:
+        pages = [tasks.create_task(page(party)) for party in ("many", "many", "many", "many")]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited):
+            await page("many")
+        pages += [tasks.create_task(page(party)) for party in ("few", "other")]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited):
+            await page("late")
+        assert brought == ["many"]  # of those who wait nothing is in memory
+        go_on.set()
+    assert [await each for each in pages[-2:]] == [b"few", b"other"]
+    assert brought == ["many", "many", "few", "other", "many", "many"]
+    await made.close()
