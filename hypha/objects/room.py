@@ -69,8 +69,11 @@ class Room:
         with self._lock:
             return {owner: (count, size) for owner, (count, size) in self._kept.items() if count or size}
 
-    def take(self, owner: str, size: int, count: int = 0) -> None:
+    def take(self, owner: str, size: int, count: int = 0, *, shares_bytes: bool = False) -> None:
         """Count bytes, and objects, that are about to be written; nothing is counted with an error.
+
+        Args:
+            shares_bytes: they are on the disk already, as those of another object.
 
         Raises:
             QuotaExceeded: they are too many, or there are too many objects. StorageFull: the disk is.
@@ -84,7 +87,10 @@ class Room:
                 "bytes together, with what is being written and each part of an upload. Delete some, or ask "
                 "the server's operator for more."
             )
-        self.check_disk(size)
+        if shares_bytes:
+            self.check_disk(0, self.least_free_bytes // 2)
+        else:
+            self.check_disk(size)
         self.add(owner, count, size)
 
     def add(self, owner: str, count: int, size: int) -> None:
@@ -96,8 +102,11 @@ class Room:
             if kept == [0, 0]:
                 del self._kept[owner]
 
-    def check_disk(self, size: int) -> None:
+    def check_disk(self, size: int, least_free_bytes: int | None = None) -> None:
         """Make sure that the disk has room for so many bytes, and for a file, beside what is left to others.
+
+        Args:
+            least_free_bytes: to be left; names and folders take little and may go further than bytes.
 
         Raises:
             StorageFull: it has not.
@@ -109,7 +118,8 @@ class Room:
             self._looked_at = now
             self._free_bytes, self._has_names = _free(self._folder)
         self._free_bytes -= size
-        if self._free_bytes < self.least_free_bytes or not self._has_names:
+        least = self.least_free_bytes if least_free_bytes is None else least_free_bytes
+        if self._free_bytes < least or not self._has_names:
             raise StorageFull(
                 "The server's disk has no room for more files: nothing was changed. "
                 "Delete something, or ask the server's operator for room."

@@ -157,7 +157,8 @@ class LocalObjects(ObjectStore):
     async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
         """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
         info = await self.head(source)
-        self.room.take(owner_of(check_key(target)), info.size, 1)
+        shares = self._layout.facts.has_attributes
+        self.room.take(owner_of(check_key(target)), info.size, 1, shares_bytes=shares)
         return await self._run(self._copy, check_key(source), target, if_absent, info.size)
 
     async def copy_many(
@@ -187,7 +188,7 @@ class LocalObjects(ObjectStore):
         """Count new links, or take them away if they are too many."""
         owner = owner_of(targets[0])
         try:
-            self.room.take(owner, size, count)
+            self.room.take(owner, size, count, shares_bytes=True)
         except HyphaError:
             made = [target for target, info in zip(targets, found, strict=True) if info is not None]
             await self._run(links.drop, made)

@@ -229,6 +229,36 @@ async def test_a_disk_without_room_for_names_is_full(
         await store.put("ws-1/b", b"x")
 
 
+async def test_a_copy_that_shares_its_bytes_needs_no_disk_for_them(
+    store: LocalObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        await store.put(f"ws-1/{name}", b"x" * 2_000_000)
+    seen, clock = os.statvfs(store.folder), [0.0]
+    free = [1_500_000]
+    told = lambda _: os.statvfs_result((1, 1, *seen[2:4], free[0], *seen[5:10]))  # noqa: E731
+    monkeypatch.setattr(os, "statvfs", told)
+    monkeypatch.setattr(store.room, "_clock", lambda: clock[0])
+    store.room.least_free_bytes = 1_000_000
+    pairs = [(f"ws-1/{name}", f"ws-2/{name}") for name in ("a", "b")]
+    if not store._layout.facts.has_attributes:  # the bytes are copied
+        with pytest.raises(StorageFull):
+            await store.copy("ws-1/a", "ws-2/c")
+        return
+    for number in range(3):
+        await store.copy("ws-1/a", f"ws-2/{number}")
+    await store.copy_many(pairs)
+    clock[0] += 1
+    with pytest.raises(StorageFull):
+        await store.put("ws-2/e", b"x" * 600_000)
+    free[0], clock[0] = 400_000, clock[0] + 1
+    with pytest.raises(StorageFull):
+        await store.copy("ws-1/a", "ws-2/f")
+    with pytest.raises(StorageFull):
+        await store.copy_many([("ws-1/a", "ws-2/f")])
+    assert store.room.all() == {"ws-1": (2, 4_000_000), "ws-2": (5, 10_000_000)}
+
+
 async def test_a_full_disk_is_told_before_it_is(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     store.room.least_free_bytes = shutil.disk_usage(store.folder).free - 3_000_000
     with pytest.raises(StorageFull):
