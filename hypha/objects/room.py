@@ -51,7 +51,8 @@ class Room:
         """What an owner may have; None for no bound. Asked on the event loop alone."""
         self.least_free_bytes = 0
         """So much of the disk is left to others."""
-        self._kept = {owner: list(counted) for owner, counted in kept.items()}
+        self._kept = {owner: [max(0, counted) for counted in both] for owner, both in kept.items()}
+        self._coming: dict[str, int] = {}
         self._lock = threading.Lock()
         self._folder = folder
         self._clock = clock
@@ -62,7 +63,7 @@ class Room:
     def of(self, owner: str) -> tuple[int, int]:
         """Objects of an owner, and their bytes."""
         count, size = self._kept.get(owner, (0, 0))
-        return max(0, count), max(0, size)
+        return count, size
 
     def all(self) -> dict[str, tuple[int, int]]:
         """The same of everybody who has something."""
@@ -93,14 +94,43 @@ class Room:
             self.check_disk(size)
         self.add(owner, count, size)
 
-    def add(self, owner: str, count: int, size: int) -> None:
-        """Count what is there already or, with negative numbers, what is gone."""
+    def hold(self, owner: str, size: int) -> None:
+        """Count bytes that are on their way; `set` leaves them counted, and `release` takes them out.
+
+        Raises:
+            QuotaExceeded, StorageFull: see `take`.
+        """
+        self.take(owner, size)
         with self._lock:
-            kept = self._kept.setdefault(owner, [0, 0])
-            kept[0] += count
-            kept[1] += size
-            if kept == [0, 0]:
-                del self._kept[owner]
+            self._coming[owner] = self._coming.get(owner, 0) + size
+
+    def release(self, owner: str, size: int) -> None:
+        """Bytes have come, or will not come any more: what is there of them is for others to count."""
+        with self._lock:
+            self._coming[owner] = self._coming.get(owner, 0) - size
+            if self._coming[owner] <= 0:
+                del self._coming[owner]
+        self.add(owner, 0, -size)
+
+    def set(self, owner: str, count: int, size: int) -> None:
+        """So much was found to be there; what is on its way counts beside it."""
+        with self._lock:
+            self._keep(owner, count, size + self._coming.get(owner, 0))
+
+    def add(self, owner: str, count: int, size: int) -> None:
+        """Count what is there already or, with negative numbers, what is gone.
+
+        Nobody has less than nothing: what was never counted is not taken from what comes later.
+        """
+        with self._lock:
+            has, kept = self.of(owner)
+            self._keep(owner, max(0, has + count), max(0, kept + size))
+
+    def _keep(self, owner: str, count: int, size: int) -> None:
+        if count or size:
+            self._kept[owner] = [count, size]
+        else:
+            self._kept.pop(owner, None)
 
     def check_disk(self, size: int, least_free_bytes: int | None = None) -> None:
         """Make sure that the disk has room for so many bytes, and for a file, beside what is left to others.

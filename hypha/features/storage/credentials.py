@@ -24,7 +24,7 @@ class Lender(ABC):
         seconds), `region_name`, `bucket` and `prefix`.
 
         Raises:
-            BackendUnavailable.
+            QuotaExceeded: its owner keeps too much already. BackendUnavailable.
         """
 
 

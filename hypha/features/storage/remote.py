@@ -131,6 +131,7 @@ class StsLender(Lender):
     async def lend(self, prefix: str, user_id: str) -> dict[str, Any]:
         """See `Lender`."""
         endpoint = self._store.endpoint
+        self._store.counting.check(prefix)
         key = await self._lent(prefix, user_id)
         return {
             "endpoint_url": endpoint.public_url or endpoint.url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ TIMES_AS_LONG = 20
 """Counting takes at most this part of the time."""
 MAX_COUNTED = 10_000
 """Workspaces of which it is known when they were counted."""
+COUNTED_TOGETHER = 4
 
 
 class Counting:
@@ -35,14 +37,17 @@ class Counting:
         self._control = control
         self._clock = clock
         self._next: BoundedMap[str, float] = BoundedMap(MAX_COUNTED)
+        self._running = set[str]()
+        self._turns = asyncio.Semaphore(COUNTED_TOGETHER)
         self._tasks = Tasks()
 
     def look(self, owner: str) -> None:
         """Somebody is about to write: count anew if that was long ago."""
         now = self._clock()
-        if owner and (self._next.get(owner) or 0.0) <= now:
+        if owner and owner not in self._running and (self._next.get(owner) or 0.0) <= now:
             self._next.put(owner, now + COUNT_EVERY_S)
-            self._tasks.start(self.count(owner))
+            self._running.add(owner)
+            self._tasks.start(self._count_once(owner))
 
     def check(self, key: str) -> None:
         """See that there is room for something more of the owner of a key, as far as it is known.
@@ -54,6 +59,13 @@ class Counting:
         self.look(owner)
         self.room.take(owner, 1, 1)
         self.room.add(owner, -1, -1)
+
+    async def _count_once(self, owner: str) -> None:
+        try:
+            async with self._turns:
+                await self.count(owner)
+        finally:
+            self._running.discard(owner)
 
     async def count(self, owner: str) -> None:
         """Count what an owner keeps; what is written meanwhile may count twice or not until the next time."""
@@ -67,8 +79,7 @@ class Counting:
             return  # it was logged, and is tried again
         took = self._clock() - began
         self._next.put(owner, self._clock() + max(COUNT_EVERY_S, TIMES_AS_LONG * took))
-        known_count, known_size = self.room.of(owner)
-        self.room.add(owner, count - known_count, size - known_size)
+        self.room.set(owner, count, size)
 
     async def close(self) -> None:
         """End."""

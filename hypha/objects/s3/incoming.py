@@ -23,7 +23,7 @@ class Incoming:
         sha256, max_bytes: see `ObjectStore.put`.
 
     Attributes:
-        size: of what has come so far; counted in the room, for whoever reads to take it out again.
+        size: of what has come so far; held in the room, for whoever reads to release it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Incoming:
     async def _count(self, piece: bytes) -> None:
         if self._max_bytes is not None and self.size + len(piece) > self._max_bytes:
             raise FrameTooLarge(f"The file is larger than {self._max_bytes:,} bytes.")
-        self._room.take(owner_of(self._key), len(piece))
+        self._room.hold(owner_of(self._key), len(piece))
         self.size += len(piece)
         if len(piece) > HASHED_AT_ONCE:
             await asyncio.to_thread(self._hash.update, piece)

@@ -119,7 +119,7 @@ class S3Objects(ObjectStore):
             if info.size != source_of.size:
                 raise BackendUnavailable(UNAVAILABLE)
         finally:
-            self.room.add(owner_of(key), 0, -source_of.size)
+            self.room.release(owner_of(key), source_of.size)
         self.room.add(owner_of(key), 1, info.size)
         return info
 
@@ -240,7 +240,7 @@ class S3Objects(ObjectStore):
         if source == target:
             return info
         self.counting.check(target)
-        self.room.take(owner_of(target), info.size)
+        self.room.hold(owner_of(target), info.size)
         try:
             async with self._alone(target, if_absent):
                 if info.size > COPIED_AT_ONCE_BYTES:
@@ -248,10 +248,9 @@ class S3Objects(ObjectStore):
                 else:
                     with told(source):
                         await obstore.copy_async(self._data, source, target)
-        except BaseException:
-            self.room.add(owner_of(target), 0, -info.size)
-            raise
-        self.room.add(owner_of(target), 1, 0)
+        finally:
+            self.room.release(owner_of(target), info.size)
+        self.room.add(owner_of(target), 1, info.size)
         return await self.head(target)
 
     async def _copy_in_parts(self, info: ObjectInfo, target: str) -> None:
@@ -298,7 +297,7 @@ class S3Objects(ObjectStore):
                     await asyncio.to_thread(body.write, piece)
                 return await self.control.put_part(key, upload, number, body, incoming.size)
             finally:
-                self.room.add(owner_of(key), 0, -incoming.size)
+                self.room.release(owner_of(key), incoming.size)
 
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """See `ObjectStore`.
@@ -309,15 +308,17 @@ class S3Objects(ObjectStore):
         checked = _checked(parts)
         try:
             await self.control.complete(key, upload, checked)
+            is_new = True
         except UploadNotFound:
             # perhaps it was asked twice, since its first answer was lost
             if await self._etag(key) != joined_etag([etag for _, etag in checked]):
                 raise
+            is_new = False
         info, wanted = await self._facts(key)
+        self.room.add(owner_of(key), int(is_new), info.size * is_new)  # whatever its digest: it is there
         if wanted and wanted != await self._digest(key):
             await self.delete(key)
             raise Corrupted(f"The parts of {key[:200]} have together another sha-256 than was said.")
-        self.room.add(owner_of(key), 1, info.size)
         return info
 
     async def _digest(self, key: str) -> str:

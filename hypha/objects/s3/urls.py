@@ -85,12 +85,17 @@ class S3Urls(SignedUrls):
         self, key: str, upload: str, number: int, *, expires_in: float, reach: Reach = AS_ANNOUNCED,
         max_bytes: int | None = None,
     ) -> str:  # fmt: skip
-        """See `SignedUrls`; the storage itself does not look at `max_bytes`."""
+        """See `SignedUrls`; the storage itself does not look at `max_bytes`.
+
+        Raises:
+            QuotaExceeded: the workspace keeps too much already.
+        """
         check_number(number)
         if self._is_read_only or await self._leads_here(check_key(key), expires_in, reach):
             return await self._own.part(
                 key, upload, number, expires_in=expires_in, reach=reach, max_bytes=max_bytes
             )
+        self._counting.check(key)
         return self._direct("PUT", key, {"partNumber": str(number), "uploadId": upload}, expires_in, reach)
 
     async def _leads_here(self, key: str, expires_in: float, reach: Reach) -> bool:

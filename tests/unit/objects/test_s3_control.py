@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -20,31 +18,16 @@ from hypha.objects.s3.control import Control
 from hypha.objects.s3.endpoint import RETRIES, Endpoint
 from hypha.objects.s3.requests import FIRST_PAUSE_S
 from hypha.objects.s3.store import COPIED_AT_ONCE_BYTES, S3Objects
+from tests.kit.fake_s3 import ETAG, FakeS3, serving
 
 BEGUN = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
-SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-ETAG = '"0123456789abcdef0123456789abcdef"'
 
 
-class Storage:
-    """Answers as it is told to; `seen` is what was asked: time, request, body."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[float, web.Request, bytes]] = []
-        self.status = 200
-        self.headers = {"ETag": ETAG}
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.seen.append((time.monotonic(), request, await request.read()))
-        return web.Response(status=self.status, headers=self.headers)
-
-
-class ChangingStorage(Storage):
+class ChangingStorage(FakeS3):
     """Has one large object; another one comes in its place after the first part was copied."""
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.seen.append((time.monotonic(), request, b""))
+        self.note(request, b"")
         if request.method == "HEAD":
             facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
             return web.Response(headers={**facts, "Content-Length": str(COPIED_AT_ONCE_BYTES + 1)})
@@ -58,33 +41,21 @@ class ChangingStorage(Storage):
         return web.Response(text=done, content_type="application/xml")
 
 
-async def _serving(storage: Storage) -> web.AppRunner:
-    application = web.Application(client_max_size=10**7)
-    application.router.add_route("*", "/{path:.*}", storage.answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    storage.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    return runner
+@pytest_asyncio.fixture
+async def storage() -> AsyncIterator[FakeS3]:
+    async with serving(FakeS3()) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
-async def storage() -> AsyncIterator[Storage]:
-    made = Storage()
-    runner = await _serving(made)
-    yield made
-    await runner.cleanup()
-
-
-@pytest_asyncio.fixture
-async def control(storage: Storage) -> AsyncIterator[Control]:
+async def control(storage: FakeS3) -> AsyncIterator[Control]:
     made = Control(Endpoint(storage.url, "bucket", "id", "secret"))
     await made.start()
     yield made
     await made.close()
 
 
-async def test_a_redirect_never_leads_bytes_or_lists_elsewhere(storage: Storage, control: Control) -> None:
+async def test_a_redirect_never_leads_bytes_or_lists_elsewhere(storage: FakeS3, control: Control) -> None:
     storage.status, storage.headers = 307, {"Location": f"{storage.url}/elsewhere"}
     with pytest.raises(BackendUnavailable):
         await control.put_part("ws/a", "u1", 1, io.BytesIO(b"secret"), 6)
@@ -94,7 +65,7 @@ async def test_a_redirect_never_leads_bytes_or_lists_elsewhere(storage: Storage,
 
 
 async def test_what_fails_is_tried_again_after_longer_and_longer_pauses(
-    storage: Storage, control: Control
+    storage: FakeS3, control: Control
 ) -> None:
     storage.status = 503
     with pytest.raises(BackendUnavailable):
@@ -106,7 +77,7 @@ async def test_what_fails_is_tried_again_after_longer_and_longer_pauses(
 
 
 async def test_a_storage_without_room_for_a_part_is_said_to_be_full(
-    storage: Storage, control: Control
+    storage: FakeS3, control: Control
 ) -> None:
     storage.status = 507
     with pytest.raises(StorageFull):
@@ -115,21 +86,17 @@ async def test_a_storage_without_room_for_a_part_is_said_to_be_full(
 
 
 async def test_parts_of_two_objects_are_never_copied_into_one() -> None:
-    storage = ChangingStorage()
-    runner = await _serving(storage)
-    store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
-    await store.control.start()
-    try:
+    async with serving(ChangingStorage()) as storage:
+        store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
+        await store.control.start()
         with pytest.raises(Conflict, match="copy it again"):
             await store.copy("ws/a", "ws/b")
         assert storage.seen[-1][1].method == "DELETE"
         assert store.room.of("ws") == (0, 0)
-    finally:
         await store.close()
-        await runner.cleanup()
 
 
-class CopyingStorage(Storage):
+class CopyingStorage(FakeS3):
     """Keeps objects; looks at signatures as `is_careful` says, and copies whatever a header names."""
 
     def __init__(self, *, is_careful: bool) -> None:
@@ -141,9 +108,7 @@ class CopyingStorage(Storage):
     async def answer(self, request: web.Request) -> web.Response:
         body, key = await request.read(), request.path
         if "delete" in request.query:
-            name = re.findall(r"<Key>.*</Key>", body.decode())[0]
-            done = f'<DeleteResult xmlns="{SPACE}"><Deleted>{name}</Deleted></DeleteResult>'
-            return web.Response(text=done, content_type="application/xml")
+            return self.deleted(body)
         if request.method == "GET":
             facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
             return web.Response(body=self.kept[key], headers=facts)
@@ -167,12 +132,8 @@ class CopyingStorage(Storage):
 
 @pytest.mark.parametrize("is_careful", [True, False])
 async def test_a_storage_that_lets_a_copy_through_is_known_from_the_start(is_careful: bool) -> None:
-    storage = CopyingStorage(is_careful=is_careful)
-    runner = await _serving(storage)
-    store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
-    try:
+    async with serving(CopyingStorage(is_careful=is_careful)) as storage:
+        store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
         await store.start(takes_cors=False)
         assert store.copies_unsigned is is_careful  # who looks at no signature is open anyway
-    finally:
         await store.close()
-        await runner.cleanup()
