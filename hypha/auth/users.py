@@ -101,6 +101,11 @@ class User:
         return self.parent or self.id
 
     @property
+    def party(self) -> str:
+        """Whose turns its work takes (`hypha.limits.turns`); of anonymous users it is their address."""
+        return f"user {self.person}"
+
+    @property
     def granted(self) -> Scope:
         """What the credential itself gives, without what its user was found to own."""
         return self.scope if self.grant is None else self.grant.scope

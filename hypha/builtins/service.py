@@ -197,4 +197,4 @@ def _payer_of(context: Context) -> str:
     user = context.user
     if user.is_anonymous:
         return throttled(context.network_address)
-    return f"user {user.person}"
+    return user.party

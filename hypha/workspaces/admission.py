@@ -23,6 +23,7 @@ from hypha.errors import (
     PermissionDenied,
     WorkspaceNotFound,
 )
+from hypha.limits.turns import on_behalf_of
 from hypha.store.records import WorkspaceRecord
 from hypha.wire.handshake import FirstMessage, Refused
 from hypha.workspaces.lifecycle import Workspaces
@@ -148,7 +149,11 @@ class Admission:
         self, first: FirstMessage, user: User, workspace: str, *, resumes: bool = False
     ) -> Identity:
         try:
-            record = await self._workspaces.open(workspace, user, returning=resumes)
+            if user.is_anonymous:
+                record = await self._workspaces.open(workspace, user, returning=resumes)
+            else:
+                with on_behalf_of(user.party):  # no longer of its address, which strangers share
+                    record = await self._workspaces.open(workspace, user, returning=resumes)
         except WorkspaceNotFound as error:
             raise _refused(f"'{error.message}'", user, WorkspaceNotFound) from None
         if resumes and _is_newer(record, user):

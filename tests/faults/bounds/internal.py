@@ -35,6 +35,7 @@ INTERNAL = {
     "hypha.gateways.http.openapi.schemas.MAX_LISTED": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_OPTIONS": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_PATTERN_CHARS": PARTS,
+    "hypha.gateways.http.openapi.schemas.MAX_PATTERNS_CHARS": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_TEXT_CHARS": PARTS,
     "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
     "hypha.gateways.context.DEFAULT_MAX_BODY_BYTES": SAME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypha.auth.minting import TokenRequest, child_of
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import User, anonymous_user
+from hypha.limits.turns import on_behalf_of
 from hypha.store import Store
 from hypha.wire.handshake import FirstMessage, Refused
 from hypha.workspaces.catalogue import Catalogue
@@ -97,6 +99,23 @@ async def test_a_registered_user_gets_the_own_workspace(tenants: Tenants, alice:
     assert identity.user.level("ws-user-alice") is Level.ADMIN
     record = await tenants.store.workspaces.get("ws-user-alice")
     assert record is not None and record.persistent and record.owners == ("alice",)
+
+
+async def test_who_has_a_token_does_not_wait_for_strangers_of_the_same_address(
+    tenants: Tenants, alice: User
+) -> None:
+    done: list[int] = []
+
+    async def write(number: int) -> None:
+        async with tenants.store.writing():
+            done.append(number)
+
+    with on_behalf_of("203.0.113.7"):
+        strangers = [asyncio.create_task(write(number)) for number in range(50)]
+        await asyncio.sleep(0)
+        await tenants.admission.identify(FirstMessage("c1", token=tenants.token(alice)))
+    assert len(done) < 10
+    await asyncio.gather(*strangers)
 
 
 @pytest.mark.spec("core-A9")

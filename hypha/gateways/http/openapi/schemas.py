@@ -24,6 +24,10 @@ MAX_LISTED = 1000
 """Values of an enumeration; of a longer one nothing is said."""
 MAX_EXAMPLES = 10
 MAX_PATTERN_CHARS = 500
+MAX_PATTERNS_CHARS = 20_000
+"""Letters of all patterns of one document of which it is found out whether they are right."""
+_WIDE_SET_CHARS = 500
+"""So much a set counts that may hold letters of all scripts: Python looks at 65,536 of them, for 5 ms."""
 MAX_CHECKS = 100_000
 """Steps in which the defaults and examples of one document are compared with their schemas."""
 MAX_CHECKS_OF_VALUE = 5000
@@ -51,6 +55,9 @@ _CHOICES = ("anyOf", "oneOf", "allOf")
 _NOTHING: frozenset[str] = frozenset()
 _REFERENCE = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _COMPONENT_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_FLAGS = re.compile(r"\(\?[a-zA-Z-]")
+"""Flags of Python inside a pattern: JSON schemas know none, and with `(?i)` a wide set takes 30 ms."""
+_WIDE = re.compile(r"[^\x00-\x7f]|\\[uUN]")
 
 Schema = dict[str, Any]
 
@@ -62,6 +69,7 @@ class SchemaPool:
         self.components: dict[str, Schema] = {}
         self.nodes_left = MAX_NODES
         self.checks_left = MAX_CHECKS
+        self.pattern_chars_left = MAX_PATTERNS_CHARS
         self._numbers: dict[str, int] = {}
 
     def cleaned(self, schema: object) -> Schema:
@@ -177,8 +185,24 @@ class _Cleaner:
             clean.setdefault("examples", [value])
         elif word in ("const", "default", "required") and is_json(value):
             clean[str(word)] = value
+        elif word == "pattern" and isinstance(value, str) and self._is_pattern(value):
+            clean[word] = value
         else:
             _keep_limit(clean, word, value)
+
+    def _is_pattern(self, text: str) -> bool:
+        """Whether a text is a pattern, as far as that may be found out."""
+        if len(text) > MAX_PATTERN_CHARS or _FLAGS.search(text):
+            return False
+        wide_sets = text.count("[") if _WIDE.search(text) else 0
+        self._pool.pattern_chars_left -= len(text) + _WIDE_SET_CHARS * wide_sets
+        if self._pool.pattern_chars_left < 0:
+            return False
+        try:
+            re.compile(text)
+        except (re.error, RecursionError, OverflowError):
+            return False
+        return True
 
     def _keep_inner(self, clean: Schema, word: str, value: Any, depth: int) -> None:
         if word == "properties" and isinstance(value, Mapping):
@@ -202,7 +226,7 @@ def _keep_values(clean: Schema, word: str, values: list[Any]) -> None:
 
 
 def _keep_limit(clean: Schema, word: object, value: Any) -> None:
-    """Bounds and patterns, where they are what they must be."""
+    """Bounds, where they are what they must be."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if word in _BOUNDS and is_number:
         clean[str(word)] = value
@@ -212,21 +236,6 @@ def _keep_limit(clean: Schema, word: object, value: Any) -> None:
         clean["multipleOf"] = value
     elif word in ("uniqueItems", "deprecated", "readOnly", "writeOnly") and isinstance(value, bool):
         clean[str(word)] = value
-    elif (
-        word == "pattern"
-        and isinstance(value, str)
-        and len(value) <= MAX_PATTERN_CHARS
-        and _is_pattern(value)
-    ):
-        clean["pattern"] = value
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
 
 
 def is_json(value: Any, depth: int = 0) -> bool:

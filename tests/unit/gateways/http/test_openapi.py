@@ -255,6 +255,31 @@ def test_the_pattern_of_a_stranger_is_not_run() -> None:
     assert "default" not in SchemaPool().cleaned({**plain, "default": "ABC"})
 
 
+WIDE_SET = "[\u0100-\uffff]"
+
+
+@pytest.mark.parametrize("pattern", [f"(?i){WIDE_SET}a", f"(?i:{WIDE_SET})", f"(?s-i:{WIDE_SET})"])
+def test_patterns_with_flags_are_left_out(pattern: str) -> None:
+    assert SchemaPool().cleaned({"type": "string", "pattern": pattern}) == {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [(WIDE_SET * 90, 1), (r"[\u0100-\uffff]" * 30, 2), ("[a-z]" * 90, 50), ("a" * 490, 50)],
+    ids=["wide", "escaped", "narrow", "plain"],
+)
+def test_the_patterns_of_a_document_are_looked_at_up_to_a_bound(pattern: str, most: int) -> None:
+    pool = SchemaPool()
+    kept = [pool.cleaned({"pattern": f"{pattern}{number}"}) for number in range(60)]
+    assert len([schema for schema in kept if schema]) <= most
+    assert pool.cleaned({"pattern": "a" * 501}) == {}
+
+
+def test_a_pattern_of_another_script_stays() -> None:
+    schema = {"type": "string", "pattern": "^[\u0400-\u04ff]+(?:-[a-z]+)?$"}
+    assert SchemaPool().cleaned(schema) == schema
+
+
 def test_names_of_definitions_that_many_functions_share_are_numbered() -> None:
     pool = SchemaPool()
     for _ in range(5):
