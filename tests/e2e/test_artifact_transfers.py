@@ -262,11 +262,14 @@ def test_a_large_file_goes_on_with_the_parts_that_are_there(
 
     monkeypatch.setattr(sending.Sending, "_send_part", breaks_off)
     assert terminal.run("put", here, "large", "--jobs", "1")[0] == 3
+    terminal.write(big_bin="9876543210" * 2000)  # of the same size
+    sent.clear()
+    assert terminal.run("put", here, "large", "--jobs", "1")[0] == 3
     monkeypatch.setattr(sending.Sending, "_send_part", send_part)
     code, said = terminal.run("put", here, "large")
     assert (code, "1 files sent (12.0 kB)" in said) == (0, True)  # 20 kB less two parts
     terminal.run("get", "large", "out")
-    assert (terminal.folder / "out/big.bin").read_text() == "0123456789" * 2000
+    assert (terminal.folder / "out/big.bin").read_text() == "9876543210" * 2000
 
 
 def test_bit_rot_on_the_servers_disk_is_named(terminal: Terminal, server: ServerProcess) -> None:

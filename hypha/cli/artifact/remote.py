@@ -159,6 +159,14 @@ class RemoteArtifact:
         """Take out a file with the next commit."""
         self.server.call("remove_file", artifact_id=self.id, file_path=path)
 
+    def give_up(self, path: str) -> None:
+        """End uploads to a file that have not come to their end, if there are some and it is allowed."""
+        try:
+            self.server.call("remove_file", artifact_id=self.id, file_path=path, pending_only=True)
+        except ServerFault as error:
+            if error.status not in (400, 403, 404):
+                raise
+
     def verify(self, version: str | None, paths: Sequence[str]) -> dict[str, Any]:
         """Let the server read files and say which are damaged."""
         told = self.server.call(

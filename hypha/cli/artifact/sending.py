@@ -85,17 +85,18 @@ class Sending:
         return there
 
     def _begun(self, file: LocalFile, count: int, sha256: str) -> Mapping[str, Any]:
-        """The upload that stopped, or a new one."""
+        """The upload of these bytes that stopped; else a new one, in place of those of others."""
         how: dict[str, Any] = {
             "artifact_id": self._artifact.id, "file_path": file.path, "part_count": count,
-            "expires_in": LINK_LIFE_S,
+            "expires_in": LINK_LIFE_S, "sha256": sha256,
         }  # fmt: skip
         try:
             return dict(self._server.call("put_file_resume_multipart", **how))
         except ServerFault as error:
             if error.status not in (400, 404):
                 raise
-        return dict(self._server.call("put_file_start_multipart", **how, sha256=sha256))
+        self._artifact.give_up(file.path)
+        return dict(self._server.call("put_file_start_multipart", **how))
 
     def _send_part(self, file: LocalFile, part: Part) -> tuple[str, bool]:
         """The ETag of a part, and whether it was there."""

@@ -183,18 +183,23 @@ class Files(Repository):
         return found
 
     async def upload(self, upload: str) -> Any | None:
-        """The upload in parts of an id: `artifact`, `path`, `key`, `expires_at`; None if it is not known."""
+        """The upload in parts of an id: `artifact`, `path`, `key`, `expires_at`, `sha256`; None for none."""
         query = select(
-            ArtifactUpload.artifact, ArtifactUpload.path, ArtifactUpload.key, ArtifactUpload.expires_at
-        ).where(ArtifactUpload.id == upload)
+            ArtifactUpload.artifact, ArtifactUpload.path, ArtifactUpload.key, ArtifactUpload.expires_at,
+            ArtifactUpload.sha256,
+        ).where(ArtifactUpload.id == upload)  # fmt: skip
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).one_or_none()
 
-    async def open_upload(self, artifact: str, path: str, now: float) -> str | None:
-        """The id of the upload in parts to a path that was begun last and is still open."""
-        where = (
+    async def open_upload(
+        self, artifact: str, path: str, now: float, sha256: str | None = None
+    ) -> str | None:
+        """The id of the upload in parts to a path, of this content if one is said, that is open longest."""
+        where = [
             ArtifactUpload.artifact == artifact, ArtifactUpload.path == path, ArtifactUpload.expires_at > now,
-        )  # fmt: skip
+        ]  # fmt: skip
+        if sha256:
+            where.append(ArtifactUpload.sha256 == sha256)
         query = select(ArtifactUpload.id).where(*where).order_by(ArtifactUpload.expires_at.desc()).limit(1)
         async with self._connections.reading() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
@@ -323,9 +328,10 @@ async def places_of(connection: AsyncConnection, artifact: str, version: int | N
 
 
 async def note_upload(
-    connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, now: float, life_s: float
-) -> None:
-    """Remember an upload in parts.
+    connection: AsyncConnection, upload: str, artifact: str, path: str, key: str, now: float, life_s: float,
+    sha256: str = "",
+) -> None:  # fmt: skip
+    """Remember an upload in parts; the digest is empty where it may be of anything.
 
     Raises:
         QuotaExceeded: its workspace has too many that are not complete.
@@ -339,7 +345,10 @@ async def note_upload(
             f"The artifacts of this workspace have {MAX_UPLOADS:,} uploads that are not complete: complete "
             "some, or wait until they expire."
         )
-    row = {"id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": now + life_s}
+    row = {
+        "id": upload, "artifact": artifact, "path": path, "key": key, "expires_at": now + life_s,
+        "sha256": sha256,
+    }  # fmt: skip
     await connection.execute(insert(ArtifactUpload).values(**row))
 
 

@@ -243,7 +243,7 @@ class FileFunctions(Functions):
         try:
             async with records.changing(parts.data) as connection:
                 await file_records.note_upload(
-                    connection, upload, artifact.id, path, key, parts.clock(), life_s
+                    connection, upload, artifact.id, path, key, parts.clock(), life_s, digest or ""
                 )
                 await file_records.stage(connection, artifact.id, round_id, [Staged(path, False, weight)])
         except HyphaError:

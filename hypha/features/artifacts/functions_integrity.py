@@ -110,6 +110,7 @@ class IntegrityFunctions(FileFunctions):
         expires_in: Expiry = 3600,
         use_proxy: bool | None = None,
         use_local_url: bool | str = False,
+        sha256: str | None = None,
         *,
         context: Context,
     ) -> dict[str, Any]:
@@ -125,21 +126,21 @@ class IntegrityFunctions(FileFunctions):
             expires_in: Seconds for which the upload is open from now on, 60 to 604800.
             use_proxy: Where files lie in S3: true for an address of this server, false for one of S3.
             use_local_url: true for those of the server's own network, or the base of the server or of S3.
+            sha256: The sha-256 of the whole file in hex: only an upload that was begun with it goes on.
         """
-        own = self.parts
+        own, digest = self.parts, checked_sha256(sha256)
         artifact = await own.access.allowed(artifact_id, context, "put_file")
-        path, seconds, reach = (
-            check_path(file_path),
-            check_expiry(expires_in),
-            reach_of(use_proxy, use_local_url),
-        )
+        path, seconds = check_path(file_path), check_expiry(expires_in)
+        reach = reach_of(use_proxy, use_local_url)
         if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
             raise InvalidRequest(f"part_count must be a whole number from 1 to {MAX_PARTS}.")
         now = own.clock()
-        upload = upload_id or await own.files.open_upload(artifact.id, path, now)
+        upload = upload_id or await own.files.open_upload(artifact.id, path, now, digest)
         known = await own.files.upload(upload) if isinstance(upload, str) else None
         if known is None or (known.artifact, known.path) != (artifact.id, path) or known.expires_at <= now:
             raise UploadNotFound("Upload session expired or not found: there is none to this path.")
+        if digest and known.sha256 != digest:
+            raise UploadNotFound("Upload session expired or not found: this one is of another content.")
         if known.key != artifact.stage_key(path):
             raise UploadNotFound("Upload session expired or not found: the artifact was committed meanwhile.")
         there = {part.number: part for part in await own.store.parts(known.key, str(upload))}

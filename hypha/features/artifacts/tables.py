@@ -211,7 +211,7 @@ class StagedFile(Base):
 
 
 class ArtifactUpload(Base):
-    """An upload in parts that was begun, until `expires_at`."""
+    """An upload in parts that was begun, until `expires_at`; without `sha256` it may be of anything."""
 
     __tablename__ = "artifact_uploads"
 
@@ -222,6 +222,7 @@ class ArtifactUpload(Base):
     path: Mapped[str] = mapped_column(PathText)
     key: Mapped[str] = mapped_column(PathText)
     expires_at: Mapped[float] = mapped_column(Float, index=True)
+    sha256: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class ArtifactSecret(Base):

@@ -7,6 +7,7 @@ const SMALL_BYTES = 16 * 1024 * 1024;
 const PART_BYTES = 8 * 1024 * 1024;
 const MOST_PARTS = 1000;
 const LIFE_S = 6 * 86400;
+const OVER = new Set([400, 403, 404, 409]); // what was begun can never be completed
 
 /**
  * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path, count,
@@ -117,6 +118,7 @@ export class Transfers {
     } catch (error) {
       item.state = item.control.signal.aborted ? "paused" : "failed";
       item.error = error;
+      if (OVER.has(error.status) && !item.isGone) this.keep(item.path, null); // the next attempt begins anew
     }
     item.control = null;
     this.pump();
@@ -140,12 +142,7 @@ export class Transfers {
       this.progress(item, Math.min(item.size, start + kept.partBytes));
     }
     const parts = kept.parts.map(({ part_number: number }) => ({ part_number: number, etag: kept.done[number] }));
-    try {
-      await this.target.complete(item.path, kept.id, parts);
-    } catch (error) {
-      if (error.status && error.status < 500) this.keep(item.path, null); // it is over: the next attempt begins anew
-      throw error;
-    }
+    await this.target.complete(item.path, kept.id, parts);
   }
 
   /** The upload in parts of a file: the one that was begun, else a new one. */

@@ -212,6 +212,25 @@ async def test_an_upload_in_parts_goes_on_where_it_stopped(lab: Lab) -> None:
             await manager.put_file_resume_multipart("data", "other", count, context=owner)
 
 
+async def test_an_upload_goes_on_only_with_what_it_was_begun_with(lab: Lab) -> None:
+    await lab.create("data", stage=True)
+    manager, owner = lab.manager, lab.owner
+    plain = await manager.put_file_start_multipart("data", "big", 2, context=owner)
+    first = await manager.put_file_start_multipart("data", "big", 2, sha256=sha256("first"), context=owner)
+    for upload in (None, plain["upload_id"], first["upload_id"]):
+        with pytest.raises(UploadNotFound):
+            await manager.put_file_resume_multipart(
+                "data", "big", 2, upload, sha256=sha256("second"), context=owner
+            )
+    lab.now += 1
+    second = await manager.put_file_start_multipart("data", "big", 2, sha256=sha256("second"), context=owner)
+    for digest, begun in ((None, second), (sha256("first").upper(), first), (sha256("second"), second)):
+        again = await manager.put_file_resume_multipart("data", "big", 2, sha256=digest, context=owner)
+        assert again["upload_id"] == begun["upload_id"]
+    with pytest.raises(InvalidRequest):
+        await manager.put_file_resume_multipart("data", "big", 2, sha256="x", context=owner)
+
+
 async def test_each_new_function_refuses_who_may_not(lab: Lab) -> None:
     await lab.filled("data", a_txt="a")
     await lab.manager.edit("data", stage=True, context=lab.owner)
