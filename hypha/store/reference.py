@@ -33,6 +33,11 @@ def set_aside(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE {table} RENAME TO {ASIDE}{table}"))
 
 
+def is_set_aside(connection: Connection, table: str) -> bool:
+    """Whether there is a table of it that no feature took over yet."""
+    return inspect(connection).has_table(f"{ASIDE}{table}")
+
+
 def _free_names(connection: Connection, table: str) -> None:
     """Let no index of a table have a name that one of ours may have."""
     if connection.dialect.name == "postgresql":

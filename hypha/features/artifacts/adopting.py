@@ -26,12 +26,13 @@ from hypha.features.artifacts.tables import ArtifactVersion
 from hypha.ids import random_id, spoken_id
 from hypha.objects.store import MAX_LISTED, ObjectInfo
 from hypha.store.records import WorkspaceRecord
-from hypha.store.reference import ASIDE
+from hypha.store.reference import ASIDE, is_set_aside
 from hypha.store.workspaces import ensure
 
 logger = logging.getLogger(__name__)
 
-NAME = f"{ASIDE}artifacts"
+TABLE = "artifacts"
+NAME = f"{ASIDE}{TABLE}"
 BATCH = 200
 _JSON = ("manifest", "staging", "versions", "config", "secrets")
 _PLAIN = (
@@ -60,7 +61,7 @@ class Adopting:
     async def run(self) -> int:
         """Take over all artifacts; how many there were."""
         async with self._parts.data.reading() as connection:
-            if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(NAME)):
+            if not await connection.run_sync(is_set_aside, TABLE):
                 return 0
         count, after = 0, ""
         while rows := await self._rows(after):

@@ -91,6 +91,7 @@ _ROWS = (
             "hypha.features.artifacts.renderer.MAX_TEMPLATE_BYTES",
             "hypha.features.artifacts.renderer.MAX_JOB_BYTES",
             "hypha.features.artifacts.rendering.MAX_PAGE_BYTES",
+            "hypha.features.artifacts.renderer.MAX_ANSWER_BYTES",
             "hypha.features.artifacts.renderer.MAX_WAITING",
             "hypha.features.artifacts.renderer.MAX_WAITING_PER_PARTY",
         ),

@@ -13,14 +13,14 @@ from hypha.errors import FrameTooLarge, InvalidRequest
 MAX_BYTES = 10 * 1024 * 1024
 FORMATS = ("text", "binary", "base64", "json")
 LINEAR_CODECS = frozenset(
-    codecs.lookup(name).name
-    for name in (
-        "utf-8 utf-8-sig ascii latin-1 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be cp1250 cp1251 "
+    (
+        "utf-8 utf-8-sig ascii iso8859-1 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be cp1250 cp1251 "
         "cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859-2 iso8859-15 koi8-r shift_jis euc_jp "
         "euc_kr big5 gb18030"
     ).split()
 )
-"""Encodings of text; what else Python calls one takes time that grows with the square of the length."""
+"""Encodings of text as Python names them; what else it calls one takes time that grows with the square of the
+length. They are loaded when one is asked for."""
 
 
 def checked_format(value: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import Access
-from hypha.features.artifacts.adopting import Adopting
 from hypha.features.artifacts.applications import ApplicationManifests
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
@@ -22,6 +21,7 @@ from hypha.features.progress import Reports
 from hypha.limits.crew import Crew
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
+from hypha.store.reference import is_set_aside
 from hypha.store.sealing import Seal
 from hypha.store.usage import Quota
 from hypha.web.apps_origin import AppsOrigin
@@ -65,7 +65,7 @@ class ArtifactsFeature(Feature):
             crew=self._crew,
         )
         secrets = Secrets(data.connections, data.usage, seal)
-        await Adopting(parts, secrets).run()
+        await _adopt(parts, secrets)
         await applications.load()
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
         context.events.on_workspace_ended(garbage.workspace_ended, stored_only=True)
@@ -83,6 +83,16 @@ class ArtifactsFeature(Feature):
         await self._crew.close()
         if self._garbage is not None:
             await self._garbage.close()
+
+
+async def _adopt(parts: Parts, secrets: Secrets) -> None:
+    """Take over what another server left in the database."""
+    async with parts.data.reading() as connection:
+        is_there = await connection.run_sync(is_set_aside, "artifacts")
+    if is_there:
+        from hypha.features.artifacts.adopting import Adopting  # hardly ever needed, and then once
+
+        await Adopting(parts, secrets).run()
 
 
 def _addresses(context: FeatureContext) -> Addresses:

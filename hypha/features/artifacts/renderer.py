@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,11 +15,14 @@ from typing import Any
 import orjson
 
 from hypha.errors import HyphaError, UnprocessableContent
-from hypha.features.artifacts import rendering
 from hypha.limits.turns import Turns
 from hypha.objects.store import Reading
 
 PROGRAM = Path(__file__).with_name("rendering.py")
+LENGTH, ANSWER = struct.Struct(">L"), struct.Struct(">?L")
+"""As the program says them, which the server does not import, as that takes jinja2 with it (2 MiB)."""
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""As large as the program lets a page be."""
 MAX_TEMPLATE_BYTES = 1024 * 1024
 MAX_JOB_BYTES = 16 * 1024 * 1024
 """A template with all that it is told."""
@@ -112,10 +116,10 @@ class Renderer:
             )
         asked, told = self._process.stdin, self._process.stdout
         assert asked is not None and told is not None  # both are pipes
-        asked.write(rendering.LENGTH.pack(len(job)) + job)
+        asked.write(LENGTH.pack(len(job)) + job)
         await asked.drain()
-        is_page, length = rendering.ANSWER.unpack(await told.readexactly(rendering.ANSWER.size))
-        if length > rendering.MAX_PAGE_BYTES:
+        is_page, length = ANSWER.unpack(await told.readexactly(ANSWER.size))
+        if length > MAX_ANSWER_BYTES:
             raise OSError("this is no answer of the program")
         return is_page, await told.readexactly(length)
 

@@ -114,6 +114,7 @@ async def test_a_page_has_bytes_enough_for_no_more_than_it_may(
     made = rendering.render("{{ text * count }}", "a.txt", {"text": text, "count": 7})
     assert isinstance(made, bytes) and len(made) == 7 * size
     monkeypatch.setattr(rendering, "MAX_PAGE_BYTES", 7 * size - 1)
+    monkeypatch.setattr(renderer_module, "MAX_ANSWER_BYTES", 7 * size - 1)
     assert isinstance(rendering.render("{{ text * count }}", "a.txt", {"text": text, "count": 7}), dict)
     with pytest.raises(TemplateFailed):  # if the program would answer with more all the same
         await renderer.render("a.txt", "ws-a", bringing("a" * 99))
