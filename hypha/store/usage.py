@@ -109,6 +109,18 @@ class Usage(Repository):
             await self._check_person(connection, record, allowance)
             await self._check_all(connection, record, size, allowance)
 
+    async def check(
+        self, record: WorkspaceRecord, kind: str, count: int, size: int, allowance: Allowance
+    ) -> None:
+        """Refuse what `add` would refuse for the workspace's quota as things are, and count nothing.
+
+        Raises:
+            QuotaExceeded.
+        """
+        if count > 0 or size > 0:
+            known_count, known_size = (await self.of(record.id)).get(kind, (0, 0))
+            _check_quota(record, allowance.quota, known_count + count, known_size + size)
+
     @staticmethod
     async def remove(connection: AsyncConnection, workspace: str, kind: str, count: int, size: int) -> None:
         """Count what is removed in a transaction; with zeros it holds the count, as `hold`."""

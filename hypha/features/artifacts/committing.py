@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hypha.errors import LimitReached, ObjectNotFound
+from hypha.errors import LimitReached, ObjectNotFound, QuotaExceeded
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.artifact import EDIT_VERSION, Artifact, FileNotFound, Version
 from hypha.features.artifacts.file_records import File, Staged
@@ -76,9 +76,11 @@ class Committing:
         check_against(artifact.parent_config.get("collection_schema"), plan.after.manifest)
         record = await parts.access.check_writable(artifact.workspace, is_admin=True)
         staged = await parts.files.staged(artifact.id)
-        files = await self._put_in_place(
-            artifact, plan.version, [each for each in staged if not each.is_removed], progress or Progress()
-        )
+        coming = [each for each in staged if not each.is_removed]
+        copied = await self._put_in_place(artifact, plan.version, coming, progress or Progress())
+        if artifact.is_committed or not all(info.sha256 for info in copied):  # something will be read
+            await self._check_room(record, plan, coming, sum(info.size for info in copied))
+        files = await self._hashed(place_of(plan.version), coming, copied)
         if artifact.is_committed:
             files = await self._sharing.share(artifact, files)
         version = replace(plan.version, file_count=len(files)) if plan.is_new else plan.version
@@ -131,10 +133,9 @@ class Committing:
 
     async def _put_in_place(
         self, artifact: Artifact, version: Version, staged: Sequence[Staged], progress: Progress
-    ) -> list[File]:
-        place = place_of(version)
+    ) -> Sequence[ObjectInfo]:
         progress.expect(len(staged))
-        store, folder = self._parts.store, f"{artifact.folder}/{place}"
+        store, folder = self._parts.store, f"{artifact.folder}/{place_of(version)}"
         await store.delete_folder(f"{folder}/")  # of a commit that did not end
 
         def placed(some: Sequence[ObjectInfo]) -> None:
@@ -142,9 +143,31 @@ class Committing:
 
         pairs = [(artifact.stage_key(each.path), f"{folder}/{each.path}") for each in staged]
         try:
-            copied = await store.copy_many(pairs, placed)
+            return await store.copy_many(pairs, placed)
         except ObjectNotFound as error:
             raise await self._missing(artifact, staged) or error from None
+
+    async def _check_room(
+        self, record: WorkspaceRecord, plan: Plan, coming: Sequence[Staged], size: int
+    ) -> None:
+        """Refuse what would be too much before anything is read of it; the transaction has the last word.
+
+        Raises:
+            QuotaExceeded.
+        """
+        usage, artifact, count = self._parts.usage, plan.before, len(coming)
+        allowance = self._parts.access.allowance(record, file_records.KIND)
+        try:
+            await usage.check(record, file_records.KIND, count, size, allowance)
+        except QuotaExceeded:
+            if plan.is_new:
+                raise
+            paths = [each.path for each in coming]
+            gone = await self._parts.files.find(artifact.id, plan.version.number, paths)
+            count, size = count - len(gone), size - sum(file.size for file in gone.values())
+            await usage.check(record, file_records.KIND, count, size, allowance)
+
+    async def _hashed(self, place: str, staged: Sequence[Staged], copied: Sequence[ObjectInfo]) -> list[File]:
         files: list[File] = []
         for each, info in zip(staged, copied, strict=True):
             sha256 = info.sha256 or await digest(self._parts, info.key)

@@ -222,12 +222,21 @@ async def stage(connection: AsyncConnection, artifact: str, round_id: str, files
         added += len(rows) - gone
     counted = await connection.execute(_COUNT_STAGED, {"at": artifact, "in_round": round_id, "added": added})
     total = counted.scalar_one_or_none()
-    if total is None or total > MAX_STAGED_FILES:
+    if total is None:
         raise LimitReached(
-            f"At most {MAX_STAGED_FILES:,} files are staged at once: commit first."
-            if total is not None
-            else "The artifact was committed or discarded by somebody else meanwhile: stage it again."
+            "The artifact was committed or discarded by somebody else meanwhile: stage it again."
         )
+    check_staged(total)
+
+
+def check_staged(total: int) -> None:
+    """Refuse to stage too many files.
+
+    Raises:
+        LimitReached.
+    """
+    if total > MAX_STAGED_FILES:
+        raise LimitReached(f"At most {MAX_STAGED_FILES:,} files are staged at once: commit first.")
 
 
 async def unstage(connection: AsyncConnection, artifact: str, path: str) -> None:

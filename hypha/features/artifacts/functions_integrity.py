@@ -98,7 +98,8 @@ class IntegrityFunctions(FileFunctions):
             raise InvalidRequest(f"files is an object with the sha-256 of 1 to {MAX_PATHS:,} paths.")
         wanted = {check_path(path): checked_sha256(digest or "none") or "" for path, digest in files.items()}
         reused = await self._reusing.reuse(artifact, wanted, context.user.person)
-        return {"reused": reused, "missing": [path for path in wanted if path not in set(reused)]}
+        known = set(reused)
+        return {"reused": reused, "missing": [path for path in wanted if path not in known]}
 
     @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact")
     async def put_file_resume_multipart(

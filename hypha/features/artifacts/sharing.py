@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -37,15 +37,17 @@ class Sharing:
         known = await self.known(artifact, [file.sha256 for file in files if file.size])
         if not known:
             return list(files)
+        others = [known.get((file.sha256, file.content_type)) for file in files]
+        whole = await self.whole_of(artifact, (other for other in others if other is not None))
         shared: list[File] = []
         for start in range(0, len(files), TOGETHER):
-            some = files[start : start + TOGETHER]
-            shared += await asyncio.gather(*(self._shared(artifact, file, known) for file in some))
+            some = slice(start, start + TOGETHER)
+            pairs = zip(files[some], others[some], strict=True)
+            shared += await asyncio.gather(*(self._shared(artifact, *pair, whole) for pair in pairs))
         return shared
 
-    async def _shared(self, artifact: Artifact, file: File, known: Mapping[Content, File]) -> File:
-        other = known.get((file.sha256, file.content_type))
-        if other is None or not await self.is_whole(artifact, other):
+    async def _shared(self, artifact: Artifact, file: File, other: File | None, whole: set[str]) -> File:
+        if other is None or other.key(artifact.folder) not in whole:
             return file
         store, own = self._parts.store, file.key(artifact.folder)
         if store.shares_copies:
@@ -61,8 +63,17 @@ class Sharing:
         found = await self._parts.files.with_content(artifact.id, sorted(set(digests)))
         return {(file.sha256, file.content_type): file for file in found}
 
-    async def is_whole(self, artifact: Artifact, file: File) -> bool:
-        """Whether the bytes of a committed file are still those of its record."""
+    async def whole_of(self, artifact: Artifact, files: Iterable[File]) -> set[str]:
+        """The keys of those whose bytes are still those of their record; each is read once."""
+        by_key = {file.key(artifact.folder): file for file in files}
+        keys, whole = list(by_key), set[str]()
+        for start in range(0, len(keys), TOGETHER):
+            some = keys[start : start + TOGETHER]
+            checked = await asyncio.gather(*(self._is_whole(artifact, by_key[key]) for key in some))
+            whole |= {key for key, is_whole in zip(some, checked, strict=True) if is_whole}
+        return whole
+
+    async def _is_whole(self, artifact: Artifact, file: File) -> bool:
         try:
             return await digest(self._parts, file.key(artifact.folder)) == file.sha256
         except ObjectNotFound:

@@ -12,9 +12,18 @@ import pytest
 import pytest_asyncio
 
 from hypha.auth.scopes import Level
-from hypha.errors import Corrupted, InvalidRequest, PermissionDenied, UploadNotFound
+from hypha.errors import (
+    Corrupted,
+    InvalidRequest,
+    LimitReached,
+    PermissionDenied,
+    QuotaExceeded,
+    UploadNotFound,
+)  # fmt: skip
+from hypha.features.artifacts import file_records
 from hypha.features.artifacts.artifact import FileNotFound, NotStaged
 from hypha.store import Store
+from hypha.store.usage import Quota
 from tests.kit.postgres import PostgresServer
 from tests.unit.features.artifacts.lab import Lab
 
@@ -155,6 +164,61 @@ async def test_what_is_there_already_needs_no_upload(lab: Lab) -> None:
     assert [(file["path"], file["sha256"]) for file in staged["files"]] == [("moved/a.txt", sha256("same"))]
     await lab.manager.commit("data", context=lab.owner)
     assert await lab.content("data", "moved/a.txt") == "same"
+
+
+def read_keys(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of objects that are read from now on."""
+    opened, read = lab.objects.open, list[str]()
+
+    async def noted(key: str, *args: Any) -> Any:
+        read.append(key)
+        return await opened(key, *args)
+
+    monkeypatch.setattr(lab.objects, "open", noted)
+    return read
+
+
+async def test_content_that_many_files_share_is_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    await lab.filled("data", a_txt="same")
+    await lab.manager.edit("data", version="new", stage=True, context=lab.owner)
+    read = read_keys(lab, monkeypatch)
+    wanted = {f"{number}.txt": sha256("same") for number in range(20)}
+    told = await lab.manager.reuse_files("data", wanted, context=lab.owner)
+    assert told == {"reused": list(wanted), "missing": []}
+    assert len(read) == 1
+    read.clear()
+    assert (await lab.manager.commit("data", context=lab.owner))["file_count"] == 20
+    assert len(read) == 1
+
+
+async def test_what_is_refused_is_not_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    await lab.filled("data", a_txt="same", b_txt="more")
+    await lab.manager.edit("data", version="new", stage=True, context=lab.owner)
+    await lab.upload("data", a_txt="same", b_txt="more")
+    lab.people.file_quota = Quota(2, 10, "files", "")
+    read = read_keys(lab, monkeypatch)
+    with pytest.raises(QuotaExceeded):
+        await lab.manager.commit("data", context=lab.owner)
+    assert read == []
+    monkeypatch.setattr(file_records, "MAX_STAGED_FILES", 2)
+    await lab.manager.reuse_files("data", {"a.txt": sha256("same")}, context=lab.owner)  # staged already
+    read.clear()
+    with pytest.raises(LimitReached):
+        await lab.manager.reuse_files("data", {"c.txt": sha256("same")}, context=lab.owner)
+    assert read == []
+
+
+async def test_files_that_take_the_place_of_others_need_no_room(lab: Lab) -> None:
+    await lab.filled("data", a_txt="1234", b_txt="5678")
+    lab.people.file_quota = Quota(2, 9, "files", "")
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.upload("data", a_txt="abcde", b_txt="fghi")
+    await lab.manager.commit("data", context=lab.owner)
+    assert (await lab.used())["artifact_files"] == (2, 9)
+    await lab.manager.edit("data", stage=True, context=lab.owner)
+    await lab.upload("data", a_txt="abcdef")
+    with pytest.raises(QuotaExceeded):
+        await lab.manager.commit("data", context=lab.owner)
 
 
 async def test_contents_are_listed_page_by_page(lab: Lab) -> None:
