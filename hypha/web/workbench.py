@@ -8,6 +8,7 @@ strangers together have less room and less of the processor than there is, so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +189,7 @@ class Workbench:
 
     async def work(self, party: Party, job: Callable[[], Result]) -> Result:
         """Run a job in a thread; see `Holding.work`."""
-        account = self._account(party)
+        account, loop = self._account(party), asyncio.get_running_loop()
         cost_s = 0.0
 
         def measured() -> Result:
@@ -199,12 +200,23 @@ class Workbench:
             finally:
                 cost_s = self.cpu_clock() - begin
 
-        await self._take_turn(account)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread(party), measured)
-        finally:
+        def settle() -> None:
             account.bucket.take(self.clock(), cost_s * _MICROSECONDS)
             account.turn.release()
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody is left to pay
+                loop.call_soon_threadsafe(settle)
+
+        await self._take_turn(account)
+        try:
+            working = self._thread(party).submit(measured)
+        except BaseException:
+            account.turn.release()
+            raise
+        # A caller that gives up pays for what a thread has begun, and has no other turn before that ends.
+        working.add_done_callback(ended)
+        return await asyncio.wrap_future(working)
 
     async def _take_turn(self, account: _Account) -> None:
         """Wait until nothing else of the caller is worked on, and what was is paid for."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from hypha.features.artifacts.http_queries import is_true, reference_of, version
 from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.zip_directory import unix_of, words_of
-from hypha.features.artifacts.zip_index import ZipIndex, ZipIndexes
+from hypha.features.artifacts.zip_index import PAGE, Row, Work, ZipIndex, ZipIndexes
 from hypha.features.artifacts.zip_reading import Member
 from hypha.web.content import send_object
 from hypha.web.credentials import Credentials
@@ -67,12 +66,14 @@ class ZipFilesRoute(FileRoute):
         info = await store.head(found.key)
         index = await self._indexes.of(info, work)
         missing = FileNotFound(f"File not found inside ZIP: {inner[:500]}")
+        look, words = self._manager.parts.crew.work, words_of(inner)
         if not inner or inner.endswith("/"):
-            if await asyncio.to_thread(index.page, words_of(inner)) is None:
+            rows = await look(partial(index.page, words))
+            if rows is None:
                 raise missing
-            await _send_list(index, words_of(inner), scope, send)
+            await _send_list(_listed(index, words, rows, look), scope, send)
             return
-        entry = await asyncio.to_thread(index.find, words_of(inner))
+        entry = await look(partial(index.find, words))
         if entry is None:
             raise missing
         member = Member(store, info, index.place, entry, work)
@@ -91,7 +92,7 @@ def _split(path: str, query: QueryParams) -> tuple[str, str]:
     return archive, inner if has_inner else query.get("path", "")
 
 
-async def _send_list(index: ZipIndex, words: tuple[str, ...], scope: Scope, send: Send) -> None:
+async def _send_list(parts: AsyncIterator[bytes], scope: Scope, send: Send) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"cache-control", b"private, no-cache"),
@@ -99,18 +100,25 @@ async def _send_list(index: ZipIndex, words: tuple[str, ...], scope: Scope, send
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     if scope["method"] == "GET":
-        async for part in _listed(index, words):
+        async for part in parts:
             await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _listed(index: ZipIndex, words: tuple[str, ...]) -> AsyncIterator[bytes]:
-    """A folder as JSON, page by page: there may be a million files in it."""
-    opening, after = b"[", (-1, "")
-    while rows := await asyncio.to_thread(partial(index.page, words, after)):
-        yield opening + orjson.dumps([_shown(*row) for row in rows])[1:-1]
-        opening, after = b",", (rows[-1][0], rows[-1][1])
+async def _listed(
+    index: ZipIndex, words: tuple[str, ...], rows: Sequence[Row], look: Work
+) -> AsyncIterator[bytes]:
+    """A folder as JSON, page by page, of which `rows` are the first: there may be a million files in it."""
+    opening = b"["
+    while rows:
+        yield opening + await look(partial(_packed, rows))
+        opening = b","
+        rows = await look(partial(index.page, words, rows[-1][:2])) if len(rows) == PAGE else ()
     yield b"]" if opening == b"," else b"[]"
+
+
+def _packed(rows: Sequence[Row]) -> bytes:
+    return orjson.dumps([_shown(*row) for row in rows])[1:-1]
 
 
 def _shown(kind: int, name: str, size: int, changed: int) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _FILE, _FOLDER = 0, 1
 _ROOT = 0
 _INSERT = f"INSERT OR REPLACE INTO node VALUES ({', '.join('?' * 11)})"
 
+Row = tuple[int, str, int, int]
+"""Of what is in a folder: kind, name, size, and when it was changed."""
 Work = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a job beside the event loop, within somebody's share."""
 
@@ -100,7 +102,7 @@ class ZipIndex:
             ).fetchone()
         return None if row is None else Entry("/".join(words), *row)
 
-    def page(self, words: tuple[str, ...], after: tuple[int, str] = (-1, "")) -> list[tuple[Any, ...]] | None:
+    def page(self, words: tuple[str, ...], after: tuple[int, str] = (-1, "")) -> list[Row] | None:
         """Up to `PAGE` of what is in a folder, behind a kind and name: files, then folders, by name.
 
         Each as `(kind, name, size, changed)`; None if there is no such folder.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
@@ -109,6 +110,34 @@ async def test_a_request_that_is_given_up_leaves_nothing_behind(bench: Workbench
         await waiting
     assert bench.held.used == 0
     await holding(bench, STRANGER).grow(100)
+
+
+async def test_work_that_is_given_up_is_paid_for(bench: Workbench, clocks: Clocks) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), list[str]()
+
+    def job(name: str, cost_s: float) -> None:
+        begun.set()
+        go_on.wait(10)
+        clocks.cpu += cost_s
+        done.append(name)
+
+    stranger, others = holding(bench, STRANGER), holding(bench, OTHER)
+    working = asyncio.create_task(stranger.work(lambda: job("first", 2.5)))
+    await asyncio.to_thread(begun.wait, 10)
+    queued = asyncio.create_task(others.work(lambda: job("never", 2.5)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for given_up in (working, queued):
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+    following = asyncio.create_task(stranger.work(lambda: job("second", 0.0)))
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(RateLimited):  # it gets its turn when the thread is done, and cannot pay for it
+        await following
+    await others.work(lambda: job("third", 0.0))  # what a thread has not begun costs nothing
+    assert done == ["first", "third"]
 
 
 async def test_work_is_paid_for_and_waits_until_it_is(bench: Workbench, clocks: Clocks) -> None:

@@ -9,20 +9,24 @@ import struct
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 import pytest_asyncio
 from starlette.types import Message
 
 from hypha.errors import LimitReached
-from hypha.features.artifacts import zip_index
+from hypha.features.artifacts import http_zip_files, zip_index
+from hypha.features.artifacts.http_zip_files import ZipFilesRoute
 from hypha.features.artifacts.zip_directory import MAX_DEPTH, InvalidZip, words_of
 from hypha.features.artifacts.zip_index import ZipIndex, ZipIndexes
 from hypha.features.artifacts.zip_reading import Member
 from hypha.objects.local import LocalObjects
 from hypha.web.bodies import ClientLeft
 from hypha.web.leaving import unless_left
+from hypha.web.scope import HOLDING
 
 NOISE = random.Random(7).randbytes(300_000)
 
@@ -238,3 +242,39 @@ async def test_work_that_fails_or_ends_is_the_answer() -> None:
     await unless_left(receive, asyncio.sleep(0))
     with pytest.raises(InvalidZip):
         await unless_left(receive, fail())
+
+
+@pytest.mark.parametrize("path", ["", "3/"])
+async def test_a_folder_is_looked_up_page_by_page_in_turn(
+    archives: Archives, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(zip_index, "PAGE", 100)
+    monkeypatch.setattr(http_zip_files, "PAGE", 100)
+    content = zipped({f"{number % 4}/{number:04}.txt": b"" for number in range(1000)} | {"3/a": b""})
+    key, pages, jobs, sent = "a.zip", list[Any](), 0, list[Any]()
+    await archives.index(content)
+    page = ZipIndex.page
+    monkeypatch.setattr(ZipIndex, "page", lambda *args: pages.append(args[2:]) or page(*args))
+
+    class Crew:
+        async def work(self, job: Callable[[], Any]) -> Any:
+            nonlocal jobs
+            jobs += 1
+            return job()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    parts = SimpleNamespace(store=archives.store, crew=Crew())
+    manager: Any = SimpleNamespace(parts=parts)
+    nothing: Any = None
+    route = ZipFilesRoute(manager, nothing)
+    route._indexes = archives.indexes
+    scope = {"method": "GET", "headers": [], HOLDING: SimpleNamespace(work=at_once)}
+    found: Any = SimpleNamespace(key=key)
+    await route._answer(found, key, path, scope, send)
+    listed = orjson.loads(b"".join(each["body"] for each in sent[1:]))
+    names = [f"{number:04}.txt" for number in range(3, 1000, 4)] + ["a"] if path else list("0123")
+    assert [each["name"] for each in listed] == names
+    assert pages == ([(), ((0, "0399.txt"),), ((0, "0799.txt"),)] if path else [()])  # each is looked up once
+    assert jobs == 2 * len(pages)
