@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import CURRENT_WORKSPACE, STRANGER_BYTES, permission_of
 from hypha.builtins.schema import caller_signature, function_schema, parse_docstring
 from hypha.errors import FunctionNotFound, HyphaError, InvalidArguments, PermissionDenied
+from hypha.limits.pace import Pace
 from hypha.limits.turns import on_behalf_of
 from hypha.networks import throttled
 from hypha.wire.values import method_value
@@ -104,6 +105,8 @@ class BuiltinService:
     on_refused: RefusalNote | None = None
     is_entrance: bool = False
     for_outsiders: frozenset[str] = frozenset()
+    pace: Pace = field(default_factory=Pace, compare=False, repr=False)
+    """Calls that come at once begin in several turns of the event loop."""
 
     @classmethod
     def of(
@@ -172,8 +175,11 @@ class BuiltinService:
                 context.require_valid()
             elif function.level is not Level.NONE and not context.user.is_lapsed:
                 context.require(function.level)
+            party = _payer_of(context)
+            if not self.pace.may_begin():
+                await self.pace.wait(party)
             bound = function.bind(args, kwargs)
-            with on_behalf_of(_payer_of(context)):
+            with on_behalf_of(party):
                 return await self._run(function, bound, context)
         except PermissionDenied as error:
             if self.on_refused is not None:

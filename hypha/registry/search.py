@@ -10,6 +10,7 @@ from typing import Any
 
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
+from hypha.limits.turns import Turns
 from hypha.registry.query import Listing
 from hypha.registry.records import ServiceRecord
 from hypha.values import is_whole, unknown_keys
@@ -186,14 +187,28 @@ class Search:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
+        self._searching = Turns()
+        """One search at a time looks through texts, so that many of them don't make long turns together."""
 
     async def search(
         self, context: Context, request: SearchRequest, include_unlisted: bool = False
     ) -> tuple[list[dict[str, Any]], int]:
         """One page of results, best first unless ordered otherwise, and the number of all matches."""
+        async with self._searching.taken():
+            hits = await self._hits(await self._visible(context, include_unlisted), request)
+        self._sort(hits, request)
+        page = hits[request.offset : request.offset + request.limit]
+        infos = self._listing.page(context, [record for _, record in page])
+        return [_item(info, fit, request) for info, (fit, _) in zip(infos, page, strict=False)], len(hits)
+
+    @staticmethod
+    async def _hits(
+        found: Sequence[ServiceRecord], request: SearchRequest
+    ) -> list[tuple[float, ServiceRecord]]:
+        """The services that fit, and how well; others are served in between."""
         hits: list[tuple[float, ServiceRecord]] = []
         searched = 0
-        for record in await self._visible(context, include_unlisted):
+        for record in found:
             searched += _chars(record)
             if searched > _SLICE_CHARS:
                 await asyncio.sleep(0)
@@ -202,10 +217,7 @@ class Search:
                 fit = score(record, request.words)
                 if fit > 0:
                     hits.append((fit, record))
-        self._sort(hits, request)
-        page = hits[request.offset : request.offset + request.limit]
-        infos = self._listing.page(context, [record for _, record in page])
-        return [_item(info, fit, request) for info, (fit, _) in zip(infos, page, strict=False)], len(hits)
+        return hits
 
     async def _visible(self, context: Context, include_unlisted: bool) -> list[ServiceRecord]:
         found = await self._listing.records(context, "*")

@@ -109,6 +109,9 @@ class ClientFunctions(ManagerFunctions):
     async def get_summary(self, *, context: Context) -> dict[str, Any]:
         """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)
+        limits = await self._parts.limits_of(
+            context
+        )  # first, for it waits: the rest is much to keep meanwhile
         clients = sorted(client.address for client in await self._parts.roster.of(context.workspace))
         services = await self._parts.listing.records(context)
         return {
@@ -121,7 +124,7 @@ class ClientFunctions(ManagerFunctions):
                 {key: info[key] for key in ("id", "name", "type", "description", "config")}
                 for info in self._parts.listing.page(context, services)
             ],
-            "limits": await self._parts.limits_of(context),
+            "limits": limits,
         }
 
 

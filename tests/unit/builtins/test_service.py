@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import textwrap
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypha.auth.users import Context, User
 from hypha.builtins.permission import permission
 from hypha.builtins.service import BuiltinService
 from hypha.errors import InvalidArguments, PermissionDenied
+from hypha.limits.pace import Pace
 
 
 class Words:
@@ -41,6 +43,28 @@ async def test_wrong_types_over_which_a_function_stumbles_are_refused(args: list
 async def test_a_fault_of_our_own_stays_one() -> None:
     with pytest.raises(AttributeError, match="ours"):
         await BuiltinService.of(Words(), id="words").invoke("broken", ["a"], {}, CONTEXT)
+
+
+async def test_calls_that_come_at_once_begin_in_several_turns_of_the_loop() -> None:
+    now, seen = 0.0, []  # type: tuple[float, list[str]]
+
+    class Slow:
+        """Slow."""
+
+        async def think(self, name: str, *, context: Context) -> None:
+            """Take a hundredth of a second."""
+            nonlocal now
+            now += 0.01
+            seen.append(name)
+
+    service = replace(BuiltinService.of(Slow(), id="slow"), pace=Pace(lambda: now))
+    bert = replace(CONTEXT, user=replace(CONTEXT.user, id="bert"))
+    calls = [asyncio.create_task(service.invoke("think", [f"a{n}"], {}, CONTEXT)) for n in range(200)]
+    await asyncio.sleep(0)
+    assert 1 <= len(seen) <= 5
+    await asyncio.gather(*calls, service.invoke("think", ["bert"], {}, bert))
+    assert seen.index("bert") < 20
+    assert [name for name in seen if name != "bert"] == [f"a{n}" for n in range(200)]
 
 
 async def test_the_example_on_how_to_add_a_function_runs() -> None:
