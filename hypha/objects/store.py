@@ -166,8 +166,11 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
-    async def delete_folder(self, prefix: str) -> int:
+    async def delete_folder(self, prefix: str, *, spare: str = "") -> int:
         """Delete all objects of a folder and below; returns how many there were.
+
+        Args:
+            spare: the name of a folder directly in it that stays, with all below it.
 
         Raises:
             InvalidKey.

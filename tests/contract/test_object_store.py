@@ -379,6 +379,16 @@ async def test_deleting_a_folder_takes_all_below_and_nothing_else(store: ObjectS
     assert await store.delete_folder("w/") == 0
 
 
+async def test_a_folder_in_a_folder_that_is_deleted_may_be_spared(store: ObjectStore) -> None:
+    for name in ("w/a", "w/b/c", "w/artifacts/x", "w/artifacts/y/z", "w/artifacts2/x", "x/artifacts/a"):
+        await store.put(name, b"1")
+    assert await store.delete_folder("w", spare="artifacts") == 3
+    kept = ["w/artifacts/x", "w/artifacts/y/z", "x/artifacts/a"]
+    assert await keys(store) == kept and await content(store, "w/artifacts/y/z") == b"1"
+    assert await store.delete_folder("w", spare="artifacts") == 0
+    assert await store.delete_folder("x", spare="none") == 1
+
+
 async def test_a_copy_is_independent_of_its_source(store: ObjectStore) -> None:
     source = await store.put("a", b"1", content_type="text/x", metadata={"k": "v"})
     copied = await store.copy("a", "deep/b")

@@ -26,7 +26,10 @@ class Folders(Protocol):
         """Forget the note of a folder, if the folder is gone."""
 
     async def set_aside(self, workspace: str) -> str:
-        """Put what lies in a folder where only the operator looks; says where, empty if there is nothing."""
+        """Put what lies in a folder where only the operator looks; says where, empty if there is nothing.
+
+        Artifacts stay: whose they are, their records say.
+        """
 
 
 @dataclass(frozen=True, slots=True)

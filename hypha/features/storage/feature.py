@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from starlette.routing import Route
 
@@ -117,9 +118,12 @@ def _bound(context: FeatureContext, options: StorageOptions, room: Room, workspa
     )
     context.data.bound(KIND, SHOWN, quota, room.of)
 
-    def share_of(owner: str) -> Share | None:
-        record = workspaces.get(owner) or WorkspaceRecord(owner)
-        allowance = workspaces.allowance(record, KIND) if owner else None
-        return None if allowance is None else Share(allowance.quota.count, allowance.quota.size_bytes)
+    room.share_of = partial(share_of, workspaces)
 
-    room.share_of = share_of
+
+def share_of(workspaces: Workspaces, owner: str) -> Share | None:
+    """What a workspace may keep; what the server itself notes, or sets aside, has no bound."""
+    if not owner or owner.startswith("."):
+        return None
+    allowance = workspaces.allowance(workspaces.get(owner) or WorkspaceRecord(owner), KIND)
+    return None if allowance is None else Share(allowance.quota.count, allowance.quota.size_bytes)

@@ -7,12 +7,17 @@ import os
 import secrets
 from pathlib import Path
 
-from hypha.errors import ObjectNotFound
+from hypha.errors import InvalidKey, ObjectNotFound
+from hypha.features.storage.paths import ARTIFACTS
+from hypha.objects.keys import check_key
 from hypha.objects.local import LocalObjects
 from hypha.objects.store import ObjectStore
 
 NOTES, LEFT = ".owners", ".left"
+LONG = ".long"
+"""In a folder that was set aside: what has a name too long for there."""
 NOTE_BYTES = 1000
+TOGETHER = 16
 
 
 class LocalFolders:
@@ -38,7 +43,7 @@ class LocalFolders:
     async def set_aside(self, workspace: str) -> str:
         """See `Folders`."""
         left = self._left / f"{workspace}.{secrets.token_hex(6)}"
-        return str(left) if await self._store.set_aside(workspace, left) else ""
+        return str(left) if await self._store.set_aside(workspace, left, spare=ARTIFACTS) else ""
 
 
 class StoredFolders:
@@ -68,15 +73,27 @@ class StoredFolders:
             await self._store.delete(f"{NOTES}/{workspace}")
 
     async def set_aside(self, workspace: str) -> str:
-        """See `Folders`; each object is copied, then deleted."""
-        left, is_there, rest = f"{LEFT}/{workspace}.{secrets.token_hex(6)}", False, True
+        """See `Folders`; objects are copied, then deleted."""
+        left, folder, after, rest = f"{LEFT}/{workspace}.{secrets.token_hex(6)}", f"{workspace}/", "", True
+        is_there = False
         while rest:
-            page = await self._store.list(f"{workspace}/")
-            for info in page.objects:
-                await self._store.copy(info.key, f"{left}/{info.key.removeprefix(f'{workspace}/')}")
-                await self._store.delete(info.key)
-            is_there, rest = is_there or bool(page.objects), page.rest and bool(page.objects)
+            page = await self._store.list(folder, after=after)
+            after, rest = page.objects[-1].key if page.objects else "", page.rest and bool(page.objects)
+            keys = [info.key for info in page.objects if not info.key.startswith(f"{folder}{ARTIFACTS}/")]
+            is_there = is_there or bool(keys)
+            await self._store.copy_many([(key, await self._place_in(left, key)) for key in keys])
+            for some in (keys[at : at + TOGETHER] for at in range(0, len(keys), TOGETHER)):
+                await asyncio.gather(*(self._store.delete(key) for key in some))
         return left if is_there else ""
+
+    async def _place_in(self, left: str, key: str) -> str:
+        """Where an object goes; one whose key would be too long there under a short one, with its name."""
+        try:
+            return check_key(f"{left}/{key.partition('/')[2]}")
+        except InvalidKey:
+            short = f"{left}/{LONG}/{secrets.token_hex(12)}"
+            await self._store.put(f"{short}.name", key.encode(), content_type="text/plain")
+            return short
 
 
 def _read(note: Path) -> str:

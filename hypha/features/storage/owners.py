@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from hypha.features.storage.backing import Folders
 from hypha.limits import BoundedMap
+from hypha.locks import NamedLocks
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +30,17 @@ class Owners:
         self._folders = folders
         self._generation_of = generation_of
         self._known: BoundedMap[str, str] = BoundedMap(KNOWN)
-        self._turn = asyncio.Lock()
+        self._locks = NamedLocks()
 
     async def claim(self, workspace: str) -> None:
         """Make sure that what lies in the folder of a workspace is its own."""
         generation = await self._generation_of(f"{workspace}/")
         if generation in ("", OWN) or self._known.get(workspace) == generation:
             return
-        async with self._turn:
-            await self._claim(workspace, generation)
-            self._known.put(workspace, generation)
+        async with self._locks.held(workspace):
+            if self._known.get(workspace) != generation:
+                await self._claim(workspace, generation)
+                self._known.put(workspace, generation)
 
     async def _claim(self, workspace: str, generation: str) -> None:
         noted = await self._folders.noted(workspace)

@@ -108,13 +108,20 @@ class Layout:
             sync_folder(parent)
         return gone
 
-    def move_away(self, key: str, target: Path) -> bool:
-        """Take a folder with all below it out of the way, at once; False if there is none."""
+    def move_away(self, key: str, target: Path, spare: str = "") -> bool:
+        """Take a folder with all below it out of the way, at once; False if there is none.
+
+        Args:
+            spare: what stays, a folder directly in it.
+        """
         with self.lock:
             place = "/".join(names_of(key))
             folder = self.root / place
             if not stat_bits.S_ISDIR(_mode(folder)) or not self.is_within(place):
                 return False
+            spared = names_of(spare)[0] if spare else ""
+            if spared and stat_bits.S_ISDIR(_mode(folder / spared)):
+                return self._move_but(folder, place, target, spared)
             os.replace(folder, target)
             self.facts.drop_folder(place)
             self._drop_empty(folder.parent)
@@ -122,6 +129,19 @@ class Layout:
         while not parent.is_dir():
             parent = parent.parent
         sync_folder(parent)
+        return True
+
+    def _move_but(self, folder: Path, place: str, target: Path, spared: str) -> bool:
+        """The same where something stays: one entry after the other, under the lock."""
+        names = [name for name in os.listdir(folder) if name != spared]
+        if not names:
+            return False
+        target.mkdir(mode=0o700)
+        for name in names:
+            os.replace(folder / name, target / name)
+            self.facts.drop(f"{place}/{name}")
+            self.facts.drop_folder(f"{place}/{name}")
+        sync_folder(folder)
         return True
 
     def _places(self, key: str) -> list[str]:

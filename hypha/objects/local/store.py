@@ -150,9 +150,9 @@ class LocalObjects(ObjectStore):
         """See `ObjectStore`."""
         return await self._run(self._delete, check_key(key))
 
-    async def delete_folder(self, prefix: str) -> int:
+    async def delete_folder(self, prefix: str, *, spare: str = "") -> int:
         """See `ObjectStore`."""
-        return await self._run(self._delete_folder, check_key(prefix.removesuffix("/")))
+        return await self._run(self._delete_folder, check_key(prefix.removesuffix("/")), spare)
 
     async def copy(self, source: str, target: str, *, if_absent: bool = False) -> ObjectInfo:
         """See `ObjectStore`; both share their bytes on disk where the file system lets them."""
@@ -246,9 +246,9 @@ class LocalObjects(ObjectStore):
         """See `ObjectStore`."""
         return await self._run(self._uploads.before, time, check_prefix(prefix))
 
-    async def set_aside(self, prefix: str, target: Path) -> bool:
-        """Move a folder with all below it out of the store; False if there is none."""
-        return await self._run(self._set_aside, check_key(prefix.removesuffix("/")), target)
+    async def set_aside(self, prefix: str, target: Path, *, spare: str = "") -> bool:
+        """Move a folder with all below it out of the store, but `spare` in it; False if there is nothing."""
+        return await self._run(self._set_aside, check_key(prefix.removesuffix("/")), target, spare)
 
     # -- in worker threads
 
@@ -304,17 +304,17 @@ class LocalObjects(ObjectStore):
         self.room.add(owner_of(key), -len(gone), -sum(gone))
         return bool(gone)
 
-    def _delete_folder(self, key: str) -> int:
+    def _delete_folder(self, key: str, spare: str) -> int:
         away = self._trash / secrets.token_hex(12)
-        if not self._layout.move_away(key, away):
+        if not self._layout.move_away(key, away, spare):
             return 0
         count = self._uncount(key, away)
         shutil.rmtree(away, ignore_errors=True)
         return count
 
-    def _set_aside(self, key: str, target: Path) -> bool:
+    def _set_aside(self, key: str, target: Path, spare: str) -> bool:
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        is_there = self._layout.move_away(key, target)
+        is_there = self._layout.move_away(key, target, spare)
         if is_there:
             self._uncount(key, target)
         return is_there

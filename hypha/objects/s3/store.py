@@ -223,11 +223,15 @@ class S3Objects(ObjectStore):
         self.room.add(owner_of(key), -1, -info.size)
         return True
 
-    async def delete_folder(self, prefix: str) -> int:
+    async def delete_folder(self, prefix: str, *, spare: str = "") -> int:
         """See `ObjectStore`."""
         folder = check_key(prefix.removesuffix("/")) + "/"
+        spared = f"{folder}{spare}/" if spare else ""
         count = 0
-        async for page in all_below(self.control, folder):
+        async for listed in all_below(self.control, folder):
+            page = [info for info in listed if not (spared and info.key.startswith(spared))]
+            if not page:
+                continue
             await self.control.delete([info.key for info in page])
             count += len(page)
             self.room.add(owner_of(folder), -len(page), -sum(info.size for info in page))
