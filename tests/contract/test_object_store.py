@@ -29,7 +29,7 @@ from tests.kit.s3 import GAPS, running
 if TYPE_CHECKING:
     from hypha.objects.s3.store import S3Objects
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.spec("artifacts-C11.1")]
 
 BUCKET = "hypha-test"
 CLIMBING = ["../x", "/x", "a/../../x", "a//b", "a\\b", "a\0", ""]

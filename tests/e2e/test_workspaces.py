@@ -471,6 +471,25 @@ async def test_temporary_workspace_vanishes_after_its_last_client(
     await eventually(is_gone, within_s=10)
 
 
+@pytest.mark.spec("core-O4", "artifacts-C3.9")
+async def test_what_a_workspace_keeps_survives_a_restart_and_is_nobody_elses(
+    start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(env={"HYPHA_RESUME_WINDOW": "1"})
+    alice, bob = make_person(own, "alice"), make_person(own, "bob")
+    client = await connect(alice, url=own.url)
+    await client.set_env("KEY", "swordfish")
+    await client.disconnect()
+    own.restart()
+    client, other = await connect(alice, url=own.url), await connect(bob, url=own.url)
+    assert await client.get_env() == {"KEY": "swordfish"}
+    assert await other.get_env() == {}
+    with pytest.raises(Exception, match="Environment variable 'KEY' not found"):
+        await other.get_env("KEY")
+    with pytest.raises(Exception, match=r"[Pp]ermission denied"):
+        await connect(bob, url=own.url, workspace=alice.workspace)
+
+
 @pytest.mark.parametrize("way", ["left by all", "unloaded", "left over after a restart"])
 async def test_tokens_for_a_temporary_workspace_end_when_it_vanishes(
     start_server: StartServer, connect: Connect, connect_raw: ConnectRaw, way: str
