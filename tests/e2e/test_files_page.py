@@ -147,6 +147,35 @@ async def test_files_are_found_shown_and_deleted(visit: Visit, lab: Lab) -> None
     await lab.put("/files/kept/noise.bin", FILES["noise.bin"])
 
 
+SHAPES = ("[", "[a](http://", "**a*", "a  ", " ", "- a\n", "# a\n", "a\n \n", "`a`")
+WRITTEN = (
+    "# **T**\n## U\n- `a*`\n- b\n\n1. c\n\n[ [w](https://h/x) [w](ftp://h) [](http://h) **a*b** <i> ``\n"
+    "```\n[x](http://h)\n```"
+)
+SHOWN = (
+    '<p class="prose-title"><strong>T</strong></p><p class="prose-title">U</p>'
+    "<ul><li><code>a*</code></li><li>b</li></ul><ol><li>c</li></ol>"
+    '<p><a href="https://h/x" rel="noopener noreferrer" target="_blank"> [w</a> [w](ftp://h) [](http://h) '
+    "**a*b** &lt;i&gt; ``</p>"
+    '<pre class="schema" tabindex="0"><code>[x](http://h)</code></pre>'
+)
+
+
+async def test_what_others_write_is_shown_in_time_in_proportion_to_it(visit: Visit, lab: Lab) -> None:
+    """At these lengths one look at all the rest from each place takes minutes."""
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    script = """
+        const { inline, prose } = await import(`${document.body.dataset.basePath}/static/workspace/prose.js`);
+        for (const shape of args.shapes) {
+          prose(shape.repeat(Math.ceil(400_000 / shape.length)) + ".", "docs", 1e9);
+        }
+        const long = "x".repeat(1e6);
+        return [inline(long).join("").length, prose(long).textContent.length, prose(args.text, "").innerHTML];
+    """
+    told = await visit.page.run(script, text=WRITTEN, shapes=SHAPES)
+    assert told == [10_001, 100_001, SHOWN]
+
+
 async def test_readers_look_and_change_nothing(visit: Visit, lab: Lab) -> None:
     await visit.open(lab.owner.workspace, "#files/kept%2F", lab.owner.token_for("r"))
     await visit.shows("notes.md", "table")

@@ -34,7 +34,7 @@ const SHOWN = {
   audio: async (source, path, size) => make("audio", { controls: true, src: await addressOf(source, path, size) }),
   video: async (source, path, size) => make("video", { controls: true, className: "preview-picture", src: await addressOf(source, path, size) }),
   zip: async (source, path) => (source.zip ? zipList(source, path, "") : nothing("Download it to see what is inside.")),
-  markdown: async (source, path, size) => told(await textOf(source, path, size), (text) => prose(text, "docs preview-prose")),
+  markdown: async (source, path, size) => told(await textOf(source, path, size), (text) => prose(text, "docs preview-prose", TEXT_BYTES)),
   json: async (source, path, size) => told(await textOf(source, path, size), (text) => plain(pretty(text))),
   sheet: async (source, path, size) => told(await textOf(source, path, size), (text) => sheet(text, /\.tsv$/i.test(path) ? "\t" : ",")),
   text: async (source, path, size) => told(await textOf(source, path, size), plain),
