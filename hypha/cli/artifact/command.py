@@ -11,10 +11,11 @@ from pathlib import Path
 from hypha.cli.artifact.bar import Bar
 from hypha.cli.artifact.faults import FAILED, INTERRUPTED, Fault, ServerFault, Stopped, UsageFault
 from hypha.cli.artifact.getting import Getting, GetWish
-from hypha.cli.artifact.looking import Verifying, list_artifacts, list_files, remove_artifact, remove_files
+from hypha.cli.artifact.looking import list_artifacts, list_files, remove_artifact, remove_files
 from hypha.cli.artifact.putting import Putting, PutWish
 from hypha.cli.artifact.remote import Named
 from hypha.cli.artifact.server import HyphaServer
+from hypha.cli.artifact.verifying import Verifying
 
 MAX_JOBS = 32
 DESCRIPTION = (
@@ -190,7 +191,7 @@ def _run(arguments: argparse.Namespace, server: HyphaServer, bar: Bar) -> int:
     word = arguments.word
     if word == "rm":
         return _remove(arguments, server, bar, workspace)
-    if word == "ls" and (arguments.artifact is None or arguments.artifact.endswith("/")):
+    if word == "ls" and (not arguments.artifact or _is_workspace(arguments.artifact)):
         return list_artifacts(server, (arguments.artifact or "").rstrip("/") or workspace)
     named = _named(arguments.artifact, workspace)
     if word == "put":
@@ -200,6 +201,8 @@ def _run(arguments: argparse.Namespace, server: HyphaServer, bar: Bar) -> int:
     if word == "ls":
         return list_files(server, named, arguments.version, long=arguments.long, deep=arguments.recursive)
     verifying = Verifying(server, bar)
+    if arguments.folder is not None and arguments.all_versions:
+        raise UsageFault("a folder here is compared with one version: leave out --all-versions")
     if arguments.folder is not None:
         return verifying.compare(named, arguments.version, arguments.folder)
     return verifying.run(named, arguments.version, all_versions=arguments.all_versions)
@@ -229,6 +232,10 @@ def _named(text: str, workspace: str | None) -> Named:
     if workspace and "/" not in named.artifact:
         return Named(f"{workspace}/{named.artifact}", named.path)
     return named
+
+
+def _is_workspace(text: str) -> bool:
+    return text.endswith("/") and ":" not in text
 
 
 def _explained(error: Fault) -> str:

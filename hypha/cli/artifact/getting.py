@@ -43,6 +43,7 @@ class Getting:
     def __init__(self, server: HyphaServer, bar: Bar, wish: GetWish) -> None:
         self._server, self._bar, self._wish = server, bar, wish
         self._there = 0
+        self._unchecked: list[str] = []
 
     def run(self) -> int:
         """Do it, and say what was done; the exit code."""
@@ -57,32 +58,37 @@ class Getting:
             elif outcome.result is not None:
                 got, size = got + 1, size + outcome.result
         self._bar.say(f"{got} files got ({shown_size(size)}), {self._there} were there")
+        if self._unchecked:
+            self._bar.say(
+                f"{len(self._unchecked)} of them came in their length, but the server has no digest to check "
+                f"them by: {', '.join(map(shown_name, self._unchecked[:5]))}"
+            )
         for line in faults[:20]:
             self._bar.say(f"failed: {line}")
         return FAILED if faults else OK
 
     def _jobs(self, artifact: RemoteArtifact, faults: list[str]) -> list[Job]:
-        path, target = self._wish.source.path, self._wish.target
-        files = list(artifact.files())
-        single = next((file for file in files if path and file.path == path), None)
-        if single is not None:
-            name = path.rpartition("/")[2]
-            place = Path(name) if target is None else target / name if target.is_dir() else target
-            return [Job(single, place)]
-        folder = f"{path.rstrip('/')}/" if path else ""
-        wanted = [file for file in files if file.path.startswith(folder)]
-        if path and not wanted:
-            raise Fault(f"{artifact.id} has nothing at {shown_name(path)}.")
-        root = target or Path(artifact.id.rpartition("/")[2])
+        place, target = artifact.at(self._wish.source.path), self._wish.target
+        if place.is_file:
+            (file,) = place.files
+            return [Job(file, self._place_of(place.below(file)))]
+        # what the person calls it, since the server may call it anything
+        root = target or target_in(Path(), self._wish.source.artifact.rpartition("/")[2])
         if root.exists() and not root.is_dir():
             raise UsageFault(f"{root} is a file: name a folder.")
         jobs = []
-        for file in wanted:
+        for file in place.files:
             try:
-                jobs.append(Job(file, target_in(root, file.path.removeprefix(folder))))
+                jobs.append(Job(file, target_in(root, place.below(file))))
             except Fault as error:
                 faults.append(str(error))
         return jobs
+
+    def _place_of(self, name: str) -> Path:
+        target = self._wish.target
+        if target is not None and not target.is_dir():
+            return target
+        return target_in(target or Path(), name)
 
     def _get(self, artifact: RemoteArtifact, job: Job) -> int | None:
         """Bytes that came; None if the file was there."""
@@ -95,6 +101,13 @@ class Getting:
             raise Fault(f"{target} is a folder here.")
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + PART_SUFFIX)
+        if file.sha256 is None:
+            part.unlink(missing_ok=True)  # nothing tells whether it is of this file
+            came = self._fetched(artifact, file, part)
+            part.replace(target)
+            self._bar.add(files=1)
+            self._unchecked.append(file.path)
+            return came
         came = 0
         for is_last in (False, True):
             came += self._fetched(artifact, file, part)

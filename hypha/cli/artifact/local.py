@@ -141,19 +141,38 @@ def blocks_of(
             tick(len(block))
 
 
-def target_in(folder: Path, path: str) -> Path:
-    """Where a file of an artifact goes below a folder.
+def target_in(folder: Path, path: str, *, is_windows: bool = os.name == "nt") -> Path:
+    """Where a file of an artifact goes below a folder; all that a server calls something comes through here.
+
+    Args:
+        is_windows: names are those of Windows, where some lead elsewhere or to devices.
 
     Raises:
-        Fault: its path would lead elsewhere, whatever the server says.
+        Fault: its path would lead elsewhere, whatever the server says, or is none on this system.
     """
     words = path.split("/")
     if any(word in ("", ".", "..") or "\0" in word or "\\" in word for word in words) or os.path.isabs(path):
         raise Fault(f"The path {path!a} leads out of the folder: nothing was written for it.")
+    if is_windows and not all(_is_windows_name(word) for word in words):
+        raise Fault(f"The path {path!a} is none on Windows: nothing was written for it.")
     target = folder.joinpath(*words)
     for parent in target.parents:
         if parent == folder:
             break
         if parent.is_symlink():
             raise Fault(f"{parent} is a link: nothing is written through it.")
+    if not target.parent.resolve().is_relative_to(folder.resolve()):  # as by a junction
+        raise Fault(f"{target.parent} leads out of {folder}: nothing is written through it.")
     return target
+
+
+def _is_windows_name(word: str) -> bool:
+    """False for drives, streams of other files, devices, and what Windows would call something else."""
+    if any(letter in '<>:"|?*' or ord(letter) < 32 for letter in word) or word[-1] in " .":
+        return False
+    return word.partition(".")[0].rstrip().upper() not in _DEVICES
+
+
+_DEVICES = frozenset(("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$")) | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3"
+}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from hypha.cli.artifact.faults import ServerFault, UsageFault
+from hypha.cli.artifact.bar import shown_name
+from hypha.cli.artifact.faults import Fault, ServerFault, UsageFault
 from hypha.cli.artifact.server import HyphaServer
 
 PAGE = 1000
@@ -50,6 +51,24 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What lies at a path: one file, or all that is in a folder and below; without a path all there is."""
+
+    path: str
+    files: Sequence[RemoteFile]
+    is_file: bool = False
+
+    def below(self, file: RemoteFile) -> str:
+        """The path of a file from here; the name of a single one."""
+        return file.path[file.path.rfind("/") + 1 if self.is_file else len(self.folder) :]
+
+    @property
+    def folder(self) -> str:
+        """The beginning of all paths in it: with `/` at its end, or empty."""
+        return f"{self.path.rstrip('/')}/" if self.path else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Coming:
     """What the next commit makes of an artifact.
 
@@ -61,6 +80,10 @@ class Coming:
     intent: str | None
     files: Mapping[str, RemoteFile]
     pending: frozenset[str] = frozenset()
+
+    def at(self, path: str) -> Place | None:
+        """What would lie at a path; None for nothing. What has not come yet has no size."""
+        return _at([*self.files.values(), *(RemoteFile(path, 0, None) for path in self.pending)], path)
 
 
 class HasSize(Protocol):
@@ -93,9 +116,13 @@ class RemoteArtifact:
 
     def __init__(self, server: HyphaServer, info: dict[str, Any], version: str | None = None) -> None:
         self.server = server
-        self.id: str = info["id"]
         self.version = version
-        self.versions: list[str] = [each["version"] for each in info["versions"]]
+        try:
+            self.id: str = info["id"]
+            self._workspace, self._alias = self.id.split("/")
+            self.versions: list[str] = [str(each["version"]) for each in info["versions"]]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise server.nonsense() from None
 
     @classmethod
     def find(cls, server: HyphaServer, artifact: str, version: str | None = None) -> RemoteArtifact:
@@ -124,9 +151,31 @@ class RemoteArtifact:
                 "list_contents", artifact_id=self.id, version=None if staged else version or self.version,
                 stage=staged, after=after, limit=PAGE,
             )  # fmt: skip
-            for each in page["files"]:
-                yield RemoteFile(each["path"], each["size"], each["sha256"], each["last_modified"] or 0.0)
-            after = page["after"]
+            try:
+                found = [_file(each) for each in page["files"]]
+                after = page["after"]
+            except (KeyError, TypeError, ValueError):
+                raise self.server.nonsense() from None
+            yield from found
+
+    def at(self, path: str, version: str | None = None) -> Place:
+        """What lies at a path in a version (default: the one looked at).
+
+        Raises:
+            Fault: nothing does.
+        """
+        found = self.find_at(path, version)
+        if found is None:
+            raise self.nothing_at(path)
+        return found
+
+    def find_at(self, path: str, version: str | None = None) -> Place | None:
+        """The same; None for nothing."""
+        return _at(self.files(version), path)
+
+    def nothing_at(self, path: str) -> Fault:
+        """What is said of a path at which nothing lies."""
+        return Fault(f"{self.id} has nothing at {shown_name(path)}.")
 
     def coming(self, *, as_new: bool = False) -> Coming:
         """What the next commit would make of it; `as_new` if a new version is to come, which begins empty."""
@@ -176,6 +225,24 @@ class RemoteArtifact:
 
     def address_of(self, path: str, **query: object) -> str:
         """Where a file is read and written."""
-        workspace, alias = self.id.split("/")
-        files = f"/{quote(workspace, safe='')}/artifacts/{quote(alias, safe='')}/files/{quote(path)}"
+        base = f"/{quote(self._workspace, safe='')}/artifacts/{quote(self._alias, safe='')}"
+        files = f"{base}/files/{quote(path)}"
         return self.server.address(files, **query)
+
+
+def _at(files: Iterable[RemoteFile], path: str) -> Place | None:
+    inside: list[RemoteFile] = []
+    place = Place(path, inside)
+    for file in files:
+        if path and file.path == path:
+            return Place(path, [file], is_file=True)
+        if file.path.startswith(place.folder):
+            inside.append(file)
+    return place if inside or not path else None
+
+
+def _file(told: Mapping[str, Any]) -> RemoteFile:
+    path, size, sha256 = told["path"], told["size"], told["sha256"]
+    if not isinstance(path, str) or not isinstance(size, int) or not isinstance(sha256, str | None):
+        raise TypeError("no file")
+    return RemoteFile(path, size, sha256, float(told["last_modified"] or 0.0))

@@ -80,12 +80,25 @@ class HyphaServer:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         upload = Upload(len(body), lambda: iter((body,)))
         timeout_s = LONG_TIMEOUT_S if is_long else TIMEOUT_S
-        answer = self.request("POST", f"{self.url}{SERVICE}{function}", headers, upload, timeout_s)
+        return self.value_of(
+            self.request("POST", f"{self.url}{SERVICE}{function}", headers, upload, timeout_s)
+        )
+
+    def value_of(self, answer: Answer) -> Any:
+        """The JSON of an answer.
+
+        Raises:
+            ServerFault: it is none.
+        """
         text = answer.response.read()
         try:
             return json.loads(text) if text else None
         except ValueError:
-            raise ServerFault(f"{self.url} answers, but not as a Hypha server does.", 200) from None
+            raise self.nonsense() from None
+
+    def nonsense(self) -> ServerFault:
+        """What is said of an answer that makes no sense."""
+        return ServerFault(f"{self.url} answers, but not as a Hypha server does.", 200)
 
     def address(self, path: str, **query: object) -> str:
         """An address of the server; `path` is quoted already."""

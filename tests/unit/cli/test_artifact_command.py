@@ -30,8 +30,9 @@ class Faulty:
     """An artifact `lab/data` of one file, whose server misbehaves as the test says."""
 
     def __init__(self) -> None:
+        self.id: object = "lab/data"
         self.path = "a.bin"
-        self.sha256 = hashlib.sha256(CONTENT).hexdigest()
+        self.sha256: str | None = hashlib.sha256(CONTENT).hexdigest()
         self.busy = 0
         """So many requests are answered with 503 first."""
         self.breaks = 0
@@ -41,7 +42,9 @@ class Faulty:
 
     def call(self, function: str) -> Any:
         if function == "read":
-            return {"id": "lab/data", "versions": [{"version": "v0"}], "staging": None, "file_count": 1}
+            return {"id": self.id, "versions": [{"version": "v0"}], "staging": None, "file_count": 1}
+        if function == "verify":
+            return {"files": 1, "bytes": len(CONTENT), "damaged": []}
         file = {"path": self.path, "size": len(CONTENT), "sha256": self.sha256, "last_modified": 1.0}
         return {"files": [file], "after": None}
 
@@ -139,6 +142,51 @@ def test_bytes_that_are_not_those_of_the_record_are_not_kept(
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.bin", "before")]
 
 
+def test_a_file_without_digest_is_got_and_no_success_of_verify(
+    faulty: Faulty, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert artifact(["verify", "data"]) == 0
+    faulty.sha256 = None
+    (tmp_path / "a.bin.hypha-part").write_bytes(b"something else")
+    assert artifact(["get", "data:a.bin", str(tmp_path)]) == 0
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert "no digest to check them by: a.bin" in capsys.readouterr().err
+    for words in (["data"], ["data:a.bin", "--all-versions"], ["data", str(tmp_path)]):
+        assert artifact(["verify", *words]) == 1
+        told = capsys.readouterr()
+        assert (told.out[:16], "1 could not be checked" in told.err) == ("no digest: a.bin", True)
+    (tmp_path / "a.bin").write_bytes(b"shorter")
+    assert artifact(["verify", "data:a.bin", str(tmp_path)]) == 4
+
+
+def test_one_file_is_verified_and_one_that_is_not_there_is_told(
+    faulty: Faulty, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty.path = "sub/a.bin"
+    (tmp_path / "other.bin").write_bytes(CONTENT)
+    assert artifact(["verify", "data:sub/a.bin", str(tmp_path / "other.bin")]) == 0
+    (tmp_path / "other.bin").rename(tmp_path / "a.bin")
+    assert artifact(["verify", "data:sub/a.bin", str(tmp_path)]) == 0
+    assert artifact(["verify", "data:sub", str(tmp_path)]) == 0
+    (tmp_path / "a.bin").write_bytes(CONTENT[::-1])
+    assert artifact(["verify", "data:sub/a.bin", str(tmp_path)]) == 4
+    (tmp_path / "a.bin").unlink()
+    assert artifact(["verify", "data:sub/a.bin", str(tmp_path)]) == 4
+    (tmp_path / "a.bin").symlink_to("elsewhere")
+    assert artifact(["verify", "data:sub", str(tmp_path)]) == 1
+    capsys.readouterr()
+    for path, code in (("nope", 1), ("sub/a", 1), ("sub/a.bin/", 1), ("sub/a.bin", 0)):
+        for more in ([], ["--all-versions"]):
+            assert artifact(["verify", f"data:{path}", *more]) == code
+            assert ("has nothing at" in capsys.readouterr().err) == bool(code)
+        assert artifact(["ls", "-l", f"data:{path}"]) == code
+        assert artifact(["get", f"data:{path}", str(tmp_path / "out")]) == code
+        capsys.readouterr()
+    for words in (["data", "nowhere"], ["data:sub/a.bin", "nowhere"], ["data", str(tmp_path / "out")]):
+        assert artifact(["verify", *words]) == 2
+    assert artifact(["verify", "data", str(tmp_path), "--all-versions"]) == 2
+
+
 @pytest.mark.parametrize("path", ["../evil", "/evil", "x/../../evil", "a\\..\\evil", "", "a//b"])
 def test_a_path_that_leads_elsewhere_is_not_written(faulty: Faulty, tmp_path: Path, path: str) -> None:
     faulty.path = path
@@ -148,12 +196,51 @@ def test_a_path_that_leads_elsewhere_is_not_written(faulty: Faulty, tmp_path: Pa
         target_in(tmp_path, path)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "C:x", "C:", "a/C:/x", "a.txt:stream", "a/nul", "NUL.txt", "Con", "lpt1.log", "COM\u00b9", "aux .c",
+        "x.", "x /y", ".. ", "a/...", "conin$", "a\x01b", "a?", "a*", "a|b", "<a", 'a"b', "..", "a\\b", "/x",
+        "\\\\host\\x",
+    ],
+)  # fmt: skip
+def test_names_that_windows_takes_for_something_else_are_none_there(tmp_path: Path, path: str) -> None:
+    with pytest.raises(Fault, match="nothing was written"):
+        target_in(tmp_path, path, is_windows=True)
+
+
+def test_other_names_are_good_everywhere(tmp_path: Path) -> None:
+    for path in ("a", "a/b c.txt", ".x", "nullable", "com", "com12", "xcon/a.con", "ö/日本", "a..b", "$x~"):
+        assert target_in(tmp_path, path, is_windows=True) == tmp_path / path
+        assert target_in(tmp_path, path, is_windows=False) == tmp_path / path
+    assert target_in(tmp_path, "12:30 what?", is_windows=False) == tmp_path / "12:30 what?"
+
+
+@pytest.mark.parametrize("name", ["lab/..", "lab/.", "lab/", "lab/x/../..", "/etc", "x", 5, None])
+def test_the_server_does_not_choose_the_folder(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: object
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    faulty.id = name
+    code = artifact(["get", "lab/data"])
+    found = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("a.bin")]
+    assert (code, found) in ((0, ["here/data/a.bin"]), (1, []))
+    for word in ("lab/..", "lab/."):
+        assert artifact(["get", word]) == 1
+    assert not (tmp_path / "a.bin").exists()
+
+
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "away").mkdir()
     (tmp_path / "in").mkdir()
     os.symlink(tmp_path / "away", tmp_path / "in/link")
     with pytest.raises(Fault, match="is a link"):
         target_in(tmp_path / "in", "link/file")
+    with pytest.MonkeyPatch.context() as patch:  # as a junction, which is no link to Python
+        patch.setattr(Path, "is_symlink", lambda path: False)
+        with pytest.raises(Fault, match="leads out of"):
+            target_in(tmp_path / "in", "link/file")
 
 
 def test_wrong_arguments_are_told(
