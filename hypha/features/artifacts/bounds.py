@@ -70,8 +70,7 @@ _ROWS = (
     ),
     Bound(
         "insides_of_zips",
-        "Directory of a zip that is looked into; files and folders in it, and in all whose directories are "
-        "kept; levels; length of a name",
+        "Directory of a zip that is looked into; files and folders in it; levels; length of a name",
         "zip",
         "Refused",
         (

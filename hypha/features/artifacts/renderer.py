@@ -26,8 +26,10 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_TEMPLATE_BYTES = 1024 * 1024
 MAX_JOB_BYTES = 16 * 1024 * 1024
 """A template with all that it is told."""
-MAX_WAITING, MAX_WAITING_PER_PARTY = 100, 20
-"""Pages that wait for their turn, and those of one party."""
+MAX_WAITING = 100
+"""Pages that wait for their turn."""
+MAX_WAITING_PER_PARTY = 20
+"""Those of one party."""
 PATIENCE_S = 30.0
 """For a page, whose process may have to start; what computes longer than it may ends long before."""
 IDLE_S = 60.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
@@ -23,19 +24,25 @@ from hypha.features.artifacts.zip_directory import (
     words_of,
 )
 from hypha.limits import BoundedMap
+from hypha.limits.turns import Turns
 from hypha.locks import NamedLocks
 from hypha.objects.store import ObjectInfo, ObjectStore
 
 MAX_DIRECTORY_BYTES = 1024 * 1024 * 1024
 MAX_NODES = 8_000_000
-"""Files and folders of one archive, and of all whose indexes are kept."""
+"""Files and folders of one archive."""
+MAX_KEPT = 64
+"""Indexes that are kept."""
+MAX_KEPT_BYTES = 2 * 1024 * 1024 * 1024
+"""What their databases have together."""
+MAX_MADE_AT_ONCE = 64
+"""Indexes in the making; one of each party."""
 PAGE = 1000
 _PIECE_BYTES = 512 * 1024
-_SMALL = 2000
-"""An index weighs so much more than its nodes."""
+_DIGEST_BYTES = 16
 _FILE, _FOLDER = 0, 1
 _ROOT = 0
-_INSERT = f"INSERT OR REPLACE INTO node VALUES ({', '.join('?' * 11)})"
+_INSERT = f"INSERT OR REPLACE INTO node VALUES ({', '.join('?' * 10)})"
 
 Row = tuple[int, str, int, int]
 """Of what is in a folder: kind, name, size, and when it was changed."""
@@ -44,26 +51,29 @@ Work = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class ZipIndex:
-    """What is in one archive; all functions but `len` belong into a thread."""
+    """What is in one archive; its functions belong into a thread.
+
+    Folders are found by digests of their paths, so that no archive costs more because its files lie deep.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.size_bytes = 0
+        """Of the database, when all is in it."""
         self._nodes = 0
         self._lock = Lock()
         self._last = "", _ROOT
-        self._folders: dict[tuple[int, str], int] = {}
+        self._folders: dict[bytes, int] = {}
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         for statement in (
             "PRAGMA cache_size = -2048",
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",
-            "CREATE TABLE node (parent, kind, name, id, offset, packed, size, method, flags, crc, changed, "
+            "CREATE TABLE node (parent, kind, name, offset, packed, size, method, flags, crc, changed, "
             "PRIMARY KEY (parent, kind, name)) WITHOUT ROWID",
+            "CREATE TABLE folder (path PRIMARY KEY, id) WITHOUT ROWID",
         ):
             self._database.execute(statement)
-
-    def __len__(self) -> int:
-        return self._nodes + _SMALL
 
     def __del__(self) -> None:
         self._database.close()
@@ -84,10 +94,19 @@ class ZipIndex:
                     continue
                 self._grow()
                 rows.append(
-                    (self._last[1], _FILE, name, 0, entry.offset, entry.packed, entry.size, entry.method,
+                    (self._last[1], _FILE, name, entry.offset, entry.packed, entry.size, entry.method,
                      entry.flags, entry.crc, entry.changed)
                 )  # fmt: skip
             self._database.executemany(_INSERT, rows)
+
+    def end(self) -> None:
+        """All is in it."""
+        with self._lock:
+            self._folders.clear()
+            (pages,), (size,) = (
+                self._database.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+            )
+        self.size_bytes = pages * size
 
     def find(self, words: tuple[str, ...]) -> Entry | None:
         """The member at a path."""
@@ -119,38 +138,33 @@ class ZipIndex:
 
     def _known(self, words: tuple[str, ...]) -> int | None:
         """The folder at a path."""
-        at = _ROOT
-        for word in words:
-            row = self._database.execute(
-                "SELECT id FROM node WHERE parent = ? AND kind = ? AND name = ?", (at, _FOLDER, word)
-            ).fetchone()
-            if row is None:
-                return None
-            at = row[0]
-        return at
+        return self._folder_of(_digests(words)[-1]) if words else _ROOT
 
     def _folder(self, words: tuple[str, ...]) -> int:
-        """The same, made where it is not there."""
-        at = _ROOT
-        for word in words:
-            found = self._folders.get((at, word))
-            if found is None:
-                found = self._known_below(at, word)
-                if len(self._folders) > PAGE:
-                    self._folders.clear()
-                self._folders[at, word] = found
-            at = found
+        """The same, made where it is not there: a look for it, and for each folder that has to be made."""
+        digests, found, depth = _digests(words), None, len(words)
+        while depth and (found := self._folder_of(digests[depth - 1])) is None:
+            depth -= 1
+        at = _ROOT if found is None else found
+        for name, digest in zip(words[depth:], digests[depth:], strict=True):
+            self._grow()
+            self._database.execute(_INSERT, (at, _FOLDER, name, 0, 0, 0, 0, 0, 0, 0))
+            self._database.execute("INSERT INTO folder VALUES (?, ?)", (digest, self._nodes))
+            at = self._remember(digest, self._nodes)
         return at
 
-    def _known_below(self, parent: int, name: str) -> int:
-        row = self._database.execute(
-            "SELECT id FROM node WHERE parent = ? AND kind = ? AND name = ?", (parent, _FOLDER, name)
-        ).fetchone()
-        if row is not None:
-            return int(row[0])
-        self._grow()
-        self._database.execute(_INSERT, (parent, _FOLDER, name, self._nodes, 0, 0, 0, 0, 0, 0, 0))
-        return self._nodes
+    def _folder_of(self, digest: bytes) -> int | None:
+        found = self._folders.get(digest)
+        if found is None:
+            row = self._database.execute("SELECT id FROM folder WHERE path = ?", (digest,)).fetchone()
+            return None if row is None else self._remember(digest, row[0])
+        return found
+
+    def _remember(self, digest: bytes, folder: int) -> int:
+        if len(self._folders) >= PAGE:
+            self._folders.clear()
+        self._folders[digest] = folder
+        return folder
 
     def _grow(self) -> None:
         self._nodes += 1
@@ -163,7 +177,8 @@ class ZipIndexes:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._kept: BoundedMap[tuple[str, str], ZipIndex] = BoundedMap(MAX_NODES, len)
+        self._kept: BoundedMap[tuple[str, str], ZipIndex] = BoundedMap(MAX_KEPT_BYTES, _weight)
+        self._turns = Turns(MAX_MADE_AT_ONCE, per_party=1)
         self._making = NamedLocks()
 
     async def of(self, info: ObjectInfo, work: Work) -> ZipIndex:
@@ -176,7 +191,7 @@ class ZipIndexes:
         key = info.key, info.etag
         if (found := self._kept.use(key)) is not None:
             return found
-        async with self._making.held(info.key):
+        async with self._turns.taken(), self._making.held(info.key):
             if (found := self._kept.use(key)) is not None:
                 return found
             index = await self._made(info, work)
@@ -195,6 +210,7 @@ class ZipIndexes:
             rest, at = data[await work(partial(_added, index, data)) :], stop
         if rest:
             raise InvalidZip("This is not a ZIP: its directory is damaged.")
+        await work(index.end)
         made: ZipIndex = index
         return made
 
@@ -210,6 +226,19 @@ class ZipIndexes:
             return await reading.whole()
         finally:
             await reading.close()
+
+
+def _weight(index: ZipIndex) -> int:
+    return max(index.size_bytes, MAX_KEPT_BYTES // MAX_KEPT)
+
+
+def _digests(words: tuple[str, ...]) -> list[bytes]:
+    """What folders are known by: the one at a path, behind those that it lies in."""
+    digests, last = list[bytes](), b""
+    for word in words:
+        last = blake2b(last + word.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+        digests.append(last)
+    return digests
 
 
 def _added(index: ZipIndex, data: bytes) -> int:

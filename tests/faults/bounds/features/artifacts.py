@@ -45,6 +45,9 @@ INTERNAL = {
     f"{OF_FEATURE}.view_page.MAX_TEXT_CHARS": OF_OWN_PAGE,
     f"{OF_FEATURE}.view_config.MAX_HEADERS": "an artifact with more header fields for its pages sets none",
     f"{OF_FEATURE}.zip_writing.KEPT_CHECKSUMS": "checksums of files, the oldest are computed anew",
+    f"{OF_FEATURE}.zip_index.MAX_KEPT": "indexes of zips; the oldest are made anew",
+    f"{OF_FEATURE}.zip_index.MAX_KEPT_BYTES": "on disk, of the same",
+    f"{OF_FEATURE}.zip_index.MAX_MADE_AT_ONCE": "indexes of zips; others wait",
     f"{OF_FEATURE}.rendering.MAX_TOLD_CHARS": "length of a text that the server itself writes",
 }
 

@@ -20,10 +20,12 @@ from starlette.types import Message
 from hypha.errors import LimitReached
 from hypha.features.artifacts import http_zip_files, zip_index
 from hypha.features.artifacts.http_zip_files import ZipFilesRoute
-from hypha.features.artifacts.zip_directory import MAX_DEPTH, InvalidZip, words_of
+from hypha.features.artifacts.zip_directory import MAX_DEPTH, Entry, InvalidZip, Place, words_of
 from hypha.features.artifacts.zip_index import ZipIndex, ZipIndexes
 from hypha.features.artifacts.zip_reading import Member
+from hypha.limits.turns import on_behalf_of
 from hypha.objects.local import LocalObjects
+from hypha.objects.store import ObjectInfo
 from hypha.web.bodies import ClientLeft
 from hypha.web.leaving import unless_left
 from hypha.web.scope import HOLDING
@@ -278,3 +280,62 @@ async def test_a_folder_is_looked_up_page_by_page_in_turn(
     assert [each["name"] for each in listed] == names
     assert pages == ([(), ((0, "0399.txt"),), ((0, "0799.txt"),)] if path else [()])  # each is looked up once
     assert jobs == 2 * len(pages)
+
+
+async def test_archives_whose_files_lie_deep_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_index, "PAGE", 10)
+    deep = ["/".join([f"{top}", *("x" * 60)]) for top in range(20)]
+    paths = [f"{folder}/{number}.txt" for number in range(20) for folder in deep]
+    index = ZipIndex(Place(0, 0))
+    statements, folders = list[str](), 20 * 61
+    index._database.set_trace_callback(statements.append)
+    index.add([Entry(path, number, 0, 0, 0, 0, 0, 0) for number, path in enumerate(paths)])
+    assert len(statements) < 3 * (folders + len(paths)) + 10
+    statements.clear()
+    found = index.find(words_of(f"{deep[7]}/5.txt"))
+    assert found is not None and paths[found.offset] == found.path
+    assert names(index, deep[3]) == sorted(f"{number}.txt" for number in range(20))[:10]
+    assert names(index, f"{deep[3]}/x") is None and names(index, "3/x/x") == ["x/"]
+    assert len(statements) < 10
+
+
+async def test_what_is_kept_is_bounded_in_bytes_and_number(
+    archives: Archives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = zipped({f"{number}{'a' * 4000}": b"" for number in range(60)})
+    index = await archives.index(long)
+    assert index.size_bytes > 60 * 4000
+    monkeypatch.setattr(zip_index, "MAX_KEPT_BYTES", 3 * index.size_bytes)
+    for most, kept in ((4, 3), (2, 2)):
+        monkeypatch.setattr(zip_index, "MAX_KEPT", most)
+        archives.indexes = ZipIndexes(archives.store)
+        for number in range(5):
+            await archives.index(long, f"{number}.zip")
+        assert len(archives.indexes._kept) == kept
+
+
+async def test_who_looks_into_many_archives_waits_for_itself(archives: Archives) -> None:
+    infos = [await archives.store.put(f"{number}.zip", zipped({"a": b""})) for number in range(3)]
+    making, most, both, go_on = 0, 0, asyncio.Event(), asyncio.Event()
+
+    async def work(job: Callable[[], Any]) -> Any:
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        if making == 2:
+            both.set()
+        await go_on.wait()
+        making -= 1
+        return job()
+
+    async def look(info: ObjectInfo, party: str) -> None:
+        with on_behalf_of(party):
+            await archives.indexes.of(info, work)
+
+    async with asyncio.TaskGroup() as tasks:
+        for info in infos[:2]:
+            tasks.create_task(look(info, "many"))
+        tasks.create_task(look(infos[2], "few"))
+        await both.wait()
+        go_on.set()
+    assert most == 2
