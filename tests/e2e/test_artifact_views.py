@@ -112,6 +112,26 @@ async def test_pages_are_in_a_sandbox_of_their_own(site: Site) -> None:
         assert sent["access-control-allow-origin"] == "null"  # what the page itself is made of
 
 
+async def test_an_old_version_opens_nothing_that_is_closed_now(site: Site) -> None:
+    await site.make("was-open", {"index.html": "old"})
+    owner = {"permissions": {site.owner.id: "*", "*": "r"}}
+    closed = {**owner, "view_config": "disabled"}
+    await site.artifacts.edit("was-open", config=closed, version="new")
+    for path in (
+        "was-open",
+        "was-open?version=v0",
+        "was-open/index.html?version=0",
+        "was-open/?version=latest",
+    ):
+        assert (await site.see(path)).status_code == 404, path
+    old, now = [await site.artifacts.read("was-open", version=name) for name in ("v0", "v1")]
+    assert "view_config" not in old["config"] and now["config"]["view_config"] == "disabled"
+    assert old["_permissions"] == now["_permissions"]  # who may do what is told as it is
+    assert old["config"]["permissions"] == now["config"]["permissions"] == owner["permissions"]
+    await site.artifacts.edit("was-open", config={})
+    assert "permissions" not in (await site.artifacts.read("was-open", version="v0"))["config"]
+
+
 @pytest.mark.spec("artifacts-C2.8")
 async def test_without_pages_the_server_shows_its_own(site: Site) -> None:
     await site.make("off", {"index.html": "x"}, "disabled")

@@ -286,7 +286,7 @@ class ArtifactFunctions(Functions):
         return artifact.shown(staged_files=files)
 
     async def as_of(self, artifact: Artifact, version: object, *, staged: bool) -> Artifact:
-        """An artifact as it was in a version, or as it will be.
+        """An artifact as it was in a version, or as it will be; who may do what is told as it is now.
 
         Raises:
             UnknownVersion: there is no such version.
@@ -297,7 +297,12 @@ class ArtifactFunctions(Functions):
             return artifact
         found = artifact.version(version)
         kept = await self.parts.artifacts.snapshot(artifact.id, found.number)
-        return replace(artifact, **kept) if kept is not None else artifact
+        if kept is None:
+            return artifact
+        config = {name: value for name, value in kept["config"].items() if name != "permissions"}
+        if "permissions" in artifact.config:
+            config["permissions"] = artifact.config["permissions"]
+        return replace(artifact, **{**kept, "config": config})
 
     async def _changes(
         self, artifact: Artifact, context: Context, manifest: object, kind: object, config: object

@@ -127,6 +127,8 @@ class ViewRoute(FileRoute):
         version = version_of(query)
         staged = is_staged_asked(version, is_true(query, "stage"))
         artifact = await self._manager.readable(artifact.id, context, "get_file", staged=staged)
+        if not staged:
+            ViewConfig.of(artifact.config)  # as it is now: an old version does not open what was closed since
         artifact = await self._manager.as_of(artifact, version, staged=staged)
         view = ViewConfig.of(artifact.config)
         return _Visit(artifact, view, path, version, staged, query, context, scope, send)
