@@ -12,6 +12,7 @@ from hypha.features.base import Feature, FeatureContext
 from hypha.features.storage.backing import Backing
 from hypha.features.storage.credentials import LendingStorageService
 from hypha.features.storage.embedded import open_embedded
+from hypha.features.storage.ended import EndedFolders
 from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.files import SHOWN, WorkspaceFiles
 from hypha.features.storage.generations import Generations
@@ -19,7 +20,7 @@ from hypha.features.storage.http import FileRoutes
 from hypha.features.storage.minio import MinioServer, find_minio, without_minio
 from hypha.features.storage.options import StorageOptions
 from hypha.features.storage.owners import Owners
-from hypha.features.storage.records import ExpiryRecords, UploadRecords
+from hypha.features.storage.records import EndedRecords, ExpiryRecords, UploadRecords
 from hypha.features.storage.remote import open_own_minio, open_remote
 from hypha.features.storage.route import SignedRoute
 from hypha.features.storage.service import StorageService
@@ -49,6 +50,7 @@ class StorageFeature(Feature):
     def __init__(self) -> None:
         self._backing: Backing | None = None
         self._upkeep: Upkeep | None = None
+        self._ended: EndedFolders | None = None
 
     async def start(self, context: FeatureContext) -> None:
         """Open the store, and offer what is done with it."""
@@ -69,11 +71,13 @@ class StorageFeature(Feature):
         context.http.add_routes(Route(PATH, route), Route(f"{PATH}/{{path:path}}", route))
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
-        context.events.on_workspace_ended(upkeep.files_ended)
+        ended = self._ended = EndedFolders(store, EndedRecords(data.connections), expiries)
+        context.events.on_workspace_ended(ended.ended)
         context.events.on_workspace_ended(upkeep.workspace_ended, stored_only=True)
-        owners = Owners(backing.folders, generations.of)
+        owners = Owners(backing.folders, generations.of, ended.finish)
         context.events.on_workspace_ended(owners.ended, stored_only=True)
         context.tasks.start(upkeep.run(), "the upkeep of files")
+        context.tasks.start(ended.run(options.s3_cleanup_period), "deleting files of ended workspaces")
         files = WorkspaceFiles(store, urls, uploads, expiries, workspaces, owners.claim)
         routes = FileRoutes(files, context.http.credentials, workspaces, backing.bucket_url)
         context.http.add_routes(*routes.routes())
@@ -84,6 +88,8 @@ class StorageFeature(Feature):
 
     async def stop(self) -> None:
         """Let what is being written end."""
+        if self._ended is not None:
+            await self._ended.close()
         if self._upkeep is not None:
             await self._upkeep.stop()
         if self._backing is not None:

@@ -16,6 +16,10 @@ OWN = "own"
 """The generation of personal workspaces, which nobody but their person can make again."""
 
 
+async def _nothing_ended(workspace: str) -> None:
+    """Where nothing is noted of workspaces that have ended."""
+
+
 class Owners:
     """Notes the generation of the workspace that a folder belongs to.
 
@@ -24,22 +28,31 @@ class Owners:
 
     Args:
         generation_of: see `Generations.of`.
+        finish_ended: deletes what is known to be of a workspace that has ended; see `EndedFolders.finish`.
     """
 
-    def __init__(self, folders: Folders, generation_of: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(
+        self,
+        folders: Folders,
+        generation_of: Callable[[str], Awaitable[str]],
+        finish_ended: Callable[[str], Awaitable[None]] = _nothing_ended,
+    ) -> None:
         self._folders = folders
         self._generation_of = generation_of
+        self._finish_ended = finish_ended
         self._known: BoundedMap[str, str] = BoundedMap(KNOWN)
         self._locks = NamedLocks()
 
     async def claim(self, workspace: str) -> None:
         """Make sure that what lies in the folder of a workspace is its own."""
         generation = await self._generation_of(f"{workspace}/")
-        if generation in ("", OWN) or self._known.get(workspace) == generation:
+        if not generation or self._known.get(workspace) == generation:
             return
         async with self._locks.held(workspace):
             if self._known.get(workspace) != generation:
-                await self._claim(workspace, generation)
+                await self._finish_ended(workspace)
+                if generation != OWN:
+                    await self._claim(workspace, generation)
                 self._known.put(workspace, generation)
 
     async def _claim(self, workspace: str, generation: str) -> None:

@@ -1,4 +1,4 @@
-"""Uploads in parts and ends of files in the database; times are Unix seconds."""
+"""Uploads in parts, ends of files and of folders in the database; times are Unix seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, or_, select
 
-from hypha.features.storage.tables import ObjectExpiry, ObjectUpload
+from hypha.features.storage.tables import EndedFolder, ObjectExpiry, ObjectUpload
 from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Repository, upsert
 from hypha.store.workspaces import ensure
@@ -79,3 +79,32 @@ class ExpiryRecords(Repository):
             where = or_(where, ObjectExpiry.key.startswith(f"{key}/", autoescape=True))
         async with self._connections.writing() as connection:
             await connection.execute(delete(ObjectExpiry).where(where))
+
+
+class EndedRecords(Repository):
+    """Folders of ended workspaces in which something may be left."""
+
+    async def note(self, workspace: str, ended_at: float) -> None:
+        """A workspace has ended, perhaps for another time."""
+        async with self._connections.writing() as connection:
+            row = {"workspace": workspace, "ended_at": ended_at}
+            await upsert(connection, EndedFolder, row, ("workspace",))
+
+    async def noted(self, workspace: str) -> float | None:
+        """When it ended, None if nothing is left of it."""
+        statement = select(EndedFolder.ended_at).where(EndedFolder.workspace == workspace)
+        async with self._connections.reading() as connection:
+            return (await connection.execute(statement)).scalar_one_or_none()
+
+    async def after(self, workspace: str, limit: int) -> list[str]:
+        """Those behind one, in the order of their names."""
+        statement = select(EndedFolder.workspace).where(EndedFolder.workspace > workspace)
+        async with self._connections.reading() as connection:
+            ordered = statement.order_by(EndedFolder.workspace).limit(limit)
+            return list((await connection.execute(ordered)).scalars())
+
+    async def forget(self, workspace: str, ended_at: float) -> None:
+        """Nothing is left of what ended then; if it has ended again since, it stays noted."""
+        where = (EndedFolder.workspace == workspace, EndedFolder.ended_at == ended_at)
+        async with self._connections.writing() as connection:
+            await connection.execute(delete(EndedFolder).where(*where))

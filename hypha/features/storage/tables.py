@@ -1,4 +1,4 @@
-"""The tables of files: uploads in parts that are not complete, and files that end by themselves."""
+"""The tables of files: uploads that are not complete, files that end, folders whose workspace has ended."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ class ObjectExpiry(Base):
 
     key: Mapped[str] = mapped_column(String(1024), primary_key=True)
     expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class EndedFolder(Base):
+    """The folder of a workspace that has ended, as long as something may be left in it."""
+
+    __tablename__ = "ended_folders"
+
+    workspace: Mapped[str] = mapped_column(String(128), primary_key=True)
+    ended_at: Mapped[float] = mapped_column(Float)

@@ -1,4 +1,4 @@
-"""What is cleaned up: files whose time is over, uploads that nobody completed, what ended workspaces kept."""
+"""What is cleaned up: files whose time is over, uploads that nobody completed, those of ended workspaces."""
 
 from __future__ import annotations
 
@@ -67,11 +67,6 @@ class Upkeep:
             await self._uploads.remove([upload.id for upload in over])
         for key, upload_id in await self._store.uploads_before(now - FORGOTTEN_AFTER_S):
             await self._abort(key, upload_id)
-
-    async def files_ended(self, workspace: str) -> None:
-        """Delete all files of a workspace, and forget when they were to end."""
-        if await self._store.delete_folder(workspace):
-            await self._expiries.forget(workspace, with_folder=True)
 
     async def workspace_ended(self, workspace: str) -> None:
         """Forget what was begun in a workspace that could begin something: it had a row in the database."""

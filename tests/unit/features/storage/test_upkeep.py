@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 
 from hypha.errors import UploadNotFound, WorkspaceNotFound
+from hypha.features.storage.ended import EndedFolders
 from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.files import WorkspaceFiles
 from hypha.features.storage.paths import FilePath
-from hypha.features.storage.records import ExpiryRecords, Upload, UploadRecords
+from hypha.features.storage.records import EndedRecords, ExpiryRecords, Upload, UploadRecords
 from hypha.features.storage.upkeep import FORGOTTEN_AFTER_S, Upkeep
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
@@ -30,6 +31,7 @@ class Lab:
         self.uploads = UploadRecords(store)
         self.records = ExpiryRecords(store)
         self.expiries = Expiries(objects, self.records, lambda: self.now)
+        self.ended = EndedFolders(objects, EndedRecords(store), self.expiries, lambda: self.now)
         self.upkeep = Upkeep(objects, self.uploads, self.expiries, 1.0, lambda: self.now)
 
     async def put(self, key: str, ttl: float | None = None) -> None:
@@ -106,7 +108,7 @@ async def test_all_that_a_workspace_kept_goes_with_it_and_nothing_else(lab: Lab)
         await lab.put(key, ttl=10)
     mine, other = await lab.objects.begin("ws/u"), await lab.objects.begin("ws-2/u")
     lab.now += 1e9
-    await lab.upkeep.files_ended("ws")
+    await lab.ended.ended("ws")
     await lab.upkeep.workspace_ended("ws")
     assert await lab.keys() == ["ws-2/a", "ws2"]
     assert sorted(await lab.records.due(1e12, 10)) == ["ws-2/a", "ws2"]
@@ -119,7 +121,7 @@ async def test_files_of_a_workspace_that_had_no_row_go_too(lab: Lab) -> None:
     for key in ("ws/a", "ws-2/a"):
         await lab.put(key, ttl=10)
     lab.now += 1e9
-    await lab.upkeep.files_ended("ws")
+    await lab.ended.ended("ws")
     assert await lab.keys() == ["ws-2/a"]
     assert await lab.records.due(1e12, 10) == ["ws-2/a"]
 
