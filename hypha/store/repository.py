@@ -22,8 +22,11 @@ class Connections(Protocol):
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection to read from."""
 
+    def listing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The same for statements that find by an index what they show; broken off when they take long."""
+
     def searching(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """The same for statements that may look through much; they are broken off when they take long."""
+        """The same for statements that may look through much, one of a party at a time."""
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection inside a transaction."""

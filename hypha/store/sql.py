@@ -65,8 +65,9 @@ class Store:
         slots = engines.side_by_side(self._url)
         self._writing = Turns(1 if self._is_sqlite else slots)
         self._reading = self._writing if self.is_memory else Turns(slots)
+        searches = slots - 1 if self._is_sqlite else slots // 2  # two at least, where a database lets them
         self._searching = Turns(
-            max(1, slots // 2), per_party=1, most_per_party=MAX_SEARCHES_WAITING, told=_MANY_SEARCHES
+            max(1, searches), per_party=1, most_per_party=MAX_SEARCHES_WAITING, told=_MANY_SEARCHES
         )
         self._is_open = False
         self.condition = Condition()
@@ -180,7 +181,17 @@ class Store:
             LimitReached: it took longer than `SEARCH_S`, or too many searches of the party wait.
             BackendUnavailable.
         """
-        async with self._searching.taken(), self.reading() as connection:
+        async with self._searching.taken(), self.listing() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def listing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from, for statements that find by an index what they show.
+
+        Raises:
+            LimitReached: it took longer than `SEARCH_S` all the same. BackendUnavailable.
+        """
+        async with self.reading() as connection:
             try:
                 async with engines.limited(connection, SEARCH_S):
                     yield connection

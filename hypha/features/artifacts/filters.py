@@ -316,9 +316,8 @@ def order_of(order_by: object, is_postgres: bool) -> list[ColumnElement[Any]]:
     Raises:
         InvalidRequest: the name of a field of the manifest or config is malformed.
     """
-    said = order_by if isinstance(order_by, str) else ""
+    said, field = _field_of(order_by)
     is_falling = said.endswith(">") or said.startswith("-")
-    field = said.removeprefix("-").rstrip("<>")
     column, dot, key = field.partition(".")
     keys: list[ColumnElement[Any]]
     if field == "manifest.name":
@@ -330,6 +329,21 @@ def order_of(order_by: object, is_postgres: bool) -> list[ColumnElement[Any]]:
     if field in _COLUMNS[1:] or dot:
         keys.append(Artifact.id)  # type: ignore[arg-type]
     return [each.desc() if is_falling else each.asc() for each in keys]
+
+
+def is_indexed(order_by: object) -> bool:
+    """Whether an index of lists has this order, so that nothing has to be sorted."""
+    field = _field_of(order_by)[1]
+    is_counter, is_inside = (
+        field in ("view_count", "download_count"),
+        field.startswith(("manifest.", "config.")),
+    )
+    return field == "manifest.name" or not (is_counter or is_inside)
+
+
+def _field_of(order_by: object) -> tuple[str, str]:
+    said = order_by if isinstance(order_by, str) else ""
+    return said, said.removeprefix("-").rstrip("<>")
 
 
 def _json_order(at: _Place, is_postgres: bool) -> list[ColumnElement[Any]]:

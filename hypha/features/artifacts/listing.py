@@ -13,7 +13,7 @@ from hypha.addresses import fold_email
 from hypha.auth.scopes import Level
 from hypha.errors import FrameTooLarge, InvalidRequest
 from hypha.features.artifacts.artifact import Artifact
-from hypha.features.artifacts.filters import FilterBuilder, checked_key, order_of
+from hypha.features.artifacts.filters import FilterBuilder, checked_key, is_indexed, order_of
 from hypha.features.artifacts.inboxes import is_private_inbox, recipient_in
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.permissions import Caller
@@ -24,6 +24,8 @@ MAX_LIMIT = 1000
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 PIECE_BYTES = 1024 * 1024
 """Records that are read in one turn."""
+_NEAR = 10_000
+"""Artifacts that a plain list may skip."""
 VERSION_BYTES = 200
 """What a version adds to an answer, about."""
 
@@ -51,6 +53,12 @@ class Question:
     recipient: tuple[str, str | None] | None = None
     address: str | None = None
 
+    def is_plain(self, caller: Caller) -> bool:
+        """Whether an index has what is asked for in its order: hardly more is looked at than is shown."""
+        is_of_folder = not self.everywhere and (self.parent is not None or caller.level >= Level.READ)
+        is_chosen = self.keywords or self.filters or self.recipient or self.stage is not False
+        return is_of_folder and not is_chosen and self.offset <= _NEAR and is_indexed(self.order_by)
+
 
 class Listing:
     """Answers questions for lists."""
@@ -65,8 +73,8 @@ class Listing:
             InvalidRequest: a filter is none. FrameTooLarge: the page is too large; a smaller limit helps.
             LimitReached: it takes too long.
         """
-        total = 0
-        async with self._parts.data.searching() as connection:
+        total, data = 0, self._parts.data
+        async with data.listing() if question.is_plain(caller) else data.searching() as connection:
             is_postgres = connection.dialect.name == "postgresql"
             where = _conditions(question, caller, is_postgres)
             if counted:

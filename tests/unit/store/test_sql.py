@@ -267,6 +267,32 @@ async def test_what_nobody_waits_for_any_more_is_not_worked_on(store: Store, kin
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
 
 
+async def test_a_search_holds_up_neither_those_of_others_nor_their_lists(tmp_path: Path) -> None:
+    async def one(party: str, kind: str) -> None:
+        with on_behalf_of(party):
+            async with getattr(store, kind)() as connection:
+                assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+    async with Store(f"sqlite:///{tmp_path}/records.db") as store, asyncio.timeout(30):
+        with on_behalf_of("slow"):
+            async with store.searching():
+                await one("other", "searching")
+                await one("slow", "listing")
+                with on_behalf_of("slow, too"):
+                    async with store.searching():
+                        await one("other", "listing")
+                        await one("slow", "reading")
+
+
+async def test_a_list_that_takes_long_is_broken_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypha.store.sql.SEARCH_S", 0.1)
+    with pytest.raises(LimitReached, match="takes too long"):
+        async with store.listing() as connection:
+            await connection.execute(text(ENDLESS))
+    async with store.listing() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
 async def test_one_party_has_one_search_at_a_time_and_a_bounded_crowd(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

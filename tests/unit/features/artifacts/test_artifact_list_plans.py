@@ -75,3 +75,36 @@ async def test_names_are_in_the_order_of_their_bytes(lab: Lab) -> None:
     ):
         listed = await lab.manager.list(order_by=order, context=lab.owner)
         assert [artifact["alias"] for artifact in listed] == wanted
+
+
+PLAIN = [*({"order_by": order} for order in (*ORDERS, "id", "-anything")), {"pagination": True}]
+SOUGHT: list[dict[str, Any]] = [
+    {"keywords": ["a"]}, {"filters": {"type": "x"}}, {"stage": True}, {"offset": 10_001},
+    {"order_by": "view_count"}, {"order_by": "-manifest.title"}, {"order_by": "config.x>"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("uri", [":memory:"])
+async def test_lists_that_an_index_holds_are_no_searches(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    await lab.create("box", type="collection", config={"permissions": {"*": "l"}})
+    inbox = {"recipient_field": "to", "permissions": {"*": "l"}}
+    await lab.create("inbox", type="inbox", config=inbox)
+    kinds = list[str]()
+    for kind in ("searching", "listing"):
+        asked = getattr(lab.store, kind)
+        monkeypatch.setattr(lab.store, kind, lambda asked=asked, kind=kind: kinds.append(kind) or asked())
+
+    async def kind_of(how: dict[str, Any], context: Any = lab.owner, *, name: str = "list") -> str:
+        kinds.clear()
+        await getattr(lab.manager, name)(context=context, **how)
+        return kinds[0]
+
+    stranger = lab.caller("zoe")
+    for how in PLAIN:
+        assert await kind_of(how) == "listing", how
+        assert await kind_of({**how, "parent_id": "lab/box"}, stranger) == "listing", how
+    for how in SOUGHT:
+        assert await kind_of(how) == "searching", how
+    assert await kind_of({}, stranger) == "searching"  # looks whose they are, one by one
+    assert await kind_of({"parent_id": "lab/inbox"}, stranger) == "searching"
+    assert await kind_of({}, name="search") == "searching"
