@@ -87,7 +87,7 @@ SOUGHT: list[dict[str, Any]] = [
 @pytest.mark.parametrize("uri", [":memory:"])
 async def test_lists_that_an_index_holds_are_no_searches(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     await lab.create("box", type="collection", config={"permissions": {"*": "l"}})
-    inbox = {"recipient_field": "to", "permissions": {"*": "l"}}
+    inbox = {"private_children": True, "recipient_field": "to", "permissions": {"*": "l"}}
     await lab.create("inbox", type="inbox", config=inbox)
     kinds = list[str]()
     for kind in ("searching", "listing"):
