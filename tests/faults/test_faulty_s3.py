@@ -73,6 +73,15 @@ async def test_a_storage_that_always_fails_is_asked_a_few_times_and_given_up(
     assert await content(store, "w/a") == b"before"
 
 
+async def test_the_log_says_how_a_storage_fails_and_not_what_it_says(
+    store: S3Objects, proxy: FaultyProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.rate, proxy.faults = 1, ("503",)
+    with pytest.raises(BackendUnavailable):
+        await asyncio.wait_for(store.put("w/b", b"1"), 40)
+    assert "S3 failed: GenericError, status 503" in caplog.text and "secret inner words" not in caplog.text
+
+
 async def test_an_answer_that_ends_too_early_is_never_taken_for_the_whole(
     store: S3Objects, proxy: FaultyProxy
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from hypha.errors import (
     StorageFull,
     UploadNotFound,
 )
+
+_STATUS = re.compile(r"status code: (\d{3})\b")
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +62,17 @@ def told(key: str = "", upload: str = "") -> Iterator[None]:
     except (obstore.PermissionDeniedError, obstore.UnauthenticatedError):
         raise _refused("a request of data") from None
     except obstore.BaseError as error:
-        raise _unavailable(type(error).__name__) from None
+        raise _unavailable(_reason(error)) from None
     except ClientError as error:
         raise _of_code(code_of(error), error.operation_name, key, upload) from None
     except (BotoCoreError, aiohttp.ClientError, TimeoutError) as error:
         raise _unavailable(type(error).__name__) from None
+
+
+def _reason(error: Exception) -> str:
+    """What an operator needs of an error of the storage, and none of the words that came with it."""
+    status = _STATUS.search(str(error)[:2000])
+    return f"{type(error).__name__}, status {status[1]}" if status else type(error).__name__
 
 
 def code_of(error: ClientError) -> str:
