@@ -1,4 +1,4 @@
-"""How much room a store takes for whom: objects and bytes by the first word of their keys."""
+"""How much room a store takes for whom, and whether the disk has so much."""
 
 from __future__ import annotations
 
@@ -33,6 +33,46 @@ def owner_of(key: str) -> str:
     return owner if slash else ""
 
 
+class Disk:
+    """The disk on which a folder lies, and which must not become full.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.least_free_bytes = 0
+        """So much of the disk is left to others."""
+        self._folder = folder
+        self._clock = clock
+        self._looked_at = -LOOK_EVERY_S
+        self._free_bytes = 0
+        self._has_names = True
+
+    def check(self, size: int, least_free_bytes: int | None = None) -> None:
+        """Make sure that the disk has room for so many bytes, and for a file, beside what is left to others.
+
+        Args:
+            least_free_bytes: to be left; names and folders take little and may go further than bytes.
+
+        Raises:
+            StorageFull: it has not.
+        """
+        if not self.least_free_bytes:
+            return
+        now = self._clock()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            self._free_bytes, self._has_names = _free(self._folder)
+        self._free_bytes -= size
+        least = self.least_free_bytes if least_free_bytes is None else least_free_bytes
+        if self._free_bytes < least or not self._has_names:
+            raise StorageFull(
+                "The server's disk has no room for more files: nothing was changed. "
+                "Delete something, or ask the server's operator for room."
+            )
+
+
 class Room:
     """Counts, from any thread. What is being written counts as it comes, before it is complete.
 
@@ -49,16 +89,10 @@ class Room:
     ) -> None:
         self.share_of: Callable[[str], Share | None] = _unbounded
         """What an owner may have; None for no bound. Asked on the event loop alone."""
-        self.least_free_bytes = 0
-        """So much of the disk is left to others."""
+        self.disk = Disk(folder, clock)
         self._kept = {owner: [max(0, counted) for counted in both] for owner, both in kept.items()}
         self._coming: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._folder = folder
-        self._clock = clock
-        self._looked_at = -LOOK_EVERY_S
-        self._free_bytes = 0
-        self._has_names = True
 
     def of(self, owner: str) -> tuple[int, int]:
         """Objects of an owner, and their bytes."""
@@ -89,9 +123,9 @@ class Room:
                 "the server's operator for more."
             )
         if shares_bytes:
-            self.check_disk(0, self.least_free_bytes // 2)
+            self.disk.check(0, self.disk.least_free_bytes // 2)
         else:
-            self.check_disk(size)
+            self.disk.check(size)
         self.add(owner, count, size)
 
     def hold(self, owner: str, size: int) -> None:
@@ -131,29 +165,6 @@ class Room:
             self._kept[owner] = [count, size]
         else:
             self._kept.pop(owner, None)
-
-    def check_disk(self, size: int, least_free_bytes: int | None = None) -> None:
-        """Make sure that the disk has room for so many bytes, and for a file, beside what is left to others.
-
-        Args:
-            least_free_bytes: to be left; names and folders take little and may go further than bytes.
-
-        Raises:
-            StorageFull: it has not.
-        """
-        if not self.least_free_bytes:
-            return
-        now = self._clock()
-        if now - self._looked_at >= LOOK_EVERY_S:
-            self._looked_at = now
-            self._free_bytes, self._has_names = _free(self._folder)
-        self._free_bytes -= size
-        least = self.least_free_bytes if least_free_bytes is None else least_free_bytes
-        if self._free_bytes < least or not self._has_names:
-            raise StorageFull(
-                "The server's disk has no room for more files: nothing was changed. "
-                "Delete something, or ask the server's operator for room."
-            )
 
 
 def _free(folder: Path) -> tuple[int, bool]:

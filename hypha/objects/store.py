@@ -83,10 +83,13 @@ class ObjectStore(ABC):
     What `put`, `copy` and `complete` answer for is on disk when they return, and readers see the object of
     before or the new one, never a part. Keys are checked by all of them (`check_key`).
 
-    `shares_copies` says whether a copy takes no room for the bytes, or as little as the file system lets it.
+    `shares_copies` says whether a copy takes no room for the bytes, or as little as the file system lets it;
+    `gathered_bytes` how much of an object, `gathered_part_bytes` of a part, lies in memory on its way.
     """
 
     shares_copies: bool = False
+    gathered_bytes: int
+    gathered_part_bytes: int
 
     @abstractmethod
     async def put(

@@ -20,8 +20,6 @@ from hypha.web.ranges import satisfiable_ranges
 from hypha.web.scope import SENT_AS_IT_IS
 from hypha.web.uploads import keep
 
-GATHERED_BYTES = 1024 * 1024
-"""What the store gathers of a body before it writes it."""
 ATTEMPTS = 5
 WATCHED_BYTES = 8 * 1024 * 1024
 """Of more than that it is watched whether the reader is still there: else all is read, for nobody."""
@@ -213,18 +211,19 @@ def content_type_of(key: str, given: bytes) -> str:
     return mimetypes.guess_type(key)[0] or DEFAULT_TYPE
 
 
-async def body_of(receive: Receive, length: bytes = b"") -> AsyncIterator[bytes]:
+async def body_of(receive: Receive, length: bytes, gathered_bytes: int) -> AsyncIterator[bytes]:
     """The body of a request in the pieces in which it comes; nothing more comes than is taken.
 
     Args:
         length: `Content-Length` of the request.
+        gathered_bytes: how much of it whoever takes it may have in memory; see `ObjectStore`.
 
     Raises:
         ClientLeft: the connection ended before the body did.
         LimitReached: too many bodies are unfinished. InvalidRequest: it came too slowly.
     """
-    announced = int(length) if length.isdigit() else GATHERED_BYTES
-    keep(receive, min(announced, GATHERED_BYTES))
+    announced = int(length) if length.isdigit() else gathered_bytes
+    keep(receive, min(announced, gathered_bytes))
     more = True
     while more:
         message = await receive()

@@ -93,9 +93,10 @@ class FileRoute:
             raise NotStaged("Artifact must be in staging mode to upload files")
         most, given = await manager.room_for(artifact), headers_of(scope)
         await manager.staging.announce(artifact, [Staged(checked, False, weight)])
-        info = await manager.parts.store.put(
+        store = manager.parts.store
+        info = await store.put(
             artifact.stage_key(checked),
-            body_of(receive, given.get(b"content-length", b"")),
+            body_of(receive, given.get(b"content-length", b""), store.gathered_bytes),
             content_type=content_type_of(checked, given.get(b"content-type", b"")),
             sha256=told_sha256(given),
             max_bytes=most,

@@ -65,7 +65,7 @@ async def open_embedded(
     except BaseException:
         place.leave()
         raise
-    store.room.least_free_bytes = options.least_free_disk_bytes
+    store.room.disk.least_free_bytes = options.least_free_disk_bytes
 
     async def close() -> None:
         await store.close()

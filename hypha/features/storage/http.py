@@ -72,7 +72,7 @@ class FileRoutes:
         place = path_of(path, context)
         await self._files.check_writable(context, place)
         given = headers_of(scope)
-        body = body_of(receive, given.get(b"content-length", b""))
+        body = body_of(receive, given.get(b"content-length", b""), self._files.store.gathered_bytes)
         kind = content_type_of(place.key, given.get(b"content-type", b""))
         info = await self._files.put(place, body, kind, told_sha256(given))
         done = {"success": True, "message": "File uploaded successfully"}

@@ -61,6 +61,7 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     )
     store = S3Objects(endpoint)
     await store.start(takes_cors=options.s3_admin_type != MINIO)
+    store.spool.least_free_bytes = options.least_free_disk_bytes
     if not store.is_conditional:
         logger.info("This S3 knows no conditional writes: no other server may write to its bucket")
     if store.copies_unsigned:

@@ -58,7 +58,8 @@ class SignedRoute:
         most = permit.max_bytes
         if most is not None and length.isdigit() and int(length) > most:
             raise FrameTooLarge(f"The file is larger than {most:,} bytes.")
-        body = body_of(receive, length)
+        store = self._store
+        body = body_of(receive, length, store.gathered_part_bytes if permit.upload else store.gathered_bytes)
         if permit.upload:
             etag = await self._store.put_part(permit.key, permit.upload, permit.number, body, max_bytes=most)
         else:

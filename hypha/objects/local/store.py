@@ -75,6 +75,7 @@ class LocalObjects(ObjectStore):
         self._flushers = ThreadPoolExecutor(FLUSHERS, "flushing objects")
 
     shares_copies = True
+    gathered_bytes = gathered_part_bytes = BLOCK_BYTES
 
     @classmethod
     async def open_at(cls, root: Path, bucket: str) -> Self:
@@ -287,7 +288,7 @@ class LocalObjects(ObjectStore):
     def _append(self, draft: Draft, key: str, file: Path, is_hashed: bool) -> None:
         before = draft.size
         try:
-            self.room.check_disk(file.stat().st_size)
+            self.room.disk.check(file.stat().st_size)
             draft.append(file, is_hashed=is_hashed)
         except FileNotFoundError:
             raise UploadNotFound("The upload was completed, given up or changed by somebody else.") from None

@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from tempfile import SpooledTemporaryFile
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any
 
 import obstore
@@ -22,8 +23,9 @@ from hypha.errors import (
 )
 from hypha.locks import NamedLocks
 from hypha.objects.keys import check_bucket, check_key, check_prefix
+from hypha.objects.local.draft import told as told_of_disk
 from hypha.objects.local.uploads import check_number
-from hypha.objects.room import Room, owner_of
+from hypha.objects.room import Disk, Room, owner_of
 from hypha.objects.s3.control import Control
 from hypha.objects.s3.counting import Counting
 from hypha.objects.s3.data import EmptyReading, S3Reading, data_client
@@ -51,6 +53,8 @@ COPIED_AT_ONCE_BYTES = 4 * 1024**3
 """S3 copies at most 5 GiB with one request."""
 COPIED_PART_BYTES = 1024**3
 PART_IN_MEMORY_BYTES = 2 * 1024 * 1024
+MAX_PART_BYTES = 5 * 1024**3
+"""As S3 has it."""
 
 
 class S3Objects(ObjectStore):
@@ -58,9 +62,13 @@ class S3Objects(ObjectStore):
 
     Attributes:
         room: counts what is kept, as far as it is known; see `Counting`.
+        spool: the disk on which parts wait until they are whole.
         is_conditional: the storage itself keeps two from creating one object.
         copies_unsigned: its signed addresses to write must not be given away; see `probes`.
     """
+
+    gathered_bytes = (1 + PARTS_AT_ONCE) * AT_ONCE_BYTES
+    gathered_part_bytes = PART_IN_MEMORY_BYTES
 
     def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
         check_bucket(endpoint.bucket)
@@ -69,6 +77,7 @@ class S3Objects(ObjectStore):
         self.is_conditional = self.copies_unsigned = False
         self.counting = Counting(self.control)
         self.room: Room = self.counting.room
+        self.spool = Disk(Path(gettempdir()))
         self._locks = NamedLocks()
         self._data = data_client(endpoint)
 
@@ -294,14 +303,22 @@ class S3Objects(ObjectStore):
     ) -> str:
         """See `ObjectStore`; a part waits on disk until it is whole, since S3 must be told its size."""
         key, number = check_key(key), check_number(number)
-        incoming = Incoming(source, key, self.room, max_bytes=max_bytes)
-        with SpooledTemporaryFile(PART_IN_MEMORY_BYTES) as body:
-            try:
-                async for piece in incoming.from_beginning():
+        most = MAX_PART_BYTES if max_bytes is None else min(max_bytes, MAX_PART_BYTES)
+        incoming = Incoming(source, key, self.room, max_bytes=most)
+        body = SpooledTemporaryFile(PART_IN_MEMORY_BYTES)
+        try:
+            async for piece in incoming.from_beginning():
+                if incoming.size > PART_IN_MEMORY_BYTES:
+                    self.spool.check(len(piece))
+                with told_of_disk():
                     await asyncio.to_thread(body.write, piece)
-                return await self.control.put_part(key, upload, number, body, incoming.size)
-            finally:
-                self.room.release(owner_of(key), incoming.size)
+            with told_of_disk():
+                await asyncio.to_thread(body.flush)
+            return await self.control.put_part(key, upload, number, body, incoming.size)
+        finally:
+            self.room.release(owner_of(key), incoming.size)
+            with suppress(OSError):  # what could not be written is of no use
+                body.close()
 
     async def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
         """See `ObjectStore`.

@@ -59,6 +59,7 @@ INTERNAL = {
     "hypha.objects.local.facts.MAX_FACTS_BYTES": FILES,
     "hypha.objects.s3.counting.MAX_COUNTED": "of times of counts; the oldest go",
     "hypha.objects.s3.facts.MAX_METADATA_BYTES": FILES,
+    "hypha.objects.s3.store.MAX_PART_BYTES": FILES,
     "hypha.objects.s3.signing.MAX_LIFE_S": "of signatures, as S3 has it",
     "hypha.objects.store.MAX_LISTED": FILES,
     "hypha.objects.store.MAX_PARTS": FILES,

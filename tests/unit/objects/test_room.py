@@ -208,10 +208,10 @@ async def test_completed_twice_at_once_an_upload_is_one_file(store: LocalObjects
 async def test_putting_parts_together_leaves_others_their_disk(store: LocalObjects) -> None:
     upload = await store.begin("ws-1/a")
     tag = await store.put_part("ws-1/a", upload, 1, b"x" * 100)
-    store.room.least_free_bytes = 10**18
+    store.room.disk.least_free_bytes = 10**18
     with pytest.raises(StorageFull):
         await store.complete("ws-1/a", upload, [(1, tag)])
-    store.room.least_free_bytes = 0
+    store.room.disk.least_free_bytes = 0
     assert store.room.of("ws-1") == (1, 100)
     await store.complete("ws-1/a", upload, [(1, tag)])
     assert store.room.all() == {"ws-1": (1, 100)}
@@ -224,7 +224,7 @@ async def test_a_disk_without_room_for_names_is_full(
     few = os.statvfs_result((*seen[:5], 100_000, 1_000, 1_000, *seen[8:10]))
     monkeypatch.setattr(os, "statvfs", lambda folder: few)
     await store.put("ws-1/a", b"x")
-    store.room.least_free_bytes = 1
+    store.room.disk.least_free_bytes = 1
     with pytest.raises(StorageFull):
         await store.put("ws-1/b", b"x")
 
@@ -238,8 +238,8 @@ async def test_a_copy_that_shares_its_bytes_needs_no_disk_for_them(
     free = [1_500_000]
     told = lambda _: os.statvfs_result((1, 1, *seen[2:4], free[0], *seen[5:10]))  # noqa: E731
     monkeypatch.setattr(os, "statvfs", told)
-    monkeypatch.setattr(store.room, "_clock", lambda: clock[0])
-    store.room.least_free_bytes = 1_000_000
+    monkeypatch.setattr(store.room.disk, "_clock", lambda: clock[0])
+    store.room.disk.least_free_bytes = 1_000_000
     pairs = [(f"ws-1/{name}", f"ws-2/{name}") for name in ("a", "b")]
     if not store._layout.facts.has_attributes:  # the bytes are copied
         with pytest.raises(StorageFull):
@@ -260,7 +260,7 @@ async def test_a_copy_that_shares_its_bytes_needs_no_disk_for_them(
 
 
 async def test_a_full_disk_is_told_before_it_is(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.room.least_free_bytes = shutil.disk_usage(store.folder).free - 3_000_000
+    store.room.disk.least_free_bytes = shutil.disk_usage(store.folder).free - 3_000_000
     with pytest.raises(StorageFull):
         await store.put("ws-1/a", pieces(*[b"x" * 1_000_000] * 200))
     assert store.room.all() == {}

@@ -35,10 +35,10 @@ async def files(kit: Kit) -> None:
 async def free_disk(kit: Kit) -> None:
     objects = LocalObjects(kit.folder, "hypha-workspaces")
     kit.stack.push_async_callback(objects.close)
-    objects.room.least_free_bytes = 10**18
+    objects.room.disk.least_free_bytes = 10**18
     with pytest.raises(StorageFull):
         await objects.put("ws-1/a", b"x")
-    objects.room.least_free_bytes = 0
+    objects.room.disk.least_free_bytes = 0
     await objects.put("ws-1/a", b"x")
 
 

@@ -21,6 +21,7 @@ from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
 from hypha.store import Store
 from hypha.web.bodies import ClientLeft
+from hypha.web.uploads import Uploads
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/folder/file ü.txt"
 CONTENT = b"0123456789"
@@ -244,3 +245,35 @@ async def test_a_file_that_is_replaced_while_it_is_sent_stays_one_state(filled: 
         *(filled.store.put(KEY, letter * 2_000_000) for letter in (b"b", b"c")),
     )
     assert all(len(set(content)) == 1 for content in got[:5])
+
+
+@pytest.mark.parametrize("is_part", [True, False])
+async def test_what_a_store_gathers_of_a_body_counts_among_unfinished_bodies(
+    place: Place, is_part: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(4_000_000, 4_000_000, 1.0, 60.0)
+    upload = await place.store.begin(KEY)
+    url = await (
+        place.urls.part(KEY, upload, 1, expires_in=60) if is_part else place.urls.put(KEY, expires_in=60)
+    )
+    asked = httpx.URL(url)
+    scope = {
+        "type": "http", "method": "PUT", "path": asked.path, "hypha.path": asked.path,
+        "query_string": asked.query, "headers": [(b"content-length", b"20000000")],
+    }  # fmt: skip
+    statuses = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 10, "more_body": False}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    for name in ("gathered_bytes", "gathered_part_bytes"):
+        monkeypatch.setattr(place.store, name, 5_000_000 if (name == "gathered_part_bytes") == is_part else 1)
+    await place.route(scope, uploads.of(receive, "a party"), send)
+    assert statuses[0] == 429
+    for name in ("gathered_bytes", "gathered_part_bytes"):
+        monkeypatch.setattr(place.store, name, 5_000_000 if (name == "gathered_part_bytes") != is_part else 1)
+    await place.route(scope, uploads.of(receive, "a party"), send)
+    assert statuses[2] == 200
