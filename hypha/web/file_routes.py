@@ -1,4 +1,4 @@
-"""What routes of files share: numbers in a query, the parts of an upload, plain answers."""
+"""What routes of files share: what a query says, the parts of an upload, plain answers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from hypha.errors import InvalidRequest, UnprocessableContent
+from hypha.objects.urls import Reach, reach_of
 from hypha.web.bodies import read_whole
 
 MAX_PARTS_BYTES = 2 * 1024 * 1024
 """Of the list of the parts of an upload."""
 _DIGITS = 12
+_YES, _NO = frozenset({"true", "1", "yes", "on"}), frozenset({"", "false", "0", "no", "off"})
 
 
 def whole(query: Mapping[str, str], name: str, default: int) -> int:
@@ -29,6 +31,22 @@ def whole(query: Mapping[str, str], name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
         raise UnprocessableContent(f"{name} is a whole number.")
     return int(text)
+
+
+def is_true(query: Mapping[str, str], name: str) -> bool:
+    """Whether a query says yes."""
+    return query.get(name, "").lower() in _YES
+
+
+def reach_in(query: Mapping[str, str]) -> Reach:
+    """How a query says with `use_proxy` and `use_local_url` that somebody comes to the bytes.
+
+    Raises:
+        InvalidRequest: the second is neither yes, no, nor an address.
+    """
+    base = query.get("use_local_url", "")
+    proxied = is_true(query, "use_proxy") if "use_proxy" in query else None
+    return reach_of(proxied, base.lower() in _YES if base.lower() in _YES | _NO else base)
 
 
 async def told_parts(receive: Receive) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.e2e.visit import AXE, Visit
+from tests.e2e.visit import AXE, Visit, click, upload
 from tests.kit.clients import Connect
 from tests.kit.people import Person, make_person
 
@@ -28,17 +28,6 @@ PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 ATTACK = '<img src=x onerror="window.complaints.push(1)"><script>window.complaints.push(2)</script>'
-# a file of the browser's own, as if it had been chosen
-CHOOSE = """
-const transfer = new DataTransfer();
-for (const [name, size] of args.files) {
-  const bytes = new Uint8Array(size).map((_, index) => index % 251);
-  transfer.items.add(new File([bytes], name, { lastModified: 1700000000000 }));
-}
-const input = document.getElementById("pick-files");
-input.files = transfer.files;
-input.dispatchEvent(new Event("change"));
-"""
 
 
 def content_of(size: int) -> bytes:
@@ -113,20 +102,6 @@ async def lab(module_connect: Connect, server: ServerProcess) -> AsyncIterator[L
             await made.put(f"/artifacts/leaves/files/{path}", content)
         await made.call("commit", comment="first")
         yield made
-
-
-async def click(visit: Visit, text: str, within: str = "main") -> None:
-    script = """
-        const all = [...document.querySelector(args.within).querySelectorAll("button, a")];
-        const found = all.find((each) => each.innerText.trim() === args.text && !each.disabled);
-        if (found) found.click();
-        return Boolean(found);
-    """
-
-    async def is_clicked() -> bool:
-        return bool(await visit.page.run(script, text=text, within=within))
-
-    await eventually(is_clicked, within_s=10)
 
 
 async def test_files_are_found_shown_and_deleted(visit: Visit, lab: Lab) -> None:
@@ -232,10 +207,6 @@ async def test_what_is_in_a_zip_is_looked_at(visit: Visit, lab: Lab) -> None:
     await visit.shows("words inside", ".preview")
 
 
-async def upload(visit: Visit, *files: tuple[str, int]) -> None:
-    await visit.page.run(CHOOSE, files=files)
-
-
 async def test_an_upload_that_is_cancelled_takes_no_file_with_it(visit: Visit, lab: Lab) -> None:
     await lab.call("edit", stage=True)
     await lab.put("/artifacts/leaves/files/data.json", b"staged")
@@ -274,6 +245,36 @@ async def test_an_upload_that_is_cancelled_takes_no_file_with_it(visit: Visit, l
         await lab.call("edit", stage=True)
         await lab.put("/artifacts/leaves/files/data.json", FILES["data.json"])
         await lab.call("commit")
+
+
+async def test_what_is_kept_of_uploads_opens_nothing_and_goes_with_who_signs_out(
+    visit: Visit, lab: Lab
+) -> None:
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    await visit.shows("used.", "#area")
+    script = """
+        const { Unfinished } = await import("/static/workspace/unfinished.js");
+        const kept = new Unfinished("files/x");
+        const upload = { id: "1", count: 2, partBytes: 3, size: 4, modified: 5, ends: 6, done: { 1: "tag" } };
+        kept.set("a", { ...upload, parts: [{ url: "signed" }] });
+        kept.set("b", upload);
+        kept.remove("b");
+        let reads = 0;
+        const getItem = Storage.prototype.getItem;
+        Storage.prototype.getItem = function (key) { reads += 1; return getItem.call(this, key); };
+        for (let frame = 0; frame < 100; frame += 1) kept.all();
+        Storage.prototype.getItem = getItem;
+        const [stored] = Object.values({ ...localStorage });
+        return [reads, JSON.stringify({ a: upload }) === stored, new Unfinished("files/x").get("a").done];
+    """
+    assert await visit.page.run(script) == [0, True, {"1": "tag"}]
+    await visit.page.run("window.isOld = true;")
+    await click(visit, "Sign out", "#session")
+
+    async def is_forgotten() -> bool:
+        return bool(await visit.page.run("return !window.isOld && localStorage.length === 0;"))
+
+    await eventually(is_forgotten, within_s=10)
 
 
 @pytest.mark.slow
@@ -333,6 +334,7 @@ async def test_an_upload_is_paused_and_goes_on_after_a_reload(visit: Visit, lab:
         await visit.shows("paused at", ".uploads")
         there = await parts()
         assert 2 <= there < 8
+        assert "/s3/" not in await visit.page.run("return JSON.stringify({ ...localStorage });")
         assert (await lab.get("/files/paused/long.bin")).status_code == 404
     finally:
         fast = {**slow, "uploadThroughput": -1}

@@ -18,6 +18,8 @@ import pytest_asyncio
 from hypha.testing import ServerProcess
 from hypha.testing.server import free_port
 from hypha.testing.waiting import eventually
+from tests.e2e.chromium import Page
+from tests.e2e.visit import ONLY_HERE, Visit, click, upload
 from tests.kit.clients import Connections, StartServer
 from tests.kit.people import Person, make_person
 from tests.kit.s3 import KEY_ID, SECRET, S3Server, running
@@ -216,3 +218,39 @@ def test_the_tests_of_artifacts_pass_where_files_lie_in_s3() -> None:
     env = {**os.environ, "HYPHA_TEST_S3": "moto"}
     ended = subprocess.run([*line, *files], env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-4000:]
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_the_workspace_page_reaches_files_through_the_server(
+    person: tuple[Person, Any], own: ServerProcess
+) -> None:
+    who, client = person
+    lab = f"lab-{who.id}"
+    await client.create_workspace({"id": lab, "name": lab, "persistent": True})
+    artifacts = await client.get_service("public/artifact-manager")
+    made = await artifacts.create("data", workspace=lab, manifest={"name": "D"}, stage=True)
+    files = {f"{lab}.bin": 20_000_000, "small.bin": 5000}
+    async with Page(ONLY_HERE) as page:
+        await page.command("Page.enable")
+        visit = Visit(page, own)
+        for place in ("#files", "#artifacts/data"):
+            await visit.open(lab, place, who.token)
+            await visit.shows("Upload files", "#area")
+            await upload(visit, *files.items())
+            await visit.shows("Uploaded: 2 of 2 files", ".uploads")
+        for place in ("#files/small.bin", "#artifacts/data/small.bin"):
+            await visit.open(lab, place, who.token)
+            await visit.shows("It is no text", ".preview")
+            await page.run("HTMLAnchorElement.prototype.click = function () { window.saved = this.href; };")
+            await click(visit, "Download", ".file")
+
+            async def is_saved() -> bool:
+                return bool(await page.run("return window.saved;"))
+
+            await eventually(is_saved, within_s=10)
+            saved = await page.run("return [window.saved, (await (await fetch(window.saved)).blob()).size];")
+            assert saved[0].startswith(f"{own.url}/s3/") and saved[1] == 5000
+        assert await visit.complaints() == []
+    committed = await artifacts.commit(made["id"])
+    assert committed["file_count"] == 2

@@ -89,6 +89,8 @@ async def test_an_upload_in_parts_by_http(http: httpx.AsyncClient) -> None:
     )
     assert (again.status_code, "not found or expired" in again.json()["detail"]) == (400, True)
     for params, status in (
+        ({"path": "x", "part_count": 1, "upload_id": begun["upload_id"]}, 404),
+        ({"path": "x", "part_count": 1, "use_local_url": "nowhere"}, 400),
         ({"path": "x", "part_count": 0}, 422),
         ({"path": "x"}, 422),
         ({"part_count": 1}, 422),
@@ -101,6 +103,37 @@ async def test_an_upload_in_parts_by_http(http: httpx.AsyncClient) -> None:
         assert (await http.post("/create-multipart-upload", params=params)).status_code == status, params
     for body in (b"no json", b"[]", b'{"upload_id": [], "parts": 1}'):
         assert (await http.post("/complete-multipart-upload", content=body)).status_code == 400
+
+
+async def test_an_upload_in_parts_goes_on_by_http(http: httpx.AsyncClient) -> None:
+    asked = {"path": "on.bin", "part_count": 2, "use_proxy": "true", "use_local_url": "http://inside:1/base"}
+    begun = (await http.post("/create-multipart-upload", params=asked)).json()
+    url = begun["parts"][0]["url"]
+    assert url.startswith("http://inside:1/base/s3/")
+    here = url.replace("http://inside:1/base", str(http.base_url.copy_with(path="/")).rstrip("/"))
+    async with httpx.AsyncClient() as anybody:
+        etag = (await anybody.put(here, content=b"a" * 100)).headers["etag"].strip('"')
+    on = {**asked, "upload_id": begun["upload_id"]}
+    again = (await http.post("/create-multipart-upload", params=on)).json()
+    assert again["upload_id"] == begun["upload_id"]
+    assert [(part.get("etag"), part.get("size")) for part in again["parts"]] == [(etag, 100), (None, None)]
+    for wrong in ({"path": "other.bin"}, {"upload_id": "0" * 32}, {"upload_id": "../x"}):
+        assert (await http.post("/create-multipart-upload", params={**on, **wrong})).status_code == 404
+    assert (
+        await http.post("/create-multipart-upload", params={**on, "part_count": 10_001})
+    ).status_code == 400
+
+
+async def test_a_file_has_an_address_for_who_has_no_credential(http: httpx.AsyncClient) -> None:
+    await http.put("/files/a b/\u00fc.txt", content=b"read")
+    answer = await http.get("/files/a b/\u00fc.txt?signed=true&use_proxy=true&expires_in=60")
+    assert answer.headers["cache-control"] == "no-store"
+    async with httpx.AsyncClient() as anybody:
+        assert (await anybody.get(answer.json()["url"])).content == b"read"
+        assert (await anybody.get(f"{http.base_url}files/a b/\u00fc.txt?signed=true")).status_code == 403
+    assert (await http.get("/files/a b/\u00fc.txt?signed=false")).content == b"read"
+    for path, status in (("%2e%2e/x", 400), ("x?expires_in=0&", 400), ("x?use_local_url=ftp://x&", 400)):
+        assert (await http.get(f"/files/{path}{'' if '?' in path else '?'}signed=true")).status_code == status
 
 
 ESCAPES = [

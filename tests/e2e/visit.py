@@ -22,6 +22,18 @@ addEventListener("unhandledrejection", (event) => say(event.reason));
 addEventListener("securitypolicyviolation", (event) => say("refused: " + event.violatedDirective));
 """
 
+# a file of the browser's own, as if it had been chosen
+CHOOSE = """
+const transfer = new DataTransfer();
+for (const [name, size] of args.files) {
+  const bytes = new Uint8Array(size).map((_, index) => index % 251);
+  transfer.items.add(new File([bytes], name, { lastModified: 1700000000000 }));
+}
+const input = document.getElementById("pick-files");
+input.files = transfer.files;
+input.dispatchEvent(new Event("change"));
+"""
+
 
 class Visit:
     """One visitor's page."""
@@ -84,3 +96,23 @@ class Visit:
 
     async def complaints(self) -> list[str]:
         return list(await self.page.run("return window.complaints;"))
+
+
+async def click(visit: Visit, text: str, within: str = "main") -> None:
+    """Click what shows a text, as soon as it is there."""
+    script = """
+        const all = [...document.querySelector(args.within).querySelectorAll("button, a")];
+        const found = all.find((each) => each.innerText.trim() === args.text && !each.disabled);
+        if (found) found.click();
+        return Boolean(found);
+    """
+
+    async def is_clicked() -> bool:
+        return bool(await visit.page.run(script, text=text, within=within))
+
+    await eventually(is_clicked, within_s=10)
+
+
+async def upload(visit: Visit, *files: tuple[str, int]) -> None:
+    """Choose files of these names and sizes to be uploaded."""
+    await visit.page.run(CHOOSE, files=files)

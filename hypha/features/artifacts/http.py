@@ -16,12 +16,12 @@ from hypha.auth.users import Context
 from hypha.errors import ArtifactNotFound, InvalidRequest, UnprocessableContent, UploadNotFound
 from hypha.features.artifacts.functions_lists import Wanted
 from hypha.features.artifacts.http_files import FileRoute
-from hypha.features.artifacts.http_queries import is_true, reference_of, version_of, weight_of
+from hypha.features.artifacts.http_queries import reference_of, version_of, weight_of
 from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.features.artifacts.http_zip_files import ZipFilesRoute
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.web.credentials import Credentials
-from hypha.web.file_routes import told_parts, whole
+from hypha.web.file_routes import is_true, reach_in, told_parts, whole
 from hypha.web.headers import headers_of
 from hypha.web.workbench import holding_of
 from hypha.web.workspace_routes import WorkspaceRoute
@@ -91,10 +91,12 @@ class ArtifactRoutes:
         path, count = query.get("path", ""), whole(query, "part_count", 0)
         if not path or count < 1:
             raise UnprocessableContent("The query names path and part_count, a number from 1 to 10,000.")
+        reach = reach_in(query)
         begun = await self._manager.put_file_start_multipart(
             await self._named(request, context), path, count, weight_of(query),
             whole(query, "expires_in", 3600),
-            use_local_url=is_true(query, "use_local_url"), sha256=query.get("sha256"), context=context,
+            use_proxy=reach.proxied, use_local_url=reach.base or reach.is_local,
+            sha256=query.get("sha256"), context=context,
         )  # fmt: skip
         return await answer(request, begun)
 

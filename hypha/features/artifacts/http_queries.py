@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from hypha.errors import InvalidRequest
 from hypha.features.artifacts.ids import Reference, is_internal
 
-_TRUE = frozenset({"true", "1", "yes", "on"})
 _DIGITS = 12
 
 
@@ -15,11 +14,6 @@ def reference_of(path: Mapping[str, str]) -> Reference:
     """The artifact that an address names: by alias, or by internal id."""
     alias = path["alias"]
     return Reference(id=alias) if is_internal(alias) else Reference("", path["workspace"], alias)
-
-
-def is_true(query: Mapping[str, str], name: str) -> bool:
-    """Whether a query says yes."""
-    return query.get(name, "").lower() in _TRUE
 
 
 def version_of(query: Mapping[str, str]) -> str | int | None:

@@ -22,7 +22,7 @@ from hypha.features.artifacts.artifact import Artifact, FileNotFound
 from hypha.features.artifacts.files import Found
 from hypha.features.artifacts.functions_lists import MAX_STAGED_SHOWN
 from hypha.features.artifacts.http_files import FileRoute
-from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
+from hypha.features.artifacts.http_queries import reference_of, version_of
 from hypha.features.artifacts.paths import check_folder, check_path, joined
 from hypha.features.artifacts.renderer import Renderer, Template, source_of
 from hypha.features.artifacts.service import ArtifactManager
@@ -33,6 +33,7 @@ from hypha.web.apps_origin import AppsOrigin
 from hypha.web.arrival import is_browser, is_navigation
 from hypha.web.content import send_object
 from hypha.web.credentials import Credentials
+from hypha.web.file_routes import is_true
 from hypha.web.headers import Headers, headers_of
 from hypha.web.sandbox import SANDBOX
 from hypha.web.scope import ON_APPS_ORIGIN

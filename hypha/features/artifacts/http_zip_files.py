@@ -17,7 +17,7 @@ from hypha.features.artifacts.access import is_staged_asked
 from hypha.features.artifacts.artifact import FileNotFound
 from hypha.features.artifacts.files import Found
 from hypha.features.artifacts.http_files import FileRoute
-from hypha.features.artifacts.http_queries import is_true, reference_of, version_of
+from hypha.features.artifacts.http_queries import reference_of, version_of
 from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.zip_directory import unix_of, words_of
@@ -25,6 +25,7 @@ from hypha.features.artifacts.zip_index import PAGE, Row, Work, ZipIndex, ZipInd
 from hypha.features.artifacts.zip_reading import Member
 from hypha.web.content import send_object
 from hypha.web.credentials import Credentials
+from hypha.web.file_routes import is_true
 from hypha.web.leaving import unless_left
 from hypha.web.workbench import holding_of
 

@@ -22,7 +22,7 @@ from hypha.features.storage.expiries import Expiries, metadata_of
 from hypha.features.storage.generations import Generations
 from hypha.features.storage.paths import ARTIFACTS, FilePath, folder_of, path_of
 from hypha.features.storage.records import Upload, UploadRecords
-from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore, Source
+from hypha.objects.store import MAX_LISTED, MAX_PARTS, ObjectInfo, ObjectStore, Part, Source
 from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls, in_turns
 from hypha.values import check_offset, is_number, is_whole
 from hypha.web.content import content_type_of
@@ -148,8 +148,7 @@ class WorkspaceFiles:
         self, context: Context, path: str, part_count: int, life: Life, ttl: float | None = None
     ) -> dict[str, Any]:
         """Begin an upload in parts: `{upload_id, parts: [{part_number, url}]}`."""
-        if not is_whole(part_count) or not 1 <= part_count <= MAX_PARTS:
-            raise InvalidRequest(f"part_count is a whole number from 1 to {MAX_PARTS:,}.")
+        check_part_count(part_count)
         place = path_of(path, context)
         await self.check_writable(context, place)
         async with self._workspaces.changing(context.workspace, context.user) as resident:
@@ -163,9 +162,32 @@ class WorkspaceFiles:
             )
             expires_at = self._clock() + life.expires_in + GRACE_S
             await self._uploads.add(resident.record, Upload(upload, place.key), expires_at)
-        sign = partial(self._urls.part, place.key, upload, expires_in=life.expires_in, reach=life.reach)
+        return await self._addresses(upload, place.key, part_count, life, ())
+
+    async def resume(
+        self, context: Context, path: str, upload_id: str, part_count: int, life: Life
+    ) -> dict[str, Any]:
+        """Go on with an upload in parts; those that are there have their `etag` and `size` with them."""
+        check_part_count(part_count)
+        place = path_of(path, context)
+        await self.check_writable(context, place)
+        now = self._clock()
+        upload = await self._uploads.find(context.workspace, upload_id[:512], now)
+        if upload is None or upload.key != place.key:
+            raise UploadNotFound(f"Upload ID {upload_id[:64]} not found or expired")
+        there = await self.store.parts(place.key, upload.id)
+        await self._uploads.prolong(upload.id, now + life.expires_in + GRACE_S)
+        return await self._addresses(upload.id, place.key, part_count, life, there)
+
+    async def _addresses(
+        self, upload: str, key: str, part_count: int, life: Life, there: Sequence[Part]
+    ) -> dict[str, Any]:
+        sign = partial(self._urls.part, key, upload, expires_in=life.expires_in, reach=life.reach)
         urls = await in_turns(range(1, part_count + 1), sign)
-        parts = [{"part_number": number, "url": url} for number, url in enumerate(urls, 1)]
+        known = {part.number: {"etag": part.etag, "size": part.size} for part in there}
+        parts = [
+            {"part_number": number, "url": url, **known.get(number, {})} for number, url in enumerate(urls, 1)
+        ]
         return {"upload_id": upload, "parts": parts}
 
     async def complete(self, context: Context, upload_id: str, parts: object) -> tuple[FilePath, ObjectInfo]:
@@ -221,6 +243,16 @@ def checked_life(expires_in: object, reach: Reach = AS_ANNOUNCED) -> Life:
     if not is_number(expires_in) or not 1 <= expires_in <= MAX_URL_LIFE_S:
         raise InvalidRequest(f"expires_in is a number of seconds from 1 to {MAX_URL_LIFE_S:,}.")
     return Life(float(expires_in), reach)
+
+
+def check_part_count(count: object) -> None:
+    """Refuse what is no number of parts.
+
+    Raises:
+        InvalidRequest.
+    """
+    if not is_whole(count) or not 1 <= count <= MAX_PARTS:
+        raise InvalidRequest(f"part_count is a whole number from 1 to {MAX_PARTS:,}.")
 
 
 def _parts(parts: object) -> Sequence[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -16,7 +17,7 @@ from hypha.objects.digests import told_sha256
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
 from hypha.web.endpoint import Endpoint
-from hypha.web.file_routes import json_answer, method_refused, told_parts, told_room, whole
+from hypha.web.file_routes import is_true, json_answer, method_refused, reach_in, told_parts, told_room, whole
 from hypha.web.headers import headers_of
 from hypha.web.workspace_routes import WorkspaceRoute, context_in
 from hypha.workspaces.lifecycle import Workspaces
@@ -64,6 +65,8 @@ class FileRoutes:
             await json_answer({"success": True}, await self._room(context))(scope, receive, send)
         elif not path or path.endswith("/"):
             await (await self._folder(context, path, Request(scope)))(scope, receive, send)
+        elif method == "GET" and is_true(QueryParams(scope["query_string"]), "signed"):
+            await (await self._signed(context, path, Request(scope)))(scope, receive, send)
         else:
             await self._files.open(context)
             await send_object(self._files.store, path_of(path, context).key, scope, send, receive=receive)
@@ -92,8 +95,16 @@ class FileRoutes:
         told = {"success": True, "type": "directory", "name": name, "children": children}
         return json_answer(told, await self._room(context))
 
+    async def _signed(self, context: Context, path: str, request: Request) -> Response:
+        """Where the file is read without a credential, as `get_file` of the service gives it."""
+        query = request.query_params
+        life = checked_life(whole(query, "expires_in", 3600), reach_in(query))
+        return json_answer(
+            {"url": await self._files.get_url(context, path, life)}, {"Cache-Control": "no-store"}
+        )
+
     async def begin(self, request: Request) -> Response:
-        """Begin an upload in parts: `{upload_id, parts: [{part_number, url}]}`."""
+        """Begin an upload in parts, or go on with that of an `upload_id`: see `WorkspaceFiles`."""
         context = await self._writer(request)
         query = request.query_params
         path, count = query.get("path", ""), whole(query, "part_count", 0)
@@ -101,7 +112,9 @@ class FileRoutes:
             raise UnprocessableContent("The query names path and part_count, a number from 1 to 10,000.")
         if path.startswith("/"):
             raise InvalidKey("A path begins without '/'.")
-        life = checked_life(whole(query, "expires_in", 3600))
+        life = checked_life(whole(query, "expires_in", 3600), reach_in(query))
+        if upload := query.get("upload_id"):
+            return json_answer(await self._files.resume(context, path, upload, count, life))
         return json_answer(await self._files.begin(context, path, count, life))
 
     async def complete(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, update
 
 from hypha.features.storage.tables import EndedFolder, ObjectExpiry, ObjectUpload
 from hypha.store.records import WorkspaceRecord
@@ -45,6 +45,12 @@ class UploadRecords(Repository):
         async with self._connections.reading() as connection:
             found = (await connection.execute(statement)).one_or_none()
         return None if found is None else Upload(*found)
+
+    async def prolong(self, upload: str, expires_at: float) -> None:
+        """Let an upload be good at least until then."""
+        where = ObjectUpload.id == upload, ObjectUpload.expires_at < expires_at
+        async with self._connections.writing() as connection:
+            await connection.execute(update(ObjectUpload).where(*where).values(expires_at=expires_at))
 
     async def expired(self, now: float, limit: int) -> list[Upload]:
         """Those whose time is over."""

@@ -6,7 +6,7 @@ import { versionsSection } from "./differences.js";
 import { announce, button, failure, make, moment } from "./dom.js";
 import { grantsSection, tagsOf, tokenFor } from "./grants.js";
 import { inline } from "./prose.js";
-import { HERE, ownAddress } from "./sending.js";
+import { HERE } from "./sending.js";
 import { deleteDialog, stagingBar } from "./staging.js";
 import { Transfers } from "./transfers.js";
 import { dropZone, pickers, uploadPanel } from "./uploading.js";
@@ -69,7 +69,7 @@ function sourceOf(artifact, version, isStaged, mayEdit) {
   const base = `/${encodeURIComponent(workspace)}/artifacts/${encodeURIComponent(artifact.alias)}`;
   const words = (other) => (other ? `version=${encodeURIComponent(other)}` : isStaged ? "stage=true" : version ? `version=${encodeURIComponent(version)}` : "");
   const file = (path, other) => `${base}/files/${inAddress(path)}?silent=true&${words(other)}`;
-  const address = async (path) => ownAddress(await call("get_file", { artifact_id: artifact.id, file_path: path, silent: true, use_proxy: true, ...(isStaged ? { stage: true } : version ? { version } : {}) }));
+  const address = (path) => call("get_file", { artifact_id: artifact.id, file_path: path, silent: true, ...HERE, ...(isStaged ? { stage: true } : version ? { version } : {}) });
   const inside = (path, inner) => `${base}/zip-files/${inAddress(path)}?path=${encodeURIComponent(inner)}&${words()}`;
   return {
     title: artifact.alias,
@@ -102,6 +102,7 @@ function uploadsOf(box, artifact, open, mayPut, draw) {
     id: `artifacts/${id}`,
     put: async (path) => ({ address: await call("put_file", { artifact_id: id, file_path: path, ...HERE }) }),
     begin: (path, count, life) => call("put_file_start_multipart", { artifact_id: id, file_path: path, part_count: count, expires_in: life, ...HERE }),
+    resume: (path, upload, count, life) => call("put_file_resume_multipart", { artifact_id: id, file_path: path, upload_id: upload, part_count: count, expires_in: life, ...HERE }),
     abandon: (path) => call("remove_file", { artifact_id: id, file_path: path, pending_only: true }), // or the commit would wait for it
     complete: (path, upload, parts) => call("put_file_complete_multipart", { artifact_id: id, upload_id: upload, parts }),
   };

@@ -51,7 +51,7 @@ function entryTable(source, folder, entries, go, onChange) {
 
 function actionsOf(source, path, isFolder, onChange) {
   const actions = [];
-  if (!isFolder && source.download) actions.push(button("Download", () => source.download(path), "small quiet", { "aria-label": `Download ${path}` }));
+  if (!isFolder && source.download) actions.push(button("Download", () => source.download(path).catch(onChange), "small quiet", { "aria-label": `Download ${path}` }));
   if (source.remove && !(isFolder && source.keepsFolders)) {
     const remove = carefulButton("Delete", isFolder ? "With all in it?" : "Really delete?", async () => {
       await source.remove(path).then(() => onChange(), onChange);

@@ -1,9 +1,9 @@
 // Files of the workspace.
 
-import { basePath, callPublic, manager, send, workspace } from "./api.js";
+import { basePath, manager, send, workspace } from "./api.js";
 import { saveFrom, showPlace } from "./browser.js";
 import { failure, make } from "./dom.js";
-import { ownAddress, postJson } from "./sending.js";
+import { IN_QUERY, postJson } from "./sending.js";
 import { PAGE_HEADERS, token } from "./session.js";
 import { Transfers } from "./transfers.js";
 import { dropZone, pickers, uploadPanel } from "./uploading.js";
@@ -19,18 +19,18 @@ const source = {
   empty: "Nothing is here yet. Drop files or folders on this page.",
   list: async (folder) => (await (await send(`${home}/files/${inAddress(folder)}?max_length=10000`)).json()).children,
   fetch: (path, options) => send(`${home}/files/${inAddress(path)}`, options),
-  address: async (path) => {
-    const url = await callPublic("s3-storage", "get_file", { file_path: path });
-    return url.includes(`/${workspace}/`) ? ownAddress(url) : null;
-  },
+  address: async (path) => (await (await send(`${home}/files/${inAddress(path)}?signed=true&${IN_QUERY}`)).json()).url,
   remove: (path) => send(`${home}/files/${inAddress(path)}`, { method: "DELETE" }),
-  download: async (path) => saveFrom((await source.address(path).catch(() => null)) || URL.createObjectURL(await (await source.fetch(path)).blob()), splitPath(path)[1]),
+  download: async (path) => saveFrom(await source.address(path), splitPath(path)[1]),
 };
+
+const inParts = (path, count, life) => `${home}/create-multipart-upload?path=${encodeURIComponent(path)}&part_count=${count}&expires_in=${life}&${IN_QUERY}`;
 
 const target = {
   id: `files/${workspace}`,
   put: async (path) => ({ address: `${basePath}${home}/files/${inAddress(path)}`, headers: { ...PAGE_HEADERS, ...(token() ? { authorization: `Bearer ${token()}` } : {}) } }),
-  begin: (path, count, life) => postJson(`${home}/create-multipart-upload?path=${encodeURIComponent(path)}&part_count=${count}&expires_in=${life}`),
+  begin: (path, count, life) => postJson(inParts(path, count, life)),
+  resume: (path, id, count, life) => postJson(`${inParts(path, count, life)}&upload_id=${encodeURIComponent(id)}`),
   complete: (path, id, parts) => postJson(`${home}/complete-multipart-upload`, { upload_id: id, parts }),
 };
 

@@ -11,6 +11,7 @@ import { connectLive } from "./live.js";
 import * as services from "./services.js";
 import { canSignIn, forgetToken, keepToken, signIn, token } from "./session.js";
 import * as tokens from "./tokens.js";
+import { forgetUnfinished } from "./unfinished.js";
 
 const AREAS = [
   ["services", "Services", services, 0],
@@ -90,7 +91,8 @@ function showSession(message) {
     const who = make("span", { className: "who", title: page.user.id }, page.user.email || page.user.id);
     const leave = token() ? button("Sign out", () => {
       forgetToken();
-      start();
+      forgetUnfinished();
+      location.reload(); // what this page knows and does goes with who was here
     }, "quiet small") : null;
     box.replaceChildren(who, level ? make("span", { className: "tag" }, level) : "", leave || "");
     return;

@@ -2,14 +2,12 @@
 
 import { reachedUrl, Refusal, send } from "./api.js";
 
-/** What a function is told that gives signed addresses: of this server, by the way on which this browser reached it. */
+/** What a function is told that gives signed addresses: through this server, as this browser reached it. The page may
+ * load nothing from elsewhere, wherever files lie. */
 export const HERE = { use_proxy: true, use_local_url: reachedUrl };
 
-/** A signed address by the way on which this browser reached the server. */
-export function ownAddress(url) {
-  const { pathname, search } = new URL(url, location.href);
-  return pathname.includes("/s3/") ? pathname + search : url;
-}
+/** The same in the query of a route. */
+export const IN_QUERY = new URLSearchParams(HERE).toString();
 
 /** Send bytes; gives their ETag. */
 export function put(address, body, headers, signal, onProgress) {

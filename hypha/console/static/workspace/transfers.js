@@ -1,6 +1,7 @@
 // Uploads: several at a time, with progress; paused, resumed, and gone on with after a reload.
 
-import { ownAddress, put } from "./sending.js";
+import { put } from "./sending.js";
+import { Unfinished } from "./unfinished.js";
 
 const AT_ONCE = 3;
 const SMALL_BYTES = 16 * 1024 * 1024;
@@ -10,9 +11,10 @@ const LIFE_S = 6 * 86400;
 const OVER = new Set([400, 403, 404, 409]); // what was begun can never be completed
 
 /**
- * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path, count,
- * life)` and `complete(path, id, parts)` for large ones in parts; it may have `abandon(path)`, which gives up what has not come. `onChange()` is called when something happened, `onEnd()`
- * when nothing is left to do.
+ * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path,
+ * count, life)`, `resume(path, id, count, life)` and `complete(path, id, parts)` for large ones in parts; it may have
+ * `abandon(path)`, which gives up what has not come. `onChange()` is called when something happened, `onEnd()` when nothing
+ * is left to do.
  */
 export class Transfers {
   constructor(target, onChange, onEnd) {
@@ -21,17 +23,17 @@ export class Transfers {
     this.isPaused = false;
     this.onChange = onChange;
     this.onEnd = onEnd;
-    this.key = `hypha.uploads.${target.id}`;
+    this.kept = new Unfinished(target.id);
   }
 
   /** Files that a closed or reloaded page left half uploaded: [{path, size, sent}]. */
   unfinished() {
     const busy = new Set(this.items.map(({ path }) => path));
-    return Object.entries(this.kept()).filter(([path]) => !busy.has(path)).map(([path, kept]) => ({ path, size: kept.size, sent: Math.min(kept.size, Object.keys(kept.done).length * kept.partBytes) }));
+    return [...this.kept.all()].filter(([path]) => !busy.has(path)).map(([path, kept]) => ({ path, size: kept.size, sent: Math.min(kept.size, Object.keys(kept.done).length * kept.partBytes) }));
   }
 
   async forget(path) {
-    this.keep(path, null);
+    this.kept.remove(path);
     this.onChange();
     await this.abandon(path);
     this.onEnd();
@@ -75,7 +77,7 @@ export class Transfers {
   /** Stop an upload and let the server forget it; settles when that is done. */
   async takeBack(item) {
     item.isGone = true;
-    this.keep(item.path, null);
+    this.kept.remove(item.path);
     if (item.control) item.control.abort();
     await item.before;
     await item.work; // what is on its way may still be noted by the server
@@ -114,11 +116,11 @@ export class Transfers {
       await (item.size > SMALL_BYTES ? this.inParts(item) : this.whole(item));
       item.state = "done";
       item.sent = item.size;
-      if (!item.isGone) this.keep(item.path, null);
+      if (!item.isGone) this.kept.remove(item.path);
     } catch (error) {
       item.state = item.control.signal.aborted ? "paused" : "failed";
       item.error = error;
-      if (OVER.has(error.status) && !item.isGone) this.keep(item.path, null); // the next attempt begins anew
+      if (OVER.has(error.status) && !item.isGone) this.kept.remove(item.path); // the next attempt begins anew
     }
     item.control = null;
     this.pump();
@@ -131,54 +133,44 @@ export class Transfers {
   }
 
   async inParts(item) {
-    const kept = await this.begun(item);
-    for (const { part_number: number, url } of kept.parts) {
+    const [kept, addresses] = await this.begun(item);
+    for (const { part_number: number, url } of addresses) {
       const start = (number - 1) * kept.partBytes;
       if (!kept.done[number]) {
         const part = item.file.slice(start, start + kept.partBytes);
-        kept.done[number] = await put(ownAddress(url), part, {}, item.control.signal, (sent) => this.progress(item, start + sent));
-        if (!item.isGone) this.keep(item.path, kept);
+        kept.done[number] = await put(url, part, {}, item.control.signal, (sent) => this.progress(item, start + sent));
+        if (!item.isGone) this.kept.set(item.path, kept);
       }
       this.progress(item, Math.min(item.size, start + kept.partBytes));
     }
-    const parts = kept.parts.map(({ part_number: number }) => ({ part_number: number, etag: kept.done[number] }));
+    const parts = addresses.map(({ part_number: number }) => ({ part_number: number, etag: kept.done[number] }));
     await this.target.complete(item.path, kept.id, parts);
   }
 
-  /** The upload in parts of a file: the one that was begun, else a new one. */
+  /** The upload in parts of a file and the addresses of its parts: the one that was begun, else a new one. */
   async begun(item) {
-    const found = this.kept()[item.path];
-    const isSame = found && found.size === item.size && found.modified === item.file.lastModified && found.ends > Date.now();
-    if (isSame) return found;
+    const found = this.kept.get(item.path);
+    if (found && found.size === item.size && found.modified === item.file.lastModified && found.ends > Date.now()) {
+      const again = await this.target.resume(item.path, found.id, found.count, LIFE_S).catch((error) => {
+        if (!OVER.has(error.status)) throw error;
+      });
+      if (again) return [{ ...found, done: stillThere(found, again.parts) }, again.parts];
+    }
     const partBytes = Math.max(PART_BYTES, Math.ceil(item.size / MOST_PARTS));
-    const { upload_id: id, parts } = await this.target.begin(item.path, Math.ceil(item.size / partBytes), LIFE_S);
-    const kept = { id, parts, partBytes, size: item.size, modified: item.file.lastModified, ends: Date.now() + LIFE_S * 1000, done: {} };
-    if (!item.isGone) this.keep(item.path, kept);
-    return kept;
+    const count = Math.ceil(item.size / partBytes);
+    const { upload_id: id, parts } = await this.target.begin(item.path, count, LIFE_S);
+    const kept = { id, count, partBytes, size: item.size, modified: item.file.lastModified, ends: Date.now() + LIFE_S * 1000, done: {} };
+    if (!item.isGone) this.kept.set(item.path, kept);
+    return [kept, parts];
   }
 
   progress(item, sent) {
     item.sent = sent;
     this.onChange();
   }
+}
 
-  kept() {
-    try {
-      return JSON.parse(localStorage.getItem(this.key)) || {};
-    } catch {
-      return {};
-    }
-  }
-
-  keep(path, value) {
-    const all = this.kept();
-    if (value) all[path] = value;
-    else delete all[path];
-    try {
-      if (Object.keys(all).length) localStorage.setItem(this.key, JSON.stringify(all));
-      else localStorage.removeItem(this.key);
-    } catch {
-      // a full or forbidden store: the upload goes on, and begins anew after a reload
-    }
-  }
+/** Of the parts that were sent those that the server has as they were. */
+function stillThere({ done }, parts) {
+  return Object.fromEntries(parts.filter(({ part_number: number, etag }) => etag && done[number] === etag).map(({ part_number: number, etag }) => [number, etag]));
 }
