@@ -235,13 +235,23 @@ class ObjectStore(ABC):
 
     @abstractmethod
     async def put_part(
-        self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        source: Source,
+        *,
+        max_bytes: int | None = None,
+        sha256: str | None = None,
     ) -> str:
         """Keep one part, 1 to 10,000, in place of what was sent for it before; returns its ETag.
 
+        Args:
+            max_bytes, sha256: of the part; see `put`.
+
         Raises:
             UploadNotFound: there is no such upload to this key. InvalidRequest: the number is none.
-            FrameTooLarge, StorageFull: see `put`.
+            Corrupted, FrameTooLarge, StorageFull: see `put`.
         """
 
     @abstractmethod

@@ -379,6 +379,15 @@ async def test_deleting_a_folder_takes_all_below_and_nothing_else(store: ObjectS
     assert await store.delete_folder("w/") == 0
 
 
+async def test_a_part_of_another_digest_than_was_said_is_refused(store: ObjectStore) -> None:
+    upload, digest = await store.begin("a"), hashlib.sha256(b"part").hexdigest()
+    with pytest.raises(Corrupted):
+        await store.put_part("a", upload, 1, b"other", sha256=digest)
+    etag = await store.put_part("a", upload, 1, b"part", sha256=digest.upper())
+    await store.complete("a", upload, [(1, etag)])
+    assert await content(store, "a") == b"part"
+
+
 async def test_a_folder_in_a_folder_that_is_deleted_may_be_spared(store: ObjectStore) -> None:
     for name in ("w/a", "w/b/c", "w/artifacts/x", "w/artifacts/y/z", "w/artifacts2/x", "x/artifacts/a"):
         await store.put(name, b"1")

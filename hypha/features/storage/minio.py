@@ -22,6 +22,11 @@ START_S = 10.0
 END_S = 5.0
 VERSION_S = 5.0
 _LOOK_EVERY_S = 0.1
+_OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_OF_GO = ("GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")
+_OF_CERTIFICATES = ("SSL_CERT_DIR", "SSL_CERT_FILE")
+_OF_SYSTEM = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "USER")
+_PASSED = frozenset((*_OF_PROXIES, *_OF_GO, *_OF_CERTIFICATES, *_OF_SYSTEM))
 
 
 def find_minio(where: str) -> str | None:
@@ -31,6 +36,11 @@ def find_minio(where: str) -> str | None:
         return str(given.resolve())
     found = shutil.which(PROGRAM, path=str(given)) or shutil.which(PROGRAM)
     return None if found is None else str(Path(found).resolve())
+
+
+def environment() -> dict[str, str]:
+    """What a program that isn't ours sees of our environment: nothing of ours, which holds our secrets."""
+    return {name: text for name, text in os.environ.items() if name in _PASSED or name.startswith("MINIO_")}
 
 
 def without_minio(where: str) -> str:
@@ -76,10 +86,14 @@ class MinioServer:
         options = self._options
         if options.minio_workdir and not Path(options.minio_workdir).is_absolute():
             raise ConfigurationError("--minio-workdir takes an absolute path.")
-        await self._check_version()
         port = options.minio_port
+        if await _answers(reachable_host(self._host), port):
+            raise ConfigurationError(
+                f"MinIO cannot be started: another program answers at port {port}. Choose --minio-port."
+            )
+        await self._check_version()
         console = options.minio_console_port or port + 1
-        env = {**os.environ, "MINIO_ROOT_USER": self.user, "MINIO_ROOT_PASSWORD": self.password}
+        env = {**environment(), "MINIO_ROOT_USER": self.user, "MINIO_ROOT_PASSWORD": self.password}
         if options.minio_file_system_mode:
             env["MINIO_STORAGE_CLASS_STANDARD"] = "EC:0"
         line = ["server", "--address", f"{self._host}:{port}", "--console-address", f"{self._host}:{console}"]
@@ -108,8 +122,12 @@ class MinioServer:
         logger.info("MinIO runs at %s", self.url)
 
     async def _healthy(self, port: int) -> None:
-        while not await _is_live(reachable_host(self._host), port):
-            if self._process is not None and self._process.returncode is not None:
+        """Wait until ours is well: what answers may be another one's, which took the port before ours."""
+        assert self._process is not None
+        is_live = False
+        while not is_live:
+            is_live = await _is_live(reachable_host(self._host), port)
+            if self._process.returncode is not None:
                 raise ConfigurationError(
                     f"MinIO ended at once, with the code {self._process.returncode}. Is port {port} free, "
                     "and the folder of --minio-workdir writable?"
@@ -122,11 +140,18 @@ class MinioServer:
             return
         try:
             process = await asyncio.create_subprocess_exec(
-                self._program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-            )
-            said, _ = await asyncio.wait_for(process.communicate(), VERSION_S)
-        except (OSError, TimeoutError):
-            said = b""
+                self._program, "--version", env=environment(), stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError:
+            process, said = None, b""
+        if process is not None:
+            try:
+                said, _ = await asyncio.wait_for(process.communicate(), VERSION_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+                said = b""
         if wanted.encode() not in said:
             logger.warning(
                 "--minio-version: the minio executable that was found is not of release %s", wanted
@@ -145,6 +170,17 @@ class MinioServer:
                 await process.wait()
         if self._temporary:
             await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Whether anything listens there."""
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host.strip("[]"), port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def _is_live(host: str, port: int) -> bool:

@@ -61,10 +61,12 @@ class SignedRoute:
         store = self._store
         body = body_of(receive, length, store.gathered_part_bytes if permit.upload else store.gathered_bytes)
         if permit.upload:
-            etag = await self._store.put_part(permit.key, permit.upload, permit.number, body, max_bytes=most)
+            etag = await store.put_part(
+                permit.key, permit.upload, permit.number, body, max_bytes=most, sha256=told_sha256(given)
+            )
         else:
             generation = await self._urls.generation_of(permit.key)
-            info = await self._store.put(
+            info = await store.put(
                 permit.key,
                 body,
                 content_type=content_type_of(permit.key, given.get(b"content-type", b"")),
@@ -74,7 +76,7 @@ class SignedRoute:
             )
             etag = info.etag
             if await self._urls.generation_of(permit.key) != generation:  # it ended while the body came
-                await self._store.delete(permit.key)
+                await store.delete(permit.key)
                 raise SignatureRefused("The workspace of this file has ended.")
         await _say(send, 200, [(b"etag", f'"{etag}"'.encode())])
 

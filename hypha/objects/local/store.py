@@ -210,13 +210,22 @@ class LocalObjects(ObjectStore):
         return await self._run(self._uploads.begin, check_key(key), content_type, more, whole)
 
     async def put_part(
-        self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        source: Source,
+        *,
+        max_bytes: int | None = None,
+        sha256: str | None = None,
     ) -> str:
         """See `ObjectStore`."""
         check_number(number)
         await self._run(self._uploads.about, check_key(key), upload)
         async with self._draft(key) as draft:
             await self._fill(draft, key, source, max_bytes)
+            if sha256 and sha256.lower() != draft.sha256:
+                raise Corrupted(f"The bytes that came for a part of {key[:200]} have another sha-256.")
             return await self._run(self._keep_part, draft, key, upload, number)
 
     async def parts(self, key: str, upload: str) -> Sequence[Part]:

@@ -118,9 +118,9 @@ class Uploads:
     def there(self, key: str, upload: str) -> list[Part]:
         """What was sent of an upload that is known, in the order of the numbers."""
         found = []
-        for part in sorted(_parts_in(self._of_owner(owner_of(key)) / upload)):
+        for part, size in sorted(_sizes_in(self._of_owner(owner_of(key)) / upload)):
             number, _, etag = part.name.partition(".")
-            found.append(Part(int(number), etag, part.stat().st_size))
+            found.append(Part(int(number), etag, size))
         return found
 
     def forget(self, key: str, upload: str) -> tuple[int, int]:
@@ -193,12 +193,15 @@ def _part_name(number: int, etag: str) -> str:
     return f"{number:05d}.{etag}"
 
 
-def _parts_in(folder: Path) -> list[Path]:
-    return list(folder.glob("[0-9]*/[0-9]*.*"))
+def _sizes_in(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The parts that are there with their bytes; one may go, or be replaced, at any time."""
+    for part in folder.glob("[0-9]*/[0-9]*.*"):
+        with contextlib.suppress(FileNotFoundError):
+            yield part, part.stat().st_size
 
 
 def _counted(folder: Path) -> tuple[int, int]:
-    sizes = [part.stat().st_size for part in _parts_in(folder)]
+    sizes = [size for _, size in _sizes_in(folder)]
     return len(sizes), sum(sizes)
 
 

@@ -299,12 +299,19 @@ class S3Objects(ObjectStore):
         return await self.control.parts(check_key(key), upload)
 
     async def put_part(
-        self, key: str, upload: str, number: int, source: Source, *, max_bytes: int | None = None
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        source: Source,
+        *,
+        max_bytes: int | None = None,
+        sha256: str | None = None,
     ) -> str:
         """See `ObjectStore`; a part waits on disk until it is whole, since S3 must be told its size."""
         key, number = check_key(key), check_number(number)
         most = MAX_PART_BYTES if max_bytes is None else min(max_bytes, MAX_PART_BYTES)
-        incoming = Incoming(source, key, self.room, max_bytes=most)
+        incoming = Incoming(source, key, self.room, sha256, most)
         body = SpooledTemporaryFile(PART_IN_MEMORY_BYTES)
         try:
             async for piece in incoming.from_beginning():

@@ -223,3 +223,23 @@ async def test_a_fault_of_an_early_flush_is_told_and_nothing_is_kept(
 def test_a_folder_that_is_gone_meanwhile_has_nothing_to_bring_to_disk(tmp_path: Path) -> None:
     sync_folder(tmp_path / "gone")
     sync_folder(tmp_path)
+
+
+async def test_a_part_that_goes_while_the_parts_are_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalObjects(tmp_path, BUCKET)
+    upload = await store.begin("ws/a")
+    for number in (1, 2):
+        await store.put_part("ws/a", upload, number, b"x" * number)
+    look = Path.stat
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if path.name.startswith("00001."):
+            raise FileNotFoundError
+        return look(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert [part.number for part in await store.parts("ws/a", upload)] == [2]
+    monkeypatch.undo()
+    await store.close()

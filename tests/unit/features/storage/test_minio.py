@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypha.features.storage.minio import MinioServer, find_minio, without_minio
 from hypha.features.storage.options import StorageOptions
 from hypha.features.storage.owners import Owners
 from hypha.objects.local import LocalObjects
+from hypha.testing.server import free_port
 
 
 def program(folder: Path, name: str = "minio", text: str = "#!/bin/sh\nexit 3\n") -> Path:
@@ -111,3 +113,59 @@ def test_nothing_of_s3_is_loaded_where_files_lie_in_the_data_folder() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "set()"
+
+
+def a_program(folder: Path, text: str) -> str:
+    return str(program(folder, text=f"#!/bin/sh\n{text}\n"))
+
+
+async def test_minio_sees_nothing_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = (
+        "HYPHA_JWT_SECRET",
+        "JWT_SECRET",
+        "HYPHA_SECRET_ACCESS_KEY",
+        "AUTH0_CLIENT_ID",
+        "GOOGLE_API_KEY",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, "a secret of ours")
+    monkeypatch.setenv("MINIO_BROWSER", "off")
+    executable = a_program(tmp_path, f"env >> {tmp_path}/seen; exit 3")
+    options = StorageOptions(minio_port=free_port(), minio_version="RELEASE")
+    server = MinioServer(executable, options, "127.0.0.1", tmp_path)
+    with pytest.raises(ConfigurationError, match="code 3"):
+        await server.start()
+    seen = (tmp_path / "seen").read_text()
+    assert "a secret of ours" not in seen and seen.count("PATH=") >= 2  # to tell its release, and to run
+    assert "MINIO_BROWSER=off" in seen and "MINIO_ROOT_PASSWORD=" in seen
+
+
+async def test_a_program_at_its_port_is_not_taken_for_minio(tmp_path: Path) -> None:
+    async def well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    foreign = await asyncio.start_server(well, "127.0.0.1", 0)
+    port = foreign.sockets[0].getsockname()[1]
+    executable = a_program(tmp_path, f"touch {tmp_path}/begun; sleep 60")
+    server = MinioServer(executable, StorageOptions(minio_port=port), "127.0.0.1", tmp_path)
+    with pytest.raises(ConfigurationError, match="another program answers"):
+        await server.start()
+    assert not (tmp_path / "begun").exists()
+    foreign.close()
+
+
+async def test_minio_that_has_ended_is_not_well_whoever_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = StorageOptions(minio_port=free_port())
+    server = MinioServer(a_program(tmp_path, "exit 5"), options, "127.0.0.1", tmp_path)
+
+    async def answers_after_its_end(host: str, port: int) -> bool:
+        assert server._process is not None
+        await server._process.wait()
+        return True
+
+    monkeypatch.setattr("hypha.features.storage.minio._is_live", answers_after_its_end)
+    with pytest.raises(ConfigurationError, match="code 5"):
+        await server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -277,3 +278,13 @@ async def test_what_a_store_gathers_of_a_body_counts_among_unfinished_bodies(
         monkeypatch.setattr(place.store, name, 5_000_000 if (name == "gathered_part_bytes") != is_part else 1)
     await place.route(scope, uploads.of(receive, "a party"), send)
     assert statuses[2] == 200
+
+
+async def test_the_digest_that_the_sender_of_a_part_says_is_checked(place: Place) -> None:
+    upload = await place.store.begin(KEY)
+    url = await place.urls.part(KEY, upload, 1, expires_in=60)
+    told = {"x-amz-content-sha256": hashlib.sha256(CONTENT).hexdigest()}
+    refused = await place.http.put(url, content=b"other", headers=told)
+    assert (refused.status_code, error_code(refused)) == (400, "BadDigest")
+    assert await place.store.parts(KEY, upload) == []
+    assert (await place.http.put(url, content=CONTENT, headers=told)).status_code == 200
