@@ -81,6 +81,18 @@ MESSAGES = (
         ("hypha.hub.running_calls.MAX_RUNNING_PER_CLIENT", "hypha.hub.callbacks.MAX_RUNNING_PER_SESSION"),
     ),
     Bound(
+        "large_answers",
+        "Answers of the server's functions that are being made or on their way in chunks",
+        "client; one person or address of anonymous users; all anonymous users; all",
+        "Calls that may have large answers begin later; so do all calls of a client that does not read",
+        (
+            "hypha.hub.large_answers.MAX_BYTES_OF_CLIENT",
+            "hypha.hub.large_answers.MAX_BYTES_OF_PARTY",
+            "hypha.hub.large_answers.MAX_BYTES_OF_STRANGERS",
+            "hypha.hub.large_answers.MAX_BYTES",
+        ),
+    ),
+    Bound(
         "frames_that_wait",
         "Frames that wait for a client whose link dropped; time for which calls do",
         "client",

@@ -30,7 +30,8 @@ class Permission:
     `by_root` marks functions for the role `admin` alone. `note` says it in words where a level on
     something doesn't say all. `by_lapsed` leaves a function to connections whose token has expired: what
     keeps the services that they have, and gives nothing. `takes_bytes`
-    is the largest message that somebody without a credential may send to it.
+    is the largest message that somebody without a credential may send to it, `gives_bytes` how large its
+    answer may be where it can be large: room for it is taken before it runs (`hypha.hub.large_answers`).
     """
 
     level: Level
@@ -39,6 +40,7 @@ class Permission:
     note: str = ""
     by_lapsed: bool = False
     takes_bytes: int = STRANGER_BYTES
+    gives_bytes: int = 0
 
     @property
     def text(self) -> str:
@@ -60,9 +62,10 @@ def permission(
     note: str = "",
     by_lapsed: bool = False,
     takes_bytes: int = STRANGER_BYTES,
+    gives_bytes: int = 0,
 ) -> Callable[[_Function], _Function]:
     """Declare what a built-in function needs: `@permission(Level.READ, on="target workspace")`."""
-    row = Permission(level, on, by_root, note, by_lapsed, takes_bytes)
+    row = Permission(level, on, by_root, note, by_lapsed, takes_bytes, gives_bytes)
 
     def declare(function: _Function) -> _Function:
         function.__permission__ = row  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
@@ -20,6 +20,17 @@ from hypha.wire.values import method_value
 RefusalNote = Callable[[Context, str, HyphaError], None]
 
 
+class Gate(Protocol):
+    """What a caller's functions wait for before they run."""
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether they do now."""
+
+    async def until_open(self) -> None:
+        """Wait until they need not."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltinFunction:
     """One function of a built-in service.
@@ -28,7 +39,8 @@ class BuiltinFunction:
     `{"name", "description", "parameters"}`; `level` is what the caller needs in its current
     workspace before the function runs (checks on other targets are the function's own); `by_root`
     keeps it for holders of the role `admin`; `by_lapsed` leaves it to those whose token has expired;
-    `takes_bytes` bounds what somebody without a credential sends (None: no more than what others do).
+    `takes_bytes` bounds what somebody without a credential sends (None: no more than what others do);
+    `gives_bytes` is for how large an answer there must be room before it runs.
     """
 
     name: str
@@ -40,6 +52,7 @@ class BuiltinFunction:
     by_root: bool = False
     by_lapsed: bool = False
     takes_bytes: int | None = None
+    gives_bytes: int = 0
 
     @classmethod
     def of(cls, function: Callable[..., Awaitable[Any]], name: str) -> BuiltinFunction:
@@ -56,6 +69,7 @@ class BuiltinFunction:
             row is not None and row.by_root,
             row is not None and row.by_lapsed,
             row.takes_bytes if row is not None else STRANGER_BYTES,
+            row.gives_bytes if row is not None else 0,
         )
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
@@ -153,9 +167,14 @@ class BuiltinService:
         return fields
 
     async def invoke(
-        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], context: Context
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        context: Context,
+        gate: Gate | None = None,
     ) -> Any:
-        """Check the declared level, bind the arguments and call one function.
+        """Check the declared level, bind the arguments and call one function, when it is its caller's turn.
 
         Raises:
             FunctionNotFound: no function of that name.
@@ -178,6 +197,8 @@ class BuiltinService:
             party = _payer_of(context)
             if not self.pace.may_begin():
                 await self.pace.wait(party)
+            if gate is not None and gate.is_shut:
+                await gate.until_open()
             bound = function.bind(args, kwargs)
             with on_behalf_of(party):
                 return await self._run(function, bound, context)

@@ -71,6 +71,12 @@ class HostedServices:
             raise PermissionDenied(f"Permission denied for getting protected service: {name}")
         return body
 
+    def answer_bytes(self, service_id: str, name: str) -> int:
+        """For how large an answer of a function room is needed before it runs; 0 for most."""
+        service = self._services.get(service_id)
+        function = service.functions.get(name) if service is not None else None
+        return 0 if function is None else function.gives_bytes
+
     def stranger_bytes(self, method: str) -> int | None:
         """How large a call of a method may be from somebody without a credential.
 

@@ -14,6 +14,7 @@ from hypha.hub.clients import Clients
 from hypha.hub.ending import Ending
 from hypha.hub.events import Events
 from hypha.hub.flow import Flow
+from hypha.hub.large_answers import LargeAnswers
 from hypha.hub.leftovers import Leftovers
 from hypha.hub.liveness import Liveness
 from hypha.hub.peers import Peers
@@ -89,6 +90,8 @@ class Hub:
         """How many calls clients owe answers to, together."""
         self.cache_rooms = MessageCaches(leftovers.add)
         """Room for what clients send to peers of the server in chunks."""
+        self.large_answers = LargeAnswers()
+        """Room for what peers of the server send to clients in chunks."""
         self.pulse = pulse = Pulse(clock, limits.ack_interval_s)
         self.flow = flow = Flow(clock, pulse, stats)
         self.acknowledgement = proof = Acknowledgement(clock, pulse, flow, stats)
@@ -119,6 +122,7 @@ class Hub:
             self.upcalls,
             self.traffic,
             self.cache_rooms,
+            self.large_answers,
             self.router.refuse_malformed,
             self.router.forward,
         )
@@ -155,6 +159,7 @@ class Hub:
         self._ending.end(client, reason)
 
     def stop(self) -> None:
-        """Cancel the timers."""
+        """Cancel the timers, let threads end."""
+        self.large_answers.stop()
         self.pulse.stop()
         self.liveness.stop()

@@ -74,7 +74,7 @@ class Inbox:
         """Open a frame of very many values in a thread; nothing more of its sender is read meanwhile."""
         try:
             opened = await self._opener.frame(
-                main, data, head, self._max_values, sender.workspace, any_keys=is_answer(main)
+                sender, main, data, head, self._max_values, any_keys=is_answer(main)
             )
             if not sender.ended:
                 self._dispatch(sender, main, opened.extra, opened)
@@ -188,7 +188,7 @@ class Inbox:
 
     async def _open_large(self, sender: Client, pieces: list[bytes], session: object) -> None:
         try:
-            opened = await self._opener.message(pieces, self._max_values, sender.workspace)
+            opened = await self._opener.message(sender, pieces, self._max_values)
             self._dispatch_opened(sender, opened.main, opened.extra, opened)
         except (MalformedFrame, TypeError) as error:
             self._calls.give_up(sender, session, str(error))

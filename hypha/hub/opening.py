@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypha.errors import InvalidRequest
+from hypha.hub.shares import party_of
+from hypha.limits.crew import Crew
 from hypha.wire.frames import decode_body
 from hypha.wire.pieces import open_message
 from hypha.wire.values import SERVICES, absolute_targets
+
+if TYPE_CHECKING:
+    from hypha.hub.client import Client
 
 Result = TypeVar("Result")
 
@@ -52,38 +55,48 @@ class Opened:
 
 
 class Opener:
-    """The thread of one peer of the server: who sends large messages waits for others who do."""
+    """The thread of one peer of the server; who sends many large messages waits for itself."""
 
     def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None
+        self._crew: Crew | None = None
         """None until the first message: few peers ever get a large one."""
 
-    async def message(self, pieces: Sequence[bytes], max_values: int, workspace: str) -> Opened:
+    async def message(self, sender: Client, pieces: Sequence[bytes], max_values: int) -> Opened:
         """Open a message that came in chunks.
 
         Raises:
             MalformedFrame: see `open_message`.
         """
-        return await self._run(lambda: Opened.of(*open_message(pieces, max_values), workspace))
+        workspace = sender.workspace
+        return await self._run(sender, lambda: Opened.of(*open_message(pieces, max_values), workspace))
 
     async def frame(
-        self, main: dict[str, Any], data: bytes, head: int, max_values: int, workspace: str, *, any_keys: bool
+        self,
+        sender: Client,
+        main: dict[str, Any],
+        data: bytes,
+        head: int,
+        max_values: int,
+        *,
+        any_keys: bool,
     ) -> Opened:
         """Open the body of a frame.
 
         Raises:
             MalformedFrame: see `decode_body`.
         """
+        workspace = sender.workspace
         return await self._run(
-            lambda: Opened.of(main, decode_body(data, head, max_values, any_keys=any_keys), workspace)
+            sender,
+            lambda: Opened.of(main, decode_body(data, head, max_values, any_keys=any_keys), workspace),
         )
 
-    async def _run(self, job: Callable[[], Result]) -> Result:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "messages")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+    async def _run(self, sender: Client, job: Callable[[], Result]) -> Result:
+        if self._crew is None:
+            self._crew = Crew(1, "messages")
+        return await self._crew.work(job, party_of(sender))
 
     def close(self) -> None:
         """Open nothing more."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._crew is not None:
+            self._crew.end()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hypha.errors import MalformedFrame
     from hypha.hub.client import Client
     from hypha.hub.clients import Clients
+    from hypha.hub.large_answers import LargeAnswers
     from hypha.hub.traffic import Traffic
     from hypha.hub.upcalls import Upcalls
     from hypha.wire.chunks import MessageCaches
@@ -31,6 +32,8 @@ class PeerPorts:
     """Where it counts the frames that come to it."""
     cache_rooms: MessageCaches
     """Room for large messages that come in chunks."""
+    large_answers: LargeAnswers
+    """Room for large answers to clients."""
     refuse_malformed: Callable[[Client, MalformedFrame], None]
     """Drops a frame of a client that breaks the wire format; its caller is told."""
     forward: Callable[[Client, Client, dict[str, Any], Buffer, int], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MIN_INTERVAL_S = 0.1
 MAX_INTERVAL_S = 3600.0
 DEFAULT_INTERVAL_S = 15.0
+LOOK_AGAIN_S = 0.02
+LONGEST_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,18 @@ class Request:
     """How often it wants to hear that."""
     opened: Opened | None = None
     """What is known of its arguments already, if they were opened in a thread."""
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the caller does not read what it has asked for before: nothing more is made for it then."""
+        return self.sender.pressure is not None
+
+    async def until_open(self) -> None:
+        """Wait until the caller has read enough."""
+        pause_s = LOOK_AGAIN_S
+        while self.sender.pressure is not None and not self.sender.ended:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     @classmethod
     def of(

@@ -12,6 +12,7 @@ from hypha.background import Tasks
 from hypha.errors import HyphaError, LimitReached, ServerFault
 from hypha.hub.shares import Room, Shares
 from hypha.ids import random_id
+from hypha.wire.chunks import SINGLE_FRAME_BYTES
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hypha.clock import Clock, Timer
     from hypha.hub.answers import Answers
     from hypha.hub.client import Client
+    from hypha.hub.large_answers import LargeAnswers
     from hypha.hub.requests import Request
 
 logger = logging.getLogger(__name__)
@@ -32,9 +34,10 @@ MAX_RUNNING = Room(free=16, party=10_000, strangers=20_000, total=100_000)
 class RunningCalls:
     """The calls of one peer's functions that run now."""
 
-    def __init__(self, clock: Clock, answers: Answers) -> None:
+    def __init__(self, clock: Clock, answers: Answers, large: LargeAnswers) -> None:
         self._clock = clock
         self._answers = answers
+        self._large = large
         self._tasks = Tasks()
         self._of_client: dict[str, int] = {}
         """How many run for a client, by its address; none is 0."""
@@ -49,11 +52,14 @@ class RunningCalls:
         """How many run beyond what each client may have uncounted."""
         return self._together.used
 
-    def start(self, request: Request, path: str, work: Callable[[], Awaitable[Any]]) -> None:
+    def start(
+        self, request: Request, path: str, work: Callable[[], Awaitable[Any]], gives_bytes: int = 0
+    ) -> None:
         """Run a call and answer it, unless its caller has too many running: then it is refused.
 
         Args:
             path: what is called, for the log.
+            gives_bytes: how large the answer may be; 0 for what is small, or bounded by something else.
         """
         sender = request.sender
         running = self._of_client.get(sender.address, 0) + 1
@@ -64,17 +70,26 @@ class RunningCalls:
             self._answers.fail(request, LimitReached(text))
             return
         self._of_client[sender.address] = running
-        task = self._tasks.start(self._run(request, path, work))
+        task = self._tasks.start(self._run(request, path, work, gives_bytes))
         task.add_done_callback(partial(self._is_over, sender))
 
-    async def _run(self, request: Request, path: str, work: Callable[[], Awaitable[Any]]) -> None:
+    async def _run(
+        self, request: Request, path: str, work: Callable[[], Awaitable[Any]], gives_bytes: int
+    ) -> None:
+        place = None
         timer = self._clock.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            answer = {"args": [await work()]}
-            # one of many values is packed beside the event loop
-            is_slow = is_large(answer)
-            body = await asyncio.to_thread(pack_in_turns, answer) if is_slow else pack_pieces(answer)
+            if gives_bytes:
+                place = await self._large.place(request.sender, gives_bytes)
+                if request.sender.ended:
+                    return
+            body = await self._packed(request, await work())
+            size = sum(map(len, body))
+            if place is not None:
+                place.resize(size)
+            elif size > SINGLE_FRAME_BYTES:
+                place = self._large.unasked(request.sender, size)
             await self._answers.resolve_large(request, body)
         except HyphaError as error:
             self._answers.fail(request, error)
@@ -85,6 +100,15 @@ class RunningCalls:
             self._answers.fail(request, ServerFault(text))
         finally:
             timers[-1].cancel()
+            if place is not None:
+                place.close()
+
+    async def _packed(self, request: Request, result: Any) -> list[bytes]:
+        """The answer as bytes; one of many values is packed beside the event loop."""
+        answer = {"args": [result]}
+        if not is_large(answer):
+            return pack_pieces(answer)
+        return await self._large.made(request.sender, partial(pack_in_turns, answer))
 
     def _is_over(self, sender: Client, _task: asyncio.Task[None]) -> None:
         """One call of a client has ended, or will not begin."""

@@ -30,7 +30,7 @@ class Serving:
 
     def __init__(self, ports: PeerPorts, calls: Calls, hosted: HostedServices, process: Process) -> None:
         self.answers = Answers(calls)
-        self.running = RunningCalls(ports.clock, self.answers)
+        self.running = RunningCalls(ports.clock, self.answers, ports.large_answers)
         """Calls of functions that take their time; those of `built-in` are answered at once."""
         self.cache = MessageCacheFunctions(ports, calls)
         self._upcalls = ports.upcalls
@@ -48,9 +48,9 @@ class Serving:
         async def run() -> Any:
             service = self._hosted.get(service_id)
             self._check_arguments(request, [args, kwargs])
-            return await service.invoke(name, args, kwargs, request.context)
+            return await service.invoke(name, args, kwargs, request.context, request)
 
-        self.running.start(request, method, run)
+        self.running.start(request, method, run, self._hosted.answer_bytes(service_id, name))
 
     def call_back(
         self, request: Request, session_id: str, name: str, args: list[Any], kwargs: dict[str, Any]

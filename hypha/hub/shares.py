@@ -65,7 +65,7 @@ class Shares:
             if known is not None:
                 self.forget(client)
             return True
-        party, before = known or (_party(client), 0)
+        party, before = known or (party_of(client), 0)
         budget = self._parties.get(party)
         if budget is None:
             budget = Budget(self.room.party, self.strangers if client.user.is_anonymous else self.all)
@@ -88,7 +88,7 @@ class Shares:
                 del self._parties[party]
 
 
-def _party(client: Holder) -> str:
+def party_of(client: Holder) -> str:
     """The person, or the address of an anonymous user."""
     user = client.user
     if not user.is_anonymous:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 BEGINNING_S = 0.02
 """Work begins for so long in one turn."""
-_MOST_AT_ONCE = 16
+_AT_ONCE = 16
 _FADING = 0.9
 
 
@@ -66,7 +66,7 @@ class Pace:
         self._is_turning = bool(self._waiting)
         if not self._is_turning:
             return
-        most = max(1, min(_MOST_AT_ONCE, int(BEGINNING_S / max(self._cost_s, 1e-6))))
+        most = max(1, min(_AT_ONCE, int(BEGINNING_S / max(self._cost_s, 1e-6))))
         self._began, self._count = self._clock(), self._release(most)
         asyncio.get_running_loop().call_soon(self._turn)  # behind what was woken, so that it is measured
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from hypha.addresses import ServiceQuery
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidRequest
+from hypha.limits.crew import Crew
 from hypha.registry.balance import DEFAULT_SELECT_TIMEOUT_S
 from hypha.registry.calling import Calling
 from hypha.registry.records import ServiceRecord
@@ -85,6 +86,7 @@ class Directory:
         self._calling = calling
         self._public_base_url = public_base_url
         self._manager_service = manager_service
+        self._crew = Crew(1, "descriptions")
 
     async def get_service_info(
         self, service_id: object, context: Context, options: LookupOptions
@@ -110,7 +112,7 @@ class Directory:
         answer = await self._calling.fetch(record, options.timeout_s)
         service = self._complete(answer, record, context)
         if options.case_conversion is not None and is_large(service):  # it may be any size: not on the loop
-            return await asyncio.to_thread(_convert_case, service, options.case_conversion)
+            return await self._crew.work(partial(_convert_case, service, options.case_conversion))
         return _convert_case(service, options.case_conversion)
 
     async def _resolve(self, service_id: object, context: Context, options: LookupOptions) -> ServiceRecord:

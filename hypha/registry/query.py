@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import InvalidAddress, InvalidRequest, PermissionDenied
+from hypha.limits.crew import Crew
 from hypha.registry.index import ServiceFilter
 from hypha.registry.records import ServiceRecord
 from hypha.registry.shown import MAX_LISTED, shown
@@ -128,6 +129,7 @@ class Listing:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._crew = Crew(1, "listings")
 
     async def infos(
         self, context: Context, query: object = None, include_unlisted: bool = False
@@ -154,7 +156,7 @@ class Listing:
         membership = Membership(context)
         for record in part:  # asked for here: a thread must not look at what the loop changes
             membership.of(record.workspace)
-        return await asyncio.to_thread(shown, part, membership.of)
+        return await self._crew.work(partial(shown, part, membership.of))
 
     async def records(
         self,

@@ -10,6 +10,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
 from hypha.hub.client import Client
+from hypha.registry.shown import LISTING_BYTES
 from hypha.values import is_number
 from hypha.workspaces.parts import ManagerFunctions
 
@@ -20,7 +21,7 @@ MAX_PING_TIMEOUT_S = 60.0
 class ClientFunctions(ManagerFunctions):
     """What a client may know of and do to other clients."""
 
-    @permission(Level.READ, on="target workspace")
+    @permission(Level.READ, on="target workspace", gives_bytes=LISTING_BYTES)
     async def list_clients(self, workspace: str | None = None, *, context: Context) -> list[dict[str, Any]]:
         """List the connected clients as `{id, user}`.
 
@@ -105,7 +106,7 @@ class ClientFunctions(ManagerFunctions):
         hub.kick(client, 1001, "Removed: it did not answer a ping of the workspace's cleanup")
         return True
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=LISTING_BYTES)
     async def get_summary(self, *, context: Context) -> dict[str, Any]:
         """Summarise the workspace: its clients and services, and how much of which limit is used."""
         workspace = await self._parts.workspaces.require(context.workspace)

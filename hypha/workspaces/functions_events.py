@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, NotFound, PermissionDenied
 from hypha.hub.client import Client
+from hypha.store.events import MAX_FOUND_BYTES
 from hypha.workspaces.parts import ManagerFunctions
 from hypha.workspaces.standing import OWN_SUBSCRIPTIONS
 
@@ -67,7 +68,7 @@ class EventFunctions(ManagerFunctions):
         """
         return await self._parts.tenancy.event_log.count(context, event_type, start_time, end_time)
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=MAX_FOUND_BYTES)
     async def get_events(
         self,
         event_type: str | None = None,

@@ -27,7 +27,7 @@ from hypha.registry.records import (
     skips_app_check,
 )
 from hypha.registry.search import SearchRequest
-from hypha.registry.shown import MAX_LISTED
+from hypha.registry.shown import LISTING_BYTES, MAX_LISTED
 from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions
 
@@ -183,7 +183,9 @@ class ServiceFunctions(ManagerFunctions):
         options = LookupOptions.parse(config, given)
         return await self._parts.directory.get_service(service_id, context, options)
 
-    @permission(Level.NONE, on="service", note="visibility of the service", by_lapsed=True)
+    @permission(
+        Level.NONE, on="service", note="visibility of the service", by_lapsed=True, gives_bytes=MAX_INFO_BYTES
+    )
     async def get_service_info(
         self,
         service_id: str,
@@ -206,7 +208,9 @@ class ServiceFunctions(ManagerFunctions):
         options = LookupOptions.parse(config, {"mode": mode, "select_timeout": select_timeout})
         return await self._parts.directory.get_service_info(service_id, context, options)
 
-    @permission(Level.NONE, on="service", note="none; shows what the caller may see")
+    @permission(
+        Level.NONE, on="service", note="none; shows what the caller may see", gives_bytes=LISTING_BYTES
+    )
     async def list_services(
         self,
         query: str | dict[str, Any] | None = None,
@@ -250,7 +254,9 @@ class ServiceFunctions(ManagerFunctions):
             return items
         return {"items": items, "total": len(found), "offset": offset, "limit": most}
 
-    @permission(Level.NONE, on="service", note="none; shows what the caller may see")
+    @permission(
+        Level.NONE, on="service", note="none; shows what the caller may see", gives_bytes=LISTING_BYTES
+    )
     async def search_services(
         self,
         query: str | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
+from hypha.registry.shown import LISTING_BYTES
 from hypha.workspaces.parts import ManagerFunctions
 
 
@@ -26,7 +27,7 @@ class SettingFunctions(ManagerFunctions):
         """
         await self._parts.tenancy.environment.set(context, key, value)
 
-    @permission(Level.READ_WRITE)
+    @permission(Level.READ_WRITE, gives_bytes=LISTING_BYTES // 4)
     async def get_env(self, key: str | None = None, value: Any = None, *, context: Context) -> Any:
         """Get an environment variable of the workspace, or a map of all.
 
@@ -58,7 +59,7 @@ class SettingFunctions(ManagerFunctions):
         """
         return await self._parts.tenancy.service_types.get(context, type_id)
 
-    @permission(Level.READ, on="target workspace")
+    @permission(Level.READ, on="target workspace", gives_bytes=LISTING_BYTES)
     async def list_service_types(
         self, workspace: str | None = None, *, context: Context
     ) -> list[dict[str, Any]]:

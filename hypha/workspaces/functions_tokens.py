@@ -21,6 +21,7 @@ from hypha.errors import (
 )
 from hypha.limits import Buckets
 from hypha.networks import throttled
+from hypha.registry.shown import LISTING_BYTES
 from hypha.store.issued_tokens import IssuedTokenRecord
 from hypha.values import check_offset, is_whole
 from hypha.workspaces.parts import ManagerFunctions, Parts
@@ -124,7 +125,10 @@ class TokenFunctions(ManagerFunctions):
         self._parts.guard.note("token_revoked", context, token_id=mark, tokens=count)
 
     @permission(
-        Level.ADMIN, on="token", note="none for own tokens; admin on target workspace for all of its tokens"
+        Level.ADMIN,
+        on="token",
+        note="none for own tokens; admin on target workspace for all of its tokens",
+        gives_bytes=LISTING_BYTES // 4,
     )
     async def list_tokens(
         self, workspace: str | None = None, offset: int = 0, limit: int = 100, *, context: Context

@@ -12,6 +12,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import OWN_WORKSPACE, permission
 from hypha.errors import InvalidRequest, NotFound
 from hypha.registry.directory import LookupOptions
+from hypha.registry.shown import LISTING_BYTES
 from hypha.store import Bookmark
 from hypha.workspaces.parts import ManagerFunctions
 from hypha.workspaces.records import to_summary
@@ -49,7 +50,7 @@ class WorkspaceFunctions(ManagerFunctions):
         ended = await self._parts.tenancy.catalogue.delete(workspace, context)
         self._parts.tokens.revocations.apply(ended)
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=LISTING_BYTES)
     async def list_workspaces(
         self,
         match: dict[str, Any] | None = None,
@@ -68,7 +69,7 @@ class WorkspaceFunctions(ManagerFunctions):
         found = await self._parts.tenancy.catalogue.visible_to(context.user, match, offset, limit)
         return [to_summary(record) for record in found]
 
-    @permission(Level.READ, on="target workspace")
+    @permission(Level.READ, on="target workspace", gives_bytes=LISTING_BYTES)
     async def get_workspace_info(self, workspace: str | None = None, *, context: Context) -> dict[str, Any]:
         """Describe a workspace that the caller may read; never its environment variables.
 

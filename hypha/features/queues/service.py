@@ -11,7 +11,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
-from hypha.features.queues.delivery import Delivery
+from hypha.features.queues.delivery import MAX_PEEK_BYTES, Delivery
 from hypha.values import is_number
 
 MAX_TIMEOUT_S = 3600.0
@@ -104,7 +104,7 @@ class QueueService:
         """
         return await self._delivery.length(context, _name(queue_name))
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=MAX_PEEK_BYTES)
     async def peek(self, queue_name: QueueName, n: Count = 1, *, context: Context) -> list[Any]:
         """Look at the next tasks without taking them, the next to be popped first.
 

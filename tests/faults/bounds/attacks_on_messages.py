@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,14 @@ import msgpack
 import pytest
 
 from hypha.auth.users import anonymous_user
+from hypha.builtins.service import BuiltinService
 from hypha.errors import InvalidRequest, LimitReached, TooManyValues
 from hypha.hub import parcels, shares
 from hypha.hub.acknowledgement import UNPROVEN_LIMIT_BYTES
 from hypha.hub.callbacks import MAX_RUNNING_PER_SESSION, Session, Sessions
 from hypha.hub.events import MAX_EVENT_BYTES
 from hypha.hub.flow import HIGH_WATER_BYTES, UNPROVEN_HIGH_BYTES
+from hypha.hub.large_answers import AnswerRoom
 from hypha.hub.rates import RateLimits, Rates
 from hypha.hub.resume import MAX_REPEATED_BYTES
 from hypha.hub.router import MAX_PASSED_BYTES, MAX_SESSION_CHARS
@@ -27,7 +30,7 @@ from hypha.registry.records import Registrant, parse_registration
 from hypha.registry.roster import LocalRoster
 from hypha.registry.sources import Sources
 from hypha.settings import Settings
-from hypha.testing import RawCallError
+from hypha.testing import RawCallError, eventually
 from hypha.transports import stream_watch
 from hypha.transports.ratelimit import FrameRate
 from hypha.transports.stream_watch import StreamWatch, WatchLimits
@@ -39,6 +42,7 @@ from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
 from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
 from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.kit.builtins import function
 from tests.kit.registry import make_context
 from tests.kit.world import Pair
 
@@ -169,6 +173,32 @@ async def all_calls_that_run(kit: Kit) -> None:
             await asyncio.wait_for(link.arrived(), 2)
             await asyncio.sleep(0)
     assert not len(peer.running) and not peer.running.counted
+
+
+async def large_answers(kit: Kit) -> None:
+    room = AnswerRoom(client=MIB, party=2 * MIB, strangers=2 * MIB, total=10 * MIB)
+    kit.lower("hypha.hub.large_answers.MAX_LARGE_ANSWERS", room)
+    world, made = kit.world(), 0
+
+    async def give(data: Any, *, context: Any) -> bytes:
+        nonlocal made
+        made += 1
+        return bytes(512 * KIB)
+
+    large = replace(function(give), gives_bytes=512 * KIB)
+    peer = world.add_manager(BuiltinService("default", {"give": large}, "m"))
+    kit.stack.push_async_callback(peer.close)
+    crowd = [world.join(f"a{number}")[0] for number in range(10)]
+    for number in range(20):
+        for client in crowd:  # none of which acknowledges anything
+            world.call(client, "*/manager-x", f"s{number}", "services.default.give")
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert 2 <= made <= 4, made
+    assert world.hub.large_answers.used <= 2 * MIB + made * KIB
+    for client in crowd:
+        world.hub.end(client, "test")
+    await eventually(lambda: not world.hub.large_answers.used)
 
 
 async def all_frames_that_wait(kit: Kit) -> None:

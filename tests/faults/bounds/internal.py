@@ -37,6 +37,7 @@ INTERNAL = {
     "hypha.gateways.http.openapi.schemas.MAX_PATTERN_CHARS": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_PATTERNS_CHARS": PARTS,
     "hypha.gateways.http.openapi.schemas.MAX_TEXT_CHARS": PARTS,
+    "hypha.hub.large_answers.MAX_LARGE_ANSWERS": "the bounds of the row `large_answers` together",
     "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
     "hypha.gateways.context.DEFAULT_MAX_BODY_BYTES": SAME,
     "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",

@@ -219,6 +219,17 @@ async def test_a_large_answer_goes_in_chunks_of_less_than_half_a_megabyte(world:
     assert unpacker.unpack()["args"] == [data]
 
 
+async def test_nothing_more_is_made_for_a_client_that_does_not_read(world: World, manager: Any) -> None:
+    a, la = world.join("a")
+    world.hub.flow.choke(a)
+    await ask(world, a, "default.whoami")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not la.frames
+    world.hub.flow.release(a)
+    assert str((await answer_on(la))["args"][0]).startswith("w/a ")
+
+
 async def test_calls_to_clients_return_answers_and_errors(world: World, manager: Any) -> None:
     a, la = world.join("a")
     task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f", [1], {"k": 2}))
