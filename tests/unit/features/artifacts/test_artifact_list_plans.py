@@ -27,7 +27,8 @@ async def plans(lab: Lab, **how: Any) -> list[str]:
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        asked.append((statement, parameters))
+        if not statement.startswith("SET "):
+            asked.append((statement, parameters))
 
     engine = lab.store._engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
