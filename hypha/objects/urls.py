@@ -16,6 +16,8 @@ Item = TypeVar("Item")
 PER_TURN = 200
 """Addresses that are made in one turn of the event loop."""
 MAX_BASE_CHARS = 2000
+OWN = "own"
+"""The generation of keys that nobody else can come to own; see `LocalUrls`."""
 
 
 @dataclass(frozen=True, slots=True)

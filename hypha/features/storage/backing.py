@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hypha.features.storage.credentials import Lender
-from hypha.objects.local.urls import LocalUrls
 from hypha.objects.room import Room
 from hypha.objects.store import ObjectStore
 from hypha.objects.urls import SignedUrls
@@ -37,7 +36,7 @@ class Backing:
     """A store with what belongs to it.
 
     Attributes:
-        urls: the addresses that people get; `own` those of this server, which its route checks.
+        urls: the addresses that people get.
         bucket_url: begins the addresses of all files, as they are shown.
         lender: gives keys of the storage itself, where it can.
     """
@@ -45,7 +44,6 @@ class Backing:
     store: ObjectStore
     room: Room
     folders: Folders
-    own: LocalUrls
     urls: SignedUrls
     bucket_url: str
     close: Callable[[], Awaitable[None]]

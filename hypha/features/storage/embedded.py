@@ -71,7 +71,7 @@ async def open_embedded(
         await store.close()
         await asyncio.to_thread(place.leave)
 
-    return Backing(store, store.room, LocalFolders(store, place.root), own, own, bucket_url, close)
+    return Backing(store, store.room, LocalFolders(store, place.root), own, bucket_url, close)
 
 
 def locked_folder(folder: Path, url: str) -> FileLock:

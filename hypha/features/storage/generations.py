@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypha.objects.urls import OWN
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.records import PERSONAL_PREFIX
 
@@ -23,4 +24,4 @@ class Generations:
         record = self._workspaces.get(workspace) or await self._workspaces.load(workspace)
         if record is None:
             return ""
-        return "own" if workspace.startswith(PERSONAL_PREFIX) else f"{record.created_at!r}"
+        return OWN if workspace.startswith(PERSONAL_PREFIX) else f"{record.created_at!r}"

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from hypha.features.storage.backing import Folders
 from hypha.limits import BoundedMap
 from hypha.locks import NamedLocks
+from hypha.objects.urls import OWN
 
 logger = logging.getLogger(__name__)
 
 KNOWN = 10_000
-OWN = "own"
-"""The generation of personal workspaces, which nobody but their person can make again."""
 
 
 async def _nothing_ended(workspace: str) -> None:

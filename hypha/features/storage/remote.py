@@ -71,9 +71,7 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
         is_proxied=options.enable_s3_proxy, is_read_only=store.copies_unsigned,
     )  # fmt: skip
     lender = await lender_of(options, store)
-    return Backing(
-        store, store.room, StoredFolders(store), own, urls, shown_place(endpoint), store.close, lender
-    )
+    return Backing(store, store.room, StoredFolders(store), urls, shown_place(endpoint), store.close, lender)
 
 
 async def open_own_minio(minio: MinioServer, options: StorageOptions, own: LocalUrls) -> Backing:

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from hypha.errors import InvalidRequest
 from hypha.objects.keys import BESIDE
@@ -145,15 +144,3 @@ class FactsKeeper:
 
     def _beside(self, place: str) -> Path:
         return self._folder / f"{place}.json~"
-
-
-def checked_metadata(metadata: Any) -> dict[str, str]:
-    """Metadata as it may be kept.
-
-    Raises:
-        InvalidRequest: it is no map of texts.
-    """
-    given = dict(metadata or {})
-    if not all(isinstance(text, str) for pair in given.items() for text in pair):
-        raise InvalidRequest("The metadata of a file is a map of texts to texts.")
-    return given

@@ -14,15 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from hypha.errors import Corrupted, FrameTooLarge, HyphaError, InvalidRequest, UploadNotFound
+from hypha.errors import Corrupted, FrameTooLarge, HyphaError, UploadNotFound
+from hypha.objects.checks import check_number, check_range, checked_metadata
 from hypha.objects.keys import check_bucket, check_key, check_prefix
 from hypha.objects.local.counting import count_folder, read_note, size_of, write_note
 from hypha.objects.local.draft import ETAG_CHARS, Draft, told
-from hypha.objects.local.facts import Facts, FactsKeeper, checked_metadata
+from hypha.objects.local.facts import Facts, FactsKeeper
 from hypha.objects.local.layout import Layout
 from hypha.objects.local.linking import LINKED_AT_ONCE, Links
 from hypha.objects.local.listing import list_page
-from hypha.objects.local.uploads import Uploads, check_number, joined_etag
+from hypha.objects.local.uploads import Uploads, joined_etag
 from hypha.objects.room import Room, owner_of
 from hypha.objects.store import (
     DEFAULT_TYPE,
@@ -335,8 +336,7 @@ class LocalObjects(ObjectStore):
         return count
 
     def _open(self, key: str, start: int, stop: int | None) -> _LocalReading:
-        if start < 0 or (stop is not None and stop < start):
-            raise InvalidRequest("A range of bytes begins at 0 or later, and ends behind its begin.")
+        check_range(start, stop)
         descriptor, place, found = self._layout.open(key)
         info = self._layout.facts.read(descriptor, place, found).info(key)
         stop = info.size if stop is None else min(stop, info.size)

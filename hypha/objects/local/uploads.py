@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from hypha.errors import InvalidRequest, UploadNotFound
+from hypha.objects.checks import checked_parts
 from hypha.objects.keys import names_of
 from hypha.objects.local.draft import ETAG_CHARS, Draft
 from hypha.objects.local.layout import sync_folder
 from hypha.objects.room import owner_of
-from hypha.objects.store import MAX_PARTS, Part
+from hypha.objects.store import Part
 
 _ABOUT = "about.json"
 _NOBODY = "%"
@@ -102,16 +103,12 @@ class Uploads:
         Raises:
             InvalidRequest: one is missing, changed, or out of order.
         """
-        numbers = [check_number(number) for number, _ in wanted]
-        if not numbers or sorted(set(numbers)) != numbers:
-            raise InvalidRequest("The parts of an upload are given once each, in the order of their numbers.")
         folder = self._of_owner(owner_of(key)) / upload
         found = []
-        for number, etag in wanted:
-            name = str(etag).strip('"')
-            part = _part_folder(folder, number) / _part_name(number, name)
-            if not _ID.fullmatch(name) or not part.is_file():
-                raise InvalidRequest(f"Part {number} was not uploaded with the ETag {str(etag)[:40]!r}.")
+        for number, etag in checked_parts(wanted):
+            part = _part_folder(folder, number) / _part_name(number, etag)
+            if not _ID.fullmatch(etag) or not part.is_file():
+                raise InvalidRequest(f"Part {number} was not uploaded with the ETag {etag[:40]!r}.")
             found.append(part)
         return found
 
@@ -207,17 +204,6 @@ def _counted(folder: Path) -> tuple[int, int]:
 
 def _not_found(upload: object) -> UploadNotFound:
     return UploadNotFound(f"Upload ID {str(upload)[:64]} not found or expired")
-
-
-def check_number(number: object) -> int:
-    """The number of a part.
-
-    Raises:
-        InvalidRequest: it is none of 1 to 10,000.
-    """
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_PARTS:
-        raise InvalidRequest(f"The number of a part is 1 to {MAX_PARTS:,}.")
-    return number
 
 
 def joined_etag(parts: Sequence[Path]) -> str:

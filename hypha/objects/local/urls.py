@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode
 
 from hypha.errors import PermissionDenied
+from hypha.objects.checks import check_number
 from hypha.objects.keys import check_key
-from hypha.objects.local.uploads import check_number
 from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls
 
 PATH = "/s3"

@@ -18,8 +18,9 @@ from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
 from hypha.errors import BackendUnavailable, ConfigurationError, StorageFull, UploadNotFound
+from hypha.objects.checks import plain_etag
 from hypha.objects.s3.endpoint import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S, RETRIES, Endpoint
-from hypha.objects.s3.facts import plain_etag, told_metadata
+from hypha.objects.s3.facts import told_metadata
 from hypha.objects.s3.failures import NO_ROOM, code_of, told
 from hypha.objects.s3.requests import FULL, Requests, failed
 from hypha.objects.store import ObjectInfo, Part

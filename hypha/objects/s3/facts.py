@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from hypha.errors import InvalidRequest
+from hypha.objects.checks import checked_metadata, plain_etag
 from hypha.objects.store import DEFAULT_TYPE, ObjectInfo
 
 SHA256 = "hypha-sha256"
@@ -37,9 +38,8 @@ def told_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     Raises:
         InvalidRequest: it is no map of texts, or too long.
     """
-    if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
-        raise InvalidRequest("The metadata of a file is a map of texts to texts.")
-    found = {quote(name.lower(), safe="-"): quote(text, safe=_PLAIN) for name, text in metadata.items()}
+    given = checked_metadata(metadata)
+    found = {quote(name.lower(), safe="-"): quote(text, safe=_PLAIN) for name, text in given.items()}
     if sum(len(name) + len(text) for name, text in found.items()) > MAX_METADATA_BYTES:
         raise InvalidRequest(f"The metadata of a file is longer than {MAX_METADATA_BYTES:,} bytes.")
     return found
@@ -61,11 +61,6 @@ def info_of(key: str, meta: Mapping[str, object], attributes: Mapping[str, objec
         own,
         sha256,
     )
-
-
-def plain_etag(etag: object) -> str:
-    """An ETag without its quotes."""
-    return str(etag or "").removeprefix("W/").strip('"')
 
 
 def joined_etag(etags: Sequence[str]) -> str:

@@ -9,9 +9,9 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from hypha.errors import BackendUnavailable, InvalidKey
+from hypha.objects.checks import plain_etag
 from hypha.objects.keys import check_key
 from hypha.objects.s3.control import Control
-from hypha.objects.s3.facts import plain_etag
 from hypha.objects.s3.failures import UNAVAILABLE
 from hypha.objects.store import ObjectInfo, Page
 

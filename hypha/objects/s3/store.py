@@ -17,20 +17,19 @@ from hypha.errors import (
     AlreadyExists,
     BackendUnavailable,
     Corrupted,
-    InvalidRequest,
     ObjectNotFound,
     UploadNotFound,
 )
 from hypha.locks import NamedLocks
+from hypha.objects.checks import check_number, check_range, checked_parts
 from hypha.objects.keys import check_bucket, check_key, check_prefix
 from hypha.objects.local.draft import told as told_of_disk
-from hypha.objects.local.uploads import check_number
 from hypha.objects.room import Disk, Room, owner_of
 from hypha.objects.s3.control import Control
 from hypha.objects.s3.counting import Counting
 from hypha.objects.s3.data import EmptyReading, S3Reading, data_client
 from hypha.objects.s3.endpoint import Endpoint
-from hypha.objects.s3.facts import WANTED_SHA256, info_of, joined_etag, plain_etag, told_attributes
+from hypha.objects.s3.facts import WANTED_SHA256, info_of, joined_etag, told_attributes
 from hypha.objects.s3.failures import UNAVAILABLE, told
 from hypha.objects.s3.incoming import Incoming
 from hypha.objects.s3.listing import all_below, list_page
@@ -192,8 +191,7 @@ class S3Objects(ObjectStore):
     async def open(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
         """See `ObjectStore`."""
         key = check_key(key)
-        if start < 0 or (stop is not None and stop < start):
-            raise InvalidRequest("A range of bytes begins at 0 or later, and ends behind its begin.")
+        check_range(start, stop)
         if start == 0 and stop is None:
             return await self._opened(key, None)
         if stop is None or stop > start:
@@ -333,7 +331,7 @@ class S3Objects(ObjectStore):
         S3 shows no part before all are put together: what has another digest than was said is deleted then.
         """
         key = check_key(key)
-        checked = _checked(parts)
+        checked = checked_parts(parts)
         try:
             await self.control.complete(key, upload, checked)
             is_new = True
@@ -364,15 +362,3 @@ class S3Objects(ObjectStore):
         """See `ObjectStore`."""
         found = await self.control.uploads(check_prefix(prefix))
         return [(key, upload) for key, upload, begun in found if begun < time]
-
-
-def _checked(parts: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Parts in their order, with plain ETags.
-
-    Raises:
-        InvalidRequest: one is doubled, or they are in no order.
-    """
-    numbers = [check_number(number) for number, _ in parts]
-    if not numbers or sorted(set(numbers)) != numbers:
-        raise InvalidRequest("The parts of an upload are given once each, in the order of their numbers.")
-    return [(number, plain_etag(etag)) for number, etag in parts]

@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from hypha.objects.checks import check_number
 from hypha.objects.keys import check_key
-from hypha.objects.local.uploads import check_number
 from hypha.objects.local.urls import LocalUrls
 from hypha.objects.s3.counting import Counting
 from hypha.objects.s3.endpoint import Endpoint
 from hypha.objects.s3.signing import presigned
-from hypha.objects.urls import AS_ANNOUNCED, Reach, SignedUrls
+from hypha.objects.urls import AS_ANNOUNCED, OWN, Reach, SignedUrls
 
-OWN = "own"
-"""The generation of keys that nobody else can come to own."""
 DIRECT_LIFE_S = 3600.0
 """An address of the storage itself outlives the workspace for which it was made; of others than personal ones
 it is good for so long at most."""

@@ -13,9 +13,10 @@ from hypha.errors import BackendUnavailable
 from hypha.features.storage.ended import EndedFolders
 from hypha.features.storage.expiries import Expiries
 from hypha.features.storage.folders import StoredFolders
-from hypha.features.storage.owners import OWN, Owners
+from hypha.features.storage.owners import Owners
 from hypha.features.storage.records import EndedRecords, ExpiryRecords
 from hypha.objects.local import LocalObjects
+from hypha.objects.urls import OWN
 from hypha.store import Store
 
 
