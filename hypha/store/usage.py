@@ -110,14 +110,14 @@ class Usage(Repository):
             await self._check_all(connection, record, size, allowance)
 
     async def check(
-        self, record: WorkspaceRecord, kind: str, count: int, size: int, allowance: Allowance
+        self, record: WorkspaceRecord, kind: str, count: int, size: int, allowance: Allowance | None
     ) -> None:
         """Refuse what `add` would refuse for the workspace's quota as things are, and count nothing.
 
         Raises:
             QuotaExceeded.
         """
-        if count > 0 or size > 0:
+        if allowance is not None and (count > 0 or size > 0):
             known_count, known_size = (await self.of(record.id)).get(kind, (0, 0))
             _check_quota(record, allowance.quota, known_count + count, known_size + size)
 

@@ -51,6 +51,18 @@ async def test_a_workspace_keeps_no_more_than_its_quota(store: Store, kind: Kind
     await add(store, kind, "n0", 10, allowance(count=3), OTHER)
 
 
+async def test_whether_there_is_room_is_asked_without_taking_it(store: Store) -> None:
+    await add(store, Kind.EVENTS, "a", 600, allowance())
+    kept = await used(store, Kind.EVENTS)
+    for count, size, may in ((2, 0, allowance(count=2)), (0, 401, allowance(size=kept[1] + 400))):
+        with pytest.raises(QuotaExceeded):
+            await store.usage.check(LAB, Kind.EVENTS, count, size, may)
+        await store.usage.check(LAB, Kind.EVENTS, count - 1, size - 1, may)
+        await store.usage.check(LAB, Kind.EVENTS, count, size, None)
+    await store.usage.check(LAB, Kind.EVENTS, 0, 0, allowance(count=0))
+    assert await used(store, Kind.EVENTS) == kept
+
+
 @pytest.mark.parametrize("kind", Kind)
 async def test_a_person_and_all_together_keep_no_more_than_theirs(store: Store, kind: Kind) -> None:
     await add(store, kind, "a", 600, allowance())
