@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import csv
+import hashlib
 import io
 import wave
 import zipfile
@@ -275,6 +276,93 @@ async def test_what_is_kept_of_uploads_opens_nothing_and_goes_with_who_signs_out
         return bool(await visit.page.run("return !window.isOld && localStorage.length === 0;"))
 
     await eventually(is_forgotten, within_s=10)
+
+
+async def test_what_was_loaded_to_be_shown_is_let_go_and_discarding_asks_twice(
+    visit: Visit, lab: Lab
+) -> None:
+    await visit.open(lab.owner.workspace, "#files", lab.owner.token)
+    await visit.shows("used.", "#area")
+    script = """
+        const { preview } = await import("/static/workspace/preview.js");
+        const { stagingBar } = await import("/static/workspace/staging.js");
+        const [made, gone] = [[], []];
+        const make = URL.createObjectURL;
+        URL.createObjectURL = (blob) => (made.push(make.call(URL, blob)), made.at(-1));
+        URL.revokeObjectURL = (url) => gone.push(url);
+        const source = { fetch: async () => new Response(new Uint8Array([0])) };
+        const box = document.createElement("div");
+        for (const name of ["a.png", "b.png", "c.mp3"]) await preview(box, source, name, 1);
+        const before = [...gone];
+        dispatchEvent(new Event("hashchange"));
+        const nope = { id: "x/nope", staging: [{ _intent: "edit_version" }], versions: [1] };
+        const bar = stagingBar(nope, () => {}, () => {});
+        const discard = [...bar.querySelectorAll("button")].at(-1);
+        discard.click();
+        const asked = [discard.textContent, bar.textContent.includes("not exist")];
+        discard.click();
+        while (!bar.querySelector(".failure")) await new Promise((done) => setTimeout(done, 20));
+        await new Promise((done) => setTimeout(done));
+        const isGone = [before.join() === made.slice(0, 2).join(), gone.join() === made.join()];
+        return [...isGone, asked, discard.disabled];
+    """
+    told = await visit.page.run(script)
+    assert told == [True, True, ["Really discard?", False], False]
+
+
+async def rows_of(visit: Visit, within: str, cell: int) -> list[str]:
+    """One cell of each row, once all there is is shown."""
+
+    async def is_whole() -> bool:
+        await visit.page.run(
+            "document.querySelectorAll(args.more).forEach((each) => each.click());",
+            more=f"{within} .table ~ button:not(:disabled, [hidden])",
+        )
+        return bool(
+            await visit.page.run(
+                "return !!document.querySelector(args.end);", end=f"{within} .table + [hidden]"
+            )
+        )
+
+    await eventually(is_whole, within_s=20)
+    script = (
+        "return [...document.querySelectorAll(args.rows)].map((row) => row.cells[args.cell].textContent);"
+    )
+    return list(await visit.page.run(script, rows=f"{within} tbody tr", cell=cell))
+
+
+@pytest.mark.slow
+async def test_long_lists_and_differences_come_page_by_page(visit: Visit, lab: Lab) -> None:
+    added, kept, gone = ["a", "a-b/x", "a b/x"], ["kept", "b/x", "e/\U0001d4b3"], ["z", "e/\uffee"]
+    added += [f"many/{number:04d}" for number in range(510)]
+    long = {"artifact_id": f"{lab.owner.workspace}/long"}
+    await lab.call("create", artifact_id=None, alias="long", manifest={"name": "Long"}, stage=True)
+    for path in (*kept, "changed", *gone):
+        await lab.put(f"/artifacts/long/files/{path}", b"x")
+    await lab.call("commit", **long)
+    await lab.call("edit", **long, version="new", stage=True)
+    digest = hashlib.sha256(b"x").hexdigest()
+    await lab.call("reuse_files", **long, files=dict.fromkeys([*kept, *added], digest))
+    await lab.put("/artifacts/long/files/changed", b"y")
+    await lab.call("commit", **long)
+    await visit.open(lab.owner.workspace, "#artifacts/long", lab.owner.token)
+    await click(visit, "Show differences")
+    await visit.shows("added", ".differences")
+    assert (await visit.text(".differences")).count("added") <= 100
+    paths = await rows_of(visit, ".differences", 1)
+    assert paths == sorted([*added, "changed", *gone], key=lambda path: path.rpartition("/")[::2])
+    words = dict(zip(paths, await rows_of(visit, ".differences", 0), strict=True))
+    assert {path: word for path, word in words.items() if word != "+ added"} == {
+        "changed": "~ changed", **dict.fromkeys(gone, "− removed"),
+    }  # fmt: skip
+    await visit.go("#artifacts/long/many%2F")
+    await visit.shows("0199", "#area")
+    assert "0200" not in await visit.text("#area")
+    assert await rows_of(visit, "section.part:first-of-type", 0) == [path[5:] for path in added[3:]]
+    await visit.go("#artifacts/long/many%2F0509")
+    await visit.shows("x", ".preview")
+    await lab.call("delete", **long)
+    assert await visit.complaints() == []
 
 
 @pytest.mark.slow

@@ -75,14 +75,7 @@ function sourceOf(artifact, version, isStaged, mayEdit) {
     title: artifact.alias,
     empty: isStaged ? "No file is staged or kept here yet. Drop files or folders on this page." : "It has no files.",
     keepsFolders: true,
-    list: async (folder, other) => {
-      const found = [];
-      for (;;) {
-        const some = await call("list_files", { artifact_id: artifact.id, dir_path: folder.replace(/\/$/, "") || null, limit: 10000, offset: found.length, ...(other ? { version: other } : isStaged ? { stage: true, include_pending: true } : version ? { version } : {}) });
-        found.push(...some);
-        if (some.length < 10000) return found;
-      }
-    },
+    list: (folder, offset, limit) => call("list_files", { artifact_id: artifact.id, dir_path: folder.replace(/\/$/, "") || null, limit, offset, ...(isStaged ? { stage: true, include_pending: true } : version ? { version } : {}) }),
     fetch: (path, options) => send(file(path), options),
     etag: async (path, other) => (await send(file(path, other), { method: "HEAD" })).headers.get("etag"),
     address,

@@ -1,11 +1,14 @@
 // Folders and files of a source: where one is, what is there, and what a file holds.
 //
-// A source has `list(folder)` for its entries, `fetch(path, options)` for bytes and, where it can, `address(path)` for an
+// A source has `list(folder, offset, limit)` for its entries, `fetch(path, options)` for bytes and, where it can, `address(path)` for an
 // address without credentials, `remove(path)`, `zip` to look into archives, and `download(path)`.
 
-import { carefulButton, button, failure, make, moment, nothing, table } from "./dom.js";
+import { button, carefulButton, failure, make, moment, moreButton, nothing, table } from "./dom.js";
 import { preview } from "./preview.js";
 import { sizeText, splitPath } from "./words.js";
+
+const PAGE = 200;
+const GONE = "There is no such file any more.";
 
 /** Show a place: a folder (empty, or with `/` at its end) or a file. `go(path)` leads elsewhere. */
 export async function showPlace(box, source, place, go, onChange) {
@@ -13,21 +16,31 @@ export async function showPlace(box, source, place, go, onChange) {
   const crumbs = crumbsOf(source.title, folder, name, go);
   const list = make("div", {});
   box.replaceChildren(place ? crumbs : "", list);
-  let entries;
+  const page = (number) => source.list(folder, number * PAGE, PAGE);
   try {
-    entries = await source.list(folder);
+    const first = await page(0);
+    if (name) list.replaceChildren(await fileIn(first, page, source, place, () => go(folder), onChange));
+    else if (!first.length) list.replaceChildren(nothing(source.empty || "Nothing is here yet."));
+    else list.replaceChildren(...entryTable(source, folder, first, page, go, onChange));
   } catch (error) {
-    if (error.status !== 404) return void list.replaceChildren(failure(error));
-    entries = [];
+    if (error.status !== 404) list.replaceChildren(failure(error));
+    else list.replaceChildren(nothing(name ? GONE : source.empty || "Nothing is here yet."));
   }
-  if (name) {
-    const entry = entries.find((each) => each.name === name && each.type === "file");
-    if (!entry) return void list.replaceChildren(nothing("There is no such file any more."));
-    return void list.replaceChildren(fileView(source, place, entry, () => go(folder), onChange));
-  }
-  if (!entries.length) return void list.replaceChildren(nothing(source.empty || "Nothing is here yet."));
-  list.replaceChildren(entryTable(source, folder, entries, go, onChange));
 }
+
+async function fileIn(first, page, source, place, goBack, onChange) {
+  const [, name] = splitPath(place);
+  let entries = first;
+  for (let number = 1; ; number += 1) {
+    const entry = entries.find((each) => each.name === name && each.type === "file");
+    if (entry) return fileView(source, place, entry, goBack, onChange);
+    if (isLast(entries)) return nothing(GONE);
+    entries = await page(number);
+  }
+}
+
+// one that is not shown may be among them
+const isLast = (entries) => entries.length < PAGE - 1;
 
 function crumbsOf(title, folder, name, go) {
   const words = folder.split("/").filter(Boolean);
@@ -40,13 +53,26 @@ function crumbsOf(title, folder, name, go) {
   return make("nav", { className: "crumbs", "aria-label": "Where you are" }, make("ol", {}, ...links));
 }
 
-function entryTable(source, folder, entries, go, onChange) {
-  return table("Files", ["Name", "Size", "Changed", ""], entries.map((entry) => {
+function entryTable(source, folder, first, page, go, onChange) {
+  const rowOf = (entry) => {
     const isFolder = entry.type === "directory";
     const path = folder + entry.name + (isFolder ? "/" : "");
     const open = button(isFolder ? `${entry.name}/` : entry.name, () => go(path), isFolder ? "link folder" : "link");
     return [open, isFolder ? "" : entry.pending ? "not uploaded yet" : sizeText(entry.size), isFolder ? "" : moment(entry.last_modified), make("span", { className: "row-actions" }, ...actionsOf(source, path, isFolder, onChange))];
-  }));
+  };
+  const list = table("Files", ["Name", "Size", "Changed", ""], first.map(rowOf));
+  let number = 0;
+  const more = moreButton(async () => {
+    const entries = await page(number + 1).catch((error) => {
+      onChange(error);
+      return [];
+    });
+    number += 1;
+    list.add(entries.map(rowOf));
+    return !isLast(entries);
+  });
+  more.hidden = isLast(first);
+  return [list, more];
 }
 
 function actionsOf(source, path, isFolder, onChange) {

@@ -1,11 +1,10 @@
 // The versions of an artifact, and what is different between two of them.
 
 import { callPublic } from "./api.js";
-import { button, failure, make, moment, nothing, table } from "./dom.js";
-import { sizeText } from "./words.js";
+import { button, failure, make, moment, moreButton, nothing, table } from "./dom.js";
+import { sizeText, splitPath } from "./words.js";
 
-const MOST_FILES = 5000;
-const AT_ONCE = 6;
+const PAGE = 100;
 
 /** The versions, newest first, with a choice of two to compare. */
 export function versionsSection(artifact, source, show) {
@@ -34,55 +33,93 @@ export function versionsSection(artifact, source, show) {
 
 async function differences(artifact, source, from, to) {
   const [before, after] = await Promise.all([from, to].map((version) => callPublic("artifact-manager", "read", { artifact_id: artifact.id, version, silent: true })));
-  const [old, now] = await Promise.all([filesOf(source, from), filesOf(source, to)]);
-  const rows = [];
-  const same = [];
-  for (const [path, entry] of now) {
-    const known = old.get(path);
-    if (!known) rows.push(["added", path, sizeText(entry.size)]);
-    else if (known.size !== entry.size) rows.push(["changed", path, `${sizeText(known.size)} → ${sizeText(entry.size)}`]);
-    else same.push(path);
-  }
-  for (const [path, entry] of old) if (!now.has(path)) rows.push(["removed", path, sizeText(entry.size)]);
-  for (const path of await changedAmong(source, same, from, to)) rows.push(["changed", path, "as large as before"]);
-  rows.sort((a, b) => a[1].localeCompare(b[1]));
   const fields = changedFields(before.manifest, after.manifest);
-  const marks = { added: "+", removed: "−", changed: "~" };
   return [
     make("h4", {}, "Files"),
-    rows.length ? table("Files that differ", ["What", "File", "Size"], rows.map(([what, path, size]) => [make("span", { className: `change is-${what}` }, `${marks[what]} ${what}`), make("code", {}, path), size])) : nothing("The files are the same."),
+    ...(await filesThatDiffer(artifact, source, from, to)),
     make("h4", {}, "Manifest"),
     fields.length ? table("Fields that differ", ["Field", from, to], fields.map(([key, a, b]) => [make("code", {}, key), shown(a), shown(b)])) : nothing("The manifest is the same."),
   ];
 }
 
-/** All files of a version by their paths. */
-async function filesOf(source, version) {
-  const files = new Map();
-  const folders = [""];
-  while (folders.length) {
-    const folder = folders.pop();
-    for (const entry of await source.list(folder, version)) {
-      if (entry.type === "directory") folders.push(`${folder}${entry.name}/`);
-      else files.set(folder + entry.name, entry);
-    }
-    if (files.size > MOST_FILES) throw new Error(`These versions have more than ${MOST_FILES} files: compare them with a program.`);
-  }
-  return files;
-}
-
-/** Of files of one size in both versions those with other content, by their ETags. */
-async function changedAmong(source, paths, from, to) {
-  const changed = [];
-  const rest = [...paths];
-  const work = async () => {
-    for (let path = rest.pop(); path !== undefined; path = rest.pop()) {
-      const [a, b] = await Promise.all([from, to].map((version) => source.etag(path, version)));
-      if (a !== b) changed.push(path);
+async function filesThatDiffer(artifact, source, from, to) {
+  const changes = changesOf(artifact, source, from, to);
+  const next = async () => {
+    const rows = [];
+    for (;;) {
+      const { done, value } = await changes.next();
+      if (done) return [rows, false];
+      rows.push(rowOf(value));
+      if (rows.length === PAGE) return [rows, true];
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return changed;
+  const [first, isMore] = await next();
+  if (!first.length) return [nothing("The files are the same.")];
+  const list = table("Files that differ", ["What", "File", "Size"], first);
+  const answer = make("div", { "aria-live": "polite" });
+  const more = moreButton(async () => {
+    try {
+      const [rows, isLeft] = await next();
+      list.add(rows);
+      return isLeft;
+    } catch (error) {
+      answer.replaceChildren(failure(error));
+      return false;
+    }
+  });
+  more.hidden = !isMore;
+  return [list, more, answer];
+}
+
+const MARKS = { added: "+", removed: "−", changed: "~" };
+
+function rowOf([what, path, old, now]) {
+  const size = what === "changed" ? (old.size === now.size ? "as large as before" : `${sizeText(old.size)} → ${sizeText(now.size)}`) : sizeText((old || now).size);
+  return [make("span", { className: `change is-${what}` }, `${MARKS[what]} ${what}`), make("code", {}, path), size];
+}
+
+/** Each file that differs, in the order of the paths: [what, path, before, after]. Both versions are read side by side. */
+async function* changesOf(artifact, source, from, to) {
+  const [olds, nows] = [contentsOf(artifact, from), contentsOf(artifact, to)];
+  let [old, now] = [await olds.next(), await nows.next()];
+  while (!old.done || !now.done) {
+    const order = old.done ? 1 : now.done ? -1 : comparePaths(old.value.path, now.value.path);
+    if (order < 0) yield ["removed", old.value.path, old.value, null];
+    else if (order > 0) yield ["added", now.value.path, null, now.value];
+    else if (await isChanged(source, old.value, now.value, from, to)) yield ["changed", now.value.path, old.value, now.value];
+    if (order <= 0) old = await olds.next();
+    if (order >= 0) now = await nows.next();
+  }
+}
+
+/** All files of a version, page by page, in the order of their folders and names. */
+async function* contentsOf(artifact, version) {
+  for (let after = ""; after !== null; ) {
+    const page = await callPublic("artifact-manager", "list_contents", { artifact_id: artifact.id, version, after });
+    yield* page.files;
+    ({ after } = page);
+  }
+}
+
+async function isChanged(source, old, now, from, to) {
+  if (old.size !== now.size) return true;
+  if (old.sha256 && now.sha256) return old.sha256 !== now.sha256;
+  const [a, b] = await Promise.all([source.etag(old.path, from), source.etag(now.path, to)]); // of what was taken over
+  return a !== b;
+}
+
+/** The order of the server's pages: by folder, then by name, letters by their numbers. */
+function comparePaths(a, b) {
+  const [first, second] = [splitPath(a), splitPath(b)];
+  return compareTexts(first[0].slice(0, -1), second[0].slice(0, -1)) || compareTexts(first[1], second[1]);
+}
+
+function compareTexts(a, b) {
+  const [first, second] = [[...a], [...b]];
+  for (let at = 0; at < Math.min(first.length, second.length); at += 1) {
+    if (first[at] !== second[at]) return first[at].codePointAt(0) - second[at].codePointAt(0);
+  }
+  return first.length - second.length;
 }
 
 function changedFields(before, after) {

@@ -38,23 +38,25 @@ export function button(text, onClick, kind = "", properties = {}) {
   return element;
 }
 
-/** A button that asks once more before it does what cannot be undone. */
+/** A button that asks once more before it does what cannot be undone; `onClick` gives a promise. */
 export function carefulButton(text, question, onClick) {
   let timer;
   const element = button(text, async () => {
     if (element.dataset.sure) {
       clearTimeout(timer);
       element.disabled = true;
-      await onClick();
+      await onClick().finally(calm);
       return;
     }
     element.dataset.sure = "yes";
     element.textContent = question;
-    timer = setTimeout(() => {
-      delete element.dataset.sure;
-      element.textContent = text;
-    }, 4000);
+    timer = setTimeout(calm, 4000);
   }, "quiet danger small");
+  const calm = () => {
+    delete element.dataset.sure;
+    element.textContent = text;
+    element.disabled = false;
+  };
   return element;
 }
 
@@ -70,10 +72,13 @@ export function copyButton(read) {
   return element;
 }
 
-/** A table with a caption that only screen readers meet; rows are lists of cells. */
+/** A table with a caption that only screen readers meet; rows are lists of cells. `add(rows)` of it appends more. */
 export function table(caption, headings, rows) {
   const cells = (row) => row.map((cell, index) => make("td", { "data-label": headings[index] }, cell));
-  return make(
+  const body = make("tbody");
+  const add = (more) => more.forEach((row) => body.append(make("tr", {}, ...cells(row))));
+  add(rows);
+  const element = make(
     "div",
     { className: "table card", role: "region", "aria-label": caption, tabIndex: 0 },
     make(
@@ -81,9 +86,20 @@ export function table(caption, headings, rows) {
       {},
       make("caption", { className: "unseen" }, caption),
       make("thead", {}, make("tr", {}, ...headings.map((text) => make("th", { scope: "col" }, text || make("span", { className: "unseen" }, "Actions"))))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...cells(row)))),
+      body,
     ),
   );
+  return Object.assign(element, { add });
+}
+
+/** A button for what is behind the end of a list; `load()` says whether there is still more. */
+export function moreButton(load) {
+  const element = button("Show more", async () => {
+    element.disabled = true;
+    element.hidden = !(await load());
+    element.disabled = false;
+  }, "small");
+  return element;
 }
 
 /** A set of tabs that obeys the arrow keys. `tabs` are [name, text]; `choose(name)` is called on change. */

@@ -17,7 +17,7 @@ let reload = () => {};
 const source = {
   title: "Files",
   empty: "Nothing is here yet. Drop files or folders on this page.",
-  list: async (folder) => (await (await send(`${home}/files/${inAddress(folder)}?max_length=10000`)).json()).children,
+  list: async (folder, offset, limit) => (await (await send(`${home}/files/${inAddress(folder)}?max_length=${limit}&offset=${offset}`)).json()).children,
   fetch: (path, options) => send(`${home}/files/${inAddress(path)}`, options),
   address: async (path) => (await (await send(`${home}/files/${inAddress(path)}?signed=true&${IN_QUERY}`)).json()).url,
   remove: (path) => send(`${home}/files/${inAddress(path)}`, { method: "DELETE" }),

@@ -22,6 +22,7 @@ const KINDS = {
 export async function preview(box, source, path, size) {
   const kind = Object.keys(KINDS).find((name) => KINDS[name].test(path)) || "text";
   box.replaceChildren(make("p", { className: "soft" }, "Loading…"));
+  loaded.forget();
   try {
     box.replaceChildren(...[await SHOWN[kind](source, path, size)].flat());
   } catch (error) {
@@ -45,8 +46,23 @@ async function addressOf(source, path, size) {
   const signed = source.address ? await source.address(path).catch(() => null) : null;
   if (signed) return signed;
   if (size > LOADED_BYTES) throw new Error(`It has ${sizeText(size)}: download it to see it.`);
-  return URL.createObjectURL(await (await source.fetch(path)).blob());
+  return loaded.address(await (await source.fetch(path)).blob());
 }
+
+/** What was loaded to be shown is kept while it is: until another file or place is. */
+const loaded = {
+  url: "",
+  address(blob) {
+    this.forget();
+    this.url = URL.createObjectURL(blob);
+    return this.url;
+  },
+  forget() {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = "";
+  },
+};
+addEventListener("hashchange", () => loaded.forget());
 
 async function textOf(source, path, size) {
   const headers = size > TEXT_BYTES ? { range: `bytes=0-${TEXT_BYTES - 1}` } : {};

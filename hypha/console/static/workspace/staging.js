@@ -1,7 +1,7 @@
 // What is staged of an artifact and becomes of it, and deleting all of it.
 
 import { callPublic } from "./api.js";
-import { announce, button, failure, make } from "./dom.js";
+import { announce, button, carefulButton, failure, make } from "./dom.js";
 import { countText, nameOf } from "./words.js";
 
 /** What is staged, to be committed or discarded. */
@@ -11,13 +11,8 @@ export function stagingBar(artifact, draw, go) {
   const what = !artifact.versions.length ? "A draft" : intent === "new_version" ? "A new version, without the files of the one before" : "Changes of the latest version";
   const comment = make("input", { id: "comment", type: "text", autocomplete: "off", placeholder: "What is new (optional)", "aria-label": "What is new" });
   const answer = make("div", { "aria-live": "polite" });
-  const form = make("form", { className: "staging card" }, make("p", {}, make("strong", {}, `${what}: ${countText(files, "file")} staged. `), "Readers see it after the commit."), make("div", { className: "staging-actions" }, comment, make("button", { type: "submit", className: "button primary small" }, "Commit"), button("Discard", discard, "small quiet danger")), answer);
+  const form = make("form", { className: "staging card" }, make("p", {}, make("strong", {}, `${what}: ${countText(files, "file")} staged. `), "Readers see it after the commit."), make("div", { className: "staging-actions" }, comment, make("button", { type: "submit", className: "button primary small" }, "Commit"), carefulButton("Discard", "Really discard?", discard)), answer);
   async function discard() {
-    if (!this.dataset.sure) {
-      this.dataset.sure = "yes";
-      this.textContent = "Really discard?";
-      return;
-    }
     try {
       if (artifact.versions.length) await callPublic("artifact-manager", "discard", { artifact_id: artifact.id });
       else await callPublic("artifact-manager", "delete", { artifact_id: artifact.id, delete_files: true });
