@@ -23,6 +23,7 @@ from hypha.store.environment import Environment
 from hypha.store.events import Events
 from hypha.store.facts import Facts
 from hypha.store.issued_tokens import IssuedTokens
+from hypha.store.kept import KeptConnections
 from hypha.store.replicas import Lease
 from hypha.store.repository import upsert
 from hypha.store.service_types import ServiceTypes
@@ -62,6 +63,7 @@ class Store:
         with self._options_told():
             self._engine: AsyncEngine = engines.make_engine(self._url)
         self._writer = self._engine.execution_options(**{engines.WRITES: True})
+        self._kept = (KeptConnections(self._engine), KeptConnections(self._writer)) if self._is_sqlite else ()
         slots = engines.side_by_side(self._url)
         self._writing = Turns(1 if self._is_sqlite else slots)
         self._reading = self._writing if self.is_memory else Turns(slots)
@@ -148,6 +150,8 @@ class Store:
         """Close all connections; what was acknowledged is on disk already."""
         with contextlib.suppress(BackendUnavailable):  # then the next server ends it
             await self.lease.release()
+        for kept in self._kept:
+            await kept.close()
         await self._engine.dispose()
         await self.claim.close()
 
@@ -169,7 +173,7 @@ class Store:
         async with self._reading.taken(), self._translated():
             if not self._is_sqlite:
                 self.condition.check()
-            async with self._engine.connect() as connection:
+            async with self._kept[0].reading() if self._kept else self._engine.connect() as connection:
                 yield connection
 
     @contextlib.asynccontextmanager
@@ -216,8 +220,9 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._translated(), self._writer.begin() as connection:
-            yield connection
+        async with self._translated():
+            async with self._kept[1].writing() if self._kept else self._writer.begin() as connection:
+                yield connection
 
     async def watch(self) -> None:
         """Keep `condition` true until cancelled."""

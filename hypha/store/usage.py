@@ -22,6 +22,8 @@ FILES_SUFFIX = "_files"
 """Ends the names of kinds whose bytes lie in the object store: they have bounds of their own, and are no part
 of what the database keeps for a person or in all."""
 
+_OF = select(StoredUse.kind, StoredUse.count, StoredUse.size).where(StoredUse.workspace == bindparam("of"))
+
 
 class Kind(StrEnum):
     """What of the core is counted, by the names of the tables; features name theirs in the same way."""
@@ -68,11 +70,8 @@ class Usage(Repository):
 
     async def of(self, workspace: str) -> dict[str, tuple[int, int]]:
         """Number and bytes of what a workspace keeps, by kind."""
-        statement = select(StoredUse.kind, StoredUse.count, StoredUse.size).where(
-            StoredUse.workspace == workspace
-        )
         async with self._connections.reading() as connection:
-            rows = await connection.execute(statement)
+            rows = await connection.execute(_OF, {"of": workspace})
             return {kind: (int(count), int(size)) for kind, count, size in rows}
 
     @staticmethod

@@ -139,21 +139,14 @@ class Files(Repository):
     async def staged(self, artifact: str) -> list[Staged]:
         """What is staged of the files, in the order of folder and name; at most 100,000."""
         found: list[Staged] = []
-        table = StagedFile
-        query = (
-            select(table.folder, table.name, table.is_removed, table.weight)
-            .where(table.artifact == artifact)
-            .order_by(table.folder, table.name)
-            .limit(READ_AT_ONCE)
-        )
         async with self._connections.reading() as connection:
             while True:
-                here = query
+                query = _STAGED
                 if found:
                     folder, name = split(found[-1].path)
                     last = tuple_(literal(folder), literal(name))
-                    here = query.where(tuple_(table.folder, table.name) > last)
-                rows = (await connection.execute(here)).all()
+                    query = _STAGED.where(tuple_(StagedFile.folder, StagedFile.name) > last)
+                rows = (await connection.execute(query, {"of": artifact})).all()
                 found += [Staged(joined(f, n), gone, weight) for f, n, gone, weight in rows]
                 if len(rows) < READ_AT_ONCE:
                     return found
@@ -379,6 +372,12 @@ _FIND_ONE = select(*_FILE).where(
     ArtifactFile.artifact == bindparam("artifact"), ArtifactFile.version == bindparam("version"),
     ArtifactFile.folder == bindparam("folder"), ArtifactFile.name == bindparam("name"),
 )  # fmt: skip
+_STAGED = (
+    select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
+    .where(StagedFile.artifact == bindparam("of"))
+    .order_by(StagedFile.folder, StagedFile.name)
+    .limit(READ_AT_ONCE)
+)
 _STAGE, _ADD_FILES = insert(StagedFile), insert(ArtifactFile)
 _UNSTAGE_ONE = delete(StagedFile).where(
     _OF_ARTIFACT, StagedFile.folder == bindparam("folder"), StagedFile.name == bindparam("name")

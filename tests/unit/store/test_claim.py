@@ -61,8 +61,10 @@ async def test_a_refused_server_has_changed_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"the server at http://127.0.0.1:9527 \(process \d+\)"):
         await Store(uri).open("http://127.0.0.1:2")
     lock.close()
-    async with Store(uri).reading() as connection:
+    store = Store(uri)
+    async with store.reading() as connection:
         assert not (await connection.execute(text("SELECT name FROM sqlite_master"))).all()
+    await store.close()
 
 
 async def test_a_link_to_the_file_is_the_same_database(tmp_path: Path) -> None:

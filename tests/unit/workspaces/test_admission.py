@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from hypha.auth.minting import TokenRequest, child_of
 from hypha.auth.scopes import Level, Scope
@@ -107,7 +107,8 @@ async def test_who_has_a_token_does_not_wait_for_strangers_of_the_same_address(
     done: list[int] = []
 
     async def write(number: int) -> None:
-        async with tenants.store.writing():
+        async with tenants.store.writing() as connection:
+            await connection.execute(text("SELECT 1"))
             done.append(number)
 
     with on_behalf_of("203.0.113.7"):
