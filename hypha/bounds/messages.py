@@ -135,9 +135,10 @@ MESSAGES = (
     ),
     Bound(
         "messages_in_chunks",
-        "Messages to the server in chunks: one; of a client; of an anonymous one; of all; of all anonymous",
+        "Messages to the server in chunks, unfinished or worked on: one; of a client, and of all of one "
+        "person; of anonymous users of one address; of all; of all anonymous",
         "as said",
-        "`LimitReached`, the message is dropped",
+        "`LimitReached`, the message is dropped; of all together, the oldest unfinished one of who has most",
         (
             "hypha.wire.chunks.MAX_MESSAGE_BYTES",
             "hypha.wire.chunks.MAX_CACHE_BYTES",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.hosted import HostedServices
     from hypha.hub.ports import PeerPorts
+    from hypha.wire.chunks import Taken
 
 OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
@@ -112,7 +113,12 @@ class Inbox:
             self._ports.refuse_malformed(sender, self._located(sender, main, error))
 
     def _dispatch(
-        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+        self,
+        sender: Client,
+        main: dict[str, Any],
+        extra: dict[str, Any],
+        opened: Opened | None = None,
+        taken: Taken | None = None,
     ) -> None:
         method = main.get("method")
         args = extra.get("args") or []
@@ -121,9 +127,11 @@ class Inbox:
         is_service = method.startswith(SERVICES)
         session, _, name = method.partition(".")
         if not is_service and name in _ANSWERS:
+            if taken is not None:
+                taken.release()
             self._calls.take_answer(sender, session, name, args, opened)
             return
-        request = Request.of(sender, self._addressed(sender, main), main, extra, opened)
+        request = Request.of(sender, self._addressed(sender, main), main, extra, opened, taken)
         kwargs: dict[str, Any] = {}
         if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
             kwargs = args.pop()
@@ -144,22 +152,29 @@ class Inbox:
 
     # -- messages in chunks
 
-    def _process(self, request: Request, pieces: list[bytes], session: object) -> bool:
+    def _process(self, request: Request, taken: Taken, session: object) -> bool:
         """Handle a message that came in chunks as a frame of its sender.
 
         A large one, or one of many values, is opened in a thread, so that the others need not wait.
         """
-        self._check_message(request.sender, pieces)
-        if sum(map(len, pieces)) < OPENED_IN_THREAD_BYTES:
-            with suppress(TooManyValues):
-                self._dispatch_opened(request.sender, *open_message(pieces, MAX_QUICK_VALUES))
-                return True
-        self._check_expected(request.sender, read_envelope(Pieces(pieces))[0])
+        try:
+            self._check_message(request.sender, taken.chunks)
+            if sum(map(len, taken.chunks)) < OPENED_IN_THREAD_BYTES:
+                with suppress(TooManyValues):
+                    main, extra = open_message(taken.chunks, MAX_QUICK_VALUES)
+                    taken.hand_over()
+                    self._dispatch_opened(request.sender, main, extra, None, taken)
+                    return True
+            self._check_expected(request.sender, read_envelope(Pieces(taken.chunks))[0])
+        except BaseException:
+            taken.release()
+            raise
 
         async def open_large() -> None:
-            await self._open_large(request.sender, pieces, session)
+            await self._open_large(request.sender, taken, session)
 
-        self.serving.running.start(request, "a message in chunks", open_large)
+        if not self.serving.running.start(request, "a message in chunks", open_large):
+            taken.release()
         return False
 
     def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
@@ -186,21 +201,31 @@ class Inbox:
         if not is_awaited:
             raise NotFound(f"session does not exist anymore: {session[:80]}")
 
-    async def _open_large(self, sender: Client, pieces: list[bytes], session: object) -> None:
+    async def _open_large(self, sender: Client, taken: Taken, session: object) -> None:
         try:
-            opened = await self._opener.message(sender, pieces, self._max_values)
-            self._dispatch_opened(sender, opened.main, opened.extra, opened)
-        except (MalformedFrame, TypeError) as error:
+            opened = await self._opener.message(sender, taken.hand_over(), self._max_values)
+            self._dispatch_opened(sender, opened.main, opened.extra, opened, taken)
+        except BaseException as error:
+            taken.release()
+            if not isinstance(error, MalformedFrame | TypeError):
+                raise
             self._calls.give_up(sender, session, str(error))
             raise MalformedFrame(str(error)) from None
 
     def _dispatch_opened(
-        self, sender: Client, main: dict[str, Any], extra: dict[str, Any], opened: Opened | None = None
+        self,
+        sender: Client,
+        main: dict[str, Any],
+        extra: dict[str, Any],
+        opened: Opened | None,
+        taken: Taken,
     ) -> None:
         if main.get("type") != "method":
             raise MalformedFrame("Malformed frame: only calls may be sent in chunks")
-        if not sender.ended:
-            self._dispatch(sender, main, extra, opened)
+        if sender.ended:
+            taken.release()
+        else:
+            self._dispatch(sender, main, extra, opened, taken)
 
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""

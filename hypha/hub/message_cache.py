@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.ports import PeerPorts
     from hypha.hub.requests import Request
+    from hypha.wire.chunks import Taken
 
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "message_cache.create": ("key", "heartbeat", "overwrite"),
@@ -65,8 +66,8 @@ class MessageCacheFunctions:
         (key,) = _given("message_cache.remove", args, kwargs)
         self.unfinished.of(request.sender).remove(key)
 
-    def take(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[bytes], Any]:
-        """What `process` asks for: the chunks of a message, and the session of ours that it answers, if any.
+    def take(self, request: Request, args: list[Any], kwargs: dict[str, Any]) -> tuple[Taken, Any]:
+        """What `process` asks for: a complete message, and the session of ours that it answers, if any.
 
         Raises:
             NotFound: that session is over. InvalidRequest: chunks are missing, or there is no such message.

@@ -13,6 +13,7 @@ from hypha.wire.values import SERVICES
 if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.opening import Opened
+    from hypha.wire.chunks import Taken
 
 MIN_INTERVAL_S = 0.1
 MAX_INTERVAL_S = 3600.0
@@ -43,6 +44,13 @@ class Request:
     """How often it wants to hear that."""
     opened: Opened | None = None
     """What is known of its arguments already, if they were opened in a thread."""
+    taken: Taken | None = None
+    """The message in chunks that it came in, which counts as long as the call runs."""
+
+    def release(self) -> None:
+        """The call is over: what came for it counts no more."""
+        if self.taken is not None:
+            self.taken.release()
 
     @property
     def is_shut(self) -> bool:
@@ -64,6 +72,7 @@ class Request:
         main: Mapping[str, Any],
         extra: Mapping[str, Any],
         opened: Opened | None = None,
+        taken: Taken | None = None,
     ) -> Self:
         """Read a call's envelope and body."""
         session = text_in(main, "session")
@@ -91,6 +100,7 @@ class Request:
             names["heartbeat"],
             min(max(float(interval), MIN_INTERVAL_S), MAX_INTERVAL_S),
             opened,
+            taken,
         )
 
 

@@ -19,7 +19,6 @@ from hypha.wire.pieces import pack_pieces
 if TYPE_CHECKING:
     from hypha.clock import Clock, Timer
     from hypha.hub.answers import Answers
-    from hypha.hub.client import Client
     from hypha.hub.large_answers import LargeAnswers
     from hypha.hub.requests import Request
 
@@ -54,8 +53,8 @@ class RunningCalls:
 
     def start(
         self, request: Request, path: str, work: Callable[[], Awaitable[Any]], gives_bytes: int = 0
-    ) -> None:
-        """Run a call and answer it, unless its caller has too many running: then it is refused.
+    ) -> bool:
+        """Run a call and answer it, unless its caller has too many running: then it is refused, and False.
 
         Args:
             path: what is called, for the log.
@@ -67,11 +66,13 @@ class RunningCalls:
             running > MAX_RUNNING.free and not self._together.note(sender, running)
         ):
             text = f"Too many calls are running: {running - 1} of this client, or your user's or address's."
+            request.release()
             self._answers.fail(request, LimitReached(text))
-            return
+            return False
         self._of_client[sender.address] = running
         task = self._tasks.start(self._run(request, path, work, gives_bytes))
-        task.add_done_callback(partial(self._is_over, sender))
+        task.add_done_callback(partial(self._is_over, request))
+        return True
 
     async def _run(
         self, request: Request, path: str, work: Callable[[], Awaitable[Any]], gives_bytes: int
@@ -110,8 +111,10 @@ class RunningCalls:
             return pack_pieces(answer)
         return await self._large.made(request.sender, partial(pack_in_turns, answer))
 
-    def _is_over(self, sender: Client, _task: asyncio.Task[None]) -> None:
+    def _is_over(self, request: Request, _task: asyncio.Task[None]) -> None:
         """One call of a client has ended, or will not begin."""
+        request.release()
+        sender = request.sender
         left = self._of_client.get(sender.address, 1) - 1
         if left >= MAX_RUNNING.free:
             self._together.note(sender, left)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from hypha.hub.hosted import HostedServices
     from hypha.hub.ports import PeerPorts
     from hypha.hub.requests import Request
+    from hypha.wire.chunks import Taken
 
 API_VERSION = 3
 
-Process = Callable[["Request", list[bytes], Any], bool]
-"""Handles a message that a client put together here, given its chunks and the session of ours that it
+Process = Callable[["Request", "Taken", Any], bool]
+"""Handles a message that a client put together here, given that and the session of ours that it
 answers, if any. True if that is done; False if the request is answered later."""
 
 
@@ -41,6 +42,7 @@ class Serving:
     def serve(self, request: Request, method: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Run `services.<id>.<function>`."""
         if method.startswith(BUILT_IN):
+            request.release()
             self._answer_built_in(request, method[len(BUILT_IN) :], args, kwargs)
             return
         service_id, _, name = method[len(SERVICES) :].partition(".")
@@ -68,6 +70,7 @@ class Serving:
 
     def refuse_lent(self, request: Request) -> None:
         """Refuse a call of a function that somebody else gave to the caller."""
+        request.release()
         workspace = request.sender.workspace
         self._upcalls.on_refused(request.sender, workspace, "a function that somebody else lent")
         text = (

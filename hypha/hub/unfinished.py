@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypha.wire.chunks import MessageCache, MessageCaches
+from hypha.hub.shares import party_of
+from hypha.wire.chunks import MessageCache, MessageCaches, Taken
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -28,21 +29,22 @@ class UnfinishedMessages:
         """The cache of a client; a new one if it has none."""
         cache = self._caches.get(client.address)
         if cache is None:
-            cache = self._rooms.cache(anonymous=client.user.is_anonymous)
+            party = party_of(client)
+            cache = self._rooms.cache(anonymous=client.user.is_anonymous, party=party)
             self._caches[client.address] = cache
         return cache
 
-    def take(self, client: Client, key: str) -> list[bytes]:
-        """The chunks of a finished message, which is forgotten.
+    def take(self, client: Client, key: str) -> Taken:
+        """The chunks of a finished message, which is forgotten here; release it.
 
         Raises:
             InvalidRequest: there is no such message, or chunks are missing.
         """
         cache = self.of(client)
-        chunks = cache.take(key)
+        taken = cache.take(key)
         if not len(cache):
             self._caches.pop(client.address, None)
-        return chunks
+        return taken
 
     def forget(self, client: Client) -> None:
         """Drop what an ended client left unfinished."""

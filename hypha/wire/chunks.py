@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakSet, WeakValueDictionary
 
 from hypha.errors import InvalidRequest, LimitReached
 from hypha.limits import Budget
@@ -17,7 +19,8 @@ MAX_CACHE_BYTES = 512 * 1024 * 1024
 MAX_ANONYMOUS_CACHE_BYTES = 128 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
 MAX_TOTAL_ANONYMOUS_BYTES = 256 * 1024 * 1024
-"""Unfinished messages of all clients together; anonymous ones leave the rest to the others."""
+"""Messages of all clients together that are unfinished or worked on; anonymous ones leave the rest to the
+others. One person, or one address of anonymous users, has as much as one client."""
 
 CHUNK_OVERHEAD_BYTES = 128
 """What a chunk costs beside its bytes: many tiny ones take memory too."""
@@ -34,6 +37,44 @@ class _Message:
     size: int = 0
 
 
+class Taken:
+    """The chunks of a complete message, which counts until it is released."""
+
+    __slots__ = ("_cache", "_size", "chunks")
+
+    def __init__(self, chunks: list[bytes], size: int, cache: MessageCache) -> None:
+        self.chunks = chunks
+        self._size = size
+        self._cache = cache
+
+    def hand_over(self) -> list[bytes]:
+        """The chunks, to be opened; they are kept here no longer."""
+        chunks, self.chunks = self.chunks, []
+        return chunks
+
+    def release(self) -> None:
+        """The message and what was in it is needed no more; to say so twice does nothing."""
+        size, self._size = self._size, 0
+        self._cache.give_back(size)
+        self.chunks = []
+
+
+class _Party:
+    """The caches of one person, or of one address of anonymous users."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.caches: WeakSet[MessageCache] = WeakSet()
+
+    def give_up_oldest(self) -> bool:
+        """Drop the oldest unfinished message; False if there is none."""
+        oldest = [(cache.oldest, cache) for cache in self.caches if len(cache)]
+        if not oldest:
+            return False
+        min(oldest, key=lambda each: each[0])[1].drop_oldest()
+        return True
+
+
 class MessageCaches:
     """The caches of all clients of a server, which together have a bounded size.
 
@@ -45,21 +86,61 @@ class MessageCaches:
         self.discard = discard
         self.all = Budget(MAX_TOTAL_BYTES)
         self.anonymous = Budget(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
+        self._parties: WeakValueDictionary[str, _Party] = WeakValueDictionary()
+        """By name; their caches keep them."""
 
-    def cache(self, *, anonymous: bool) -> MessageCache:
-        """A cache for one client."""
-        if anonymous:
-            return MessageCache(Budget(MAX_ANONYMOUS_CACHE_BYTES, self.anonymous), self.discard)
-        return MessageCache(Budget(MAX_CACHE_BYTES, self.all), self.discard)
+    def cache(self, *, anonymous: bool, party: str = "") -> MessageCache:
+        """A cache for one client of a person, or of an address of anonymous users."""
+        whole = self.anonymous if anonymous else self.all
+        most = MAX_ANONYMOUS_CACHE_BYTES if anonymous else MAX_CACHE_BYTES
+        found = self._parties.get(party)
+        if found is None:
+            found = self._parties[party] = _Party(Budget(most, whole))
+        made = MessageCache(Budget(most, found.budget), self.discard, partial(self._make_room, found))
+        found.caches.add(made)
+        return made
+
+    def _make_room(self, asking: _Party, size: int) -> bool:
+        """Where all together have too much, let those who have more than the asking party give way."""
+        own, whole = asking.budget, asking.budget.whole
+        if own.used + size > own.limit or whole is None:
+            return False
+        while not whole.has(size):
+            others = [
+                party for party in self._parties.values() if party.budget.whole in (whole, self.anonymous)
+            ]
+            greedy = max(others, key=lambda party: party.budget.used)
+            if greedy.budget.used <= own.used + size or not greedy.give_up_oldest():
+                return False
+        return True
 
 
 class MessageCache:
-    """Unfinished chunked messages of one client, bounded in count, bytes and age."""
+    """Unfinished chunked messages of one client, bounded in count, bytes and age.
 
-    def __init__(self, budget: Budget, discard: Callable[[Iterable[bytes]], None]) -> None:
+    Args:
+        make_room: makes others give way for so many bytes; False if they don't.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        discard: Callable[[Iterable[bytes]], None],
+        make_room: Callable[[int], bool] = lambda size: False,
+    ) -> None:
         self._messages: dict[str, _Message] = {}
         self._budget = budget
         self._discard = discard
+        self._make_room = make_room
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest message was begun."""
+        return min(message.started for message in self._messages.values())
+
+    def drop_oldest(self) -> None:
+        """Forget the oldest message."""
+        self.remove(min(self._messages, key=lambda key: self._messages[key].started))
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -93,7 +174,7 @@ class MessageCache:
         known = message.parts.get(number)
         grown = len(chunk) + CHUNK_OVERHEAD_BYTES
         grown -= 0 if known is None else len(known) + CHUNK_OVERHEAD_BYTES
-        if message.size + grown > MAX_MESSAGE_BYTES or not self._budget.take(grown):
+        if message.size + grown > MAX_MESSAGE_BYTES or not self._takes(grown):
             self.remove(key)
             raise LimitReached(
                 "The chunked message is too large for a call to the server itself, "
@@ -102,13 +183,24 @@ class MessageCache:
         message.parts[number] = chunk
         message.size += grown
 
-    def take(self, key: str) -> list[bytes]:
-        """The chunks of a finished message, which is forgotten."""
+    def _takes(self, size: int) -> bool:
+        """Count so many bytes more, if there is room for them."""
+        own = self._budget
+        return own.take(size) or (own.used + size <= own.limit and self._make_room(size) and own.take(size))
+
+    def take(self, key: str) -> Taken:
+        """The chunks of a finished message, which is forgotten here; release it."""
         message = self._get(key)
-        self.remove(key)
         if sorted(message.parts) != list(range(len(message.parts))):
+            self.remove(key)
             raise InvalidRequest(f"Message with key {key} is incomplete: chunks are missing.")
-        return [message.parts[number] for number in range(len(message.parts))]
+        del self._messages[key]
+        chunks = [message.parts[number] for number in range(len(message.parts))]
+        return Taken(chunks, message.size, self)
+
+    def give_back(self, size: int) -> None:
+        """So much of what was taken counts no more."""
+        self._budget.give_back(size)
 
     def remove(self, key: str) -> None:
         """Forget a message, finished or not."""

@@ -230,6 +230,33 @@ async def test_nothing_more_is_made_for_a_client_that_does_not_read(world: World
     assert str((await answer_on(la))["args"][0]).startswith("w/a ")
 
 
+async def test_a_message_in_chunks_counts_as_long_as_its_call_runs(world: World, manager: Any) -> None:
+    gate = asyncio.Event()
+
+    async def keep(data: Any, *, context: Context) -> int:
+        await gate.wait()
+        return len(data)
+
+    manager.services.add(BuiltinService("store", {"keep": function(keep)}, "store"))
+    a, _ = world.join("a")
+    call = {
+        "type": "method",
+        "from": "w/a",
+        "to": "*/manager-x",
+        "method": "services.store.keep",
+        "session": "T",
+    }
+    message = msgpack.packb(call) + msgpack.packb({"args": [bytes(100_000)], "promise": "*"})
+    await ask(world, a, "built-in.message_cache.create", "k", False)
+    await ask(world, a, "built-in.message_cache.set", "k", 0, message)
+    await ask(world, a, "built-in.message_cache.process", "k")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not len(manager.unfinished) and world.hub.cache_rooms.all.used > 100_000
+    gate.set()
+    await eventually(lambda: not world.hub.cache_rooms.all.used)
+
+
 async def test_calls_to_clients_return_answers_and_errors(world: World, manager: Any) -> None:
     a, la = world.join("a")
     task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f", [1], {"k": 2}))

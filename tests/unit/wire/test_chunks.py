@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
@@ -19,7 +21,7 @@ def test_a_split_message_is_assembled_in_any_order() -> None:
         cache.add("k", index, parts[index])
         cache.add("k", index, parts[index])
     assert max(map(len, parts)) == CHUNK_BYTES
-    assert b"".join(cache.take("k")) == message
+    assert b"".join(cache.take("k").chunks) == message
     assert len(cache) == 0
 
 
@@ -66,12 +68,60 @@ def test_all_clients_together_are_bounded_and_anonymous_ones_leave_room_for_the_
     first.add("k", 0, b"x" * 400)
     with pytest.raises(LimitReached):
         second.add("k", 0, b"x" * 100)
-    known = caches.cache(anonymous=False)
+    known = caches.cache(anonymous=False, party="known")
     known.create("k", 0.0)
     known.add("k", 0, b"x" * 300)
     with pytest.raises(LimitReached):
         known.add("k", 1, b"x" * 300)
     assert caches.all.used == caches.anonymous.used == 400 + CHUNK_OVERHEAD_BYTES
+
+
+def test_who_has_most_gives_way_where_all_together_have_too_much() -> None:
+    caches = MessageCaches()
+    caches.all.limit = 11_000
+    greedy = [caches.cache(anonymous=False, party="greedy") for _ in range(2)]
+    for number, cache in enumerate(greedy):
+        for key in ("a", "b"):
+            cache.create(key, float(number))
+            cache.add(key, 0, b"x" * 2300)
+    other = caches.cache(anonymous=False, party="other")
+    other.create("k", 9.0)
+    other.add("k", 0, b"x" * 3000)
+    assert [len(cache) for cache in (*greedy, other)] == [1, 2, 1], "the oldest one went"
+    with pytest.raises(LimitReached):
+        greedy[1].add("a", 1, b"x" * 3000)
+    assert len(other) == 1
+
+
+def test_the_clients_of_a_party_have_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "MAX_CACHE_BYTES", 1000)
+    caches = MessageCaches()
+    first, second = (caches.cache(anonymous=False, party="anna") for _ in range(2))
+    for cache in (first, second):
+        cache.create("k", 0.0)
+    first.add("k", 0, b"x" * 600)
+    with pytest.raises(LimitReached):
+        second.add("k", 0, b"x" * 600)
+
+
+def test_what_is_worked_on_counts_for_its_party_though_its_cache_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chunks, "MAX_CACHE_BYTES", 1000)
+    caches, taken = MessageCaches(), []
+
+    def send(size: int) -> None:
+        cache = caches.cache(anonymous=False, party="anna")
+        cache.create("k", 0.0)
+        cache.add("k", 0, b"x" * size)
+        taken.append(cache.take("k"))
+
+    send(600)
+    gc.collect()
+    with pytest.raises(LimitReached):
+        send(600)
+    taken.pop().release()
+    send(600)
 
 
 def test_tiny_chunks_count_for_what_they_cost() -> None:
@@ -92,8 +142,13 @@ def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
     cache.add("k", 0, b"x" * 100)
     cache.add("k", 0, b"x" * 50)
     assert caches.all.used == 50 + CHUNK_OVERHEAD_BYTES
-    if how in ("take", "remove"):
-        getattr(cache, how)("k")
+    if how == "take":
+        taken = cache.take("k")
+        assert caches.all.used == 50 + CHUNK_OVERHEAD_BYTES, "it counts as long as it is worked on"
+        taken.release()
+        taken.release()
+    elif how == "remove":
+        cache.remove("k")
     elif how == "clear":
         cache.clear()
     elif how == "expire":
