@@ -137,7 +137,7 @@ async def test_a_storage_that_copies_by_an_unsigned_header_is_found_out(
         is_stolen = await reading.whole() == b"secret"
     except ObjectNotFound:
         is_stolen = False
-    assert store.copies_unsigned == is_stolen == (s3.kind == "nanio")
+    assert store.takes_unsigned == is_stolen == (s3.kind == "nanio")
 
 
 async def test_who_writes_into_such_a_storage_does_it_through_the_server(store: S3Objects) -> None:

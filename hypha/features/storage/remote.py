@@ -32,9 +32,9 @@ MISSING = (
     "embedded store."
 )
 
-COPIES_UNSIGNED = (
-    "This S3 copies objects by a header that is not signed: whoever could write one file could read all. "
-    "Addresses to write lead through this server."
+TAKES_UNSIGNED = (
+    "This S3 takes headers of its own that are not signed, as for a copy: whoever could write one file could "
+    "read all. Addresses to write lead through this server."
 )
 
 
@@ -64,11 +64,11 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     store.spool.least_free_bytes = options.least_free_disk_bytes
     if not store.is_conditional:
         logger.info("This S3 knows no conditional writes: no other server may write to its bucket")
-    if store.copies_unsigned:
-        logger.warning(COPIES_UNSIGNED)
+    if store.takes_unsigned:
+        logger.warning(TAKES_UNSIGNED)
     urls = S3Urls(
         endpoint, own, store.counting,
-        is_proxied=options.enable_s3_proxy, is_read_only=store.copies_unsigned,
+        is_proxied=options.enable_s3_proxy, is_read_only=store.takes_unsigned,
     )  # fmt: skip
     lender = await lender_of(options, store)
     return Backing(store, store.room, StoredFolders(store), urls, shown_place(endpoint), store.close, lender)

@@ -13,12 +13,14 @@ from obstore.store import S3Store
 from hypha.errors import AlreadyExists
 from hypha.ids import random_id
 from hypha.objects.s3.control import Control
+from hypha.objects.s3.facts import SHA256
 from hypha.objects.s3.failures import told
 
 logger = logging.getLogger(__name__)
 
 PROBE = ".hypha-probe"
 _COPY_SOURCE = "x-amz-copy-source"
+_DIGEST = f"x-amz-meta-{SHA256}"
 
 
 async def has_conditions(data: S3Store) -> bool:
@@ -32,24 +34,27 @@ async def has_conditions(data: S3Store) -> bool:
             return True
 
 
-async def copies_unsigned(data: S3Store, control: Control) -> bool:
-    """Whether who may write an object can have that of another one copied there.
+async def takes_unsigned(data: S3Store, control: Control) -> bool:
+    """Whether who may write an object can say more of it than was signed: what is copied there, what it is.
 
-    S3 says in a header what is copied, and refuses headers of its own that are not signed. A storage that
-    lets this one through copies with the rights of whoever signed: the server's, for all objects.
+    S3 refuses headers of its own that are not signed. A storage that lets them through copies with the rights
+    of whoever signed, which are the server's, for all objects; and takes a digest that the bytes don't have.
     """
     endpoint = control.endpoint
     without_key = replace(endpoint, secret_access_key=random_id())
     async with _probe(data) as source, _probe(data) as target:
-        copying = {_COPY_SOURCE: f"/{endpoint.bucket}/{source}"}
         if await control.writes(without_key, target, b"", {}):
             logger.warning("S3 looks at no signature: whoever reaches it reads and writes everything there")
             return False
-        if not await control.writes(endpoint, target, b"", copying):
-            return False
-        with told(target):
-            found = await obstore.get_async(data, target)
-            return bytes(await found.bytes_async()) == source.encode()
+        copying, lying = {_COPY_SOURCE: f"/{endpoint.bucket}/{source}"}, {_DIGEST: "0" * 64}
+        for more in (copying, lying):
+            if not await control.writes(endpoint, target, b"", more):
+                continue
+            with told(target):
+                found = await obstore.get_async(data, target)
+                if SHA256 in found.attributes or bytes(await found.bytes_async()) == source.encode():
+                    return True
+    return False
 
 
 @asynccontextmanager

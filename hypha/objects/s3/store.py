@@ -33,7 +33,7 @@ from hypha.objects.s3.facts import WANTED_SHA256, info_of, joined_etag, told_att
 from hypha.objects.s3.failures import UNAVAILABLE, told
 from hypha.objects.s3.incoming import Incoming
 from hypha.objects.s3.listing import all_below, list_page
-from hypha.objects.s3.probes import copies_unsigned, has_conditions
+from hypha.objects.s3.probes import has_conditions, takes_unsigned
 from hypha.objects.store import (
     DEFAULT_TYPE,
     MAX_LISTED,
@@ -63,7 +63,7 @@ class S3Objects(ObjectStore):
         room: counts what is kept, as far as it is known; see `Counting`.
         spool: the disk on which parts wait until they are whole.
         is_conditional: the storage itself keeps two from creating one object.
-        copies_unsigned: its signed addresses to write must not be given away; see `probes`.
+        takes_unsigned: its signed addresses to write must not be given away; see `probes`.
     """
 
     gathered_bytes = (1 + PARTS_AT_ONCE) * AT_ONCE_BYTES
@@ -73,7 +73,7 @@ class S3Objects(ObjectStore):
         check_bucket(endpoint.bucket)
         self.endpoint = endpoint
         self.control = Control(endpoint, clock)
-        self.is_conditional = self.copies_unsigned = False
+        self.is_conditional = self.takes_unsigned = False
         self.counting = Counting(self.control)
         self.room: Room = self.counting.room
         self.spool = Disk(Path(gettempdir()))
@@ -92,7 +92,7 @@ class S3Objects(ObjectStore):
             if takes_cors:
                 await self.control.open_to_browsers()
             self.is_conditional = await has_conditions(self._data)
-            self.copies_unsigned = await copies_unsigned(self._data, self.control)
+            self.takes_unsigned = await takes_unsigned(self._data, self.control)
         except BaseException:
             await self.control.close()
             raise

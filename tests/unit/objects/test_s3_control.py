@@ -96,13 +96,14 @@ async def test_parts_of_two_objects_are_never_copied_into_one() -> None:
         await store.close()
 
 
-class CopyingStorage(FakeS3):
-    """Keeps objects; looks at signatures as `is_careful` says, and copies whatever a header names."""
+class CarelessStorage(FakeS3):
+    """Keeps objects; looks at signatures as it is told, and heeds headers that nobody signed."""
 
-    def __init__(self, *, is_careful: bool) -> None:
+    def __init__(self, heeded: str, *, checks_keys: bool) -> None:
         super().__init__()
-        self.kept: dict[str, bytes] = {}
-        self.is_careful = is_careful
+        self.kept: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.heeded = heeded
+        self.checks_keys = checks_keys
         self.asked = set[str]()
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -110,17 +111,14 @@ class CopyingStorage(FakeS3):
         if "delete" in request.query:
             return self.deleted(body)
         if request.method == "GET":
-            facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
-            return web.Response(body=self.kept[key], headers=facts)
-        if (
-            "X-Amz-Signature" in request.query
-            and key in self.kept
-            and self.is_careful
-            and self._is_first(key)
-        ):
+            content, more = self.kept[key]
+            facts = {"ETag": ETAG, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT", **more}
+            return web.Response(body=content, headers=facts)
+        if "X-Amz-Signature" in request.query and self.checks_keys and self._is_first(key):
             return web.Response(status=403)
-        source = request.headers.get("x-amz-copy-source")
-        self.kept[key] = self.kept[source] if source else body
+        given = request.headers.get(self.heeded, "")
+        is_copy = bool(given) and self.heeded == "x-amz-copy-source"
+        self.kept[key] = self.kept[given] if is_copy else (body, {self.heeded: given} if given else {})
         return web.Response(headers=self.headers)
 
     def _is_first(self, key: str) -> bool:
@@ -130,10 +128,14 @@ class CopyingStorage(FakeS3):
         return is_first
 
 
-@pytest.mark.parametrize("is_careful", [True, False])
-async def test_a_storage_that_lets_a_copy_through_is_known_from_the_start(is_careful: bool) -> None:
-    async with serving(CopyingStorage(is_careful=is_careful)) as storage:
+@pytest.mark.parametrize("checks_keys", [True, False])
+@pytest.mark.parametrize("heeded", ["x-amz-copy-source", "x-amz-meta-hypha-sha256", "x-amz-none"])
+async def test_a_storage_that_heeds_what_nobody_signed_is_known_from_the_start(
+    heeded: str, checks_keys: bool
+) -> None:
+    async with serving(CarelessStorage(heeded, checks_keys=checks_keys)) as storage:
         store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
         await store.start(takes_cors=False)
-        assert store.copies_unsigned is is_careful  # who looks at no signature is open anyway
+        # who looks at no signature is open anyway
+        assert store.takes_unsigned is (checks_keys and heeded != "x-amz-none")
         await store.close()
