@@ -32,7 +32,7 @@ class Bar:
         """Begin to count anew."""
         self.clear()
         with self._lock:
-            self._what, self._all_files, self._all_bytes = what, files, size
+            self._what, self._all_files, self._all_bytes = shown_name(what), files, size
             self._files = self._bytes = 0
             self._began = time.monotonic()
             self._drawn_at = 0.0
@@ -48,9 +48,9 @@ class Bar:
                 self._draw(now)
 
     def say(self, line: str) -> None:
-        """Print a line of its own."""
+        """Print a line of its own; whoever said it, a terminal finds nothing in it to act on."""
         self.clear()
-        print(line, file=self._stream, flush=True)
+        print(shown_name(line), file=self._stream, flush=True)
 
     def clear(self) -> None:
         """Take the bar off the terminal."""

@@ -163,7 +163,8 @@ def artifact(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, Stopped):
         if server is not None:
             server.stopped.set()
-        bar.say("\nhypha-server artifact: interrupted; the same command goes on where it stopped")
+        bar.say("")  # behind what the terminal shows of Ctrl-C
+        bar.say("hypha-server artifact: interrupted; the same command goes on where it stopped")
         return INTERRUPTED
     except BrokenPipeError:  # as with `| head`
         return FAILED

@@ -166,7 +166,7 @@ class Getting:
             headers["Range"] = f"bytes={start}-"
         answer = self._server.request("GET", url, headers)
         if start and answer.status != 206:
-            answer.response.close()
+            answer.end()
             raise ServerFault("The server does not send a part of the file.", answer.status)
         try:
             for piece in answer.chunks():

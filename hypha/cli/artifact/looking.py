@@ -57,8 +57,10 @@ def _level(artifact: RemoteArtifact, folder: str) -> Iterator[str]:
             "list_files", artifact_id=artifact.id, dir_path=folder or None, limit=LISTED,
             version=artifact.version, offset=offset,
         )  # fmt: skip
-        for entry in entries:
-            yield entry["name"] + ("/" if entry["type"] == "directory" else "")
+        try:
+            yield from [entry["name"] + ("/" if entry["type"] == "directory" else "") for entry in entries]
+        except (KeyError, TypeError):
+            raise artifact.server.nonsense() from None
         offset += len(entries)
         if len(entries) < LISTED:
             break

@@ -50,7 +50,7 @@ class Sending:
         digest = base64.b64encode(bytes.fromhex(sha256)).decode()
         headers = {"Content-Type": "application/octet-stream", "Content-Digest": f"sha-256=:{digest}:"}
         url = self._artifact.address_of(file.path)
-        self._server.request("PUT", url, headers, self._upload(file, 0, file.size)).response.read()
+        self._server.request("PUT", url, headers, self._upload(file, 0, file.size)).end()
         self._bar.add(files=1)
 
     def send_in_parts(self, file: LocalFile, sha256: str) -> int:
@@ -103,7 +103,7 @@ class Sending:
         if part.etag and part.etag in self._etags(file, part):
             return part.etag, True
         answer = self._server.request("PUT", part.url, {}, self._upload(file, part.start, part.size))
-        answer.response.read()
+        answer.end()
         etag = answer.headers.get("etag", "").strip('"')
         if not etag:
             raise Fault("The storage gave no ETag for a part.")

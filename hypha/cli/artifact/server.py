@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -21,6 +22,9 @@ PASSING = frozenset({429, 502, 503, 504})
 """Answers that are different a little later."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 MAX_REDIRECTS = 3
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+MAX_SENTENCE_CHARS = 1000
 SERVICE = "/public/services/artifact-manager/"
 _ERROR_BYTES = 65_536
 
@@ -34,12 +38,38 @@ class Answer:
 
     status: int
     headers: Headers
-    response: http.client.HTTPResponse
+    _response: http.client.HTTPResponse
+    _connection: http.client.HTTPConnection
 
     def chunks(self, size: int = 1024 * 1024) -> Iterator[bytes]:
-        """The body in pieces."""
-        while piece := self.response.read(size):
-            yield piece
+        """The body in pieces.
+
+        Raises:
+            OSError, HTTPException: it broke off.
+        """
+        try:
+            while piece := self._response.read(size):
+                yield piece
+        finally:
+            self.end()
+
+    def beginning(self, most_bytes: int) -> bytes:
+        """So much of the body; the rest is of no use.
+
+        Raises:
+            OSError, HTTPException: it broke off.
+        """
+        try:
+            return self._response.read(most_bytes)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Leave nothing on the connection that the next request would take for its answer."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._response.read(_ERROR_BYTES)  # if that is all, the connection stays
+        if not self._response.isclosed():
+            self._connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +118,12 @@ class HyphaServer:
         """The JSON of an answer.
 
         Raises:
-            ServerFault: it is none.
+            ServerFault: it is none. Unreachable: it breaks off.
         """
-        text = answer.response.read()
+        try:
+            text = answer.beginning(MAX_ANSWER_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.url} broke off: {_sentence(error)}") from None
         try:
             return json.loads(text) if text else None
         except ValueError:
@@ -125,7 +158,7 @@ class HyphaServer:
             told = ""
             try:
                 answer = self._followed(method, url, dict(headers or {}), upload, timeout_s)
-                if answer.status < 400:
+                if 200 <= answer.status < 300:
                     return answer
                 fault = _refusal(answer)
                 if answer.status not in PASSING:
@@ -144,13 +177,15 @@ class HyphaServer:
     def _followed(
         self, method: str, url: str, headers: dict[str, str], upload: Upload | None, timeout_s: float
     ) -> Answer:
-        for _ in range(MAX_REDIRECTS):
+        for _ in range(1 + MAX_REDIRECTS):
             answer = self._once(method, urlsplit(url), headers, upload, timeout_s)
-            if answer.status not in (301, 302, 303, 307, 308) or "location" not in answer.headers:
-                break
-            answer.response.read()
-            url = urljoin(url, answer.headers["location"])
-        return answer
+            if answer.status not in REDIRECTS or "location" not in answer.headers:
+                return answer
+            answer.beginning(_ERROR_BYTES)
+            url = _led_to(url, answer)
+            if answer.status == 303:
+                method, upload = "GET", None
+        raise ServerFault(f"{self.url} leads from one address to the next and nowhere.", answer.status)
 
     def _once(
         self, method: str, url: SplitResult, headers: dict[str, str], upload: Upload | None, timeout_s: float
@@ -168,7 +203,8 @@ class HyphaServer:
             if upload is None:
                 raise  # else the server may have refused what it saw of it, and said so
         response = connection.getresponse()
-        return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, response)
+        told = {key.lower(): value for key, value in response.getheaders()}
+        return Answer(response.status, told, response, connection)
 
     # -- connections
 
@@ -209,14 +245,28 @@ class _Kept:
     connections: dict[tuple[str, str], http.client.HTTPConnection] = field(default_factory=dict)
 
 
+def _led_to(url: str, answer: Answer) -> str:
+    """Where an answer leads.
+
+    Raises:
+        ServerFault: to something that is no such address, or where everybody on the way can read along.
+    """
+    target = urljoin(url, answer.headers["location"])
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServerFault("The server leads to what is no address.", answer.status)
+    if parts.scheme == "http" and urlsplit(url).scheme == "https":
+        raise ServerFault("The server leads from https to http: it is not followed there.", answer.status)
+    return target
+
+
 def _refusal(answer: Answer) -> ServerFault:
-    text = answer.response.read(_ERROR_BYTES)
-    answer.response.close()
+    text = answer.beginning(_ERROR_BYTES)
     try:
         detail = json.loads(text)["detail"]
     except (ValueError, KeyError, TypeError):
         detail = f"the server answered with the status {answer.status}"
-    sentence = str(detail)
+    sentence = str(detail)[:MAX_SENTENCE_CHARS]
     if answer.status == 401:
         sentence = f"The token is not accepted: {sentence}"
     return ServerFault(sentence, answer.status)

@@ -10,6 +10,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from hypha.cli.artifact import server as requests
 from hypha.cli.artifact.bar import Bar, shown_name, shown_size
 from hypha.cli.artifact.command import artifact, artifact_parser
-from hypha.cli.artifact.faults import Fault, Stopped, Unreachable
+from hypha.cli.artifact.faults import Fault, ServerFault, Stopped, Unreachable
 from hypha.cli.artifact.local import find_files, target_in
 from hypha.cli.artifact.parallel import in_parallel
 
@@ -33,6 +34,14 @@ class Faulty:
         self.id: object = "lab/data"
         self.path = "a.bin"
         self.sha256: str | None = hashlib.sha256(CONTENT).hexdigest()
+        self.connections = 0
+        self.refusal = ""
+        """What calls are refused with."""
+        self.leads_to = ""
+        """Where calls are sent; `{0}` stands for the address of this server."""
+        self.says = 307
+        self.more = b""
+        """Comes behind each download."""
         self.busy = 0
         """So many requests are answered with 503 first."""
         self.breaks = 0
@@ -56,10 +65,21 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            state.connections += 1
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             state.tokens.append(self.headers["Authorization"])
-            if state.busy:
+            if state.leads_to and self.path != "/there":
+                self.send_response(state.says)
+                self.send_header("Location", state.leads_to.format(f"http://{self.headers['Host']}"))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif state.refusal:
+                self.answer(400, json.dumps({"detail": state.refusal}).encode())
+            elif state.busy:
                 state.busy -= 1
                 self.answer(503, b'{"detail": "busy"}')
             else:
@@ -77,7 +97,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
                 self.wfile.write(CONTENT[start : start + 1000])
                 self.close_connection = True
             else:
-                self.answer(206 if asked else 200, CONTENT[start:])
+                self.answer(206 if asked else 200, CONTENT[start:] + state.more)
 
         def answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
@@ -140,6 +160,71 @@ def test_bytes_that_are_not_those_of_the_record_are_not_kept(
     assert artifact(["get", "data:a.bin", str(tmp_path)]) == 1
     assert "not what was committed" in capsys.readouterr().err
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.bin", "before")]
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "says"),
+    [
+        ("{0}/public", 307), ("/again", 302), ("{0}/x", 304), ("file:///etc/passwd", 307), ("http://", 301),
+        ("ftp://x/y", 308), ("{0}/x", 300),
+    ],
+)  # fmt: skip
+def test_an_answer_that_leads_nowhere_is_no_success(faulty: Faulty, leads_to: str, says: int) -> None:
+    faulty.leads_to, faulty.says = leads_to, says
+    assert artifact(["ls", "-l", "lab/data"]) == 1
+    url = os.environ["HYPHA_SERVER_URL"]
+    with pytest.raises(ServerFault):
+        requests.HyphaServer(url, None, 0.0).request(
+            "POST", f"{url}/x", upload=requests.Upload(1, lambda: iter((b"x",)))
+        )
+
+
+def test_one_that_leads_on_is_followed_but_not_to_where_others_read_along(faulty: Faulty) -> None:
+    url = os.environ["HYPHA_SERVER_URL"]
+    faulty.leads_to = "{0}/there"
+    server = requests.HyphaServer(url, "secret", 0.0)
+    assert server.call("list_contents")["files"][0]["path"] == "a.bin"
+    assert faulty.tokens == ["Bearer secret"] * 2
+    answer = server.request("GET", f"{url}/x")
+    answer.end()
+    with pytest.raises(ServerFault, match="from https to http"):
+        requests._led_to("https://hub/x", replace(answer, headers={"location": "http://hub/x"}))
+
+
+def test_what_is_not_read_of_an_answer_is_no_answer_to_the_next(faulty: Faulty) -> None:
+    url = os.environ["HYPHA_SERVER_URL"]
+    server = requests.HyphaServer(url, None, 0.0)
+    for _ in range(3):
+        server.call("read")
+        server.request("GET", f"{url}/x", {"Range": f"bytes={len(CONTENT) - 10}-"}).end()
+    assert faulty.connections == 1
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+    faulty.more = forged * 5000
+    reads = (
+        lambda answer: answer.end(),
+        lambda answer: next(answer.chunks(10)),
+        lambda answer: answer.beginning(5),
+    )
+    for read in reads:
+        read(server.request("GET", f"{url}/x"))
+        assert server.call("read")["id"] == "lab/data"
+    assert faulty.connections == 4
+
+
+def test_a_terminal_finds_nothing_to_act_on_in_what_a_server_says(
+    faulty: Faulty, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31m\r\n\u202eevil" + "x" * 5000
+    faulty.path, faulty.id = evil, f"lab/{evil}"
+    there = str(tmp_path)
+    for words in (["ls", "-l"], ["ls", "-r"], ["ls"], ["verify"], ["get", there], ["verify", there]):
+        artifact([words[0], "data", *words[1:]])
+    faulty.refusal = evil
+    assert artifact(["ls", "data"]) == 1
+    told = capsys.readouterr()
+    assert "evil" in told.out and "evil" in told.err
+    assert not set(told.out + told.err) & set("\x1b\x07\x9b\r\u202e")
+    assert len(told.err.splitlines()[-1]) < 1500
 
 
 def test_a_file_without_digest_is_got_and_no_success_of_verify(
