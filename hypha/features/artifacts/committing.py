@@ -141,7 +141,9 @@ class Committing:
         def placed(some: Sequence[ObjectInfo]) -> None:
             progress.add(len(some), sum(info.size for info in some))
 
-        pairs = [(artifact.stage_key(each.path), f"{folder}/{each.path}") for each in staged]
+        pairs: list[tuple[str, str]] = []
+        async for some in file_records.in_turns(staged):
+            pairs += [(artifact.stage_key(each.path), f"{folder}/{each.path}") for each in some]
         try:
             return await store.copy_many(pairs, placed)
         except ObjectNotFound as error:
@@ -169,11 +171,11 @@ class Committing:
 
     async def _hashed(self, place: str, staged: Sequence[Staged], copied: Sequence[ObjectInfo]) -> list[File]:
         files: list[File] = []
-        for each, info in zip(staged, copied, strict=True):
-            sha256 = info.sha256 or await digest(self._parts, info.key)
-            files.append(
-                File(each.path, place, info.size, info.etag, sha256, info.content_type, info.modified)
-            )
+        async for some in file_records.in_turns(copied):
+            for info in some:
+                path, sha256 = staged[len(files)].path, info.sha256 or await digest(self._parts, info.key)
+                file = File(path, place, info.size, info.etag, sha256, info.content_type, info.modified)
+                files.append(file)
         return files
 
     async def _missing(self, artifact: Artifact, staged: Sequence[Staged]) -> FileNotFound | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -31,6 +32,8 @@ from hypha.features.artifacts.paths import joined, split
 from hypha.features.artifacts.tables import Artifact, ArtifactFile, ArtifactUpload, StagedFile
 from hypha.store.repository import Repository
 
+Item = TypeVar("Item")
+
 KIND = ArtifactFile.__tablename__
 """Committed files and their bytes, as a workspace's use is counted."""
 SHOWN = "artifact_files"
@@ -39,7 +42,7 @@ MAX_STAGED_FILES = 100_000
 MAX_UPLOADS = 1000
 """In parts, not complete, to all artifacts of a workspace."""
 READ_AT_ONCE = 2000
-"""Staged files that are read in a turn of the event loop."""
+"""Files that are read, or worked on, in a turn of the event loop."""
 BATCH = 500
 """Rows that one statement names."""
 
@@ -352,6 +355,13 @@ async def note_upload(
         "sha256": sha256,
     }  # fmt: skip
     await connection.execute(insert(ArtifactUpload).values(**row))
+
+
+async def in_turns(items: Sequence[Item]) -> AsyncIterator[Sequence[Item]]:
+    """Several at a time, as many as may be worked on in a turn of the event loop."""
+    for start in range(0, len(items), READ_AT_ONCE):
+        yield items[start : start + READ_AT_ONCE]
+        await asyncio.sleep(0)
 
 
 def batches(items: Sequence[Any]) -> Iterable[Sequence[Any]]:

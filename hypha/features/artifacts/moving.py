@@ -14,7 +14,7 @@ from hypha.errors import InvalidRequest, PermissionDenied, VersionConflict
 from hypha.features.artifacts import records
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.creating import Copy, Creating, Wish
-from hypha.features.artifacts.file_records import File
+from hypha.features.artifacts.file_records import File, in_turns
 from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.ids import Reference, new_id
 from hypha.features.artifacts.parts import Parts
@@ -80,8 +80,8 @@ class Moving:
         folder = f"{wish.workspace}/artifacts/{copy.id}"
         filled = folder if copy.target is None else f"{folder}/{copy.place}"
         async with self._parts.garbage.unrecorded(f"{filled}/") as note:
-            files = await self._copied(source, f"{folder}/{copy.place}", progress)
-            there = replace(copy, note=note, files=[replace(file, place=copy.place) for file in files])
+            files = await self._copied(source, folder, copy.place, progress)
+            there = replace(copy, note=note, files=files)
             return await self._creating.create(replace(wish, copy=there), context)
 
     def _planned(self, wish: Wish, target: Artifact | None) -> Copy:
@@ -92,7 +92,8 @@ class Moving:
             place = "v0" if target is None else f"v{target.next_version}-{random_id()}"
         return Copy(new_id(self._parts.clock()) if target is None else target.id, target, place)
 
-    async def _copied(self, source: Artifact, folder: str, progress: Progress) -> list[File]:
+    async def _copied(self, source: Artifact, folder: str, place: str, progress: Progress) -> list[File]:
+        """The files of an artifact as they lie in a place of another one's folder, where they are put."""
         files = await self._view.all_of(source, None)
         current = await self._parts.artifacts.get(Reference(id=source.id))
         if current is None or current.latest != source.latest:  # the files may be of two versions, or none
@@ -102,9 +103,12 @@ class Moving:
         def copied(some: Sequence[ObjectInfo]) -> None:
             progress.add(len(some), sum(info.size for info in some))
 
-        pairs = [(file.key(source.folder), f"{folder}/{file.path}") for file in files]
+        pairs, placed = list[tuple[str, str]](), list[File]()
+        async for some in in_turns(files):
+            placed += [replace(file, place=place) for file in some]
+            pairs += [(file.key(source.folder), f"{folder}/{place}/{file.path}") for file in some]
         await self._parts.store.copy_many(pairs, copied)
-        return files
+        return placed
 
 
 async def _check_no_circle(connection: AsyncConnection, artifact: str, parent: str) -> None:

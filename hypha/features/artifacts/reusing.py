@@ -36,7 +36,7 @@ class Reusing:
         staged = await self._parts.files.find_staged(artifact.id, [path for path, _ in there])
         check_staged(artifact.staged_files + len(there) - len(staged))  # before anything is read
         async with self._turns.held(person):
-            whole = await self._sharing.whole_of(artifact, (file for _, file in there))
+            whole = await self._sharing.whole_of(artifact, [file for _, file in there])
         there = [(path, file) for path, file in there if file.key(artifact.folder) in whole]
         pairs = [(file.key(artifact.folder), artifact.stage_key(path)) for path, file in there]
         if pairs:

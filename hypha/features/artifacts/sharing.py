@@ -10,7 +10,7 @@ from functools import partial
 
 from hypha.errors import ObjectNotFound
 from hypha.features.artifacts.artifact import Artifact
-from hypha.features.artifacts.file_records import File
+from hypha.features.artifacts.file_records import File, in_turns
 from hypha.features.artifacts.parts import Parts
 
 TOGETHER = 16
@@ -38,7 +38,7 @@ class Sharing:
         if not known:
             return list(files)
         others = [known.get((file.sha256, file.content_type)) for file in files]
-        whole = await self.whole_of(artifact, (other for other in others if other is not None))
+        whole = await self.whole_of(artifact, [other for other in others if other is not None])
         shared: list[File] = []
         for start in range(0, len(files), TOGETHER):
             some = slice(start, start + TOGETHER)
@@ -60,12 +60,14 @@ class Sharing:
 
     async def known(self, artifact: Artifact, digests: Iterable[str]) -> dict[Content, File]:
         """Committed files of an artifact with one of these digests, by that and their content type."""
-        found = await self._parts.files.with_content(artifact.id, sorted(set(digests)))
+        found = await self._parts.files.with_content(artifact.id, list(dict.fromkeys(digests)))
         return {(file.sha256, file.content_type): file for file in found}
 
-    async def whole_of(self, artifact: Artifact, files: Iterable[File]) -> set[str]:
+    async def whole_of(self, artifact: Artifact, files: Sequence[File]) -> set[str]:
         """The keys of those whose bytes are still those of their record; each is read once."""
-        by_key = {file.key(artifact.folder): file for file in files}
+        by_key: dict[str, File] = {}
+        async for few in in_turns(files):
+            by_key |= {file.key(artifact.folder): file for file in few}
         keys, whole = list(by_key), set[str]()
         for start in range(0, len(keys), TOGETHER):
             some = keys[start : start + TOGETHER]

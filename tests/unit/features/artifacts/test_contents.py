@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -22,6 +23,9 @@ from hypha.errors import (
 )  # fmt: skip
 from hypha.features.artifacts import file_records
 from hypha.features.artifacts.artifact import FileNotFound, NotStaged
+from hypha.features.artifacts.committing import Committing
+from hypha.features.artifacts.file_records import Staged
+from hypha.objects.store import ObjectInfo
 from hypha.store import Store
 from hypha.store.usage import Quota
 from tests.kit.postgres import PostgresServer
@@ -206,6 +210,23 @@ async def test_what_is_refused_is_not_read(lab: Lab, monkeypatch: pytest.MonkeyP
     with pytest.raises(LimitReached):
         await lab.manager.reuse_files("data", {"c.txt": sha256("same")}, context=lab.owner)
     assert read == []
+
+
+async def test_many_files_are_worked_on_in_several_turns(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_records, "READ_AT_ONCE", 2)
+    turns, paths = 0, [f"{number}.txt" for number in range(20)]
+
+    def count() -> None:
+        nonlocal turns, handle
+        turns += 1
+        handle = asyncio.get_running_loop().call_soon(count)
+
+    infos = [ObjectInfo(path, 1, "etag", 0.0, sha256="known") for path in paths]
+    handle = asyncio.get_running_loop().call_soon(count)
+    files = await Committing(lab.parts)._hashed("v0", [Staged(path) for path in paths], infos)
+    handle.cancel()
+    assert [file.path for file in files] == paths
+    assert turns >= 10
 
 
 async def test_files_that_take_the_place_of_others_need_no_room(lab: Lab) -> None:
