@@ -59,7 +59,7 @@ CONNECTIONS = (
         "clients_of_a_workspace",
         "Clients of a workspace",
         "workspace",
-        "A client that is away gives way; else the newcomer is refused",
+        "A client that is away gives way to one of its user or of an admin; else the newcomer is refused",
         ("max_clients_per_workspace",),
     ),
     Bound(

@@ -16,6 +16,7 @@ from hypha.registry.records import ServiceRecord
 from hypha.registry.roster import Present, Roster
 from hypha.registry.sources import Sources
 from hypha.values import is_number
+from hypha.wire.values import is_hidden
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +185,8 @@ def _parse_select(mode: str) -> tuple[str, str]:
     parts = mode.split(":")
     if len(parts) != 3 or not parts[2]:
         raise InvalidRequest(f"Invalid select mode format: {mode[:200]}. Expected 'select:criteria:function'")
+    if is_hidden(parts[2]):
+        raise InvalidRequest(f"No function has a path with a name that begins with '__': {parts[2][:100]}")
     if parts[1] not in ("min", "max", "first_success"):
         raise InvalidRequest(f"Unknown selection criteria: {parts[1][:100]}")
     return parts[1], parts[2]

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from hypha.builtins.schema import type_schema
 from hypha.builtins.service import BuiltinFunction, BuiltinService
+from hypha.wire.values import is_hidden
 
 MAX_DEPTH = 8
 _UNKNOWN: Mapping[str, Any] = {"type": "function"}
@@ -66,7 +67,9 @@ def function_at(schema: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, 
 
     Where nothing was registered, every path may be that of a function.
     """
-    found = schema_at(schema, path) if schema else _UNKNOWN
+    if not schema:
+        return None if is_hidden(".".join(path)) else _UNKNOWN
+    found = schema_at(schema, path)
     return found if is_function(found) else None
 
 

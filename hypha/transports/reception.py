@@ -291,16 +291,17 @@ class Reception:
         present = self.hub.clients.get(address)
         if present is not None:
             raise Refused(f"{PREFIX}Client already exists and is active: {address}", kind=AlreadyExists)
-        user, workspace, members = identity.user.id, identity.workspace, self.members
-        count, limit = members.connections_of(user), self.limits.connections_per_user
-        if count >= limit and not self._replaces_held(members.clients_of(user)):
+        user, workspace, members = identity.user, identity.workspace, self.members
+        count, limit = members.connections_of(user.id), self.limits.connections_per_user
+        if count >= limit and not self._replaces_held(members.clients_of(user.id)):
             raise Refused(
-                f"Connection limit exceeded: user {user} has {count}/{limit} connections",
+                f"Connection limit exceeded: user {user.id} has {count}/{limit} connections",
                 1008,
                 kind=PermissionDenied,
             )
         count, limit = members.clients_in(workspace), self.limits.clients_per_workspace
-        if count >= limit and not self._replaces_held(self.hub.clients.of(workspace)):
+        giving_way = (client for client in self.hub.clients.of(workspace) if _may_end(user, client))
+        if count >= limit and not self._replaces_held(giving_way):
             raise Refused(
                 f"Connection limit exceeded: workspace {workspace} has {count}/{limit} clients",
                 1008,
@@ -363,11 +364,12 @@ def _may_succeed(identity: Identity, present: Client) -> bool:
     Its own user may, who has a token for this very id, and who may remove clients of the workspace.
     """
     user = identity.user
-    return (
-        user.id == present.user.id
-        or user.granted.client_id == identity.client_id
-        or user.level(identity.workspace) >= Level.ADMIN
-    )
+    return user.granted.client_id == identity.client_id or _may_end(user, present)
+
+
+def _may_end(user: User, present: Client) -> bool:
+    """Whether a client of this user, or of whom may remove clients there, is to give way."""
+    return user.id == present.user.id or user.level(present.workspace) >= Level.ADMIN
 
 
 def _is_same(present: User, newcomer: User) -> bool:

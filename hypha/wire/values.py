@@ -31,6 +31,11 @@ _FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})
 _FLAT_KEYS = _FUNCTION_KEYS | {"_rtype", "_rintf"}
 
 
+def is_hidden(path: str) -> bool:
+    """Whether a path of a function has a name that begins with `__`: what a language keeps beside one."""
+    return path.startswith("__") or ".__" in path
+
+
 def is_flat(value: Any) -> bool:
     """Whether a look shows that there is nothing to look for inside: a number, a text, or few of them.
 

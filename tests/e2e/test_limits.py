@@ -62,6 +62,10 @@ async def test_clients_that_are_away_never_keep_a_live_one_out(
     listed = [entry["id"].rpartition("/")[2] for entry in await first.call_manager("list_clients")]
     assert sorted(listed) == ["crash-18", "crash-19", "first"], "the oldest ones give way first"
     assert await first.is_alive()
+    for level in ("r", "rw"):
+        member = person.with_token(person.token_for(level))
+        with pytest.raises(RawRefused, match=r"has 3/3 clients"):  # it may end nobody's state
+            await connect_raw(member, url=server.ws_url)
     live = [await connect_raw(person, url=server.ws_url) for _ in range(2)]
     with pytest.raises(RawRefused, match=r"has 3/3 clients"):
         await connect_raw(person, url=server.ws_url)

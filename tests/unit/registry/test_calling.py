@@ -28,6 +28,7 @@ from hypha.errors import (
 from hypha.gateways.http.errors import call_error_answer
 from hypha.hub.local_connection import LocalConnection
 from hypha.registry.calling import Calling
+from hypha.registry.described import function_at
 from hypha.registry.records import ServiceRecord
 from hypha.server import create_application, get_argparser
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_VALUES
@@ -267,3 +268,11 @@ async def test_only_functions_that_take_an_event_are_pages_of_the_server(calling
     assert list(await calling.pages(record, ANNA, TIMEOUT_S)) == ["index"]
     there = await calling.pages(await found(calling, AT_CLIENT), ANNA, TIMEOUT_S)
     assert {"index", "join"} <= set(there)
+
+
+@pytest.mark.parametrize("path", ["f.__globals__.exit", "__class__", "a.b.__self__"])
+async def test_what_a_language_keeps_beside_a_function_is_none_where_nothing_was_registered(
+    path: str,
+) -> None:
+    assert function_at({}, path.split(".")) is None
+    assert function_at({}, ["f", "_private", "a__b"]) is not None

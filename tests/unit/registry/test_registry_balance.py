@@ -190,6 +190,8 @@ async def test_public_is_random_by_default(selection: Selection, register: Regis
         ),
         ("select", "ValueError: Invalid select mode format: select."),
         ("select:best:f", "ValueError: Unknown selection criteria: best"),
+        ("select:min:f.__globals__.exit", "ValueError: No function has a path with a name that begins"),
+        ("select:min:__init__", "ValueError: No function has a path with a name that begins"),
         (5, "ValueError: Invalid mode: 5"),
     ],
 )
