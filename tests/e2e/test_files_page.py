@@ -266,6 +266,9 @@ async def test_what_is_kept_of_uploads_opens_nothing_and_goes_with_who_signs_out
         for (let frame = 0; frame < 100; frame += 1) kept.all();
         Storage.prototype.getItem = getItem;
         const [stored] = Object.values({ ...localStorage });
+        const old = "hypha.uploads.files/y";
+        localStorage[old] = JSON.stringify({ a: { ...upload, parts: [{ url: "signed" }] }, b: null });
+        if (new Unfinished("files/y").all().size || localStorage[old]) throw new Error("it was kept");
         return [reads, JSON.stringify({ a: upload }) === stored, new Unfinished("files/x").get("a").done];
     """
     assert await visit.page.run(script) == [0, True, {"1": "tag"}]

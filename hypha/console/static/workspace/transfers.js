@@ -8,7 +8,7 @@ const SMALL_BYTES = 16 * 1024 * 1024;
 const PART_BYTES = 8 * 1024 * 1024;
 const MOST_PARTS = 1000;
 const LIFE_S = 6 * 86400;
-const OVER = new Set([400, 403, 404, 409]); // what was begun can never be completed
+const OVER = new Set([400, 403, 404, 409, 422]); // what was begun can never be completed
 
 /**
  * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path,

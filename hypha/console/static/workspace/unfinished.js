@@ -18,12 +18,14 @@ export class Unfinished {
 
   all() {
     if (!this.known) {
+      let found = [];
       try {
-        this.known = Object.entries(JSON.parse(localStorage.getItem(this.key)) || {});
+        found = Object.entries(JSON.parse(localStorage.getItem(this.key)) || {});
       } catch {
-        this.known = [];
+        // nothing that could be gone on with
       }
-      this.known = new Map(this.known);
+      this.known = new Map(found.filter(([, kept]) => kept && kept.count > 0 && kept.done && !kept.parts));
+      if (this.known.size < found.length) this.write(); // what another build of this page kept may open doors
     }
     return this.known;
   }
