@@ -38,6 +38,7 @@ class Backing:
     Attributes:
         urls: the addresses that people get.
         bucket_url: begins the addresses of all files, as they are shown.
+        late_s: for so long addresses of the storage itself outlive the workspace of which they are.
         lender: gives keys of the storage itself, where it can.
     """
 
@@ -48,3 +49,4 @@ class Backing:
     bucket_url: str
     close: Callable[[], Awaitable[None]]
     lender: Lender | None = None
+    late_s: float = 0.0

@@ -27,7 +27,7 @@ class EndedFolders:
     one by then: their feature knows which are.
 
     Args:
-        clock: Unix time in seconds.
+        clock: Unix time in seconds. late_s: so long after the end files may still come, past the server.
     """
 
     def __init__(
@@ -36,11 +36,13 @@ class EndedFolders:
         records: EndedRecords,
         expiries: Expiries,
         clock: Callable[[], float] = time.time,
+        late_s: float = 0.0,
     ) -> None:
         self._store = store
         self._records = records
         self._expiries = expiries
         self._clock = clock
+        self._late_s = late_s
         self._locks = NamedLocks()
         self._running: asyncio.Task[object] | None = None
         self._is_closed = False
@@ -55,18 +57,23 @@ class EndedFolders:
         async with self._locks.held(workspace):
             if await self._store.delete_folder(workspace) or is_noted:
                 await self._expiries.forget(workspace, with_folder=True)
-        if is_noted:
+        if is_noted and not self._late_s:
             await self._records.forget(workspace, ended_at)
 
-    async def finish(self, workspace: str) -> None:
-        """See that nothing is left of an earlier workspace of the name that was noted at its end."""
+    async def finish(self, workspace: str, late_s: float = 0.0) -> None:
+        """See that nothing is left of an earlier workspace of the name that was noted at its end.
+
+        Args:
+            late_s: it stays noted until so long after its end; 0 for who takes the name, and writes there.
+        """
         async with self._locks.held(workspace):
             ended_at = await self._records.noted(workspace)
             if ended_at is None:
                 return
             await self._store.delete_folder(workspace, spare=ARTIFACTS)
             await self._expiries.forget(workspace, with_folder=True)
-            await self._records.forget(workspace, ended_at)
+            if self._clock() >= ended_at + late_s:
+                await self._records.forget(workspace, ended_at)
 
     async def sweep(self) -> None:
         """Go on with all that is noted; what fails is tried again the next time."""
@@ -74,7 +81,7 @@ class EndedFolders:
         while some := await self._records.after(last, AT_ONCE):
             for workspace in some:
                 try:
-                    await self.finish(workspace)
+                    await self.finish(workspace, self._late_s)
                 except HyphaError as error:
                     logger.warning("Files of the ended workspace %s stay for now: %s", workspace, error)
             last = some[-1]

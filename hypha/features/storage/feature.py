@@ -71,7 +71,9 @@ class StorageFeature(Feature):
         context.http.add_routes(Route(PATH, route), Route(f"{PATH}/{{path:path}}", route))
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
-        ended = self._ended = EndedFolders(store, EndedRecords(data.connections), expiries)
+        ended = self._ended = EndedFolders(
+            store, EndedRecords(data.connections), expiries, late_s=backing.late_s
+        )  # fmt: skip
         context.events.on_workspace_ended(ended.ended)
         context.events.on_workspace_ended(upkeep.workspace_ended, stored_only=True)
         owners = Owners(backing.folders, generations.of, ended.finish)

@@ -47,7 +47,7 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
     try:
         from hypha.objects.s3.endpoint import Endpoint
         from hypha.objects.s3.store import S3Objects
-        from hypha.objects.s3.urls import S3Urls, shown_place
+        from hypha.objects.s3.urls import DIRECT_LIFE_S, S3Urls, shown_place
     except ImportError:
         raise ConfigurationError(MISSING) from None
     endpoint = Endpoint(
@@ -71,7 +71,10 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
         is_proxied=options.enable_s3_proxy, is_read_only=store.takes_unsigned,
     )  # fmt: skip
     lender = await lender_of(options, store)
-    return Backing(store, store.room, StoredFolders(store), urls, shown_place(endpoint), store.close, lender)
+    return Backing(
+        store, store.room, StoredFolders(store), urls, shown_place(endpoint), store.close, lender,
+        late_s=DIRECT_LIFE_S,
+    )  # fmt: skip
 
 
 async def open_own_minio(minio: MinioServer, options: StorageOptions, own: LocalUrls) -> Backing:

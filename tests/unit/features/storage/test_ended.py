@@ -44,9 +44,9 @@ class Lab:
         self.now = 0.0
         self.ended = self.restarted()
 
-    def restarted(self) -> EndedFolders:
+    def restarted(self, late_s: float = 0.0) -> EndedFolders:
         clock = lambda: self.now  # noqa: E731
-        return EndedFolders(self.objects, self.records, Expiries(self.objects, self.expiries), clock)
+        return EndedFolders(self.objects, self.records, Expiries(self.objects, self.expiries), clock, late_s)
 
     async def end_and_be_cut(self, workspace: str) -> None:
         self.objects.stuck = True
@@ -117,6 +117,25 @@ async def test_a_folder_that_cannot_be_deleted_stays_noted_and_holds_up_no_other
     lab.objects.failing = ""
     await lab.ended.sweep()
     assert await lab.keys() == [] and await lab.records.after("", 10) == []
+
+
+async def test_what_comes_late_past_the_server_goes_too(lab: Lab) -> None:
+    ended = lab.restarted(late_s=3600)
+    await lab.objects.put("lab/a", b"1")
+    await ended.ended("lab")
+    for lab.now in (10.0, 3590.0):
+        await lab.objects.put("lab/late", b"1")
+        await ended.sweep()
+        assert await lab.keys() == [] and await lab.records.after("", 10) == ["lab"]
+    lab.now = 3600.0
+    await ended.sweep()
+    assert await lab.records.after("", 10) == []
+    await lab.objects.put("lab/b", b"1")
+    await ended.ended("lab")
+    await ended.finish("lab")  # somebody has the name again
+    await lab.objects.put("lab/of-the-next", b"1")
+    await ended.sweep()
+    assert await lab.keys() == ["lab/of-the-next"]
 
 
 async def test_what_ends_once_more_stays_noted(lab: Lab) -> None:
