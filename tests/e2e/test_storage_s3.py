@@ -102,6 +102,26 @@ async def test_files_over_http_parts_and_deletion(person: tuple[Person, Any], ow
     assert (await storage.remove_file("d"))["success"] is False
 
 
+async def test_files_in_s3_go_with_their_workspace_and_are_not_the_next_ones(
+    person: tuple[Person, Any], s3: S3Server, own: ServerProcess
+) -> None:
+    _, client = person
+    connections, workspace = Connections(own), "ws-ends-in-s3"
+    for content in (b"first", b"second"):
+        await client.create_workspace({"id": workspace, "name": workspace, "persistent": True})
+        token = await client.generate_token({"workspace": workspace})
+        inside = await connections.connect(token=token, workspace=workspace)
+        storage = await inside.get_service("public/s3-storage")
+        assert await storage.list_files() == []
+        assert (await send("PUT", await storage.put_file("a.txt"), content)).status_code == 200
+        late = await storage.put_file("late.txt")
+        assert (await send("GET", await storage.get_file("a.txt"))).content == content
+        await inside.disconnect()
+        await client.delete_workspace(workspace)
+        assert (await send("PUT", late, b"late")).status_code == 200, "S3 does not know that it has ended"
+    await connections.close()
+
+
 @pytest.mark.slow
 @pytest.mark.spec("artifacts-C3.4")
 async def test_files_in_s3_end_when_it_was_said(s3: S3Server, start_server: StartServer) -> None:
