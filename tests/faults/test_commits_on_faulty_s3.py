@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,12 +17,11 @@ import pytest_asyncio
 from hypha.errors import HyphaError
 from hypha.objects.local import LocalObjects
 from hypha.store import Store
-from tests.kit.faulty import FaultyProxy, faulty
+from tests.kit.faulty import FaultyProxy, behind_faults
 from tests.kit.s3 import S3Server, running
 from tests.unit.features.artifacts.lab import Lab
 
 pytest.importorskip("obstore")
-from hypha.objects.s3.store import S3Objects
 
 BUCKET, RATE, ROUNDS = "hypha-test", 0.5, 8
 ENDS_WITHIN_S = 90
@@ -38,20 +36,12 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def proxy(s3: S3Server) -> AsyncIterator[FaultyProxy]:
-    async with faulty(s3.port) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def lab(s3: S3Server, proxy: FaultyProxy, tmp_path: Path) -> AsyncIterator[Lab]:
-    objects = S3Objects(replace(s3.endpoint(BUCKET), url=proxy.url))
-    await objects.start()
-    async with Store(f"sqlite:///{tmp_path}/records.db") as store:
-        yield Lab(store, cast("LocalObjects", objects))
+async def on_faulty(s3: S3Server, tmp_path: Path) -> AsyncIterator[tuple[Lab, FaultyProxy]]:
+    async with behind_faults(s3, BUCKET) as (objects, proxy):
+        async with Store(f"sqlite:///{tmp_path}/records.db") as store:
+            yield Lab(store, cast("LocalObjects", objects)), proxy
         proxy.rate = 0
         await objects.delete_folder("lab")
-    await objects.close()
 
 
 async def found(lab: Lab) -> Files:
@@ -87,7 +77,8 @@ async def tried(lab: Lab, proxy: FaultyProxy, version: str | None) -> bool:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 12))])
-async def test_a_commit_is_there_whole_or_not_at_all(lab: Lab, proxy: FaultyProxy, seed: int) -> None:
+async def test_a_commit_is_there_whole_or_not_at_all(on_faulty: tuple[Lab, FaultyProxy], seed: int) -> None:
+    lab, proxy = on_faulty
     proxy.seed, dice = seed, random.Random(seed)
     proxy.__post_init__()
     await lab.create("shelf")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from hypha.errors import BackendUnavailable, ObjectNotFound
-from tests.kit.faulty import FaultyProxy, faulty
+from tests.kit.faulty import FaultyProxy, behind_faults
 from tests.kit.s3 import S3Server, running
 
 pytest.importorskip("obstore")
@@ -29,19 +28,21 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def proxy(s3: S3Server) -> AsyncIterator[FaultyProxy]:
-    async with faulty(s3.port) as made:
-        yield made
+async def both(s3: S3Server) -> AsyncIterator[tuple[S3Objects, FaultyProxy]]:
+    async with behind_faults(s3, BUCKET) as (store, proxy):
+        yield store, proxy
+        proxy.rate = 0
+        await store.delete_folder("w")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def store(s3: S3Server, proxy: FaultyProxy) -> AsyncIterator[S3Objects]:
-    opened = S3Objects(replace(s3.endpoint(BUCKET), url=proxy.url))
-    await opened.start()
-    yield opened
-    proxy.rate = 0
-    await opened.delete_folder("w")
-    await opened.close()
+@pytest.fixture
+def store(both: tuple[S3Objects, FaultyProxy]) -> S3Objects:
+    return both[0]
+
+
+@pytest.fixture
+def proxy(both: tuple[S3Objects, FaultyProxy]) -> FaultyProxy:
+    return both[1]
 
 
 async def content(store: S3Objects, key: str) -> bytes:

@@ -7,7 +7,13 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tests.kit.s3 import S3Server
+
+if TYPE_CHECKING:
+    from hypha.objects.s3.store import S3Objects
 
 FAULTS = ("500", "503", "half", "cut", "slow")
 SLOW_S = 0.3
@@ -96,3 +102,15 @@ async def faulty(port: int, **options: object) -> AsyncIterator[FaultyProxy]:
         yield proxy
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def behind_faults(server: S3Server, bucket: str) -> AsyncIterator[tuple[S3Objects, FaultyProxy]]:
+    """A bucket of an S3 server, and the proxy through which it is reached, which does nothing wrong yet."""
+    from hypha.objects.s3.store import S3Objects
+
+    async with faulty(server.port) as proxy:
+        objects = S3Objects(replace(server.endpoint(bucket), url=proxy.url))
+        await objects.start()
+        yield objects, proxy
+        await objects.close()
