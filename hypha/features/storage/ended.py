@@ -60,6 +60,11 @@ class EndedFolders:
         if is_noted and not self._late_s:
             await self._records.forget(workspace, ended_at)
 
+    async def expect_late(self, workspace: str) -> None:
+        """A workspace that could give addresses away has ended: files may come though it had none."""
+        if self._late_s:
+            await self._records.note(workspace, self._clock())
+
     async def finish(self, workspace: str, late_s: float = 0.0) -> None:
         """See that nothing is left of an earlier workspace of the name that was noted at its end.
 

@@ -75,6 +75,7 @@ class StorageFeature(Feature):
             store, EndedRecords(data.connections), expiries, late_s=backing.late_s
         )  # fmt: skip
         context.events.on_workspace_ended(ended.ended)
+        context.events.on_workspace_ended(ended.expect_late, stored_only=True)
         context.events.on_workspace_ended(upkeep.workspace_ended, stored_only=True)
         owners = Owners(backing.folders, generations.of, ended.finish)
         context.events.on_workspace_ended(owners.ended, stored_only=True)

@@ -138,6 +138,17 @@ async def test_what_comes_late_past_the_server_goes_too(lab: Lab) -> None:
     assert await lab.keys() == ["lab/of-the-next"]
 
 
+async def test_what_comes_late_into_an_empty_folder_goes_too(lab: Lab) -> None:
+    for late_s in (0.0, 3600.0):
+        ended = lab.restarted(late_s)
+        await ended.ended("lab")
+        await ended.expect_late("lab")
+        assert await lab.records.after("", 10) == (["lab"] if late_s else [])
+    await lab.objects.put("lab/late", b"1")
+    await ended.sweep()
+    assert await lab.keys() == []
+
+
 async def test_what_ends_once_more_stays_noted(lab: Lab) -> None:
     await lab.records.note("lab", 1.0)
     await lab.records.note("lab", 2.0)
