@@ -88,8 +88,9 @@ class LargeAnswers:
 
     async def place(self, caller: Client, size: int) -> Place:
         """Room for an answer of up to so many bytes; waits for it, in the order in which the client asked."""
-        if caller not in self._waiting and self._budget(caller).has(size):
-            self._take(caller, size)
+        has = self._has(caller)
+        if caller not in self._waiting and has[1].has(size):
+            self._take(caller, has, size)
             return Place(self, caller, size)
         found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append((found, size))
@@ -103,7 +104,7 @@ class LargeAnswers:
 
     def unasked(self, caller: Client, size: int) -> Place:
         """Room for an answer of which nobody knew before that it is large: others wait for it."""
-        self._take(caller, size)
+        self._take(caller, self._has(caller), size)
         return Place(self, caller, size)
 
     async def made(self, caller: Client, job: Callable[[], Result]) -> Result:
@@ -120,26 +121,26 @@ class LargeAnswers:
             del self._clients[caller]
             if not self._parties[party].used:
                 del self._parties[party]
-        if more < 0:
+        if more < 0 and self._waiting:
             self._wake()
 
-    def _budget(self, caller: Client) -> Budget:
-        """What a client has; one that has nothing yet gets it with `_take`."""
+    def _has(self, caller: Client) -> tuple[str, Budget]:
+        """The party of a client, and what it has; one that has nothing yet gets that with `_take`."""
         known = self._clients.get(caller)
         if known is not None:
-            return known[1]
-        of_party = self._parties.get(party_of(caller))
+            return known
+        party = party_of(caller)
+        of_party = self._parties.get(party)
         if of_party is None:
             of_party = Budget(self._room.party, self._strangers if caller.user.is_anonymous else self._all)
-        return Budget(self._room.client, of_party)
+        return party, Budget(self._room.client, of_party)
 
-    def _take(self, caller: Client, size: int) -> None:
-        budget = self._budget(caller)
+    def _take(self, caller: Client, has: tuple[str, Budget], size: int) -> None:
+        party, budget = has
         budget.add(size)
-        if budget.whole is not None and caller not in self._clients:
-            party = party_of(caller)
+        if caller not in self._clients and budget.whole is not None:
             self._parties[party] = budget.whole
-            self._clients[caller] = party, budget
+            self._clients[caller] = has
 
     def _wake(self) -> None:
         """Give room to those who wait: one place to each client in turn, until the next has none."""
@@ -149,9 +150,10 @@ class LargeAnswers:
             queue = self._waiting[caller]
             while queue and queue[0][0].done():  # it is wanted no more
                 queue.popleft()
-            if queue and self._budget(caller).has(queue[0][1]):
+            has = self._has(caller)
+            if queue and has[1].has(queue[0][1]):
                 found, size = queue.popleft()
-                self._take(caller, size)
+                self._take(caller, has, size)
                 found.set_result(None)
                 if queue:
                     callers.append(caller)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from hypha.auth.users import Context
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
 from hypha.registry.index import Registry
 from hypha.registry.query import MANY, Listing, Membership
-from hypha.registry.search import Search, SearchRequest
+from hypha.registry.records import ServiceRecord
+from hypha.registry.search import Search, SearchRequest, score
 from hypha.registry.shown import shown
 from hypha.registry.sources import Sources
 from tests.kit.registry import Register, make_context
@@ -228,3 +231,27 @@ async def test_search_items_carry_score_and_chosen_fields(listing: Listing, memb
 def test_wrong_searches_are_refused(request_: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         SearchRequest.parse(**request_)
+
+
+async def test_searches_that_come_at_once_look_through_texts_one_after_another(
+    listing: Listing, member: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypha.registry.search._SLICE_CHARS", 0)  # each service is a turn of its own
+    running, most, whole = 0, 0, score
+
+    def counted(record: ServiceRecord, words: Sequence[str]) -> float:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        asyncio.get_running_loop().call_soon(ended)
+        return whole(record, words)
+
+    def ended() -> None:
+        nonlocal running
+        running -= 1
+
+    monkeypatch.setattr("hypha.registry.search.score", counted)
+    search = Search(listing)
+    request = SearchRequest.parse("cells")
+    found = await asyncio.gather(*(search.search(member, request) for _ in range(20)))
+    assert most == 1 and all(items == found[0] for items in found)
