@@ -86,6 +86,11 @@ class LargeAnswers:
         """Bytes that are taken now."""
         return self._all.used
 
+    def is_full(self, caller: Client) -> bool:
+        """Whether a client has as much as it may have already: then it waits with whatever it asks for."""
+        known = self._clients.get(caller)
+        return known is not None and not known[1].has(1)
+
     async def place(self, caller: Client, size: int) -> Place:
         """Room for an answer of up to so many bytes; waits for it, in the order in which the client asked."""
         has = self._has(caller)

@@ -81,8 +81,8 @@ class RunningCalls:
         timer = self._clock.call_later(FIRST_HEARTBEAT_S, self._beat, request, timers := [])
         timers.append(timer)
         try:
-            if gives_bytes:
-                place = await self._large.place(request.sender, gives_bytes)
+            if gives_bytes or self._large.is_full(request.sender):
+                place = await self._large.place(request.sender, gives_bytes or 1)
                 if request.sender.ended:
                     return
             body = await self._packed(request, await work())

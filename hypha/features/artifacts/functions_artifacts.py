@@ -11,6 +11,7 @@ from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, PermissionDenied
 from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.answer_sizes import ARTIFACT_BYTES, BRIEF_BYTES, FILES_BYTES
 from hypha.features.artifacts.artifact import (
     EDIT_VERSION,
     NEW_VERSION,
@@ -48,6 +49,7 @@ class ArtifactFunctions(Functions):
         Level.NONE,
         on=ON_ARTIFACT,
         note="read_write on the target workspace, or draft or attach on the parent",
+        gives_bytes=ARTIFACT_BYTES,
     )
     async def create(
         self,
@@ -101,7 +103,7 @@ class ArtifactFunctions(Functions):
         made = await self._creating.create(wish, context)
         return await self.shown(made, staged=True)
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="read on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="read on the artifact", gives_bytes=ARTIFACT_BYTES)
     async def read(
         self,
         artifact_id: str,
@@ -130,7 +132,12 @@ class ArtifactFunctions(Functions):
             await self.parts.artifacts.count(artifact.id, views=1)
         return shown
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact; to change it at once also commit")
+    @permission(
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="edit on the artifact; to change it at once also commit",
+        gives_bytes=ARTIFACT_BYTES,
+    )
     async def edit(
         self,
         artifact_id: str,
@@ -187,7 +194,10 @@ class ArtifactFunctions(Functions):
         return await self.shown(changed.as_staged() if is_staging else changed, staged=is_staging)
 
     @permission(
-        Level.NONE, on=ON_ARTIFACT, note="commit on the artifact; the first time also attach on the parent"
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="commit on the artifact; the first time also attach on the parent",
+        gives_bytes=BRIEF_BYTES,
     )
     async def commit(
         self,
@@ -227,7 +237,7 @@ class ArtifactFunctions(Functions):
             committed = await to_its_end(commit())
         return await self.shown(committed, staged=False)
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact", gives_bytes=ARTIFACT_BYTES)
     async def discard(self, artifact_id: str, *, context: Context) -> Plain:
         """Forget what is staged: fields, uploaded files and removals.
 
@@ -259,7 +269,10 @@ class ArtifactFunctions(Functions):
         return {"status": "discarded", "branch": branch or "all"}
 
     @permission(
-        Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact, and edit or put_file for what is staged"
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="get_file on the artifact, and edit or put_file for what is staged",
+        gives_bytes=FILES_BYTES,
     )
     async def get_status(self, artifact_id: str, branch: str | None = None, *, context: Context) -> Plain:
         """Say whether an artifact is staged, and what is staged of its files.

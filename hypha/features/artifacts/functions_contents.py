@@ -11,6 +11,7 @@ from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
 from hypha.features.artifacts import records
 from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.answer_sizes import CONTENT_BYTES, FILES_BYTES
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.base import ON_ARTIFACT
 from hypha.features.artifacts.checks import MAX_WEIGHTS, check_weight
@@ -30,7 +31,7 @@ IN_THREAD_BYTES = 64 * 1024
 class ContentFunctions(ArtifactFunctions):
     """Small files as values, secrets, and what downloads count."""
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact", gives_bytes=CONTENT_BYTES)
     async def read_file(
         self,
         artifact_id: str,
@@ -113,7 +114,12 @@ class ContentFunctions(ArtifactFunctions):
 
     # -- secrets and weights
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="get_secret on the artifact, which administrators have")
+    @permission(
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="get_secret on the artifact, which administrators have",
+        gives_bytes=FILES_BYTES,
+    )
     async def get_secret(self, artifact_id: str, secret_key: str | None = None, *, context: Context) -> Any:
         """Read a secret of an artifact, null if there is none; or all of them.
 

@@ -12,6 +12,7 @@ from hypha.builtins.permission import permission
 from hypha.errors import HyphaError, InvalidRequest, UploadNotFound
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.answer_sizes import BRIEF_BYTES, FILES_BYTES
 from hypha.features.artifacts.artifact import Artifact, FileNotFound
 from hypha.features.artifacts.base import ON_ARTIFACT, Functions
 from hypha.features.artifacts.checks import check_weight
@@ -35,7 +36,7 @@ Many = str | list[str]
 class FileFunctions(Functions):
     """Files of artifacts."""
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact", gives_bytes=BRIEF_BYTES)
     async def put_file(
         self,
         artifact_id: str,
@@ -79,7 +80,7 @@ class FileFunctions(Functions):
         urls = dict(zip(files, made, strict=True))
         return urls if isinstance(file_path, list | tuple) else urls[paths[0]]
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="get_file on the artifact", gives_bytes=BRIEF_BYTES)
     async def get_file(
         self,
         artifact_id: str,
@@ -121,7 +122,7 @@ class FileFunctions(Functions):
             await self.parts.artifacts.count(artifact.id, downloads=weight)
         return urls if isinstance(file_path, list | tuple) else urls[paths[0]]
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="list_files on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="list_files on the artifact", gives_bytes=FILES_BYTES)
     async def list_files(
         self,
         artifact_id: str,
@@ -202,7 +203,7 @@ class FileFunctions(Functions):
 
     # -- uploads in parts
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact", gives_bytes=FILES_BYTES)
     async def put_file_start_multipart(
         self,
         artifact_id: str,

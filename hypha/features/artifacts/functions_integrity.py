@@ -12,6 +12,7 @@ from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, UploadNotFound
 from hypha.features.artifacts import file_records
 from hypha.features.artifacts.access import is_staged_asked
+from hypha.features.artifacts.answer_sizes import BRIEF_BYTES, FILES_BYTES
 from hypha.features.artifacts.base import ON_ARTIFACT
 from hypha.features.artifacts.files import MAX_PATHS, check_expiry
 from hypha.features.artifacts.functions_files import (
@@ -47,6 +48,7 @@ class IntegrityFunctions(FileFunctions):
         Level.NONE,
         on=ON_ARTIFACT,
         note="list_files and get_file on the artifact, edit for what is staged",
+        gives_bytes=FILES_BYTES,
     )
     async def list_contents(
         self,
@@ -80,7 +82,9 @@ class IntegrityFunctions(FileFunctions):
             return await self._inventory.staged(artifact, start, limit)
         return await self._inventory.committed(artifact, version, start, limit)
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file and get_file on the artifact")
+    @permission(
+        Level.NONE, on=ON_ARTIFACT, note="put_file and get_file on the artifact", gives_bytes=BRIEF_BYTES
+    )
     async def reuse_files(
         self, artifact_id: str, files: dict[str, str], *, context: Context
     ) -> dict[str, Any]:
@@ -101,7 +105,7 @@ class IntegrityFunctions(FileFunctions):
         known = set(reused)
         return {"reused": reused, "missing": [path for path in wanted if path not in known]}
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="put_file on the artifact", gives_bytes=FILES_BYTES)
     async def put_file_resume_multipart(
         self,
         artifact_id: str,
@@ -155,7 +159,7 @@ class IntegrityFunctions(FileFunctions):
             "parts": [_shown(number, url, there.get(number)) for number, url in enumerate(urls, 1)],
         }
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact")
+    @permission(Level.NONE, on=ON_ARTIFACT, note="edit on the artifact", gives_bytes=BRIEF_BYTES)
     async def verify(
         self,
         artifact_id: str,

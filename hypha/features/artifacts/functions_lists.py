@@ -54,7 +54,12 @@ class Wanted:
 class ListFunctions(Functions):
     """Lists of artifacts."""
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="list on the parent; what is shown depends on the caller")
+    @permission(
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="list on the parent; what is shown depends on the caller",
+        gives_bytes=MAX_ANSWER_BYTES,
+    )
     async def list(
         self,
         parent_id: str | None = None,
@@ -93,7 +98,12 @@ class ListFunctions(Functions):
             await self.parts.artifacts.count(parent.id, views=1)
         return answer
 
-    @permission(Level.NONE, on=ON_ARTIFACT, note="list on the parent; what is shown depends on the caller")
+    @permission(
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="list on the parent; what is shown depends on the caller",
+        gives_bytes=MAX_ANSWER_BYTES,
+    )
     async def search(
         self,
         parent_id: str | None = None,

@@ -8,6 +8,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
 from hypha.errors import PermissionDenied
+from hypha.features.artifacts.answer_sizes import ARTIFACT_BYTES, BRIEF_BYTES
 from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.base import ON_ARTIFACT
 from hypha.features.artifacts.creating import Creating, Wish, check_parent, target_of
@@ -69,6 +70,7 @@ class TreeFunctions(ArtifactFunctions):
         Level.NONE,
         on=ON_ARTIFACT,
         note="read on the artifact, and read_write on the target workspace or create on the target parent",
+        gives_bytes=BRIEF_BYTES,
     )
     async def duplicate(
         self,
@@ -114,7 +116,10 @@ class TreeFunctions(ArtifactFunctions):
         return await self.shown(made, staged=stage is True)
 
     @permission(
-        Level.NONE, on=ON_ARTIFACT, note="read on the artifact, detach on its parent, attach on the new one"
+        Level.NONE,
+        on=ON_ARTIFACT,
+        note="read on the artifact, detach on its parent, attach on the new one",
+        gives_bytes=ARTIFACT_BYTES,
     )
     async def set_parent(
         self, artifact_id: str, new_parent_id: str | None = None, *, context: Context

@@ -24,6 +24,9 @@ PartCount = Annotated[int, {"minimum": 1, "maximum": MAX_PARTS}]
 Length = Annotated[int, {"minimum": 1, "maximum": MAX_LISTED}]
 Ttl = Annotated[Any, {"anyOf": [{"type": "number"}, {"type": "array"}, {"type": "null"}]}]
 
+LISTED_BYTES, ADDRESSES_BYTES = 8 * 1024 * 1024, 1024 * 1024
+"""For so large answers there must be room: of lists of files and of parts, and of addresses."""
+
 
 class StorageService:
     """Files of the caller's workspace.
@@ -36,7 +39,7 @@ class StorageService:
         self._files = files
         self._bucket_url = bucket_url
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=LISTED_BYTES)
     async def list_files(
         self, path: str = "", max_length: Length = 1000, offset: int = 0, *, context: Context
     ) -> list[dict[str, Any]]:
@@ -49,7 +52,7 @@ class StorageService:
         """
         return await self._files.list(context, path, max_length, offset)
 
-    @permission(Level.READ_WRITE)
+    @permission(Level.READ_WRITE, gives_bytes=ADDRESSES_BYTES)
     async def put_file(
         self,
         file_path: Paths,
@@ -76,7 +79,7 @@ class StorageService:
         made = await in_turns(paths, lambda path: self._files.put_url(context, path, life, wanted[path]))
         return made[0] if is_one else dict(zip(paths, made, strict=True))
 
-    @permission(Level.READ)
+    @permission(Level.READ, gives_bytes=ADDRESSES_BYTES)
     async def get_file(
         self,
         file_path: Paths,
@@ -101,7 +104,7 @@ class StorageService:
         made = await in_turns(paths, lambda path: self._files.get_url(context, path, life))
         return made[0] if is_one else dict(zip(paths, made, strict=True))
 
-    @permission(Level.READ_WRITE)
+    @permission(Level.READ_WRITE, gives_bytes=LISTED_BYTES)
     async def put_file_start_multipart(
         self,
         file_path: Path,

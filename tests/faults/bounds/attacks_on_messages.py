@@ -199,6 +199,16 @@ async def large_answers(kit: Kit) -> None:
     for client in crowd:
         world.hub.end(client, "test")
     await eventually(lambda: not world.hub.large_answers.used)
+    made = 0
+    peer = world.add_manager(BuiltinService("default", {"give": function(give)}, "m2"))
+    kit.stack.push_async_callback(peer.close)
+    crowd = [world.join(f"b{number}")[0] for number in range(3)]
+    for number in range(30):  # nobody says that these are large: who has too many gets no more
+        for client in crowd:
+            world.call(client, "*/manager-x", f"s{number}", "services.default.give")
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert 2 <= made <= 12, made
 
 
 async def all_frames_that_wait(kit: Kit) -> None:
