@@ -260,7 +260,7 @@ async def test_what_nobody_waits_for_any_more_is_not_worked_on(store: Store, kin
     work = asyncio.ensure_future(endless())
     await asyncio.sleep(0.2)  # it has begun, in a thread
     work.cancel()
-    done, _ = await asyncio.wait((work,), timeout=3)
+    done, _ = await asyncio.wait((work,), timeout=20)
     assert done, "the thread went on"
     for _ in range(5):
         async with store.reading() as connection:
