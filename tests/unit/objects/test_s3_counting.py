@@ -12,7 +12,6 @@ from hypha.errors import BackendUnavailable, Corrupted, QuotaExceeded
 from hypha.objects.room import Room, Share
 
 pytest.importorskip("obstore")
-from hypha.features.storage.remote import StsLender
 from hypha.objects.local.urls import LocalUrls
 from hypha.objects.s3.control import Control
 from hypha.objects.s3.counting import COUNT_EVERY_S, Counting
@@ -116,17 +115,14 @@ async def test_what_came_in_parts_counts_as_long_as_it_is_there(
         await store.close()
 
 
-async def test_who_keeps_too_much_is_lent_no_key_and_gets_no_address_for_a_part() -> None:
+async def test_who_keeps_too_much_gets_no_address_for_a_part() -> None:
     async with serving(FakeS3()) as storage:
         store = S3Objects(Endpoint(storage.url, "bucket", "id", "secret"))
         await store.control.start()
         store.room.share_of = lambda owner: Share(2, 100)
         store.room.add("ws-1", 2, 50)
-        with pytest.raises(QuotaExceeded):
-            await StsLender(store, "role", "").lend("ws-1/", "alice")
         own = LocalUrls("bucket", "a secret", "http://hub")
         with pytest.raises(QuotaExceeded):
             urls = S3Urls(store.endpoint, own, store.counting, is_proxied=False)
             await urls.part("ws-1/a", "u1", 1, expires_in=60)
-        assert not any("AssumeRole" in body.decode() for _, _, body in storage.seen)
         await store.close()

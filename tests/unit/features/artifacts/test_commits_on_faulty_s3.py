@@ -35,7 +35,7 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture
 async def on_faulty(s3: S3Server, tmp_path: Path) -> AsyncIterator[tuple[Lab, FaultyProxy]]:
     async with behind_faults(s3, BUCKET) as (objects, proxy):
         async with Store(f"sqlite:///{tmp_path}/records.db") as store:
