@@ -30,7 +30,10 @@ def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
 
 
 class Clock:
-    now = time.time()
+    def __init__(self) -> None:
+        self.now = (
+            time.time()
+        )  # of the test, not of its collection: addresses are good for a minute from then
 
     def __call__(self) -> float:
         return self.now
