@@ -1,18 +1,19 @@
-"""Work that goes on by itself, owned by whoever made it: tasks, and a bounded set of them."""
+"""Work that goes on by itself, owned by whoever made it, and work that nobody leaves half done."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from hypha.errors import HyphaError
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 
 MAX_TASKS = 10_000
 MAX_TASKS_PER_PARTY = 500
@@ -118,3 +119,19 @@ class Background:
     async def close(self) -> None:
         """Cancel what is left and await its end."""
         await self._tasks.close()
+
+
+async def to_its_end(work: Awaitable[Result]) -> Result:
+    """Do something to its end; a caller that is called off, however often, waits for that too."""
+    job = asyncio.ensure_future(work)
+    called_off: asyncio.CancelledError | None = None
+    while not job.done():
+        try:
+            await asyncio.wait((job,))
+        except asyncio.CancelledError as error:
+            called_off = error
+    if called_off is not None:
+        if not job.cancelled():
+            job.exception()  # nobody is left to be told
+        raise called_off
+    return job.result()

@@ -8,6 +8,8 @@ from typing import Any, TypeGuard
 
 from hypha.errors import InvalidRequest
 
+YES, NO = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+"""How texts such as those of a query say it, in small letters."""
 _MAX_OFFSET = 2**31 - 1
 _TOO_LARGE = 2**1023
 

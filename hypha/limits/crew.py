@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hypha.background import to_its_end
 from hypha.limits.turns import Turns
 
 Result = TypeVar("Result")
@@ -38,11 +39,7 @@ class Crew:
             RateLimited: too many wait. And what the job raises.
         """
         async with self._turns.taken(party, first=first):
-            work = asyncio.get_running_loop().run_in_executor(self._threads, job)
-            try:
-                return await asyncio.shield(work)
-            finally:
-                await _end_of(work)
+            return await to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, job))
 
     async def close(self) -> None:
         """Wait for what is being worked on, and end the threads."""
@@ -51,15 +48,3 @@ class Crew:
     def end(self) -> None:
         """Let the threads end when they are done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-async def _end_of(work: asyncio.Future[Result]) -> None:
-    """Wait for something however often the waiter is called off."""
-    called_off: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait((work,))
-        except asyncio.CancelledError as error:
-            called_off = error
-    if called_off is not None:
-        raise called_off

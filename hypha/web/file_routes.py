@@ -11,12 +11,12 @@ from starlette.types import Receive
 
 from hypha.errors import InvalidRequest, UnprocessableContent
 from hypha.objects.urls import Reach, reach_of
+from hypha.values import NO, YES
 from hypha.web.bodies import read_whole
 
 MAX_PARTS_BYTES = 2 * 1024 * 1024
 """Of the list of the parts of an upload."""
 _DIGITS = 12
-_YES, _NO = frozenset({"true", "1", "yes", "on"}), frozenset({"", "false", "0", "no", "off"})
 
 
 def whole(query: Mapping[str, str], name: str, default: int) -> int:
@@ -35,7 +35,7 @@ def whole(query: Mapping[str, str], name: str, default: int) -> int:
 
 def is_true(query: Mapping[str, str], name: str) -> bool:
     """Whether a query says yes."""
-    return query.get(name, "").lower() in _YES
+    return query.get(name, "").lower() in YES
 
 
 def reach_in(query: Mapping[str, str]) -> Reach:
@@ -46,7 +46,7 @@ def reach_in(query: Mapping[str, str]) -> Reach:
     """
     base = query.get("use_local_url", "")
     proxied = is_true(query, "use_proxy") if "use_proxy" in query else None
-    return reach_of(proxied, base.lower() in _YES if base.lower() in _YES | _NO else base)
+    return reach_of(proxied, base.lower() in YES if not base or base.lower() in YES | NO else base)
 
 
 async def told_parts(receive: Receive) -> tuple[Any, Any]:

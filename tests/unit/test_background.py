@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from hypha.background import Background, Tasks
+import pytest
+
+from hypha.background import Background, Tasks, to_its_end
 
 
 async def test_no_workspace_takes_all_room_for_work_in_the_background() -> None:
@@ -51,3 +53,32 @@ async def test_tasks_end_with_their_owner_also_those_that_had_not_begun() -> Non
     await tasks.close()
     assert ended.is_set() and late.cancelled() and not len(tasks)
     await tasks.settled()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_what_goes_to_its_end_is_waited_for_however_often_its_caller_is_called_off(times: int) -> None:
+    go_on, done = asyncio.Event(), list[str]()
+
+    async def work() -> str:
+        await go_on.wait()
+        done.append("done")
+        return "result"
+
+    caller = asyncio.create_task(to_its_end(work()))
+    for _ in range(times):
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.sleep(0)
+    assert not caller.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done == ["done"] and await to_its_end(work()) == "result"
+
+
+async def test_what_fails_at_its_end_tells_its_caller() -> None:
+    async def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await to_its_end(work())

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.background import to_its_end
 from hypha.errors import (
     AlreadyExists,
     ArtifactNotFound,
@@ -30,7 +31,7 @@ from hypha.features.artifacts.ids import (
     new_id,
     parse_reference,
 )
-from hypha.features.artifacts.parts import Parts, to_its_end
+from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.schemas import check_against
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.tables import ArtifactFile, ArtifactSecret, ArtifactVersion

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.background import to_its_end
 from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest, PermissionDenied
 from hypha.features.artifacts.access import is_staged_asked
@@ -28,7 +29,7 @@ from hypha.features.artifacts.checks import (
     check_type,
 )
 from hypha.features.artifacts.creating import Creating, Wish, check_parent, target_of
-from hypha.features.artifacts.parts import Parts, to_its_end
+from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.records import KIND
 from hypha.features.artifacts.schemas import check_against, check_schema
 from hypha.features.artifacts.secrets import Secrets, check_secrets

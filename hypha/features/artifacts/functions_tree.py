@@ -6,6 +6,7 @@ from typing import Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
+from hypha.background import to_its_end
 from hypha.builtins.permission import permission
 from hypha.errors import PermissionDenied
 from hypha.features.artifacts.answer_sizes import ARTIFACT_BYTES, BRIEF_BYTES
@@ -17,7 +18,7 @@ from hypha.features.artifacts.functions_artifacts import ArtifactFunctions
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.inboxes import is_recipient
 from hypha.features.artifacts.moving import LOST_IN_COPIES, Moving
-from hypha.features.artifacts.parts import Parts, to_its_end
+from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.secrets import Secrets
 
 

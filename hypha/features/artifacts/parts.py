@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypha.auth.users import Context
 from hypha.features.artifacts.access import Access
@@ -68,15 +67,3 @@ class Parts:
     def now(self) -> int:
         """Unix seconds, whole."""
         return int(self.clock())
-
-
-async def to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Do something to its end, even when the caller gives up: what is half done can be seen by others."""
-    job = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        await asyncio.wait((job,))
-        if not job.cancelled():
-            job.exception()  # nobody is left to be told
-        raise

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 import msgpack
 
 from hypha.errors import InvalidRequest, UnsupportedContent
+from hypha.values import NO, YES
 from hypha.wire.bounded import CONTAINER_VALUES, MAX_PASSED_VALUES, ValueLimit, unpack
 from hypha.wire.frames import map_entries
 from hypha.wire.json_text import Inexact, NotJson, loads
@@ -42,7 +43,6 @@ _SHORT_QUERY = MAX_FIELDS
 """Bytes of a query that cannot have more than so many parameters."""
 _CODED = frozenset(b"%+")
 _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
-_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 AUTOMATIC_KEYS = ["type", "description"]
 _UNCONVERTED = object()
 _ARRAY_TAGS = ("ndarray", "typedarray")
@@ -153,7 +153,7 @@ def _convert_to(kind: str, text: str) -> Any:
         return None if text == "null" else _UNCONVERTED
     if kind == "boolean":
         word = text.lower()
-        return True if word in _TRUE else False if word in _FALSE else _UNCONVERTED
+        return True if word in YES else False if word in NO else _UNCONVERTED
     if kind == "integer":
         return _to_integer(text)
     if kind == "number":

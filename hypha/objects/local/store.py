@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from hypha.background import to_its_end
 from hypha.errors import Corrupted, FrameTooLarge, HyphaError, UploadNotFound
 from hypha.objects.checks import check_number, check_range, checked_metadata
 from hypha.objects.keys import check_bucket, check_key, check_prefix
@@ -411,9 +412,8 @@ class LocalObjects(ObjectStore):
         """
         job = asyncio.get_running_loop().run_in_executor(self._threads, partial(_told, work, *args))
         try:
-            return await asyncio.shield(job)
+            return await to_its_end(job)
         except asyncio.CancelledError:
-            await asyncio.wait((job,))
             if drop is not None and not job.cancelled() and job.exception() is None:
                 drop(job.result())
             raise
