@@ -51,6 +51,7 @@ def setup_logging(
         logging.getLogger(name).setLevel(logging.WARNING if level is None else level)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
     logging.getLogger("uvicorn.asgi").setLevel(logging.DEBUG)
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # as "uvicorn", whoever set it before
     for name in ("uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).addFilter(keeps_no_secret)
     secrets = tuple(secrets)

@@ -213,4 +213,4 @@ def test_a_reader_that_takes_quadratic_time_is_seen() -> None:
             list(given), list(given)
 
     with pytest.raises(pytest.fail.Exception, match="s for 16n"):
-        check_growth(quadratic, partial(repeated, "a"), 1024, "a")
+        check_growth(quadratic, partial(repeated, "a"), 2048, "a")

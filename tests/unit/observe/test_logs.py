@@ -32,6 +32,7 @@ def test_uvicorns_second_text_is_left_out(stream: io.StringIO) -> None:
 
 
 def test_lines_about_requests_hold_no_query(stream: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # as a uvicorn in the same process does
     for _ in range(2):
         setup_logging("INFO", access_log=True, stream=stream)
     secret = "/public/services/hypha-login/report?key=K3Y&token=T0KEN"
