@@ -5,10 +5,13 @@ Most answers have a length, a handful of plain fields and one piece of a body. A
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Generator, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
 
 _PLAIN = frozenset(
     {
@@ -79,6 +82,26 @@ def _ends_plainly(cycle: RequestResponseCycle, message: MutableMapping[str, Any]
 
 class PlainCycle(RequestResponseCycle):
     """A request and its answer. uvicorn makes objects of its own class, which become of this one."""
+
+    _is_read = False
+    """Whether somebody has been given, or waits for, a part of the body."""
+
+    def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
+        """Await the next message for the application."""
+        self._is_read = True
+        return super().receive()
+
+    def take_body(self) -> bytes | None:
+        """The whole body of the request, if it has come to its end and nobody was given any of it."""
+        came = self.message_event
+        if self._is_read or self.more_body or self.disconnected or self.response_complete:
+            return None
+        if self.waiting_for_100_continue or self.flow.read_paused:
+            return None  # `receive` does what is due then
+        self._is_read = True
+        came.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return body
 
     def send(self, message: MutableMapping[str, Any]) -> Awaitable[None]:  # type: ignore[override]
         """Take a message of the application."""

@@ -44,6 +44,22 @@ async def read_whole(receive: Receive, limit: int, refusal: str | None = None) -
     return b"".join(parts)
 
 
+def body_at_hand(receive: Receive, limit: int) -> bytes | None:
+    """The whole body of a request that has come to its end; None if it must be awaited.
+
+    Args:
+        receive: of the request. Our own HTTP protocol gives a method of an object that has `take_body`.
+
+    Raises:
+        FrameTooLarge: it is larger.
+    """
+    take = getattr(getattr(receive, "__self__", None), "take_body", None)
+    body: bytes | None = take() if take is not None else None
+    if body is not None and len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
 async def until_left(receive: Receive) -> None:
     """Wait until whoever made a request or opened a WebSocket has left; what else comes is dropped."""
     while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):

@@ -21,10 +21,13 @@ from hypha.gateways.http.parameters import (
     query_arguments,
 )
 from hypha.registry.calling import Intake
+from hypha.web.bodies import body_at_hand
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import holding_of
 from hypha.wire.packed import PackedList, PackedMap
 from hypha.wire.values import MAX_DEPTH
+
+_PLAIN_JSON = JSON_TYPE.encode()
 
 
 async def request_arguments(
@@ -48,18 +51,23 @@ async def request_arguments(
     """
     if scope["method"] == "GET":
         return _checked(([], query_arguments(pairs, schema)))
-    headers, holding = scope[HEADERS], holding_of(scope)
+    headers = scope[HEADERS]
     content_type = headers.get(b"content-type")
-    kind = media_type(content_type)
-    if has_body(headers):
+    is_plain = content_type is None or content_type == _PLAIN_JSON  # most are so
+    kind = JSON_TYPE if is_plain else media_type(content_type)
+    if not is_plain and has_body(headers):
         check_media_type(kind)
     if intake.max_bytes is not None and intake.max_bytes < max_bytes:
         max_bytes = intake.max_bytes
-    body = await read_body(receive, headers, max_bytes, holding)
-    check_charset(content_type, body)
+    body = body_at_hand(receive, max_bytes) if b"content-encoding" not in headers else None
+    if body is None:
+        body = await read_body(receive, headers, max_bytes, holding_of(scope))
+    if not is_plain:
+        check_charset(content_type, body)
     if len(body) <= SMALL_BYTES:
         arguments = body_arguments(body, kind, schema, intake.max_values)
         return arguments if kind == JSON_TYPE and _is_harmless(body) else _checked(arguments)
+    holding = holding_of(scope)
     await holding.grow(len(body))
     job = partial(_large_arguments, body, kind, schema, intake.max_values, intake.is_passed_on)
     del body

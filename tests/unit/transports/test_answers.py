@@ -10,7 +10,9 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from hypha.errors import FrameTooLarge
 from hypha.transports.answers import PlainCycle
+from hypha.web.bodies import body_at_hand
 
 START = "http.response.start"
 BODY = "http.response.body"
@@ -137,3 +139,53 @@ async def test_nothing_is_written_to_a_client_that_left() -> None:
     cycle.disconnected = True
     await cycle.send({"type": START, "status": 200, "headers": [LENGTH]})  # type: ignore[arg-type]
     assert transport.data == b""
+
+
+def with_body(*parts: bytes, is_whole: bool = True) -> PlainCycle:
+    made, _ = cycle_of("POST")
+    assert isinstance(made, PlainCycle)
+    made.body += b"".join(parts)
+    made.more_body = not is_whole
+    made.message_event.set()
+    return made
+
+
+async def test_a_body_that_is_here_is_taken_at_once_and_only_once() -> None:
+    cycle = with_body(b"hello")
+    assert body_at_hand(cycle.receive, 5) == b"hello"
+    assert body_at_hand(cycle.receive, 5) is None
+    cycle.disconnected = True
+    cycle.message_event.set()
+    assert await cycle.receive() == {"type": "http.disconnect"}
+
+
+def test_a_body_that_is_here_and_too_large_is_refused() -> None:
+    with pytest.raises(FrameTooLarge, match="4 bytes"):
+        body_at_hand(with_body(b"hello").receive, 4)
+
+
+async def test_the_rest_of_a_body_is_not_taken_for_the_whole() -> None:
+    cycle = with_body(b"hel", is_whole=False)
+    assert body_at_hand(cycle.receive, 5) is None
+    first: Any = await cycle.receive()
+    cycle.body += b"lo"
+    cycle.more_body = False
+    cycle.message_event.set()
+    assert body_at_hand(cycle.receive, 5) is None
+    rest: Any = await cycle.receive()
+    assert first["body"] + rest["body"] == b"hello"
+
+
+def test_what_waits_for_a_word_or_was_held_up_is_received_as_usual() -> None:
+    waiting, held_up, gone = with_body(b"hello"), with_body(b"hello"), with_body(b"hello")
+    waiting.waiting_for_100_continue = True
+    held_up.flow.read_paused = True
+    gone.disconnected = True
+    assert [body_at_hand(each.receive, 5) for each in (waiting, held_up, gone)] == [None] * 3
+
+
+def test_a_receive_of_somebody_else_has_no_body_at_hand() -> None:
+    async def receive() -> Any:
+        raise AssertionError
+
+    assert body_at_hand(receive, 5) is None
