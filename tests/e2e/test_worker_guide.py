@@ -1,0 +1,123 @@
+"""The guide's workers, letter by letter, called as the server calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hypha.testing import ServerProcess
+from tests.kit.clients import JS_FOLDER, Connect, StartServer, require_node
+from tests.kit.people import Person, make_person
+
+GUIDE = Path(__file__).parent / "guide"
+PRELOAD = """
+globalThis.WebSocket = require("ws").WebSocket;
+globalThis.hyphaWebsocketClient = require("hypha-rpc").hyphaWebsocketClient;
+"""
+
+
+def config_of(workspace: str, server: ServerProcess) -> dict[str, Any]:
+    """What the server gives to `start`."""
+    return {
+        "id": f"{workspace}/app-1",
+        "app_id": "my-app",
+        "workspace": workspace,
+        "client_id": "app-1",
+        "server_url": server.url,
+        "public_base_url": "https://hypha.example",
+        "app_files_base_url": f"{server.url}/{workspace}/artifacts/my-app/files",
+        "token": None,
+        "entry_point": None,
+        "artifact_id": f"{workspace}/my-app",
+        "timeout": 60,
+        "manifest": {"name": "My app", "type": "custom-task"},
+        "progress_callback": None,
+        "disable_ssl": False,
+        "app_type": "custom-task",
+        "metadata": None,
+    }
+
+
+@pytest.mark.spec("apps-12.3.3")
+async def test_the_python_worker_runs_as_a_startup_function(
+    start_server: StartServer, connect: Connect, root: Person
+) -> None:
+    own = await start_server(flags=[f"--startup-functions={GUIDE / 'custom_worker.py'}:hypha_startup"])
+    client = await connect(root, url=own.url, workspace="public")
+    found = await client.list_services({"type": "server-app-worker"})
+    assert [(each["name"], each["config"]["visibility"]) for each in found] == [
+        ("Custom Worker", "protected")
+    ]
+    worker = await client.get_service(found[0]["id"])
+    assert worker.supported_types == ["custom-task", "background-job"]
+    config = config_of("lab", own)
+    assert await worker.start(config) == config["id"]
+    with pytest.raises(Exception, match="there already"):
+        await worker.start(config)
+    page = await worker.get_logs(config["id"])
+    assert page["items"] == [{"type": "log", "content": "Started task for my-app"}]
+    assert (page["total"], page["offset"], page["limit"]) == (1, 0, None)
+    assert (await worker.get_logs(config["id"], "error", 0, 5))["items"] == []
+    assert await worker.stop(config["id"]) is None
+    with pytest.raises(Exception, match="not found"):
+        await worker.get_logs(config["id"])
+    stranger = await connect(make_person(own, "stranger"), url=own.url)
+    with pytest.raises(Exception, match=r"[Pp]ermission"):
+        await stranger.get_service(found[0]["id"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def javascript_worker(server: ServerProcess, alice: Person, tmp_path: Path) -> AsyncIterator[str]:
+    """The guide's worker in a workspace of its own, with an `id`; what it is registered as."""
+    require_node()
+    text = (GUIDE / "custom-worker.js").read_text()
+    for old, new in (
+        ('server_url: "http://localhost:9527"', f'server_url: "{server.url}", token: "{alice.token}"'),
+        ('name: "JavaScript Custom', 'id: "worker", name: "JavaScript Custom'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "custom-worker.js").write_text(text)
+    (tmp_path / "preload.cjs").write_text(PRELOAD)
+    (tmp_path / "node_modules").symlink_to(JS_FOLDER / "node_modules")
+    process = await asyncio.create_subprocess_exec(
+        "node", "-r", "./preload.cjs", "custom-worker.js", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while b"worker registered: " not in (line := await process.stdout.readline()):
+            assert line, "it ended"
+    yield line.decode().split()[-1]
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.communicate()
+
+
+@pytest.mark.node
+@pytest.mark.spec("apps-12.3.2", "apps-12.3.3")
+async def test_the_javascript_worker_answers_by_position(
+    javascript_worker: str, server: ServerProcess, connect: Connect, alice: Person
+) -> None:
+    client = await connect(alice)
+    found = await client.list_services({"type": "server-app-worker"})
+    assert [(each["id"], each["config"]["visibility"]) for each in found] == [
+        (javascript_worker, "protected")
+    ]
+    worker = await client.get_service(javascript_worker)
+    assert worker.supported_types == ["javascript-custom", "js-worker"]
+    config = config_of(alice.workspace, server)
+    started = await worker.start(config)
+    assert (started["session_id"], started["status"]) == (config["id"], "running")
+    logs = {"log": [f"Session {config['id']} started"], "error": []}
+    assert await worker.get_logs(config["id"]) == logs
+    assert await worker.get_logs(config["id"], None, 0, 10) == logs
+    assert await worker.stop(config["id"]) is None
+    stranger = await connect(make_person(server, "stranger"))
+    with pytest.raises(Exception, match=r"[Pp]ermission"):
+        await stranger.get_service(javascript_worker)
