@@ -23,6 +23,7 @@ from hypha.registry.offering import record_of
 from hypha.transports import TRANSPORTS
 from hypha.transports.base import Transport, TransportContext
 from hypha.web.cors import CorsPolicy
+from hypha.web.downloads import DownloadLimits, Downloads
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Running
 from hypha.web.uploads import Uploads
@@ -129,6 +130,7 @@ def http_services(
         version=__version__,
         inactive=settings.inactive_features,
         workbench=core.workbench,
+        downloads=Downloads(DownloadLimits.of_bodies(settings.max_body_bytes)),
         call_timeout_s=settings.http_call_timeout_s,
         max_body_bytes=settings.max_body_bytes,
         expose_errors=settings.expose_detailed_errors,

@@ -42,6 +42,17 @@ REQUESTS = (
         ("hypha.web.workbench.MAX_TRACKED",),
     ),
     Bound(
+        "large_answers_on_their_way",
+        "Bytes of answers above 256 KiB that their readers have not read",
+        "of one person or address; of all strangers; of all",
+        "Wait up to 20 s, then 429; of all together, the oldest of who has most is broken off",
+        (
+            "hypha.web.downloads.MAX_BYTES_OF_PARTY",
+            "hypha.web.downloads.MAX_BYTES_OF_STRANGERS",
+            "hypha.web.downloads.MAX_BYTES",
+        ),
+    ),
+    Bound(
         "packed_bodies",
         "Codings of a body; members of gzip",
         "request",

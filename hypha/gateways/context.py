@@ -18,6 +18,7 @@ from hypha.web.apps_origin import AppsOrigin
 from hypha.web.client_address import TrustedProxies
 from hypha.web.cors import CorsPolicy
 from hypha.web.credentials import Credentials, WorkspaceRights
+from hypha.web.downloads import Downloads
 from hypha.web.headers import headers_of
 from hypha.web.lasting import LastingAnswers
 from hypha.web.ratelimits import RequestLimits
@@ -68,6 +69,7 @@ class GatewayContext:
     version: str = ""
     inactive: Mapping[str, str] = field(default_factory=dict)
     workbench: Workbench = field(default_factory=Workbench)
+    downloads: Downloads = field(default_factory=Downloads)
     call_timeout_s: float = 30.0
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES

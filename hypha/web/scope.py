@@ -40,6 +40,8 @@ SENT_AS_IT_IS = "hypha.sent_as_it_is"
 """`True` for a request that is answered with a file: compressed it had another length and another ETag."""
 HOLDING = "hypha.holding"
 """`Holding`: the caller's account for work on large bodies; set for every request that is admitted."""
+ANSWER = "hypha.answer"
+"""`StartedSend`: where the answer goes, which may ask for room first; set for every admitted request."""
 
 NAMED = "hypha.named_origin"
 """`bool`, in the start of an application's answer: it names the asking origin, with credentials."""

@@ -21,6 +21,7 @@ from hypha.features.artifacts.http_zip import ZipRoute
 from hypha.features.artifacts.http_zip_files import ZipFilesRoute
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.web.credentials import Credentials
+from hypha.web.downloads import keep_answer
 from hypha.web.file_routes import is_true, reach_in, told_parts, whole
 from hypha.web.headers import headers_of
 from hypha.web.workbench import holding_of
@@ -148,6 +149,7 @@ async def answer(request: Request, value: Any) -> Response:
     known = headers_of(request.scope).get(b"if-none-match", b"").decode("latin-1")
     if request.method == "GET" and tag in known:
         return Response(None, 304, headers)
+    await keep_answer(request.scope, len(body))
     return Response(body, 200, headers, media_type="application/json")
 
 

@@ -17,6 +17,7 @@ from hypha.gateways.context import GatewayContext
 from hypha.gateways.http.bodies import read_body
 from hypha.gateways.http.results import json_of
 from hypha.registry.described import is_function, schema_at
+from hypha.web.downloads import keep_answer
 from hypha.web.function_pages import JSON_TYPE, PageAnswer, content_of
 from hypha.web.headers import by_name
 from hypha.web.leaving import note_leaving, while_there
@@ -96,6 +97,7 @@ class FunctionsApp:
             *answer.with_type(headers, kind),
             (b"content-length", b"%d" % len(data)),
         ]
+        await keep_answer(mount.scope, len(data))
         await mount.send(start)
         await mount.send({"type": "http.response.body", "body": data})
 

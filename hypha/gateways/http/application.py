@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -29,28 +29,25 @@ from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.incoming import answering, check_request, has_valid_host, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
+from hypha.gateways.http.sending import StartedSend
 from hypha.limits.turns import on_behalf_of
 from hypha.web.arrival import mount_of
 from hypha.web.bodies import ClientLeft
-from hypha.web.caching import for_one_person
 from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
 from hypha.web.heads import METHODS
 from hypha.web.ratelimits import RequestLimits
 from hypha.web.running import Party
 from hypha.web.scope import (
+    ANSWER,
     BODY_IS_HERE,
     HEADERS,
     HOLDING,
     ON_APPS_ORIGIN,
     PATH,
-    PERSONAL,
     PREFLIGHT,
-    SENT_AS_IT_IS,
     UNCOMPRESSED,
 )
-from hypha.web.uploads import Upload
-from hypha.web.workbench import Holding
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +184,7 @@ class HttpApplication(Starlette):
         return True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = _StartedSend(scope, send)
+        started = StartedSend(scope, send, self._services.downloads)
         try:
             path: str | None = scope[PATH]
             if path is None or _is_odd(path):
@@ -196,7 +193,7 @@ class HttpApplication(Starlette):
                 raise NotDelivered("The server is stopping. Try again in a few seconds.")
             receive = await self._admit(scope, path, receive, started)
             call = None if ON_APPS_ORIGIN in scope else self._call(path, scope, receive, started)
-            with on_behalf_of(started.party):
+            with on_behalf_of("" if started.party is None else started.party.name):
                 if call is not None:
                     await self._calls.handle(call)
                 else:
@@ -209,16 +206,15 @@ class HttpApplication(Starlette):
             answer = call_error_answer(error, scope, expose=self._services.expose_errors)
             if started.has_started:
                 logger.warning("request %s broke off after its answer had begun", scope["path"])
+                if isinstance(error, RateLimited):  # the missing end tells the client
+                    return
                 raise
             await _send_error(started, answer)
         finally:
             self._services.running.leave(started)
-            if started.upload is not None:
-                started.upload.close()
-            if started.holding is not None:
-                started.holding.close()
+            started.close()
 
-    async def _admit(self, scope: Scope, path: str, receive: Receive, started: _StartedSend) -> Receive:
+    async def _admit(self, scope: Scope, path: str, receive: Receive, started: StartedSend) -> Receive:
         """Check that a request may run: its address, rates, and room for it and its body.
 
         Returns what gives its body.
@@ -229,7 +225,7 @@ class HttpApplication(Starlette):
         if not services.credentials.serves_anonymous and not is_for_all(path, services.mounts):
             await services.credentials.check_insider(scope, as_visitor=mount_of(path) is not None)
         party = await services.party(scope)
-        started.party = party.name
+        started.party = party
         if path not in self._streams:
             if self._limits is not None:
                 self._check_limits(self._limits, party, started)
@@ -240,6 +236,7 @@ class HttpApplication(Starlette):
         if BODY_IS_HERE not in scope and _has_body(scope["method"], scope[HEADERS]):
             receive = started.upload = services.uploads.of(receive, party.name)
         scope[HOLDING] = started.holding = services.workbench.holding(party)
+        scope[ANSWER] = started
         return receive
 
     def _call(self, path: str, scope: Scope, receive: Receive, send: Send) -> Call | None:
@@ -267,7 +264,7 @@ class HttpApplication(Starlette):
                 raise
 
     @staticmethod
-    def _check_limits(limits: RequestLimits, party: Party, started: _StartedSend) -> None:
+    def _check_limits(limits: RequestLimits, party: Party, started: StartedSend) -> None:
         """Count a request; its answer, whatever it will be, tells the caller what is left."""
         buckets = limits.by_address if party.is_stranger else limits.by_user
         if buckets.rate_per_s <= 0:
@@ -322,36 +319,6 @@ class HttpApplication(Starlette):
         if sentence is None and len(words) > 2:
             sentence = inactive.get(f"/{{workspace}}/{words[2]}")
         return NotFound(sentence) if sentence else _not_found(scope["path"])
-
-
-class _StartedSend:
-    """`send` that knows whether the answer has begun, after which no error body can be sent.
-
-    It says of answers that depend on who asks that no cache may give them to others.
-    """
-
-    __slots__ = ("_scope", "_send", "extra", "has_started", "holding", "party", "upload")
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope = scope
-        self._send = send
-        self.has_started = False
-        self.party = ""
-        self.extra: list[tuple[bytes, bytes]] = []
-        self.upload: Upload | None = None
-        self.holding: Holding | None = None
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        if not self.has_started and message["type"] == "http.response.start":
-            if self.extra:
-                message["headers"] = [*message.get("headers", ()), *self.extra]
-            if SENT_AS_IT_IS in self._scope:
-                self._send = self._scope.get(UNCOMPRESSED, self._send)
-            if PERSONAL in self._scope:
-                in_app = mount_of(self._scope[PATH] or "") is not None
-                message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
-        self.has_started = True
-        return self._send(message)
 
 
 def _is_page(path: str | None) -> bool:

@@ -18,6 +18,7 @@ from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
 from hypha.gateways.http.tracebacks import raised_in
+from hypha.web.downloads import SLICE_BYTES, keep_answer
 from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
@@ -184,7 +185,10 @@ async def send_value(
         headers += more
     if writer.note:
         headers.append((b"x-json-values", writer.note.encode()))
-    headers.append((b"content-length", b"%d" % sum(map(len, pieces))))
+    size = sum(map(len, pieces))
+    if size > SLICE_BYTES and scope is not None:
+        await keep_answer(scope, size)
+    headers.append((b"content-length", b"%d" % size))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for piece in pieces[:-1]:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -224,6 +228,7 @@ async def made_in_thread(
     """Make and pack a body in the asker's share of the threads; returns it and its headers."""
     zipped = accepts_gzip(scope[HEADERS].get(b"accept-encoding"))
     pieces = await holding_of(scope).work((lambda: zip_pieces(make())) if zipped else make)
+    await keep_answer(scope, sum(map(len, pieces)))
     return pieces, [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")] if zipped else []
 
 

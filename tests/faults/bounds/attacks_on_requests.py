@@ -40,6 +40,7 @@ from hypha.transports.deadlines import LEAST_READ_BYTES_PER_S
 from hypha.transports.grammar import MAX_APP_TARGET_BYTES
 from hypha.web import credentials, forwarded, headers
 from hypha.web.destinations import MAX_CHARS, Destinations
+from hypha.web.downloads import DownloadLimits, Downloads, Slice
 from hypha.web.files import SmallFiles
 from hypha.web.heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from hypha.web.origins import Origins
@@ -123,6 +124,20 @@ async def large_bodies(kit: Kit) -> None:
             async with asyncio.timeout(1):
                 await bench.holding(party).work(lambda: None)
     assert len(bench._accounts) <= 21 and bench.strangers_held.used <= 250
+
+
+async def large_answers_on_their_way(kit: Kit) -> None:
+    downloads = Downloads(DownloadLimits(4 * MIB, 10 * MIB, 16 * MIB, wait_s=0.05))
+
+    async def never(part: Slice) -> None:
+        await asyncio.Event().wait()
+
+    parties = [Party(f"192.0.2.{number % 6}", is_stranger=True) for number in range(60)]
+    readers = [asyncio.create_task(downloads.of(party).send(bytes(MIB), never)) for party in parties]
+    kit.stack.callback(lambda: [reader.cancel() for reader in readers])
+    await asyncio.sleep(0.2)
+    assert 8 * MIB <= downloads.kept <= 10 * MIB
+    assert all(share.kept <= 4 * MIB for share in downloads._shares.values())
 
 
 async def packed_bodies(kit: Kit) -> None:

@@ -8,13 +8,16 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from hypha.gateways.http import HttpApplication
 from hypha.limits import Buckets
 from hypha.limits.turns import party_of_present_work
 from hypha.web.client_address import TrustedProxies
 from hypha.web.cors import CorsPolicy
+from hypha.web.downloads import MAX_BYTES_OF_PARTY, SLICE_BYTES, DownloadLimits, Downloads
 from hypha.web.ratelimits import RequestLimits
+from hypha.web.running import Party
 from hypha.web.scope import SENT_AS_IT_IS
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 
@@ -206,6 +209,42 @@ async def test_large_text_is_compressed_for_those_who_accept_it(server: FakeServ
     assert zipped.headers["content-encoding"] == "gzip"
     assert zipped.json() == plain.json()
     assert "content-encoding" not in small.headers
+
+
+@pytest.mark.parametrize("accepted", ["br", "zstd", "br, zstd;q=0.5"])
+async def test_large_answers_are_compressed_by_their_makers_or_not_at_all(
+    server: FakeServer, accepted: str
+) -> None:
+    server.add("large", f=lambda: "x" * 1_000_000)  # a turn of the event loop is no place for it
+    url = "/ws-user-anna/services/large/f"
+    async with client_of(server) as http:
+        answer = await http.get(url, headers={"accept-encoding": accepted})
+    assert "content-encoding" not in answer.headers
+    assert answer.json() == "x" * 1_000_000
+
+
+async def test_a_large_answer_leaves_in_slices_and_counts_for_who_asks(server: FakeServer) -> None:
+    server.add("large", f=lambda: "x" * 1_000_000)
+    services = services_of(server, downloads=Downloads(DownloadLimits(wait_s=0.01)))
+    sizes = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            sizes.append((len(message.get("body", b"")), services.downloads.kept))
+            await send(message)
+
+        await HttpApplication(services)(scope, receive, watched)
+
+    url, stranger = "/ws-user-anna/services/large/f", services.downloads.of(Party("127.0.0.1", True))
+    async with client_of(server, app=app) as http:
+        assert (await http.get(url)).json() == "x" * 1_000_000
+        assert max(size for size, _ in sizes) <= SLICE_BYTES
+        assert {kept for size, kept in sizes if size} == {1_000_002}
+        assert services.downloads.kept == 0
+        await stranger.keep(MAX_BYTES_OF_PARTY)
+        refused = await http.get(url)
+        assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+        assert (await http.get(url, headers={"authorization": "Bearer anna"})).status_code == 200
 
 
 async def test_streams_of_events_are_never_compressed(server: FakeServer) -> None:
