@@ -230,7 +230,8 @@ class BaseWorker:
         starting = self._starting[config.id] = asyncio.create_task(self._start_session(config))
         try:
             self._session_data[config.id] = await starting
-            info.status = SessionStatus.RUNNING
+            if info.status is SessionStatus.STARTING:  # the hook may know that it is over already
+                info.status = SessionStatus.RUNNING
         except asyncio.CancelledError:
             if starting.cancelled() and info.status is SessionStatus.STOPPING:
                 raise WorkerError(f"The session {config.id} was stopped while it started.") from None
