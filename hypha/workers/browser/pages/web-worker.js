@@ -1,0 +1,14 @@
+// A page whose script runs in a worker, apart from the page.
+
+const report = globalThis.hyphaReport || (() => {});
+const inWorker = URL.createObjectURL(new Blob([WORKER_SCRIPT], { type: "text/javascript" }));
+const worker = new Worker(inWorker, { type: "module" });
+worker.onmessage = ({ data }) => {
+  if (data.state === "failed") console.error(data.text);
+  report(data.state, data.text || "");
+};
+worker.onerror = (event) => {
+  console.error(event.message);
+  report("failed", event.message);
+};
+worker.postMessage({ text: document.getElementById("hypha-app").textContent, address: location.href });
