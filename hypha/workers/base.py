@@ -80,8 +80,6 @@ class WorkerConfig(BaseModel):
 class SessionInfo(BaseModel):
     """A session of a worker."""
 
-    model_config = ConfigDict(use_enum_values=False)
-
     session_id: str
     app_id: str
     workspace: str
@@ -123,6 +121,11 @@ async def safe_call_callback(callback: Callback | None, message: Mapping[str, An
             await answer
     except Exception as error:
         logger.warning("A progress callback failed: %s", error)
+
+
+def progress(message: str) -> dict[str, str]:
+    """What a progress callback is told of a step."""
+    return {"type": "info", "message": message}
 
 
 class BaseWorker:

@@ -77,13 +77,25 @@ def _from_variable(twin: str, text: str | None, kind: Callable[[str], object], d
         raise BadOption(f"{twin}={text!r} cannot be: {error}") from None
 
 
-def boolean(text: str) -> bool:
-    """Yes or no in a word."""
+def yes_or_no(text: str) -> bool:
+    """Yes or no in a word.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if text.lower() in _YES:
         return True
     if text.lower() in _NO:
         return False
-    raise ArgumentTypeError(f"{text!r} is neither true nor false")
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def boolean(text: str) -> bool:
+    """The same of a word on a command line, where only errors of this class keep their text."""
+    try:
+        return yes_or_no(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def local_url(text: str) -> bool | str:

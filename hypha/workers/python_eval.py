@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hypha.workers.app_files import fetch
-from hypha.workers.base import CallContext, SessionStatus, WorkerConfig, WorkerError, safe_call_callback
+from hypha.workers.base import (
+    CallContext,
+    SessionStatus,
+    WorkerConfig,
+    WorkerError,
+    progress,
+    safe_call_callback,
+)
 from hypha.workers.children import Child, ProcessLimits, describe_code
 from hypha.workers.folders import SessionFolder, WorkerFolder, default_root
 from hypha.workers.logs import LogItem, LogPage, page_of
@@ -124,10 +131,10 @@ class PythonEvalWorker(ConnectedWorker):
         assert self._folder is not None
         session.folder = await asyncio.to_thread(self._folder.new_session)
         work = session.folder.work
-        await safe_call_callback(config.progress_callback, _progress("Fetching the script"))
+        await safe_call_callback(config.progress_callback, progress("Fetching the script"))
         source = await fetch(config, config.entry_point, _MOST_SCRIPT_BYTES)
         await asyncio.to_thread((work / "main.py").write_bytes, source)
-        await safe_call_callback(config.progress_callback, _progress("Running the script"))
+        await safe_call_callback(config.progress_callback, progress("Running the script"))
         child = session.child = await Child.start(
             [sys.executable, "-u", "main.py"],
             folder=work,
@@ -220,10 +227,6 @@ def _environment(config: WorkerConfig, work: Path) -> dict[str, str]:
         "HYPHA_APP_ID": config.app_id,
         _MARK: str(work),
     }
-
-
-def _progress(message: str) -> dict[str, str]:
-    return {"type": "info", "message": message}
 
 
 def _port(url: str) -> int:

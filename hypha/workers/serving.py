@@ -68,7 +68,7 @@ def run_command(
     except WorkerError as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, ConnectionError) as error:
+    except OSError as error:
         print(f"No connection to the server: {error}", file=sys.stderr)
         return 1
     return 0

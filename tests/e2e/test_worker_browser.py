@@ -175,6 +175,33 @@ async def test_one_session_too_many_is_refused_by_the_name_of_the_limit(
         await start("1", client_id="app-3")
 
 
+async def test_many_at_once_get_no_more_room_and_those_that_failed_leave_it(
+    worker: BrowserWorker, start: Start
+) -> None:
+    for number in range(3):
+        with pytest.raises(Exception, match="no such luck"):
+            await start("throw new Error('no such luck');", client_id=f"app-{number}")
+    names = [f"app-{number}" for number in range(3, 8)]
+    ends = await asyncio.gather(*(start("1", client_id=name) for name in names), return_exceptions=True)
+    refused = [str(end) for end in ends if isinstance(end, Exception)]
+    assert len(refused) == 2 and all("HYPHA_MAX_BROWSER_SESSIONS=3" in text for text in refused)
+
+
+async def test_a_startup_script_runs_and_its_failure_is_a_warning(
+    worker: BrowserWorker, start: Start
+) -> None:
+    config = await start(
+        "globalThis.runs = (globalThis.runs || 0) + 1;", manifest={"startup_script": "main.js"}
+    )
+    assert await worker.execute(config["id"], "runs") == 2
+    told: list[Any] = []
+    config = await start(
+        "1", client_id="app-2", manifest={"startup_script": "none.js"}, progress_callback=told.append
+    )
+    assert [each["type"] for each in told][-1] == "warning"
+    assert "none.js" in (await worker.get_logs(config["id"], "error"))["items"][0]["content"]
+
+
 async def test_another_workspace_uses_no_session(worker: BrowserWorker, start: Start) -> None:
     config = await start("1")
     stranger = {"ws": "ws-other", "from": "ws-other/c1"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hypha.workers.base import WorkerNotAvailableError
-from hypha.workers.browser.options import yes_or_no
+from hypha.workers.browser.options import is_on
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
@@ -92,7 +92,7 @@ class Chromium:
         flags = list(_FLAGS)
         if self._has_no_sandbox:
             flags.append("--no-sandbox")
-        if yes_or_no(self._environment.get("PLAYWRIGHT_DISABLE_WEB_SECURITY", "false")):
+        if is_on(self._environment.get("PLAYWRIGHT_DISABLE_WEB_SECURITY", "false")):
             flags.append("--disable-web-security")
         return flags
 

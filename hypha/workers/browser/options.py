@@ -7,19 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+from hypha.workers.options import yes_or_no
 
 
-def yes_or_no(text: str) -> bool:
+def is_on(text: str) -> bool:
     """A variable that is on or off.
 
     Raises:
         ValueError: it is neither.
     """
-    word = text.strip().lower()
-    if word not in _TRUE | _FALSE:
-        raise ValueError("give true or false")
-    return word in _TRUE
+    return yes_or_no(text.strip())
 
 
 def _words(text: str) -> list[str]:
@@ -34,20 +31,20 @@ def _map(text: str) -> dict[str, str]:
 
 
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], object]]] = {
-    "BYPASS_CSP": ("bypass_csp", yes_or_no),
-    "IGNORE_HTTPS_ERRORS": ("ignore_https_errors", yes_or_no),
-    "ACCEPT_DOWNLOADS": ("accept_downloads", yes_or_no),
+    "BYPASS_CSP": ("bypass_csp", is_on),
+    "IGNORE_HTTPS_ERRORS": ("ignore_https_errors", is_on),
+    "ACCEPT_DOWNLOADS": ("accept_downloads", is_on),
     "PERMISSIONS": ("permissions", _words),
     "USER_AGENT": ("user_agent", str),
     "LOCALE": ("locale", str),
     "TIMEZONE_ID": ("timezone_id", str),
     "DEVICE_SCALE_FACTOR": ("device_scale_factor", float),
-    "IS_MOBILE": ("is_mobile", yes_or_no),
-    "HAS_TOUCH": ("has_touch", yes_or_no),
+    "IS_MOBILE": ("is_mobile", is_on),
+    "HAS_TOUCH": ("has_touch", is_on),
     "COLOR_SCHEME": ("color_scheme", str),
     "REDUCED_MOTION": ("reduced_motion", str),
-    "JAVASCRIPT_ENABLED": ("java_script_enabled", yes_or_no),
-    "OFFLINE": ("offline", yes_or_no),
+    "JAVASCRIPT_ENABLED": ("java_script_enabled", is_on),
+    "OFFLINE": ("offline", is_on),
     "EXTRA_HTTP_HEADERS": ("extra_http_headers", _map),
     "BASE_URL": ("base_url", str),
 }

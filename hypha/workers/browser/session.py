@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from hypha.workers.base import WorkerError
+from hypha.workers.browser.chromium import first_line
 from hypha.workers.logs import SessionLog
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class BrowserSession:
         except TimeoutError:
             raise WorkerError(f"The page did not start within {timeout_s:g} s.{self._told()}") from None
         except Error as error:
-            text = str(error).strip().partition("\n")[0].partition("#token=")[0]
+            text = first_line(error).partition("#")[0]  # behind which the token stands in an address
             raise WorkerError(f"The page cannot be loaded: {text}{self._told()}") from None
 
     def _told(self) -> str:
@@ -81,13 +82,6 @@ class BrowserSession:
         if not self._settled.done():
             self._settled.set_exception(WorkerError(reason))
             self._settled.exception()
-
-    async def run_file(self, address: str, token: str) -> None:
-        """Fetch a script of the app and run it in the page."""
-        answer = await self.context.request.get(address, headers={"Authorization": f"Bearer {token}"})
-        if not answer.ok:
-            raise WorkerError(f"{_shown(address)} answered {answer.status}")
-        await self.page.add_script_tag(content=await answer.text())
 
     async def close(self) -> None:
         """Close the page and all that belongs to it."""

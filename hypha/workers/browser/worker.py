@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+from hypha.workers.app_files import fetch
 from hypha.workers.base import (
-    BaseWorker,
     Callback,
     CallContext,
     SessionNotFoundError,
     SessionStatus,
     WorkerConfig,
     WorkerError,
+    progress,
     safe_call_callback,
 )
 from hypha.workers.browser.cache import RouteCache, routes_of
@@ -26,7 +27,9 @@ from hypha.workers.browser.compiling import Files, compiled
 from hypha.workers.browser.network import guard_network
 from hypha.workers.browser.options import context_options, cookies_of, storage_script
 from hypha.workers.browser.session import BrowserSession, answer_with_files
-from hypha.workers.logs import LogPage
+from hypha.workers.logs import LogPage, page_of
+from hypha.workers.options import Connection
+from hypha.workers.serving import ConnectedWorker
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -39,18 +42,19 @@ _DEFAULT_SESSIONS = 20
 _START_S = 60.0
 _EXECUTE_S = 30.0
 _FORMATS = ("png", "jpeg")
+_MOST_SCRIPT_BYTES = 16 * 1_048_576
+_TAKING_PLACE = (SessionStatus.STARTING, SessionStatus.RUNNING)
 
 
-class BrowserWorker(BaseWorker):
+class BrowserWorker(ConnectedWorker):
     """The worker for all types of pages."""
 
     def __init__(
         self, environment: Mapping[str, str] | None = None, *, in_container: bool = False,
-        local_url: bool | str = True,
+        connection: Connection | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(connection or Connection(use_local_url=True))
         self._environment = os.environ if environment is None else environment
-        self._local_url = local_url
         self._chromium = Chromium(self._environment, self._died, in_container)
         self._cache = RouteCache()
         self._most_sessions = int(self._environment.get(_SESSIONS_VARIABLE) or _DEFAULT_SESSIONS)
@@ -69,16 +73,6 @@ class BrowserWorker(BaseWorker):
     def description(self) -> str:
         """What it does, for people."""
         return "Runs web pages, each in a browser context of its own"
-
-    @property
-    def require_context(self) -> bool:
-        """Calls say who called: a session may only be used from its own workspace."""
-        return True
-
-    @property
-    def use_local_url(self) -> bool | str:
-        """Pages reach the server by its local address."""
-        return self._local_url
 
     def get_worker_service(self) -> dict[str, Any]:
         """The service to register, with what only pages can do."""
@@ -106,18 +100,23 @@ class BrowserWorker(BaseWorker):
         self._check_room()
         target = _target(config)
         options = context_options(self._environment, config.manifest)
-        await safe_call_callback(config.progress_callback, _info("Opening the browser"))
+        await safe_call_callback(config.progress_callback, progress("Opening the browser"))
         browser = await self._chromium.browser()
         context = await browser.new_context(**options)
         session = self._session_data[config.id] = BrowserSession(context)
-        await self._prepare(context, config, target)
-        await safe_call_callback(config.progress_callback, _info("Loading the page"))
-        await session.open(target, timeout_s=config.timeout or _START_S)
-        await self._run_startup_script(session, config)
+        try:
+            await self._prepare(context, config, target)
+            await safe_call_callback(config.progress_callback, progress("Loading the page"))
+            await session.open(target, timeout_s=config.timeout or _START_S)
+            await self._run_startup_script(session, config)
+        except Exception:  # its log stays until it is stopped, its page takes no room until then
+            session.failure = session.failure or "It did not start."
+            await self._close(session)
+            raise
         return session
 
     def _check_room(self) -> None:
-        running = sum(isinstance(each, BrowserSession) for each in self._session_data.values())
+        running = sum(info.status in _TAKING_PLACE for info in self._sessions.values()) - 1  # itself
         if running >= self._most_sessions:
             raise WorkerError(
                 f"The browser runs {running} sessions, as many as it may ({_SESSIONS_VARIABLE}="
@@ -145,7 +144,8 @@ class BrowserWorker(BaseWorker):
         if not isinstance(path, str) or not path:
             return
         try:
-            await session.run_file(f"{config.app_files_base_url}/{path.lstrip('/')}", config.token or "")
+            script = await fetch(config, path.lstrip("/"), _MOST_SCRIPT_BYTES)
+            await session.page.add_script_tag(content=script.decode())
         except Exception as error:
             session.log.add("error", f"startup_script {path} failed: {first_line(error)}")
             await safe_call_callback(
@@ -156,19 +156,19 @@ class BrowserWorker(BaseWorker):
     async def _stop_session(self, session_id: str) -> None:
         session = self._session_data.get(session_id)
         if isinstance(session, BrowserSession):
-            self._cache.leave(session.context)
-            await session.close()
+            await self._close(session)
 
-    async def get_logs(
-        self, session_id: str, type: str | None = None, offset: int = 0, limit: int | None = None,
-        context: CallContext | None = None,
-    ) -> LogPage:  # fmt: skip
-        """What a page wrote to its console, and its errors."""
-        self._session(session_id, context)
+    async def _close(self, session: BrowserSession) -> None:
+        self._cache.leave(session.context)
+        await session.close()
+
+    async def _get_session_logs(
+        self, session_id: str, log_type: str | None = None, offset: int = 0, limit: int | None = None
+    ) -> LogPage:
         session = self._session_data.get(session_id)
         if not isinstance(session, BrowserSession):
-            return LogPage(items=[], total=0, offset=offset or 0, limit=limit)
-        return session.log.page(type, offset or 0, limit)
+            return page_of([], log_type, offset, limit)
+        return session.log.page(log_type, offset, limit)
 
     def _died(self) -> None:
         """The browser has ended: its sessions are over."""
@@ -249,10 +249,6 @@ async def hypha_startup(server: Any) -> None:
         logger.warning("No apps in a browser: install Chromium, or name one in HYPHA_CHROMIUM_PATH.")
     else:
         await BrowserWorker().register_worker_service(server)
-
-
-def _info(message: str) -> dict[str, str]:
-    return {"type": "info", "message": message}
 
 
 def _target(config: WorkerConfig) -> str:
