@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -29,7 +30,7 @@ api.export({ add: (a, b) => a + b, facts: () => [env.get("HYPHA_APP_ID"), env.ge
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def worker() -> AsyncIterator[BrowserWorker]:
-    made = BrowserWorker({"HYPHA_MAX_BROWSER_SESSIONS": "3"})
+    made = BrowserWorker({"HYPHA_MAX_BROWSER_SESSIONS": "3", "HYPHA_BROWSER_PRIVATE_HOSTS": "localhost"})
     yield made
     await made.close()
 
@@ -225,7 +226,9 @@ async def test_kept_addresses_are_asked_for_once(
     routes = {"cache_routes": ["**/assets/config.json"]}
     first = await start(script, manifest=routes)
     key = (first["workspace"], first["app_id"])
-    stats = await worker.get_app_cache_stats(*key)
+    async with asyncio.timeout(5):  # it is kept once the browser has told that it came
+        while not (stats := await worker.get_app_cache_stats(*key))["entry_count"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert (stats["entry_count"], stats["recording"]) == (1, True) and stats["total_size_bytes"] > 0
     await worker.stop(first["id"])
     asked = server.url + "/assets/config.json"
@@ -235,6 +238,69 @@ async def test_kept_addresses_are_asked_for_once(
     assert (again["entry_count"], again["newest_entry"]) == (1, stats["newest_entry"])
     assert await worker.clear_app_cache(*key) == {"deleted_entries": 1}
     assert (await worker.get_app_cache_stats(*key))["entry_count"] == 0
+
+
+class Answering:
+    """An HTTP server that gives one answer to all, and counts who asked."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer, self.asked, self.port = answer, 0, 0
+
+    async def __aenter__(self) -> Answering:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline():
+            self.asked += 1
+            writer.write(f"HTTP/1.1 {self._answer}\r\nConnection: close\r\n\r\n".encode())
+        writer.close()
+
+
+OPEN = "\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 0"
+
+
+@pytest.mark.parametrize("kept", [[], ["**"]])
+async def test_no_redirect_and_no_kept_address_leads_to_a_private_machine(
+    worker: BrowserWorker, start: Start, kept: list[str]
+) -> None:
+    async with Answering(f"200 OK{OPEN}") as secret:
+        there = f"http://127.0.0.1:{secret.port}/"
+        async with Answering(f"302 Found\r\nLocation: {there}{OPEN}") as redirecting:
+            named = f"http://localhost:{redirecting.port}/"
+            config = await start(
+                ADDS, public_base_url="https://93.184.216.34", manifest={"cache_routes": kept}
+            )
+            asking = "(url) => fetch(url).then(() => 'read', () => 'refused')"
+            for address in (named, there):
+                assert await worker.execute(config["id"], f"({asking})('{address}')") == "refused"
+            closing = "(url) => new Promise((end) => { new WebSocket(url).onclose = () => end('closed'); })"
+            assert await worker.execute(config["id"], f"({closing})('ws{there[4:]}')") == "closed"
+            await worker.execute(config["id"], f"void (location.href = '{named}')")
+            await until_refused(worker, config["id"], redirecting)
+        assert (redirecting.asked, secret.asked) == (2, 0)
+
+
+async def test_a_page_that_cannot_be_fetched_is_told_at_once_and_without_the_token(
+    worker: BrowserWorker, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = "http://127.0.0.1:1/files"
+    with pytest.raises(Exception, match="cannot be loaded") as found:
+        await start("1", client_id="app-2", app_files_base_url=gone)
+    gc.collect()
+    assert "Bearer" not in caplog.text and "token" not in str(found.value)
+
+
+async def until_refused(worker: BrowserWorker, session_id: str, server: Answering) -> None:
+    """Wait until a page that leaves for a server has come to the end of its way."""
+    page = worker._session_data[session_id].page
+    async with asyncio.timeout(10):
+        while server.asked < 2 or "chrome-error" not in page.url:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_a_browser_that_dies_ends_its_sessions_and_starts_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, Route
+    from playwright.async_api import BrowserContext, Request, Route
 
 ENTRY_S = 24 * 3600.0
 _TOTAL_BYTES = 256 * 1024 * 1024
 _ENTRY_BYTES = 32 * 1024 * 1024
+_ENTRY_COST_BYTES = 1000
+"""What an entry takes beside its texts: empty answers are bounded, too."""
 _ROUTES = 50
 
 AppKey = tuple[str, str]
@@ -42,6 +45,14 @@ class _Entry:
     headers: dict[str, str]
     body: bytes
     made: float
+    cost: int
+    """Bytes that it counts."""
+
+    @classmethod
+    def of(cls, address: str, status: int, headers: dict[str, str], body: bytes) -> _Entry:
+        texts = sum(len(name) + len(value) for name, value in headers.items())
+        cost = len(body) + len(address) + texts + _ENTRY_COST_BYTES
+        return cls(status, headers, body, time.time(), cost)
 
 
 @dataclass(slots=True)
@@ -63,11 +74,16 @@ class RouteCache:
         self._bytes = 0
 
     async def serve(self, context: BrowserContext, key: AppKey, patterns: Sequence[str]) -> None:
-        """Answer requests of a context for these addresses from what is kept, and keep what is new."""
+        """Answer requests of a context for these addresses from what is kept, and keep what is new.
+
+        The browser itself asks for what is new: within the reach of the page, and without waiting for all
+        of a large answer.
+        """
         if not patterns:
             return
         self._app(key).contexts.add(id(context))
         self._users[id(context)] = key
+        asked: set[Request] = set()
 
         async def handle(route: Route) -> None:
             if route.request.method != "GET":
@@ -76,11 +92,18 @@ class RouteCache:
             address = route.request.url.partition("#")[0]
             entry = self.find(key, address)
             if entry is None:
-                answer = await route.fetch()
-                entry = _Entry(answer.status, dict(answer.headers), await answer.body(), time.time())
-                self._keep(key, address, entry)
+                asked.add(route.request)
+                await route.fallback()
+                return
             await route.fulfill(status=entry.status, headers=_sent(entry.headers), body=entry.body)
 
+        async def finished(request: Request) -> None:
+            if request in asked:
+                asked.remove(request)
+                await self._record(key, request)
+
+        context.on("requestfinished", finished)
+        context.on("requestfailed", lambda request: asked.discard(request))
         for pattern in patterns:
             await context.route(pattern, handle)
 
@@ -106,14 +129,25 @@ class RouteCache:
         self._apps.move_to_end(key)
         return entry
 
-    def _keep(self, key: AppKey, address: str, entry: _Entry) -> None:
-        if entry.status != 200 or len(entry.body) > _ENTRY_BYTES or "set-cookie" in entry.headers:
+    async def _record(self, key: AppKey, request: Request) -> None:
+        """Keep the answer to a request, if it is a plain one and not too large."""
+        answer = await request.response()
+        if answer is None or answer.status != 200 or "set-cookie" in await answer.all_headers():
             return
+        if (await request.sizes())["responseBodySize"] > _ENTRY_BYTES:
+            return
+        with contextlib.suppress(Exception):  # the page is gone, or the browser has let go of the answer
+            body = await answer.body()
+            if len(body) <= _ENTRY_BYTES:
+                address = request.url.partition("#")[0]
+                self._keep(key, address, _Entry.of(address, answer.status, dict(answer.headers), body))
+
+    def _keep(self, key: AppKey, address: str, entry: _Entry) -> None:
         app = self._app(key)
         if address in app.entries:
             self._drop(app, address)
         app.entries[address] = entry
-        self._bytes += len(entry.body)
+        self._bytes += entry.cost
         self._apps.move_to_end(key)
         while self._bytes > self._most_bytes:
             oldest = next(app for app in self._apps.values() if app.entries)
@@ -123,7 +157,7 @@ class RouteCache:
         return self._apps.setdefault(key, _App())
 
     def _drop(self, app: _App, address: str) -> None:
-        self._bytes -= len(app.entries.pop(address).body)
+        self._bytes -= app.entries.pop(address).cost
 
     def clear(self, key: AppKey) -> int:
         """Forget all answers for an app; returns how many there were."""

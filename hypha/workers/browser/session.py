@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from hypha.workers.base import WorkerError
 from hypha.workers.browser.chromium import first_line
+from hypha.workers.browser.network import Gate
 from hypha.workers.logs import SessionLog
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, ConsoleMessage, Page, Route
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route
 
 _DROPPED = ("content-security-policy", "content-encoding", "content-length", "x-frame-options")
 _TAKES = "document.getElementById('hypha-app') !== null"
@@ -23,13 +25,25 @@ class BrowserSession:
 
     page: Page
 
-    def __init__(self, context: BrowserContext) -> None:
+    def __init__(self, context: BrowserContext, gate: Gate | None) -> None:
         self.context = context
+        self._gate = gate
         self.log = SessionLog()
         self.failure: str | None = None
         """Why it is over; None while it runs."""
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the script of the page offers something or has ended; an error when it failed."""
+
+    @classmethod
+    async def create(cls, browser: Browser, options: Mapping[str, Any], gate: Gate | None) -> Self:
+        """A session in a new context, which connects through a gate if there is one."""
+        proxy: dict[str, Any] = {} if gate is None else {"proxy": gate.proxy}
+        try:
+            return cls(await browser.new_context(**options, **proxy), gate)
+        except BaseException:
+            if gate is not None:
+                await gate.close()
+            raise
 
     async def open(self, address: str, timeout_s: float) -> None:
         """Load a page, and wait until its script offers something or has ended.
@@ -88,6 +102,8 @@ class BrowserSession:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSING_S):
                 await self.context.close()
+        if self._gate is not None:
+            await self._gate.close()
 
 
 async def answer_with_files(context: BrowserContext, base: str, token: str) -> None:
@@ -97,12 +113,18 @@ async def answer_with_files(context: BrowserContext, base: str, token: str) -> N
     is: the context holds nothing but what belongs to the app.
     """
 
+    from playwright.async_api import Error
+
     async def handle(route: Route) -> None:
         headers = {**route.request.headers, "authorization": f"Bearer {token}"}
         if route.request.resource_type != "document":
             await route.continue_(headers=headers)
             return
-        answer = await route.fetch(headers=headers, max_redirects=0)
+        try:
+            answer = await route.fetch(headers=headers, max_redirects=0)
+        except Error:  # whose text would bring the token into a log
+            await route.abort()
+            return
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED}
         await route.fulfill(response=answer, headers=kept)
 

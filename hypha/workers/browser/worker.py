@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -24,7 +25,7 @@ from hypha.workers.base import (
 from hypha.workers.browser.cache import RouteCache, routes_of
 from hypha.workers.browser.chromium import Chromium, find_chromium, first_line, has_playwright
 from hypha.workers.browser.compiling import Files, compiled
-from hypha.workers.browser.network import guard_network
+from hypha.workers.browser.network import Network
 from hypha.workers.browser.options import context_options, cookies_of, storage_script
 from hypha.workers.browser.session import BrowserSession, answer_with_files
 from hypha.workers.logs import LogPage, page_of
@@ -57,6 +58,7 @@ class BrowserWorker(ConnectedWorker):
         self._environment = os.environ if environment is None else environment
         self._chromium = Chromium(self._environment, self._died, in_container)
         self._cache = RouteCache()
+        self._network = Network(self._environment)
         self._most_sessions = int(self._environment.get(_SESSIONS_VARIABLE) or _DEFAULT_SESSIONS)
 
     @property
@@ -97,15 +99,15 @@ class BrowserWorker(ConnectedWorker):
     # -- sessions
 
     async def _start_session(self, config: WorkerConfig) -> BrowserSession:
-        self._check_room()
+        self._check_room(config.id)
         target = _target(config)
         options = context_options(self._environment, config.manifest)
         await safe_call_callback(config.progress_callback, progress("Opening the browser"))
         browser = await self._chromium.browser()
-        context = await browser.new_context(**options)
-        session = self._session_data[config.id] = BrowserSession(context)
+        gate = await self._network.gate(config, target)
+        session = self._session_data[config.id] = await BrowserSession.create(browser, options, gate)
         try:
-            await self._prepare(context, config, target)
+            await self._prepare(session.context, config, target)
             await safe_call_callback(config.progress_callback, progress("Loading the page"))
             await session.open(target, timeout_s=config.timeout or _START_S)
             await self._run_startup_script(session, config)
@@ -115,8 +117,9 @@ class BrowserWorker(ConnectedWorker):
             raise
         return session
 
-    def _check_room(self) -> None:
-        running = sum(info.status in _TAKING_PLACE for info in self._sessions.values()) - 1  # itself
+    def _check_room(self, session_id: str) -> None:
+        before = takewhile(lambda each: each[0] != session_id, self._sessions.items())  # in order of coming
+        running = sum(info.status in _TAKING_PLACE for _, info in before)
         if running >= self._most_sessions:
             raise WorkerError(
                 f"The browser runs {running} sessions, as many as it may ({_SESSIONS_VARIABLE}="
@@ -131,7 +134,6 @@ class BrowserWorker(ConnectedWorker):
         script = storage_script(manifest, target)
         if script:
             await context.add_init_script(script)
-        await guard_network(context, self._environment, config, target)
         if manifest.get("authorization_token"):
             await _authorize(context, target, str(manifest["authorization_token"]))
         if manifest.get("enable_cache", True) is not False:
@@ -239,6 +241,7 @@ class BrowserWorker(ConnectedWorker):
         await self.shutdown()
         with contextlib.suppress(Exception):
             await self._chromium.close()
+        self._network.close()
 
 
 async def hypha_startup(server: Any) -> None:

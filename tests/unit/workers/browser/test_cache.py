@@ -19,33 +19,42 @@ class Answer:
     async def body(self) -> bytes:
         return self._body
 
+    async def all_headers(self) -> dict[str, str]:
+        return self.headers
+
 
 class Request:
-    def __init__(self, url: str, method: str) -> None:
-        self.url, self.method = url, method
+    def __init__(self, url: str, method: str, answer: Answer) -> None:
+        self.url, self.method, self._answer = url, method, answer
+
+    async def response(self) -> Answer:
+        return self._answer
+
+    async def sizes(self) -> dict[str, int]:
+        return {"responseBodySize": len(await self._answer.body())}
 
 
 class Route:
     """A request that the browser has held up."""
 
     def __init__(self, url: str, answer: Answer, method: str = "GET") -> None:
-        self.request, self._answer = Request(url, method), answer
+        self.request = Request(url, method, answer)
         self.fetched, self.fulfilled, self.passed = 0, b"", False
-
-    async def fetch(self) -> Answer:
-        self.fetched += 1
-        return self._answer
 
     async def fulfill(self, *, status: int, headers: dict[str, str], body: bytes) -> None:
         self.fulfilled = body
 
     async def fallback(self) -> None:
-        self.passed = True
+        self.fetched, self.passed = 1, True
 
 
 class Context:
     def __init__(self) -> None:
         self.handle: Any = None
+        self.hear: dict[str, Any] = {}
+
+    def on(self, event: str, hear: Any) -> None:
+        self.hear[event] = hear
 
     async def route(self, pattern: str, handle: Any) -> None:
         self.handle = handle
@@ -53,6 +62,8 @@ class Context:
     async def ask(self, url: str, answer: Answer | None = None, method: str = "GET") -> Route:
         route = Route(url, answer or Answer(b"body"), method)
         await self.handle(route)
+        if route.passed:
+            await self.hear["requestfinished"](route.request)
         return route
 
 
@@ -89,7 +100,7 @@ async def test_only_reading_is_answered_from_what_is_kept() -> None:
 async def test_entries_end_after_a_day_and_the_oldest_when_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cache = RouteCache(most_bytes=10)
+    cache = RouteCache(most_bytes=2 * 1_050)
     context = await using(cache)
     for url in ("https://a/1", "https://a/2", "https://a/3"):
         await context.ask(url, Answer(b"12345"))
@@ -98,6 +109,14 @@ async def test_entries_end_after_a_day_and_the_oldest_when_there_is_no_room(
     monkeypatch.setattr("time.time", lambda: later)
     assert cache.find(APP, "https://a/3") is None
     assert cache.stats(APP)["entry_count"] == 1
+
+
+async def test_many_empty_answers_are_bounded() -> None:
+    cache = RouteCache(most_bytes=20_000)
+    context = await using(cache)
+    for number in range(100):
+        await context.ask(f"https://a/{number}", Answer(b"", **{"x-long": "y" * 100}))
+    assert 0 < cache.stats(APP)["entry_count"] < 20
 
 
 async def test_an_app_that_keeps_nothing_is_forgotten() -> None:

@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import MagicMock
+from urllib.parse import urlsplit
 
 import pytest
 
 from hypha.workers.base import WorkerConfig
-from hypha.workers.browser.network import guard_network, is_private
+from hypha.workers.browser.network import Gate, Network, is_private
 
 
-class Held:
-    """A request, or the opening of a WebSocket, that the browser has held up."""
+class Page:
+    """A page as the browser serves it: what is not passed by goes through the gate."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.request = self
-        self.did = ""
-
-    async def abort(self, reason: str) -> None:
-        self.did = "broken off"
-
-    async def fallback(self) -> None:
-        self.did = "passed"
-
-    async def close(self, code: int, reason: str) -> None:
-        self.did = "broken off"
-
-    def connect_to_server(self) -> None:
-        self.did = "passed"
-
-
-class Context:
-    def __init__(self) -> None:
-        self.routes: list[Any] = []
-
-    async def route(self, matches: Any, handle: Any) -> None:
-        self.routes.append((matches, handle))
-
-    route_web_socket = route
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     async def ask(self, url: str) -> str:
-        held = Held(url)
-        matches, handle = self.routes[url.startswith("ws")]
-        if not matches(url):
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+        if host is None or host in self._gate.bypass or f"{host}:{port}" in self._gate.bypass:
             return "passed"
-        await handle(held)
-        return held.did
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._gate.port)
+        name = host.encode()
+        writer.write(b"\x05\x01\x00" + bytes((5, 1, 0, 3, len(name))) + name + port.to_bytes(2, "big"))
+        answer = await reader.readexactly(2 + 10)
+        writer.close()
+        return {0: "passed", 2: "broken off"}[answer[3]]
+
+
+@pytest.fixture(autouse=True)
+def internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none here: whoever connects to one of its addresses reaches nobody, and all is well."""
+    connect = asyncio.open_connection
+
+    async def open_connection(host: str, port: int) -> Any:
+        if host == "127.0.0.1":
+            return await connect(host, port)
+        reader = asyncio.StreamReader()
+        reader.feed_eof()
+        return reader, MagicMock(asyncio.StreamWriter)
+
+    monkeypatch.setattr("asyncio.open_connection", open_connection)
 
 
 def config(public: str) -> WorkerConfig:
@@ -56,10 +56,17 @@ def config(public: str) -> WorkerConfig:
     )  # fmt: skip
 
 
-async def guarded(target: str = "http://127.0.0.1:9527/x", **environment: str) -> Context:
-    context: Any = Context()
-    await guard_network(context, environment, config("https://93.184.216.34"), target)
-    return context  # type: ignore[no-any-return]
+GUARDED = "http://127.0.0.1:9527/x"
+
+
+@contextlib.asynccontextmanager
+async def guarded(target: str = GUARDED, **environment: str) -> AsyncIterator[Page]:
+    network = Network(environment)
+    gate = await network.gate(config("https://93.184.216.34"), target)
+    assert gate is not None
+    yield Page(gate)
+    await gate.close()
+    network.close()
 
 
 @pytest.mark.parametrize(
@@ -68,30 +75,62 @@ async def guarded(target: str = "http://127.0.0.1:9527/x", **environment: str) -
      "http://2130706433/"],
 )  # fmt: skip
 async def test_private_machines_are_out_of_reach(address: str) -> None:
-    assert await (await guarded()).ask(address) == "broken off"
+    async with guarded() as page:
+        assert await page.ask(address) == "broken off"
 
 
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:9527/ws", "https://93.184.216.34/", "https://1.1.1.1/", "data:text/plain,a"]
 )
 async def test_the_server_and_the_internet_are_in_reach(address: str) -> None:
-    assert await (await guarded()).ask(address) == "passed"
+    async with guarded() as page:
+        assert await page.ask(address) == "passed"
 
 
 async def test_named_hosts_are_in_reach() -> None:
     named = {"HYPHA_BROWSER_PRIVATE_HOSTS": "10.0.0.1, lab"}
-    assert await (await guarded(**named)).ask("http://10.0.0.1/") == "passed"
+    async with guarded(**named) as page:
+        assert await page.ask("http://10.0.0.1/") == "passed"
 
 
 async def test_a_page_on_a_private_machine_is_not_opened() -> None:
     with pytest.raises(ValueError, match="HYPHA_BROWSER_PRIVATE_HOSTS"):
-        await guarded("http://192.168.0.1/")
+        async with guarded("http://192.168.0.1/"):
+            pass
 
 
 async def test_beside_a_server_on_a_private_address_nothing_is_kept_away() -> None:
-    context: Any = Context()
-    await guard_network(context, {}, config("http://127.0.0.1:9527"), "http://127.0.0.1:9527/x")
-    assert context.routes == []
+    network = Network({})
+    assert await network.gate(config("http://127.0.0.1:9527"), GUARDED) is None
+    network.close()
+
+
+async def test_other_ports_of_the_servers_machine_are_out_of_reach() -> None:
+    async with guarded() as page:
+        assert await page.ask("http://127.0.0.1:9528/") == "broken off"
+
+
+async def test_a_name_with_one_private_address_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", (address, 0)) for address in ("1.1.1.1", "10.0.0.1")]
+    async with guarded() as page:
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+        assert await page.ask("http://two.example/") == "broken off"
+
+
+async def test_too_many_connections_of_a_page_and_other_protocols_are_closed() -> None:
+    network = Network({})
+    gate = await network.gate(config("https://93.184.216.34"), GUARDED)
+    assert gate is not None
+    opened = [await asyncio.open_connection("127.0.0.1", gate.port) for _ in range(64)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    assert await reader.read() == b""
+    opened[0][1].write(b"GET http://10.0.0.1/ HTTP/1.1\r\n" + b"x" * 100)
+    assert await opened[0][0].read() == b"\x05\x00"
+    await gate.close()
+    assert await opened[1][0].read() == b""
+    for _, each in (*opened, (reader, writer)):
+        each.close()
+    network.close()
 
 
 def test_what_is_private() -> None:
