@@ -7,6 +7,7 @@ from urllib.parse import quote
 from hypha.workers.base import WorkerConfig, WorkerError
 
 _TIMEOUT_S = 30.0
+MOST_SCRIPT_BYTES = 16 * 1_048_576
 
 
 async def fetch(config: WorkerConfig, path: str, most_bytes: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hypha.workers.app_files import fetch
+from hypha.workers.app_files import MOST_SCRIPT_BYTES, fetch
 from hypha.workers.base import (
     CallContext,
     SessionStatus,
@@ -34,7 +34,6 @@ _LOOK_S = 0.1
 _COUNT_S = 1.0
 """Between two counts of processes, for root, whom the system doesn't limit."""
 _TOLD_LINES, _TOLD_CHARS = 20, 3_000
-_MOST_SCRIPT_BYTES = 16 * 1_048_576
 _MARK = "HYPHA_SESSION_DIR"
 """Its value is a name that nobody can guess, so it tells the processes of a session."""
 
@@ -132,7 +131,7 @@ class PythonEvalWorker(ConnectedWorker):
         session.folder = await asyncio.to_thread(self._folder.new_session)
         work = session.folder.work
         await safe_call_callback(config.progress_callback, progress("Fetching the script"))
-        source = await fetch(config, config.entry_point, _MOST_SCRIPT_BYTES)
+        source = await fetch(config, config.entry_point, MOST_SCRIPT_BYTES)
         await asyncio.to_thread((work / "main.py").write_bytes, source)
         await safe_call_callback(config.progress_callback, progress("Running the script"))
         child = session.child = await Child.start(

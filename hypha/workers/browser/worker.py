@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from hypha.workers.app_files import fetch
+from hypha.workers.app_files import MOST_SCRIPT_BYTES, fetch
 from hypha.workers.base import (
     Callback,
     CallContext,
@@ -43,7 +43,6 @@ _DEFAULT_SESSIONS = 20
 _START_S = 60.0
 _EXECUTE_S = 30.0
 _FORMATS = ("png", "jpeg")
-_MOST_SCRIPT_BYTES = 16 * 1_048_576
 _TAKING_PLACE = (SessionStatus.STARTING, SessionStatus.RUNNING)
 
 
@@ -146,7 +145,7 @@ class BrowserWorker(ConnectedWorker):
         if not isinstance(path, str) or not path:
             return
         try:
-            script = await fetch(config, path.lstrip("/"), _MOST_SCRIPT_BYTES)
+            script = await fetch(config, path.lstrip("/"), MOST_SCRIPT_BYTES)
             await session.page.add_script_tag(content=script.decode())
         except Exception as error:
             session.log.add("error", f"startup_script {path} failed: {first_line(error)}")

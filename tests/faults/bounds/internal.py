@@ -80,7 +80,7 @@ INTERNAL = {
     "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
     "hypha.workspaces.endings.HEARING_LIMIT_S": "how long a part may clean up after a workspace",
     "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
-    "hypha.workers.python_eval._MOST_SCRIPT_BYTES": "of a worker, which is a client",
+    "hypha.workers.app_files.MOST_SCRIPT_BYTES": "of a worker, which is a client",
 }
 
 OLD = "accepted for older start scripts"

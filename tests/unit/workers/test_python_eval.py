@@ -308,7 +308,7 @@ async def test_a_script_is_fetched_with_the_token_of_its_session_and_bounded(
 ) -> None:
     with pytest.raises(WorkerError, match="403"):
         await worker.start(files.config(script="", token="another"))
-    monkeypatch.setattr(python_eval, "_MOST_SCRIPT_BYTES", 10)
+    monkeypatch.setattr(python_eval, "MOST_SCRIPT_BYTES", 10)
     with pytest.raises(WorkerError, match="larger than 10 bytes"):
         await worker.start(files.config(2, script="#" * 11))
 
