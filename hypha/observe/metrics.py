@@ -3,12 +3,18 @@
 Nothing on the hot path touches a metric object: the server counts in plain integers, and this
 module turns them into the names that dashboards of this kind of server know, and into ours. Labels never
 hold names of workspaces, clients or services of users.
+
+Anybody may ask for them as often as they like, and with thousands of clients they take long to make. So
+the text is kept for a moment, and what the system tells of the process is asked seldom and in a thread: it
+lists every open descriptor.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -22,6 +28,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+TEXT_FOR_S = 0.1
+PROCESS_FOR_S = 5.0
 
 _COUNTERS = {
     "websocket_connections_established": "Connections accepted since the start",
@@ -95,21 +104,55 @@ class _ServerCollector(Collector):
             yield GaugeMetricFamily(f"hypha_{name}", name.replace("_", " "), value=value)
 
 
-class Metrics:
-    """All metrics of one server, in a registry of its own."""
+class _ProcessCollector(Collector):
+    """What was found out last about the process; nothing is asked when it is collected."""
 
-    def __init__(self, read: Callable[[], Reading] = Reading) -> None:
+    def __init__(self) -> None:
+        self._system = ProcessCollector(registry=None)
+        self._found: list[Metric] = []
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        return self._found
+
+    def look(self) -> None:
+        """Find it out anew; takes long with many descriptors."""
+        self._found = list(self._system.collect())
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own. `clock` counts seconds."""
+
+    def __init__(
+        self, read: Callable[[], Reading] = Reading, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self._process = _ProcessCollector()
+        self.registry.register(self._process)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_ServerCollector(read))
         self.bus_latency = Histogram(
             "redis_pubsub_latency_seconds", "Round trip through the bus", registry=self.registry
         )
+        self._clock = clock
+        self._text = b""
+        self._text_until = self._process_until = clock()
+        self._look = asyncio.Lock()
 
     content_type = CONTENT_TYPE_LATEST
 
-    def render(self) -> bytes:
-        """The text that a Prometheus server scrapes."""
-        return generate_latest(self.registry)
+    async def text(self) -> bytes:
+        """The text that a Prometheus server scrapes: 0.1 s old at most, about the process 5 s."""
+        if self._clock() < self._text_until:
+            return self._text
+        async with self._look:
+            if self._clock() >= self._process_until:
+                await asyncio.to_thread(self._process.look)
+                self._process_until = self._clock() + PROCESS_FOR_S
+        if self._clock() >= self._text_until:  # else others waited too, and one has made it
+            self._text = generate_latest(self.registry)
+            self._text_until = self._clock() + TEXT_FOR_S
+        return self._text

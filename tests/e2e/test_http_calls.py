@@ -393,14 +393,20 @@ async def test_metrics_hold_every_name_and_count_connections(
         line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
         return float(line.split()[1])
 
+    async def is_one_more() -> bool:
+        return await value() == before + 1
+
+    async def are_ten_more() -> bool:
+        return await value("client_requests_total") >= connected + 10
+
     before, requests = await value(), await value("client_requests_total")
     client = await connect()
-    assert await value() == before + 1
+    await eventually(is_one_more)
     connected = await value("client_requests_total")
     assert connected > requests, "what clients ask is counted"
     for _ in range(10):
         await client.echo("x")
-    assert await value("client_requests_total") >= connected + 10
+    await eventually(are_ten_more)
     assert await value("client_load_current") > 0
     assert await value("redis_rpc_active_connections") == before + 1
     created = await value("redis_rpc_connections_created_total")

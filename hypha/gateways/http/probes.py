@@ -51,7 +51,7 @@ class Probes:
 
     async def _metrics(self, scope: MutableMapping[str, Any], send: Send) -> None:
         metrics = self._services.metrics
-        await _send(send, 200, metrics.render(), metrics.content_type.encode())
+        await _send(send, 200, await metrics.text(), metrics.content_type.encode())
 
 
 async def _send(send: Send, status: int, body: bytes, kind: bytes) -> None:
