@@ -13,10 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OLDEST_PYTHON = "3.11"
-EXTRAS = ("dev", "oidc", "postgres", "redis", "s3", "triton")
+EXTRAS = ("dev", "oidc", "postgres", "redis", "s3", "terminal", "triton")
 RUNTIME, EVERYTHING, TOOL = "requirements.lock", "requirements-dev.lock", "tools/lock-tool.lock"
 CLIENTS = "requirements-clients.lock"
-CLIENT_PACKAGES = "hypha-artifact>=0.2.5,<0.3\npyyaml>=6\ntqdm>=4.67\n"
+CLIENT_PACKAGES = "hypha-artifact>=0.2.5,<0.3\ntqdm>=4.67\n"
 """Other people's clients that tests run, without what they depend on: what they ask for of packages that the
 server uses, too, must not decide about it."""
 BUILD = "hatchling\neditables\n"
