@@ -19,7 +19,7 @@ from hypha.wire.bounded import ValueLimit
 
 _LONGEST_BYTES = 256 * 1024
 _DEEPEST = 50
-_MOST_VALUES = 20_000
+_VALUES = 20_000
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FRACTION = re.compile(r"[-+]?[0-9]{1,50}(?:\.[0-9]{0,50})?(?:[eE][-+]?[0-9]{1,3})?")
 _WORDS: dict[str, object] = {
@@ -54,7 +54,7 @@ def read_config(text: str, lang: str) -> dict[str, Any]:
 
 def _json(text: str) -> object:
     try:
-        return json_text.loads(text.encode(), _MOST_VALUES)
+        return json_text.loads(text.encode(), _VALUES)
     except (json_text.NotJson, ValueLimit, UnicodeEncodeError) as error:
         raise InvalidRequest(f"The config of the app is no JSON: {error}") from None
 
@@ -114,8 +114,8 @@ class _Builder:
 
     def _put(self, value: object, event: Any) -> None:
         self._count += 1
-        if self._count > _MOST_VALUES:
-            raise _refused(f"there are more than {_MOST_VALUES} values", event)
+        if self._count > _VALUES:
+            raise _refused(f"there are more than {_VALUES} values", event)
         if not self._open:
             if self._is_done:
                 raise _refused("there is a second document", event)

@@ -22,7 +22,7 @@ _OF_SERVER = ("services", "service_ids")
 _GRANTED = "startup_context"
 _APP_ID = re.compile(r"[A-Za-z0-9_-]*")
 _LONGEST_APP_ID = 128
-_MOST_FINDINGS, _MOST_PARTS, _SHOWN_CHARS = 50, 100, 80
+_TOLD_FINDINGS, _LOOKED_AT, _SHOWN_CHARS = 50, 100, 80
 
 
 def check_app_id(app_id: object) -> str | None:
@@ -89,9 +89,9 @@ def validate_app_manifest(manifest: object, worker_types: Collection[str] = ()) 
         look.errors.append(f"The manifest is a map, not {type(manifest).__name__}.")
     return {
         "valid": not look.errors,
-        "errors": look.errors[:_MOST_FINDINGS],
-        "warnings": look.warnings[:_MOST_FINDINGS],
-        "suggestions": look.suggestions[:_MOST_FINDINGS],
+        "errors": look.errors[:_TOLD_FINDINGS],
+        "warnings": look.warnings[:_TOLD_FINDINGS],
+        "suggestions": look.suggestions[:_TOLD_FINDINGS],
     }
 
 
@@ -165,10 +165,10 @@ class _Look:
                 f"Field '{field}' must be a map that is not empty: names and what they lead to"
             )
             return []
-        if len(given) > _MOST_PARTS:
-            self.warnings.append(f"Of '{field}' only the first {_MOST_PARTS} were looked at")
+        if len(given) > _LOOKED_AT:
+            self.warnings.append(f"Of '{field}' only the first {_LOOKED_AT} were looked at")
         found = []
-        for name, part in islice(given.items(), _MOST_PARTS):
+        for name, part in islice(given.items(), _LOOKED_AT):
             if isinstance(part, Mapping):
                 found.append((_shown(name), part))
             else:

@@ -21,7 +21,7 @@ _EMPTY = frozenset({"link"})
 """Elements without an end tag."""
 _AS_WRITTEN = frozenset({"script", "style", "window"})
 """Elements in which `&lt;` means `&lt;`."""
-_MOST_ELEMENTS, _MOST_ATTRIBUTES = 10_000, 50
+_ELEMENTS_READ, _ATTRIBUTES_READ = 10_000, 50
 _START = re.compile(rf"<!--|<({'|'.join(_ELEMENTS)})(?=[\s/>])", re.IGNORECASE)
 _ENDS = {name: re.compile(rf"</{name}\s*+>", re.IGNORECASE) for name in _ELEMENTS}
 _ATTRIBUTE = re.compile(
@@ -102,8 +102,8 @@ def _elements(source: str) -> tuple[list[Element], str]:
             continue
         element, done = _element(source, start[1].lower(), start.end())
         found.append(element)
-        if len(found) > _MOST_ELEMENTS:
-            raise InvalidRequest(f"The source of an app has at most {_MOST_ELEMENTS} elements.")
+        if len(found) > _ELEMENTS_READ:
+            raise InvalidRequest(f"The source of an app has at most {_ELEMENTS_READ} elements.")
     rest.append(source[done:])
     return found, "".join(rest).strip()
 
@@ -117,8 +117,8 @@ def _element(source: str, name: str, position: int) -> tuple[Element, int]:
             break
         value = next((each for each in found.groups()[1:] if each is not None), "")
         attributes.setdefault(found[1].lower(), _decoded(value))
-        if len(attributes) > _MOST_ATTRIBUTES:
-            raise InvalidRequest(f"An element <{name}> has at most {_MOST_ATTRIBUTES} attributes.")
+        if len(attributes) > _ATTRIBUTES_READ:
+            raise InvalidRequest(f"An element <{name}> has at most {_ATTRIBUTES_READ} attributes.")
     is_empty = name in _EMPTY or source[position - 1] == "/"
     position += 1  # over its `>`, if the text does not end before
     if is_empty:

@@ -18,7 +18,7 @@ _RAW_NAME = "Raw HTML App"
 _PAGE_STARTS = ("<!doctype html", "<html")
 _PLUGIN_ENDINGS = (".imjoy.html", ".hypha.html")
 _NEAR_HOSTS = ("localhost", "127.0.0.1")
-_MOST_CHARS, _LONGEST_ADDRESS, _SHOWN_CHARS = 16 * 1_048_576, 2_048, 200
+_LONGEST_SOURCE, _LONGEST_ADDRESS, _SHOWN_CHARS = 16 * 1_048_576, 2_048, 200
 _SHA2_256 = b"\x12\x20"
 """A multihash begins with its kind and its length in bytes."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -89,9 +89,9 @@ def with_hash(manifest: Mapping[str, Any], source: str) -> dict[str, Any]:
     Raises:
         InvalidRequest: it holds another one; the source is too long.
     """
-    if len(source) > _MOST_CHARS:
+    if len(source) > _LONGEST_SOURCE:
         raise InvalidRequest(
-            f"The source of an app has at most {_MOST_CHARS} characters: give the rest as files."
+            f"The source of an app has at most {_LONGEST_SOURCE} characters: give the rest as files."
         )
     found, expected = source_hash(source), manifest.get("source_hash")
     if expected and expected != found:

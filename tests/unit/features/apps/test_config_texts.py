@@ -105,5 +105,5 @@ def test_other_texts_are_refused(text: str, lang: str, said: str) -> None:
 @pytest.mark.parametrize("lang", ["json", "yaml"])
 def test_reading_is_linear(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config_texts, "_LONGEST_BYTES", 10**9)
-    monkeypatch.setattr(config_texts, "_MOST_VALUES", 10**9)
+    monkeypatch.setattr(config_texts, "_VALUES", 10**9)
     check_reader_of_texts(lambda text: read_config(text, lang))
