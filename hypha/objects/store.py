@@ -91,6 +91,10 @@ class ObjectStore(ABC):
     gathered_bytes: int
     gathered_part_bytes: int
 
+    def gathered(self, key: str, *, is_part: bool = False) -> int:
+        """How much of an object of this key, or of a part of it, lies in memory on its way."""
+        return self.gathered_part_bytes if is_part else self.gathered_bytes
+
     @abstractmethod
     async def put(
         self,

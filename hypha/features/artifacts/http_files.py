@@ -93,10 +93,10 @@ class FileRoute:
             raise NotStaged("Artifact must be in staging mode to upload files")
         most, given = await manager.room_for(artifact), headers_of(scope)
         await manager.staging.announce(artifact, [Staged(checked, False, weight)])
-        store = manager.parts.store
+        store, key = manager.parts.store, artifact.stage_key(checked)
         info = await store.put(
-            artifact.stage_key(checked),
-            body_of(receive, given.get(b"content-length", b""), store.gathered_bytes),
+            key,
+            body_of(receive, given.get(b"content-length", b""), store.gathered(key)),
             content_type=content_type_of(checked, given.get(b"content-type", b"")),
             sha256=told_sha256(given),
             max_bytes=most,

@@ -59,7 +59,7 @@ class SignedRoute:
         if most is not None and length.isdigit() and int(length) > most:
             raise FrameTooLarge(f"The file is larger than {most:,} bytes.")
         store = self._store
-        body = body_of(receive, length, store.gathered_part_bytes if permit.upload else store.gathered_bytes)
+        body = body_of(receive, length, store.gathered(permit.key, is_part=bool(permit.upload)))
         if permit.upload:
             etag = await store.put_part(
                 permit.key, permit.upload, permit.number, body, max_bytes=most, sha256=told_sha256(given)

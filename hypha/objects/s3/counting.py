@@ -30,10 +30,16 @@ class Counting:
 
     Signed addresses lead past the server, so an upload may overrun what a workspace may keep; the next one
     is refused.
+
+    Args:
+        is_bounded: somebody's room is bounded; else nothing is counted that others wrote.
     """
 
-    def __init__(self, control: Control, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, control: Control, clock: Callable[[], float] = time.monotonic, *, is_bounded: bool = True
+    ) -> None:
         self.room = Room({}, Path("/"))
+        self._is_bounded = is_bounded
         self._control = control
         self._clock = clock
         self._next: BoundedMap[str, float] = BoundedMap(MAX_COUNTED)
@@ -43,6 +49,8 @@ class Counting:
 
     def look(self, owner: str) -> None:
         """Somebody is about to write: count anew if that was long ago."""
+        if not self._is_bounded:
+            return
         now = self._clock()
         if owner and owner not in self._running and (self._next.get(owner) or 0.0) <= now:
             self._next.put(owner, now + COUNT_EVERY_S)

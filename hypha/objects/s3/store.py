@@ -59,6 +59,9 @@ MAX_PART_BYTES = 5 * 1024**3
 class S3Objects(ObjectStore):
     """See `ObjectStore`. What a list tells of objects is key, size, ETag and time alone.
 
+    Args:
+        is_bounded: what owners keep here is bounded, see `Counting`.
+
     Attributes:
         room: counts what is kept, as far as it is known; see `Counting`.
         spool: the disk on which parts wait until they are whole.
@@ -69,12 +72,14 @@ class S3Objects(ObjectStore):
     gathered_bytes = (1 + PARTS_AT_ONCE) * AT_ONCE_BYTES
     gathered_part_bytes = PART_IN_MEMORY_BYTES
 
-    def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, endpoint: Endpoint, clock: Callable[[], float] = time.time, *, is_bounded: bool = True
+    ) -> None:
         check_bucket(endpoint.bucket)
         self.endpoint = endpoint
         self.control = Control(endpoint, clock)
         self.is_conditional = self.takes_unsigned = False
-        self.counting = Counting(self.control)
+        self.counting = Counting(self.control, is_bounded=is_bounded)
         self.room: Room = self.counting.room
         self.spool = Disk(Path(gettempdir()))
         self._locks = NamedLocks()
@@ -93,6 +98,22 @@ class S3Objects(ObjectStore):
                 await self.control.open_to_browsers()
             self.is_conditional = await has_conditions(self._data)
             self.takes_unsigned = await takes_unsigned(self._data, self.control)
+        except BaseException:
+            await self.control.close()
+            raise
+
+    async def start_as_guest(self, folder: str) -> None:
+        """Use a bucket of somebody else as it is: nothing is made or tried out there.
+
+        Args:
+            folder: with `/` at its end; it must be possible to list it.
+
+        Raises:
+            BackendUnavailable: it is not.
+        """
+        await self.control.start()
+        try:
+            await self.list(folder, limit=1)
         except BaseException:
             await self.control.close()
             raise
