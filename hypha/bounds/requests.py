@@ -7,13 +7,15 @@ from hypha.limits.bound import Bound
 REQUESTS = (
     Bound(
         "request_head",
-        "Head of a request; its target; the target of an application; proxies named in it",
+        "Head of a request; its target; the target of an application; fields; cookies; proxies named in it",
         "request",
         "431 or 414; further proxies are not looked at",
         (
             "hypha.web.heads.MAX_HEAD_BYTES",
             "hypha.web.heads.MAX_TARGET_BYTES",
             "hypha.transports.grammar.MAX_APP_TARGET_BYTES",
+            "hypha.web.heads.MAX_HEAD_FIELDS",
+            "hypha.web.heads.MAX_COOKIES",
             "hypha.web.forwarded.MAX_HOPS",
         ),
     ),

@@ -23,7 +23,9 @@ from hypha.transports.answers import PlainCycle
 from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
+    MANY_FIELDS,
     MAX_HEAD_BYTES,
+    MAX_HEAD_FIELDS,
     MAX_TARGET_BYTES,
     METHODS,
     check_host,
@@ -145,6 +147,13 @@ class GrammarProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._head_at_most = self._came_bytes
         self._is_handshake = self._is_passed_over = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head came, or of the trailer."""
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEAD_FIELDS:
+            self._problem = HTTPException(431, MANY_FIELDS)
+            raise self._problem
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,6 +16,9 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 60_000
+MAX_HEAD_FIELDS = 500
+MAX_COOKIES = 500
+"""Browsers keep some 180 of one site."""
 WEBSOCKET_VERSION = b"13"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What routes of ours may take; applications of clients see every method."""
@@ -24,6 +27,9 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-
 LARGE_HEAD = (
     f"The head of the request is larger than {MAX_HEAD_BYTES // 1024} KiB: cookies may have piled up."
 )
+
+
+MANY_FIELDS = f"The request has more than {MAX_HEAD_FIELDS} header fields."
 
 
 def values_of(pairs: Pairs, name: bytes) -> list[bytes]:
@@ -104,16 +110,30 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-def check_size(target_bytes: int, pairs: Pairs) -> None:
-    """Refuse a head that is too large.
+def check_size(target_bytes: int, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse a head that is too large, or of too many fields.
 
     Raises:
         HTTPException: 414 for the target, 431 for the fields.
     """
     if target_bytes > MAX_TARGET_BYTES:
         raise HTTPException(414, f"The address is longer than {MAX_TARGET_BYTES} bytes.")
+    if len(pairs) > MAX_HEAD_FIELDS:
+        raise HTTPException(431, MANY_FIELDS)
     if target_bytes + sum(len(name) + len(value) + 4 for name, value in pairs) > MAX_HEAD_BYTES:
         raise HTTPException(431, LARGE_HEAD)
+
+
+def check_cookies(fields: Mapping[bytes, bytes]) -> None:
+    """Refuse a request with too many cookies, which cost more to read than other bytes of a head.
+
+    Raises:
+        HTTPException: 431.
+    """
+    if fields.get(b"cookie", b"").count(b";") >= MAX_COOKIES:
+        raise HTTPException(
+            431, f"The request has more than {MAX_COOKIES} cookies: delete those of this site."
+        )
 
 
 def check_head(scope: Mapping[str, Any], fields: Mapping[bytes, bytes]) -> None:

@@ -26,7 +26,7 @@ from hypha.gateways.http.calls import Call, FunctionCalls
 from hypha.gateways.http.descriptions import DESCRIPTION_FILE
 from hypha.gateways.http.entrances import is_for_all
 from hypha.gateways.http.errors import call_error_answer
-from hypha.gateways.http.incoming import answering, check_request, has_valid_host, receiving, without_host
+from hypha.gateways.http.incoming import answering, check_request, fault_of_handshake, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.sending import StartedSend
@@ -113,8 +113,9 @@ class HttpApplication(Starlette):
             return
         if scope["type"] == "websocket":
             scope[PATH] = self._enter_base(scope)
-            if not has_valid_host(scope):
-                await _deny(scope, receive, send)
+            fault = fault_of_handshake(scope)
+            if fault is not None:
+                await _deny(scope, receive, send, fault)
                 return
         await self._router_of(scope)(scope, receive, send)
 
@@ -358,11 +359,11 @@ def _not_found(path: str) -> NotFound:
     return NotFound(f"File not found: {shown}")
 
 
-async def _deny(scope: Scope, receive: Receive, send: Send) -> None:
+async def _deny(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
     """Refuse a WebSocket before it opens: with 400 where the HTTP server lets us, else it says 403."""
     socket = WebSocket(scope, receive, send)
     if "websocket.http.response" in scope.get("extensions", {}):
-        await socket.send_denial_response(PlainTextResponse("The Host of the request is malformed.", 400))
+        await socket.send_denial_response(PlainTextResponse(fault, 400))
     else:
         await socket.close()
 

@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import InvalidRequest
-from hypha.web.heads import METHODS, check_head, check_host, check_size, offers_upgrade
+from hypha.web.headers import headers_of
+from hypha.web.heads import METHODS, check_cookies, check_head, check_host, check_size, offers_upgrade
 from hypha.web.scope import SIZE_IS_CHECKED
 
 _LOST = (
@@ -28,6 +29,7 @@ def check_request(scope: Scope, fields: Mapping[bytes, bytes], *, in_app: bool) 
         InvalidRequest, HTTPException: with the reason.
     """
     check_head(scope, fields)
+    check_cookies(fields)
     if SIZE_IS_CHECKED not in scope:
         check_size(len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")), scope["headers"])
     if scope["method"] not in METHODS and not in_app:
@@ -41,13 +43,17 @@ def without_host(path: str) -> str:
     return path if path.startswith("/") or "://" not in path else urlsplit(path).path or "/"
 
 
-def has_valid_host(scope: Scope) -> bool:
-    """False for a request that doesn't say once, well formed, which host it is for."""
+def fault_of_handshake(scope: Scope) -> str | None:
+    """Why a WebSocket is refused that doesn't say well which host it is for, or says too much."""
     try:
+        check_size(0, scope["headers"])
         check_host(scope.get("http_version", ""), scope["headers"])
-    except InvalidRequest:
-        return False
-    return True
+        check_cookies(headers_of(scope))
+    except InvalidRequest as error:
+        return error.message
+    except HTTPException as error:
+        return error.detail
+    return None
 
 
 def receiving(scope: Scope, fields: Mapping[bytes, bytes], receive: Receive) -> Receive:

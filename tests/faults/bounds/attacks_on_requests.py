@@ -42,7 +42,7 @@ from hypha.web import credentials, forwarded, headers
 from hypha.web.destinations import MAX_CHARS, Destinations
 from hypha.web.downloads import DownloadLimits, Downloads, Slice
 from hypha.web.files import SmallFiles
-from hypha.web.heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from hypha.web.heads import MAX_COOKIES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_TARGET_BYTES
 from hypha.web.origins import Origins
 from hypha.web.running import Party
 from hypha.web.uploads import Uploads, keep
@@ -68,6 +68,8 @@ async def first_line(kit: Kit, request: bytes, within_s: float = 10.0) -> bytes:
 async def request_head(kit: Kit) -> None:
     large = b"X-More: " + b"x" * MAX_HEAD_BYTES
     assert b" 431 " in await first_line(kit, b"GET /health HTTP/1.1\r\nHost: x\r\n" + large + b"\r\n\r\n")
+    for many in (b"x: 1\r\n" * MAX_HEAD_FIELDS, b"Cookie: " + b"a=b;" * MAX_COOKIES + b"c=d\r\n"):
+        assert b" 431 " in await first_line(kit, b"GET /health HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n")
     target = b"/" + b"x" * MAX_TARGET_BYTES
     assert b" 414 " in await first_line(kit, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     upgrade = (

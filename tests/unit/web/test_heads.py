@@ -85,3 +85,14 @@ def test_the_head_is_bounded_by_target_and_fields() -> None:
     with pytest.raises(HTTPException) as caught:
         heads.check_size(10, [(b"cookie", b"c" * heads.MAX_HEAD_BYTES)])
     assert caught.value.status_code == 431
+    heads.check_size(10, [(b"x", b"y")] * heads.MAX_HEAD_FIELDS)
+    with pytest.raises(HTTPException) as caught:
+        heads.check_size(10, [(b"x", b"y")] * (heads.MAX_HEAD_FIELDS + 1))
+    assert caught.value.status_code == 431
+
+
+def test_cookies_are_bounded_in_number() -> None:
+    heads.check_cookies({b"cookie": b"; ".join([b"a=b"] * heads.MAX_COOKIES)})
+    with pytest.raises(HTTPException) as caught:
+        heads.check_cookies({b"cookie": b";".join([b"a=b"] * (heads.MAX_COOKIES + 1))})
+    assert caught.value.status_code == 431
