@@ -165,10 +165,15 @@ REQUESTS = (
     ),
     Bound(
         "headers_of_applications",
-        "Headers of an answer of an application; bytes of a cookie",
+        "Headers of an answer of an application; their bytes; bytes of a cookie; its attributes",
         "answer",
         "502; the cookie is left out",
-        ("hypha.web.headers.MAX_FIELDS", "hypha.gateways.asgi_apps.cookies.MAX_COOKIE_BYTES"),
+        (
+            "hypha.web.headers.MAX_FIELDS",
+            "hypha.web.headers.MAX_FIELDS_BYTES",
+            "hypha.gateways.asgi_apps.cookies.MAX_COOKIE_BYTES",
+            "hypha.gateways.asgi_apps.cookies.MAX_ATTRIBUTES",
+        ),
     ),
     Bound(
         "redirects",

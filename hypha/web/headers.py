@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from hypha.errors import InvalidRequest
@@ -13,6 +13,8 @@ Headers = list[tuple[bytes, bytes]]
 Pairs = Iterable[tuple[bytes, bytes]]
 
 MAX_FIELDS = 200
+MAX_FIELDS_BYTES = 128 * 1024
+"""Of all fields of one answer; few clients read as much."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -64,10 +66,15 @@ def checked(pairs: Pairs) -> Headers:
     """Fields that somebody else wrote: names in lower case, values without white space around them.
 
     Raises:
-        ValueError: a name is no token, a value holds a control character, or there are too many.
+        ValueError: a name is no token, a value holds a control character, or there are too many or too
+            long ones.
     """
     fields: Headers = []
+    left_bytes = MAX_FIELDS_BYTES
     for name, value in pairs:
+        left_bytes -= len(name) + len(value)
+        if left_bytes < 0:
+            raise ValueError(f"The header fields are longer than {MAX_FIELDS_BYTES} bytes.")
         value = value.strip(b" \t")
         if not is_token(name) or _CONTROL.search(value):
             raise ValueError("A header field is malformed.")
@@ -83,17 +90,22 @@ def fields_of(value: Any) -> Headers:
     Raises:
         ValueError: they are none, or malformed; see `checked`.
     """
-    given: Headers = []
     try:
-        for name, content in value.items() if isinstance(value, Mapping) else value or ():
-            for part in content if isinstance(content, list) else (content,):
-                given.append((_as_bytes(name), _as_bytes(part)))
+        return checked(_pairs_in(value))
     except TypeError:
         raise ValueError("The header fields are neither a map nor pairs.") from None
-    return checked(given)
+
+
+def _pairs_in(value: Any) -> Iterator[tuple[bytes, bytes]]:
+    """One by one, so that those behind the last that may be are not looked at."""
+    for name, content in value.items() if isinstance(value, Mapping) else value or ():
+        for part in content if isinstance(content, list) else (content,):
+            yield _as_bytes(name), _as_bytes(part)
 
 
 def _as_bytes(value: Any) -> bytes:
+    if isinstance(value, list | tuple | Mapping):  # they are no text, and may be large
+        raise TypeError
     return value if isinstance(value, bytes) else str(value).encode("latin-1")
 
 

@@ -20,6 +20,8 @@ from hypha.web.signing_in import OWN_COOKIES
 MARK = b"app-"
 MAX_COOKIE_BYTES = 4096
 """What browsers keep of one cookie."""
+MAX_ATTRIBUTES = 20
+"""Of one cookie that are read."""
 
 _RESERVED = (*OWN_COOKIES, b"__host-", b"__secure-", b"__http-", b"__host-http-", MARK)
 _OCTETS = rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
@@ -86,14 +88,14 @@ class AppCookies:
         Of the attributes those are kept that are known and well-formed; the path lies within the mount,
         and other sites' pages send the cookie only where the application says so (`SameSite=None`).
         """
-        first, *rest = line.split(b";")
+        first, *rest = line.split(b";", MAX_ATTRIBUTES + 1)
         name, sign, value = first.partition(b"=")
         name, value = name.strip(b" \t"), value.strip(b" \t")
         is_fit = bool(sign) and is_token(name) and not is_reserved(name) and _VALUE.fullmatch(value)
         if not is_fit or len(name) + len(value) + len(self.prefix) > MAX_COOKIE_BYTES:
             return None
         given: dict[bytes, bytes] = {}
-        for part in rest:
+        for part in rest[:MAX_ATTRIBUTES]:
             key, _, content = part.partition(b"=")
             given[key.strip(b" \t").lower()] = content.strip(b" \t")
         return b"; ".join((self.prefix + name + b"=" + value, *self._attributes(given)))

@@ -24,7 +24,7 @@ from hypha.errors import (
     LimitReached,
     RateLimited,
 )
-from hypha.gateways.asgi_apps.cookies import MAX_COOKIE_BYTES, AppCookies
+from hypha.gateways.asgi_apps.cookies import MAX_ATTRIBUTES, MAX_COOKIE_BYTES, AppCookies
 from hypha.gateways.http import accept, codings, json_form
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS, call_error_answer
 from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
@@ -288,8 +288,12 @@ async def openapi(kit: Kit) -> None:
 async def headers_of_applications(kit: Kit) -> None:
     with pytest.raises(ValueError):
         headers.checked([(b"x-a", b"1")] * (headers.MAX_FIELDS + 1))
+    with pytest.raises(ValueError):
+        headers.checked([(b"x-a", b"1" * headers.MAX_FIELDS_BYTES)])
     cookies = AppCookies.of("a", "w", "s", b"/w/apps/s", b"/w/apps/s/")
     assert cookies.built_anew(b"a=1") and cookies.built_anew(b"a=" + b"x" * MAX_COOKIE_BYTES) is None
+    built = cookies.built_anew(b"a=1" + b";b" * MAX_ATTRIBUTES + b"; HttpOnly")
+    assert built is not None and b"HttpOnly" not in built
 
 
 async def redirects(kit: Kit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypha.errors import InvalidRequest
-from hypha.web.headers import by_name, checked, is_ours, is_token
+from hypha.web.headers import by_name, checked, fields_of, is_ours, is_token
 
 
 def test_names_are_tokens() -> None:
@@ -33,6 +33,36 @@ def test_fields_of_others_are_checked_by_the_grammar() -> None:
             checked([(name, value)])
     with pytest.raises(ValueError, match="more than 200"):
         checked([(b"a", b"b")] * 201)
+    assert checked([(b"a", b"b" * 64_000), (b"c", b"d" * 64_000)])
+    with pytest.raises(ValueError, match="longer than"):
+        checked([(b"a", b"b" * 64_000), (b"c", b"d" * 68_000)])
+
+
+def test_what_an_answer_has_behind_its_last_possible_field_is_not_looked_at() -> None:
+    read = []
+
+    class Field(str):
+        def encode(self, *given: str) -> bytes:
+            read.append(self)
+            return super().encode(*given)
+
+    for value in ([(Field("x"), "y")] * 10_000, {"x": [Field("y")] * 10_000}):
+        read.clear()
+        with pytest.raises(ValueError, match="more than 200"):
+            fields_of(value)
+        assert len(read) <= 201
+
+
+def test_lists_and_maps_are_no_values_of_fields() -> None:
+    assert fields_of({"x": 1, "y": ["a", b"b"], "z": None}) == [
+        (b"x", b"1"),
+        (b"y", b"a"),
+        (b"y", b"b"),
+        (b"z", b"None"),
+    ]
+    for value in ({"x": [["a"]]}, {"x": {"a": 1}}, [(["x"], "a")]):
+        with pytest.raises(ValueError):
+            fields_of(value)
 
 
 @pytest.mark.parametrize(
