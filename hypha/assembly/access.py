@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hypha.auth.blocklist import Blocked, Blocklist
+from hypha.auth.expected import ExpectedClients
 from hypha.auth.guard import Guard
 from hypha.auth.revocation import Revocations, line_of
 from hypha.auth.tokens import EXPIRED_TEXT, REVOKED_TEXT, TokenAuthority
@@ -48,19 +49,21 @@ async def open_guard(settings: Settings, store: Store, tokens: TokenAuthority, h
     return guard
 
 
-def check_http_user(blocklist: Blocklist, hub: Hub, user: User) -> None:
+def check_http_user(blocklist: Blocklist, hub: Hub, expected: ExpectedClients, user: User) -> None:
     """Refuse an HTTP request of somebody who is kept out, or of a token for a client that isn't there.
 
     Raises:
         Blocked: the user, or one from whom it descends, is kept out.
-        PermissionDenied: the token is bound to a client id, and that client isn't connected with it.
+        PermissionDenied: the token is bound to a client id, and that client is neither connected with it, nor
+            a program that the server is starting now, whose files are fetched before it connects.
     """
     blocklist.check_user(user)
     client_id = user.scope.client_id
     if client_id is None:
         return
-    client = hub.client(user.scope.current_workspace or user.own_workspace, client_id)
-    if client is None or client.user.id != user.id:
+    workspace = user.scope.current_workspace or user.own_workspace
+    client = hub.client(workspace, client_id)
+    if (client is None or client.user.id != user.id) and not expected.has(workspace, client_id, user.id):
         raise PermissionDenied(
             f"Permission denied: this token is restricted to the client {client_id}, which is not connected "
             "with it. Connect that client first, or use another token."
@@ -68,7 +71,12 @@ def check_http_user(blocklist: Blocklist, hub: Hub, user: User) -> None:
 
 
 async def check_standing(
-    guard: Guard, tokens: TokenAuthority, workspaces: Workspaces, hub: Hub, context: Context
+    guard: Guard,
+    tokens: TokenAuthority,
+    workspaces: Workspaces,
+    hub: Hub,
+    expected: ExpectedClients,
+    context: Context,
 ) -> None:
     """See that whoever a lasting HTTP answer is for may still do what it could when it asked.
 
@@ -77,7 +85,7 @@ async def check_standing(
         PermissionDenied: the user is blocked, or has lost the right to the workspace.
     """
     user = context.user
-    check_http_user(guard.blocklist, hub, user)
+    check_http_user(guard.blocklist, hub, expected, user)
     if user.credential is None:
         return
     if tokens.revocations.ends(user):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypha import __version__
 from hypha.assembly.access import open_guard, open_tokens
 from hypha.assembly.readings import connections_of
+from hypha.auth.expected import ExpectedClients
 from hypha.background import Background
 from hypha.datafolder import DataFolder
 from hypha.hub.gateway_peer import GatewayPeer
@@ -43,6 +44,7 @@ class Core:
     http_peer: GatewayPeer
     tokens: TokenAuthority
     guard: Guard
+    expected: ExpectedClients
     rates: Rates
     registry: Registry
     offering: Offering
@@ -94,7 +96,8 @@ async def open_core(settings: Settings, server_id: str, endings: Endings) -> Cor
     return Core(
         settings=settings, server_id=server_id, health=health, folder=folder, store=store, hub=hub,
         manager_peer=manager_peer, http_peer=http_peer, tokens=tokens, guard=guard, rates=rates,
-        registry=registry, offering=offering, proxies=proxies, background=background, workbench=workbench,
+        expected=ExpectedClients(), registry=registry, offering=offering, proxies=proxies,
+        background=background, workbench=workbench,
     )  # fmt: skip
 
 

@@ -39,7 +39,9 @@ class Edge:
 def build_edge(core: Core, tenants: Tenants, doors: Doors, plugged: Plugged, descriptors: int) -> Edge:
     """Build it; nobody can make a workspace of the words of its routes."""
     settings = core.settings
-    lasting = LastingAnswers(partial(check_standing, core.guard, core.tokens, tenants.workspaces, core.hub))
+    lasting = LastingAnswers(
+        partial(check_standing, core.guard, core.tokens, tenants.workspaces, core.hub, core.expected)
+    )
     apps_origin = AppsOrigin(settings.apps_origin, core.base_url) if settings.apps_origin else None
     reception = build_reception(core, tenants, descriptors)
     services = http_services(core, tenants, lasting, apps_origin)

@@ -72,7 +72,7 @@ def objects_of(core: Core, tenants: Tenants, prompt: PromptNames) -> Objects:
     """The parts of the core that features may ask for by class."""
     objects = Objects()
     for found in (
-        core.hub, core.tokens, core.guard, core.rates, core.registry, tenants.workspaces,
+        core.hub, core.tokens, core.guard, core.expected, core.rates, core.registry, tenants.workspaces,
         tenants.tenancy.catalogue, tenants.members, prompt,
     ):  # fmt: skip
         objects.provide(type(found), found, "core")

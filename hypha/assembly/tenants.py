@@ -68,7 +68,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     credentials = Credentials(
         tokens.authenticate,
         workspaces,
-        check_user=partial(check_http_user, core.guard.blocklist, hub),
+        check_user=partial(check_http_user, core.guard.blocklist, hub, core.expected),
         serves_anonymous=core.settings.allow_anonymous,
         origins=Origins(core.base_url, core.proxies),
     )

@@ -88,7 +88,10 @@ class Guard:
 
         Returns how many tokens ended.
         """
-        mark, expires_at = await tokens.revocable(token)
+        return await self.take_back_mark(tokens, *await tokens.revocable(token))
+
+    async def take_back_mark(self, tokens: TokenAuthority, mark: str, expires_at: float) -> int:
+        """The same for a token of which the fingerprint is known, and until when it is good (Unix, s)."""
         if self.issued is not None:
             return await self.issued.revoke(mark, expires_at)
         for each in (mark, line_of(mark)):

@@ -161,6 +161,33 @@ def child_of(context: Context, request: TokenRequest, level: Level, parent_level
     )
 
 
+def program_of(context: Context, client_id: str, level: Level, extra_scopes: tuple[str, ...] = ()) -> User:
+    """The user of a program that the server runs for a caller, in the caller's workspace.
+
+    It is bound to one client id of its own, and has at most what the caller has there, never above
+    read_write. It ends with the credential of its caller, as a child does.
+
+    Raises:
+        PermissionDenied: the caller may not read there, or its token is for one purpose only.
+        LimitReached: it comes from too many others in turn.
+    """
+    caller, workspace = context.user, context.workspace
+    if caller.scope.is_specialized:
+        raise PermissionDenied("Permission denied: a specialized token cannot start programs.")
+    if level < Level.READ or not caller.reaches(workspace):
+        raise PermissionDenied(f"Permission denied for workspace {workspace}")
+    given = min(level, Level.READ_WRITE)
+    return User(
+        readable_id(),
+        tuple(role for role in caller.roles if role != ADMIN_ROLE),
+        caller.is_anonymous,
+        None,
+        caller.person,
+        scope=Scope(MappingProxyType({workspace: given}), workspace, client_id, extra_scopes),
+        descent=_descent(caller, workspace, given),
+    )
+
+
 def _client_id(caller: User, request: TokenRequest) -> str | None:
     """The client id to which a child is bound: its maker's, if that one is bound to one.
 

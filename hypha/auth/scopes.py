@@ -40,6 +40,10 @@ _NAMES = {
     "a": Level.ADMIN, "admin": Level.ADMIN,
 }  # fmt: skip
 
+DRAFT_PREFIX = "draft/"
+"""An extra scope of it and an alias: over HTTP the token reads what is staged of that artifact, as far as its
+user may, where a request names no version. So a program runs on the files with which it is to be tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -12,6 +12,7 @@ FEATURES: tuple[str, ...] = (
     "queues",
     "storage",
     "artifacts",
+    "apps",
     "triton",
     "oidc",
 )

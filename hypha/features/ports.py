@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.background import Background
     from hypha.builtins.service import BuiltinService
+    from hypha.hub.callbacks import Function
     from hypha.hub.hub import Hub
     from hypha.registry.applications import Applications, ApplicationSource
     from hypha.registry.calling import Calling
     from hypha.registry.offering import Offering
+    from hypha.registry.records import ServiceRecord
     from hypha.store.repository import Connections
     from hypha.store.usage import Quota, Usage
     from hypha.web.credentials import Credentials, TokenSource
@@ -87,6 +90,31 @@ class ServicesPort:
         record = await self._calling.find(ServiceQuery.parse(service, context.workspace), context, mode)
         return await self._calling.call(record, function, args, kwargs, context, timeout_s)
 
+    async def call_as_server(
+        self,
+        record: ServiceRecord,
+        function: str,
+        args: Sequence[Any],
+        *,
+        context: Context,
+        timeout_s: float,
+        callbacks: Mapping[str, Function] = _NO_ARGUMENTS,
+    ) -> Any:
+        """Call a client's function from the manager's address, in the name of somebody who need not be let.
+
+        For services that are made to be called by the server: the feature has checked what is asked of it.
+        See `Calling.call_as_server`.
+        """
+        return await self._calling.call_as_server(record, function, args, context, timeout_s, callbacks)
+
+    async def describe(self, record: ServiceRecord, timeout_s: float) -> Mapping[str, Any]:
+        """The service map as its provider encodes it; see `Calling.fetch`."""
+        return await self._calling.fetch(record, timeout_s)
+
+    async def pick(self, records: Sequence[ServiceRecord], mode: str, *, context: Context) -> ServiceRecord:
+        """One of several services by a mode; see `Selection.pick`."""
+        return await self._calling.pick(records, mode, context)
+
     @staticmethod
     def is_callback(value: object, context: Context) -> bool:
         """Whether an argument of a call is a function of the client that called."""
@@ -119,6 +147,10 @@ class ServicesPort:
             ConfigurationError: another feature keeps such manifests.
         """
         self._applications.ask(source)
+
+    def trying_application(self, workspace: str, app_id: str) -> AbstractContextManager[None]:
+        """Take the app id of a draft meanwhile, as that of an application."""
+        return self._applications.trying(workspace, app_id)
 
     def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Give functions to the server object of startup functions, for those with the role admin."""
@@ -243,3 +275,7 @@ class EventsPort:
     def on_client_ended(self, hear: Callable[[str, str], None]) -> None:
         """Call `hear` with workspace and id of each client whose state ends; it must return at once."""
         self._members.follow(hear)
+
+    def on_service_added(self, hear: Callable[[ServiceRecord], None]) -> None:
+        """Call `hear` with each service that is registered, also anew; it must return at once."""
+        self._members.registry.follow(hear)

@@ -6,7 +6,8 @@ Who keeps manifests says so by `Applications.ask`; without anybody no app id is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,6 +73,19 @@ class Applications:
 
     def __init__(self) -> None:
         self._source: ApplicationSource | None = None
+        self._tried: Counter[tuple[str, str]] = Counter()
+        """Drafts that are being tried, by workspace and app id."""
+
+    @contextmanager
+    def trying(self, workspace: str, app_id: str) -> Iterator[None]:
+        """Take the app id of a draft meanwhile, as that of an application."""
+        self._tried[workspace, app_id] += 1
+        try:
+            yield
+        finally:
+            self._tried[workspace, app_id] -= 1
+            if not self._tried[workspace, app_id]:
+                del self._tried[workspace, app_id]
 
     def ask(self, source: ApplicationSource) -> None:
         """Look for manifests there.
@@ -99,7 +113,7 @@ class Applications:
         Raises:
             AppNotFound.
         """
-        if self._source is None or app_id == ANY_APP:
+        if self._source is None or app_id == ANY_APP or (workspace, app_id) in self._tried:
             return
         if await self._source.find(workspace, app_id) is None:
             raise AppNotFound(

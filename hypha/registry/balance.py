@@ -92,7 +92,7 @@ class Selection:
             mode = mode or await self._default_mode(query)
             if mode == "exact":
                 raise AmbiguousService(_ambiguous_text(query, usable, context))
-            record = await self._pick(usable, mode, context, select_timeout_s)
+            record = await self.pick(usable, mode, context, select_timeout_s)
         return record if record.is_running else await source.running(record, context)
 
     async def _default_mode(self, query: ServiceQuery) -> str:
@@ -119,9 +119,18 @@ class Selection:
     async def _clients_of(self, records: Sequence[ServiceRecord]) -> Sequence[Present | None]:
         return await self.roster.find([(record.workspace, record.client_id) for record in records])
 
-    async def _pick(
-        self, records: list[ServiceRecord], mode: str, context: Context, select_timeout_s: float
+    async def pick(
+        self,
+        records: list[ServiceRecord],
+        mode: str,
+        context: Context,
+        select_timeout_s: float = DEFAULT_SELECT_TIMEOUT_S,
     ) -> ServiceRecord:
+        """One of several by a mode other than `exact`, functions that it names asked in the caller's name.
+
+        Raises:
+            InvalidRequest: the mode is unknown.
+        """
         if mode in ("random", "native:random"):  # every client here is connected to this replica
             return random.choice(records)
         if mode == "first":

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from hypha.addresses import ServiceQuery
@@ -62,8 +63,15 @@ class Intake:
     is_passed_on: bool = False
 
 
+_NO_FUNCTIONS: Mapping[str, Function] = MappingProxyType({})
 _THERE = Intake(MAX_PASSED_VALUES, is_passed_on=True)
 _HERE = Intake(MAX_VALUES)
+
+
+def _with(argument: Any, functions: Mapping[str, Any]) -> Any:
+    if not isinstance(argument, dict) or not functions.keys() & argument.keys():
+        return argument
+    return {**argument, **{name: value for name, value in functions.items() if name in argument}}
 
 
 class Calling:
@@ -75,7 +83,7 @@ class Calling:
     """
 
     def __init__(
-        self, registry: Registry, selection: Selection, peer: Peer, server: balance.Peer, server_url: str
+        self, registry: Registry, selection: Selection, peer: Peer, server: Peer, server_url: str
     ) -> None:
         self._registry = registry
         self._selection = selection
@@ -92,6 +100,10 @@ class Calling:
     ) -> Awaitable[ServiceRecord]:
         """The one service that a query means to the caller, who may use it; see `Selection.choose`."""
         return self._selection.choose(query, context, mode, select_timeout_s)
+
+    def pick(self, records: Sequence[ServiceRecord], mode: str, context: Context) -> Awaitable[ServiceRecord]:
+        """One of several services, which the caller may use, by a mode; see `Selection.pick`."""
+        return self._selection.pick(list(records), mode, context)
 
     def intake(self, record: ServiceRecord, function: str, context: Context) -> Intake:
         """How much the caller may send to a function, and whether that is passed on."""
@@ -127,6 +139,43 @@ class Calling:
             return record.service.invoke(function, args, kwargs, context)
         method = f"services.{record.name}.{function}"
         return self._peer.call(record.address, method, args, kwargs, timeout_s=timeout_s, context=context)
+
+    async def call_as_server(
+        self,
+        record: ServiceRecord,
+        function: str,
+        args: Sequence[Any],
+        context: Context,
+        timeout_s: float,
+        callbacks: Mapping[str, Function] = _NO_FUNCTIONS,
+    ) -> Any:
+        """Call a client's function from the manager's address, in the name of somebody who is let do that.
+
+        Clients take such calls of protected services from wherever the caller is: who uses this has checked
+        that the caller may. Arguments go by position, for what some libraries make of keywords.
+
+        Args:
+            timeout_s: for all of it, signs of life or not.
+            callbacks: functions that the callee may call during the call; in a map among the arguments they
+                take the place of what has the same key there.
+
+        Raises:
+            CallTimedOut, CallFailed, NotDelivered, OutcomeUnknown, ForeignFunction: see `Calls.call`.
+        """
+        if record.service is not None:
+            return await record.service.invoke(function, args, {}, context)
+        method, server = f"services.{record.name}.{function}", self._server
+        try:
+            async with asyncio.timeout(timeout_s):
+                with server.session(record.address, callbacks, context) as session:
+                    lent = session.values()
+                    given = [_with(arg, lent) for arg in args]
+                    call = server.call(record.address, method, given, timeout_s=timeout_s, context=context)
+                    return await call
+        except TimeoutError as error:
+            if isinstance(error, CallTimedOut):
+                raise
+            raise CallTimedOut(f"No answer from {record.id} within {timeout_s:g} s.") from None
 
     async def call_with(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
@@ -64,6 +64,11 @@ class Registry:
         self._buckets: dict[tuple[str, ...], Bucket] = {}
         self._order = itertools.count(1)
         self._bytes: Counter[tuple[str, ...]] = Counter()
+        self._hearers: list[Callable[[ServiceRecord], None]] = []
+
+    def follow(self, hear: Callable[[ServiceRecord], None]) -> None:
+        """Call `hear` with each record that is stored from now on; it must return at once, and not raise."""
+        self._hearers.append(hear)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -91,6 +96,8 @@ class Registry:
             if bucket is None:
                 bucket = self._buckets[index] = {}
             bucket[key] = record
+        for hear in self._hearers:
+            hear(record)
         return replaced
 
     def remove(self, workspace: str, client_id: str, name: str) -> ServiceRecord | None:

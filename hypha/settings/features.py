@@ -23,14 +23,12 @@ class Features:
 
     interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
     enable_server: bool = flag(False, "With --interactive: serve as well")
-    enable_server_apps: bool = flag(False, "Apps that the server runs", feature="server apps")
-    in_docker: bool = flag(False, "Run the browser without its sandbox", feature="server apps")
-    disable_ssl: bool = flag(False, "Built-in workers don't check certificates", feature="server apps")
+    in_docker: bool = flag(False, "Run the browser without its sandbox", feature="the browser in the server")
     disable_inprocess_browser_worker: bool = variable(
         False,
         "Server apps without a local browser",
         "HYPHA_DISABLE_INPROCESS_BROWSER_WORKER",
-        feature="server apps",
+        feature="the browser in the server",
     )
     enable_service_search: bool = flag(False, "Search services by meaning", feature="search by meaning")
     enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
@@ -53,6 +51,6 @@ INACTIVE_ROUTES = {
     "/{workspace}/a2a-info": "A2A",
     "/{workspace}/agent-skills": "agent skills",
     "/{workspace}/create-zip-file": "zip files of workspaces",
-    "/{workspace}/apps": "server apps",
+    "/{workspace}/apps": "the list of apps",
 }
 """First path segments of routes that come later -> the feature's name."""

@@ -31,6 +31,7 @@ CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewh
 TARGETS = ("own", "other", "public")
 CODES = {"read": "r", "read_write": "rw", "admin": "a"}
 NO_LIMITS = {"HYPHA_HTTP_RATE_LIMIT": "0", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT": "0"}
+NOT_ANONYMOUS = {"install"}
 ROOT_SERVICES = {"admin-utils": "ws-user-root"}
 
 
@@ -312,6 +313,8 @@ def expected_by_row(row: Row, caller: Caller, way: str, target: str) -> bool:
     """What the table says, where only the caller and its current workspace count."""
     if row.permission.by_root:
         return caller.name == "root"
+    if row.function in NOT_ANONYMOUS and caller.name == "anonymous":
+        return False
     level = caller.level(caller.home) if way == "rpc" else caller.http_level(target)
     return row.permission.on != "current workspace" or level >= row.permission.level
 
@@ -352,12 +355,14 @@ READERS = {
     "check_status", "get_event_stats", "get_events", "get_service_type", "get_summary", "get_workspace_info",
     "list_clients", "list_service_types", "list_workspaces", "parse_token", "ping",
     "get_length", "peek", "generate_presigned_url", "get_file", "list_files",
+    "get_app_info", "get_logs", "get_session_info", "list_apps", "list_running", "list_workers", "start",
+    "stop", "uninstall",
 }  # fmt: skip
 WRITERS = {
     "create_workspace", "echo", "generate_token", "get_env", "log", "log_event", "register_service",
     "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
     "execute", "get_config", "delete_directory", "delete_file", "put_file", "put_file_complete_multipart",
-    "put_file_start_multipart", "remove_file",
+    "put_file_start_multipart", "remove_file", "install",
 }  # fmt: skip
 
 

@@ -515,7 +515,7 @@ def test_version_is_told() -> None:
 
 @pytest.mark.spec("core-1.2")
 async def test_flags_of_later_features_are_accepted_with_one_warning(start_server: StartServer) -> None:
-    flags = ["--enable-mcp", "--enable-a2a", "--enable-server-apps", "--in-docker", "--openai-api-key=sk-123"]
+    flags = ["--enable-mcp", "--enable-a2a", "--in-docker", "--openai-api-key=sk-123"]
     own = await start_server(flags=flags)
     warnings = [line for line in own.log.splitlines() if "enable-mcp" in line]
     assert len(warnings) == 1 and all(flag.partition("=")[0] in warnings[0] for flag in flags)
@@ -529,7 +529,7 @@ async def test_flags_of_later_features_are_accepted_with_one_warning(start_serve
         ("/public/git/x", "git is not active in this version"),
         ("/public/mcp/x/mcp", "MCP is not active in this version"),
         ("/public/a2a/x", "A2A is not active in this version"),
-        ("/public/apps", "server apps is not active in this version"),
+        ("/public/apps", "the list of apps is not active in this version"),
         ("/ws/agent-skills/", "agent skills is not active in this version"),
         ("/triton/v2", "--triton-servers"),
     ],

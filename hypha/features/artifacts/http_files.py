@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from hypha.auth.scopes import DRAFT_PREFIX
 from hypha.auth.users import Context, User
 from hypha.errors import InvalidRequest, PermissionDenied
 from hypha.features.artifacts.access import is_staged_asked
@@ -61,7 +62,9 @@ class FileRoute:
         scope: Scope, receive: Receive, send: Send,
     ) -> None:  # fmt: skip
         checked, version = check_path(path), version_of(query)
-        staged = is_staged_asked(version, is_true(query, "stage"))
+        staged = is_staged_asked(version, is_true(query, "stage")) or (
+            version is None and f"{DRAFT_PREFIX}{artifact.alias}" in context.user.scope.extra_scopes
+        )
         artifact = await self._manager.readable(artifact.id, context, "get_file", staged=staged)
         (found,) = await self._manager.view.find(artifact, version, [checked], staged=staged)
         weight = download_weight(artifact, [checked])

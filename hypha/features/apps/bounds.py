@@ -1,0 +1,43 @@
+"""What bounds apps and their sessions."""
+
+from __future__ import annotations
+
+from hypha.limits.bound import QUOTA, Bound, Section
+
+BOUNDS = {
+    Section.STORED: (
+        Bound(
+            "app_sessions",
+            "Sessions of apps",
+            "workspace; user; server",
+            QUOTA,
+            ("max_app_sessions_per_workspace", "max_app_sessions_per_user", "max_app_sessions"),
+        ),
+        Bound(
+            "one_app",
+            "Files of an app that is installed; its source; `additional_kwargs`; `timeout`; name of a "
+            "service; other texts",
+            "call",
+            "Refused",
+            (
+                "hypha.features.apps.preparing.MAX_FILES",
+                "hypha.features.apps.preparing.MAX_SOURCE_CHARS",
+                "hypha.features.apps.startup.MAX_KWARGS_BYTES",
+                "hypha.features.apps.startup.MAX_TIMEOUT_S",
+                "hypha.features.apps.startup.MAX_SERVICE_CHARS",
+                "hypha.features.apps.base.MAX_TEXT_CHARS",
+            ),
+        ),
+        Bound(
+            "app_logs",
+            "Entries of a page of a session's log; text in it; type of an entry",
+            "call",
+            "More is cut off",
+            (
+                "hypha.features.apps.logs.MAX_ITEMS",
+                "hypha.features.apps.logs.MAX_PAGE_CHARS",
+                "hypha.features.apps.logs.MAX_TYPE_CHARS",
+            ),
+        ),
+    ),
+}

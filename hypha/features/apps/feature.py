@@ -1,0 +1,44 @@
+"""Plugs apps into the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypha.auth.expected import ExpectedClients
+from hypha.auth.guard import Guard
+from hypha.auth.tokens import TokenAuthority
+from hypha.features.apps.options import AppOptions
+from hypha.features.base import Feature, FeatureContext
+from hypha.hub.hub import Hub
+from hypha.registry.index import Registry
+from hypha.workspaces.lifecycle import Workspaces
+
+if TYPE_CHECKING:
+    from hypha.features.apps.parts import Apps
+
+
+class AppsFeature(Feature):
+    """The public service `server-apps`, with `--enable-server-apps`."""
+
+    name = "apps"
+    needs = (Workspaces, TokenAuthority, Guard, ExpectedClients, Hub, Registry)
+
+    def __init__(self) -> None:
+        self._apps: Apps | None = None
+
+    async def start(self, context: FeatureContext) -> None:
+        """Offer the service, if apps are on."""
+        if not context.settings.of(AppOptions).enable_server_apps:
+            return
+        from hypha.features.apps.parts import build  # servers without apps need none of this
+
+        apps = self._apps = build(context)
+        context.events.on_service_added(apps.waiting.service_added)
+        context.events.on_client_ended(apps.client_ended)
+        context.events.on_workspace_ended(apps.running.workspace_ended)
+        context.services.offer(apps.controller.service())
+
+    async def stop(self) -> None:
+        """Stop all sessions."""
+        if self._apps is not None:
+            await self._apps.close()

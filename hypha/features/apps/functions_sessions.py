@@ -1,0 +1,136 @@
+"""Functions of the app controller for sessions: apps that run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from hypha.auth.scopes import Level
+from hypha.auth.users import Context
+from hypha.builtins.permission import permission
+from hypha.errors import NotFound
+from hypha.features.apps import logs
+from hypha.features.apps.base import ANSWER_BYTES, LOG_BYTES, Functions, checked_text
+from hypha.features.apps.sessions import Session
+from hypha.features.apps.starting import Wish
+from hypha.features.apps.startup import given_startup
+from hypha.features.apps.steps import Steps
+from hypha.features.apps.workers import LOGS_TIMEOUT_S
+
+Plain = dict[str, Any]
+ON_SESSION = "read on current workspace, and on that of the session"
+
+
+class SessionFunctions(Functions):
+    """Sessions of apps."""
+
+    @permission(Level.READ)
+    async def start(
+        self,
+        app_id: str,
+        timeout: float | None = None,
+        version: str | None = None,
+        wait_for_service: Any = None,
+        stop_after_inactive: float | None = None,
+        stage: bool = False,
+        progress_callback: Any = None,
+        additional_kwargs: Plain | None = None,
+        worker_id: str | None = None,
+        worker_selection_mode: str | None = None,
+        *,
+        context: Context,
+    ) -> Plain:
+        """Start an app, or find the session of it that runs; gives the session.
+
+        The program acts with your rights on the workspace, up to read_write, until the session ends.
+
+        Args:
+            app_id: The app.
+            timeout: Seconds that the start may take; as installed, else 60.
+            version: The version; the latest if left out.
+            wait_for_service: The service that shows that it has started; false returns at once.
+            stop_after_inactive: Seconds without traffic after which the session is stopped; 0 for never.
+            stage: Start what is staged of it.
+            progress_callback: A function of yours that is told each step.
+            additional_kwargs: Further keys of what the worker is given.
+            worker_id: The worker that runs it.
+            worker_selection_mode: How one of several workers is chosen: `random`, `first`, `last`, `exact`,
+                `min_load`, `select:min:function`.
+        """
+        given = given_startup(timeout, wait_for_service, additional_kwargs, stop_after_inactive)
+        wish = Wish(
+            self.app(app_id), given, checked_text(version, "version"), stage is True,
+            checked_text(worker_id, "worker_id"),
+            checked_text(worker_selection_mode, "worker_selection_mode"),
+        )  # fmt: skip
+        steps = Steps(self.parts.services, progress_callback, context)
+        session = await self.parts.starting.start(wish, context, steps)
+        return self.parts.running.shown(session)
+
+    @permission(Level.READ, note=ON_SESSION)
+    async def stop(self, session_id: str, raise_exception: bool = True, *, context: Context) -> None:
+        """Stop a session: its program ends, and its token is good for nothing more.
+
+        Args:
+            session_id: The session.
+            raise_exception: false: it does not matter whether there is one.
+        """
+        try:
+            session = await self._session(session_id, context)
+        except NotFound:
+            if raise_exception is not False:
+                raise
+            return
+        await self.parts.running.stop(session)
+
+    @permission(Level.READ, gives_bytes=ANSWER_BYTES)
+    async def list_running(self, *, context: Context) -> list[Plain]:
+        """List the sessions of the workspace, the oldest first."""
+        running = self.parts.running
+        return [running.shown(session) for session in running.sessions.of(context.workspace)]
+
+    @permission(Level.READ, note=ON_SESSION)
+    async def get_session_info(self, session_id: str, *, context: Context) -> Plain:
+        """Describe a session.
+
+        Args:
+            session_id: The session.
+        """
+        return self.parts.running.shown(await self._session(session_id, context))
+
+    @permission(Level.READ, note=ON_SESSION, gives_bytes=LOG_BYTES)
+    async def get_logs(
+        self,
+        session_id: str,
+        type: str | None = None,
+        offset: Annotated[int, {"minimum": 0}] = 0,
+        limit: Annotated[int | None, {"minimum": 1, "maximum": logs.MAX_ITEMS}] = None,
+        *,
+        context: Context,
+    ) -> Plain:
+        """Read the log of a session: `{"items": [{"type", "content"}], "total", "offset", "limit"}`.
+
+        A page holds 2 MiB of text at most.
+
+        Args:
+            session_id: The session.
+            type: Entries of one type alone, such as `stdout`.
+            offset: How many entries to skip.
+            limit: How many entries at most, 1 to 10,000; all of them if left out.
+        """
+        start, most, kind = logs.check_page(offset, limit, type)
+        session = await self._session(session_id, context)
+        answer = await self.parts.workers.call(
+            session.worker, "get_logs", [session.id, kind, start, most], session.starter, LOGS_TIMEOUT_S
+        )
+        return logs.page_of(answer, kind, start, most)
+
+    async def _session(self, session_id: object, context: Context) -> Session:
+        """A session that the caller may have to do with; of other workspaces nothing is told.
+
+        Raises:
+            PermissionDenied, NotFound.
+        """
+        workspace = session_id.partition("/")[0] if isinstance(session_id, str) else ""
+        if "/" in str(session_id):
+            await self.place(workspace, context, Level.READ)
+        return self.parts.running.sessions.get(session_id)

@@ -1,0 +1,135 @@
+"""Sessions that run: how they end, by a call or because somebody is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hypha.errors import HyphaError
+from hypha.features.apps.sessions import Session, Sessions, Status
+from hypha.features.apps.workers import STOP_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from hypha.features.apps.identity import Identities
+    from hypha.features.apps.workers import Workers
+    from hypha.features.ports import TasksPort
+    from hypha.registry.index import Registry
+
+logger = logging.getLogger(__name__)
+
+STOPPED_KEPT_S = 300.0
+"""How long the log of a script that has ended can be read."""
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Running:
+    """Ends sessions, and shows them."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        workers: Workers,
+        identities: Identities,
+        registry: Registry,
+        tasks: TasksPort,
+        stopped_kept_s: float = STOPPED_KEPT_S,
+    ) -> None:
+        self.sessions = sessions
+        self._workers = workers
+        self._identities = identities
+        self._registry = registry
+        self._tasks = tasks
+        self._stopped_kept_s = stopped_kept_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def shown(self, session: Session) -> dict[str, Any]:
+        """A session, with the services that it offers now."""
+        records = self._registry.of_client(session.workspace, session.client_id)
+        found = [_brief(record) for record in records if not record.is_built_in]
+        if found:
+            session.services = found
+        return session.shown()
+
+    async def stop(self, session: Session) -> None:
+        """End a session, and its program; nothing of it is left when this returns."""
+        if not self.forget(session):
+            return
+        if session.starting is not None:
+            session.starting.cancel()
+        await self._end_program(session)
+
+    def forget(self, session: Session) -> bool:
+        """Take a session out of what is shown; False if that was done already."""
+        timer = self._timers.pop(session.id, None)
+        if timer is not None:
+            timer.cancel()
+        return self.sessions.remove(session)
+
+    async def _end_program(self, session: Session) -> None:
+        try:
+            await self._workers.call(session.worker, "stop", [session.id], session.starter, STOP_TIMEOUT_S)
+        except HyphaError as error:  # it is gone, or knows nothing of it any more
+            logger.info("The worker %s did not stop %s: %s", session.worker.id, session.id, error.message)
+        await self.end_token(session)
+
+    async def end_token(self, session: Session) -> None:
+        """Make the session's token invalid; its client is disconnected."""
+        mark, session.token_mark = session.token_mark, ""
+        await self._identities.end(mark, session.token_until)
+
+    def stop_soon(self, session: Session) -> None:
+        """End a session without anybody waiting for that; it is no longer shown at once."""
+        if self.forget(session):
+            if session.starting is not None:
+                session.starting.cancel()
+            self._tasks.start(self._end_program(session), f"stopping {session.id}")
+
+    def client_ended(self, workspace: str, client_id: str) -> None:
+        """A client is gone: it may be the program of a session, or the worker of some."""
+        session = self.sessions.find(f"{workspace}/{client_id}")
+        if session is not None and session.status is Status.RUNNING and not session.outlives_client:
+            if session.is_detached:
+                self._script_ended(session)
+            else:
+                self.stop_soon(session)
+        for lost in self.sessions.of_worker(workspace, client_id):
+            if lost.starting is None and self.forget(lost):
+                self._tasks.start(self.end_token(lost), f"forgetting {lost.id}")
+
+    def _script_ended(self, session: Session) -> None:
+        session.status = Status.STOPPED
+        self._timers[session.id] = asyncio.get_running_loop().call_later(
+            self._stopped_kept_s, self.stop_soon, session
+        )
+
+    async def workspace_ended(self, workspace: str) -> None:
+        """A workspace is gone: so are its sessions."""
+        for session in self.sessions.of(workspace):
+            self.stop_soon(session)
+
+    async def close(self) -> None:
+        """Stop all sessions, as far as workers answer soon."""
+        sessions = self.sessions.all()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await asyncio.gather(*map(self.stop, sessions), return_exceptions=True)
+        except TimeoutError:
+            logger.warning("Some of %d sessions of apps did not stop in time.", len(sessions))
+        for timer in self._timers.values():
+            timer.cancel()
+
+
+def _brief(record: Any) -> dict[str, Any]:
+    """A service, without its schema, which may be large."""
+    return {
+        "id": record.id,
+        "name": record.title or record.name,
+        "type": record.type,
+        "description": record.description,
+        "app_id": record.app_id,
+        "config": {
+            "visibility": record.visibility,
+            "require_context": record.config.get("require_context") is True,
+        },
+    }

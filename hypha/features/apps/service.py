@@ -1,0 +1,24 @@
+"""The service `server-apps`: all functions of the app controller."""
+
+from __future__ import annotations
+
+from hypha.builtins.service import BuiltinService
+from hypha.features.apps.functions_apps import AppFunctions
+from hypha.features.apps.functions_sessions import SessionFunctions
+from hypha.features.apps.functions_workers import WorkerFunctions
+
+FUNCTIONS = (
+    "install", "uninstall", "list_apps", "get_app_info",
+    "start", "stop", "list_running", "get_session_info", "get_logs",
+    "list_workers",
+)  # fmt: skip
+
+
+class AppController(AppFunctions, SessionFunctions, WorkerFunctions):
+    """Apps: programs that are installed in a workspace, and run by workers when they are started."""
+
+    def service(self) -> BuiltinService:
+        """The service that is offered."""
+        return BuiltinService.of(
+            self, id="server-apps", name="Server apps", type="server-apps", only=FUNCTIONS
+        )

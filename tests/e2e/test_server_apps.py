@@ -1,0 +1,331 @@
+"""The service `server-apps` with real workers and programs: install, start, logs, stop, and who may what."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hypha.testing import ServerProcess, eventually
+from tests.kit.clients import Connect, shared_server
+from tests.kit.people import Person, make_person
+
+GUIDE = Path(__file__).parent / "guide"
+SCRIPT = {"name": "Script", "type": "python-eval", "version": "0.1.0"}
+SERVING = """
+import asyncio, os
+from hypha_rpc import connect_to_server
+
+async def main():
+    names = ("server_url", "workspace", "client_id", "token")
+    server = await connect_to_server({name: os.environ["HYPHA_" + name.upper()] for name in names})
+    await server.register_service({"id": "default", "double": lambda number: 2 * number})
+    print("ready", flush=True)
+    await server.serve()
+
+asyncio.run(main())
+"""
+KEYS = {
+    "id", "app_id", "workspace", "client_id", "app_type", "entry_point", "name", "description", "version",
+    "source_hash", "worker_id", "daemon", "worker_managed", "services", "config", "session_id", "status",
+    "created_at",
+}  # fmt: skip
+
+apps_server = shared_server(
+    flags=[
+        "--enable-server-apps",
+        "--startup-functions=hypha.workers.python_eval:hypha_startup",
+        f"--startup-functions={GUIDE / 'custom_worker.py'}:hypha_startup",
+    ]
+)
+
+
+async def controller(connect: Connect, server: ServerProcess, person: Person, **config: Any) -> Any:
+    client = await connect(person, url=server.url, method_timeout=60, **config)
+    return await client.get_service("public/server-apps")
+
+
+@pytest.mark.spec("apps-12.1.1", "apps-12.1.2", "apps-12.1.3")
+async def test_a_script_is_installed_started_read_and_stopped(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    told: list[Any] = []
+    installed = await apps.install(
+        source="import sys\nprint('one')\nprint('two', file=sys.stderr)",
+        manifest={**SCRIPT, "entry_point": "main.py"},
+        app_id="script",
+        wait_for_service=False,
+        progress_callback=told.append,
+    )
+    assert (installed["id"], installed["name"]) == ("script", "Script")
+    texts = [message["message"] for message in told]
+    assert {message["type"] for message in told} == {"info", "success"}
+    steps = ("Parsing", "Compiling", "Creating", "Uploading", "Committing", "Initializing", "Starting",
+             "Detached", "started", "Updating", "installed")  # fmt: skip
+    places = [next(n for n, text in enumerate(texts) if step in text) for step in steps]
+    assert places == sorted(places)
+    assert [each["id"] for each in await apps.list_apps()] == ["script"]
+    session = await apps.start("script")
+    assert session.keys() - KEYS == {"logs"} and session["status"] == "running"
+    page = await apps.get_logs(session["id"])
+    assert [item["type"] for item in page["items"]] == ["stdout", "stderr", "info"]
+    page = await apps.get_logs(session["id"], type="stdout", offset=0, limit=1)
+    assert page["items"] == [{"type": "stdout", "content": "one\n"}]
+    assert (page["total"], page["offset"], page["limit"]) == (1, 0, 1)
+    assert await apps.stop(session["id"]) is None
+    with pytest.raises(Exception, match="Server app instance not found"):
+        await apps.stop(session["id"])
+    assert await apps.stop(session["id"], raise_exception=False) is None
+    assert await apps.list_running() == []
+
+
+@pytest.mark.spec("apps-12.1.4", "apps-12.1.13", "apps-12.1.17")
+async def test_an_app_serves_until_it_is_stopped(connect: Connect, apps_server: ServerProcess) -> None:
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    apps = await controller(connect, apps_server, ann)
+    manifest = await apps.install(source=SERVING, manifest=SCRIPT, app_id="serving")
+    assert [each["id"] for each in manifest["services"]] == [f"{ann.workspace}/*:default"]
+    sessions = await asyncio.gather(*(apps.start("serving") for _ in range(3)))
+    session = sessions[0]
+    assert {each["id"] for each in sessions} == {session["id"]}
+    assert session["service_id"] == f"{session['id']}:default@serving"
+    assert session["client_id"].startswith("_rapp_") and session["client_id"].endswith("__rlb")
+    assert session.keys() == KEYS | {"service_id"}
+    assert await apps.get_session_info(session["id"]) == session
+    assert await apps.list_running() == [session]
+    service = await client.get_service(f"{session['client_id']}:default")
+    assert await service.double(21) == 42
+    await apps.stop(session["id"])
+    assert await apps.list_running() == []
+    clients = await client.list_clients()
+    assert session["client_id"] not in {each["id"].rpartition("/")[2] for each in clients}
+    again = await apps.start("serving")
+    assert again["id"] != session["id"]
+    assert await apps.uninstall("serving") is None
+    assert await apps.list_apps() == []
+
+    async def is_gone() -> bool:
+        return await apps.list_running() == []
+
+    await eventually(is_gone)
+    with pytest.raises(Exception, match="not found"):
+        await apps.uninstall("serving")
+
+
+@pytest.mark.spec("apps-12.3.1", "apps-12.3.4", "apps-12.3.9")
+async def test_the_guides_worker_runs_apps_of_its_type(connect: Connect, apps_server: ServerProcess) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    (worker,) = await apps.list_workers("custom-task")
+    assert worker["supported_types"] == ["custom-task", "background-job"] and worker["disabled"] is False
+    manifest = {"name": "Task", "type": "custom-task", "version": "0.1.0"}
+    await apps.install(manifest=manifest, app_id="my-task", wait_for_service=False)
+    session = await apps.start("my-task")
+    page = await apps.get_logs(session["id"])
+    assert page["items"] == [{"type": "log", "content": "Started task for my-task"}]
+    assert (page["total"], page["offset"], page["limit"]) == (1, 0, None)
+    await apps.stop(session["id"])
+
+
+@pytest.mark.spec("apps-12.1.9", "apps-12.1.10")
+async def test_a_program_that_fails_says_why_and_leaves_nothing(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    source = "print('so far so good')\nraise ValueError('no luck')"
+    with pytest.raises(Exception, match="Failed to install app 'bad'") as caught:
+        await apps.install(source=source, manifest=SCRIPT, app_id="bad", timeout=30)
+    assert "no luck" in str(caught.value) and "so far so good" in str(caught.value)
+    assert apps_server.data_dir is None or str(apps_server.data_dir) not in str(caught.value)
+    assert await apps.list_apps() == [] and await apps.list_running() == []
+    with pytest.raises(Exception, match="not found"):
+        await apps.start("bad")
+
+
+@pytest.mark.spec("apps-12.1.5")
+async def test_an_app_is_replaced_only_by_one_that_starts(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    script = {"manifest": SCRIPT, "app_id": "twice", "wait_for_service": False}
+    await apps.install(source="print(1)", **script)
+    with pytest.raises(Exception, match="FileExistsError"):
+        await apps.install(source="print(2)", **script)
+    with pytest.raises(Exception, match="Failed to install"):
+        await apps.install(source="raise SystemExit(3)", overwrite=True, **script)
+    session = await apps.start("twice")
+    assert (await apps.get_logs(session["id"], "stdout"))["items"][0]["content"] == "1\n"
+    await apps.stop(session["id"])
+    await apps.install(source="print(3)", overwrite=True, **script)
+    session = await apps.start("twice")
+    assert (await apps.get_logs(session["id"], "stdout"))["items"][0]["content"] == "3\n"
+    await apps.stop(session["id"])
+
+
+@pytest.mark.spec("apps-12.1.6")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"source": "x", "manifest": {**SCRIPT, "type": "no"}}, "No server app worker found for app type"),
+        ({"source": "x", "manifest": SCRIPT, "app_id": "a b"}, "Invalid app_id"),
+        ({"source": "x", "manifest": {**SCRIPT, "services": []}}, "services"),
+        ({"source": "x", "manifest": {**SCRIPT, "service_ids": []}}, "service_ids"),
+        ({"source": "x", "manifest": SCRIPT, "config": SCRIPT}, "config"),
+        ({"manifest": {**SCRIPT, "type": "hypha"}}, "source"),
+        ({"source": "x", "manifest": {**SCRIPT, "type": "application"}}, "type"),
+        ({"source": "x", "manifest": {**SCRIPT, "daemon": True}, "stop_after_inactive": 5}, "Daemon apps"),
+        ({"source": "x", "manifest": SCRIPT, "files": [{"content": "y"}]}, "name or a path"),
+        ({"source": "x", "manifest": SCRIPT, "timeout": -1}, "timeout"),
+        ({"source": "x", "manifest": SCRIPT, "worker_selection_mode": "best"}, "worker_selection_mode"),
+        ({"source": "x", "manifest": SCRIPT, "worker_id": "nobody"}, "Invalid worker id"),
+        ({"source": "x", "manifest": SCRIPT, "worker_id": "other/c:s"}, "not found"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_an_app_is_refused(
+    connect: Connect, apps_server: ServerProcess, given: dict[str, Any], text: str
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    with pytest.raises(Exception, match=text):
+        await apps.install(**given)
+
+
+@pytest.mark.spec("apps-12.1.16")
+async def test_rights_decide_who_does_what(connect: Connect, apps_server: ServerProcess) -> None:
+    ann, eve = make_person(apps_server, "ann"), make_person(apps_server, "eve")
+    apps, others = await controller(connect, apps_server, ann), await controller(connect, apps_server, eve)
+    reader = ann.with_token(ann.token_for("r"))
+    readers = await controller(connect, apps_server, reader)
+    await apps.install(source="print(1)", manifest=SCRIPT, app_id="mine", wait_for_service=False)
+    with pytest.raises(Exception, match="Permission"):
+        await readers.install(source="print(1)", manifest=SCRIPT, app_id="other", wait_for_service=False)
+    with pytest.raises(Exception, match="Permission"):
+        await readers.uninstall("mine")
+    session = await readers.start("mine")
+    for call in (others.stop, others.get_logs, others.get_session_info):
+        for session_id in (session["id"], f"{ann.workspace}/nobody"):
+            with pytest.raises(Exception, match="Permission denied for workspace"):
+                await call(session_id)
+    with pytest.raises(Exception, match="Permission denied"):
+        await others.install(source="x", manifest=SCRIPT, workspace=ann.workspace)
+    assert await others.list_running() == [] and await others.list_apps() == []
+    await readers.stop(session["id"])
+    stranger = await connect(url=apps_server.url)
+    with pytest.raises(Exception, match="Anonymous users cannot install apps"):
+        await (await stranger.get_service("public/server-apps")).install(source="x", manifest=SCRIPT)
+
+
+WORKER = {"id": "runner", "name": "Runner", "type": "server-app-worker", "supported_types": ["own"]}
+
+
+async def own_worker(client: Any, started: list[Any], **more: Any) -> Any:
+    """A worker in a workspace that only notes what it is given."""
+
+    def start(config: Any, context: Any = None) -> None:
+        started.append((config, context))
+
+    service = {
+        **WORKER,
+        "config": {"visibility": "protected", "require_context": True},
+        "start": start,
+        "stop": lambda session_id, context=None: None,
+        "get_logs": lambda session_id, type=None, offset=0, limit=None, context=None: ["a", "b"],
+        **more,
+    }
+    return await client.register_service(service)
+
+
+@pytest.mark.spec("apps-12.3.4", "apps-12.3.9")
+async def test_a_worker_learns_who_started_the_app_and_nobody_sets_what_the_server_sets(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    started: list[Any] = []
+    await own_worker(client, started)
+    apps = await controller(connect, apps_server, ann)
+    manifest = {"name": "Own", "type": "own", "version": "0.1.0"}
+    await apps.install(manifest=manifest, app_id="own", wait_for_service=False)
+    forged = dict.fromkeys(
+        ("id", "workspace", "client_id", "app_id", "token", "server_url", "public_base_url", "app_type",
+         "artifact_id", "app_files_base_url", "manifest", "entry_point", "timeout", "disable_ssl"),
+        "forged",
+    )  # fmt: skip
+    session = await apps.start("own", additional_kwargs={**forged, "foo": 1, "metadata": {"k": 2}})
+    config, context = started[-1]
+    assert (config["foo"], config["metadata"]) == (1, {"k": 2})
+    assert "forged" not in [config[key] for key in forged]
+    assert config["id"] == session["id"] and config["artifact_id"] == f"{ann.workspace}/own"
+    assert (context["user"]["id"], context["ws"]) == (ann.id, ann.workspace)
+    assert (await apps.get_logs(session["id"], limit=1))["items"] == [{"type": "log", "content": "a"}]
+    with pytest.raises(Exception, match="functions"):
+        await apps.start("own", additional_kwargs={"call": lambda: None})
+    await apps.stop(session["id"])
+
+
+@pytest.mark.spec("apps-12.1.21")
+async def test_sessions_end_with_their_worker(connect: Connect, apps_server: ServerProcess) -> None:
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    started: list[Any] = []
+    await own_worker(client, started)
+    apps = await controller(connect, apps_server, ann)
+    await apps.install(manifest={"name": "Own", "type": "own"}, app_id="own", wait_for_service=False)
+    session = await apps.start("own")
+    token = started[-1][0]["token"]
+    program = await connect(
+        url=apps_server.url, token=token, client_id=session["client_id"], workspace=ann.workspace
+    )
+    assert await program.echo(1) == 1
+    await client.disconnect()
+
+    async def is_gone() -> bool:
+        return await apps.list_running() == []
+
+    await eventually(is_gone)
+    with pytest.raises(Exception, match="revoked"):
+        await connect(url=apps_server.url, token=token, client_id=session["client_id"])
+
+
+async def test_a_session_s_token_is_good_for_its_files_before_its_program_connects_and_for_no_longer(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    seen: list[int] = []
+    tokens: list[str] = []
+
+    async def read(token: str, address: str) -> int:
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(address, headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+    async def start(config: Any, context: Any = None) -> None:
+        tokens.append(config["token"])
+        seen.append(await read(config["token"], f"{config['app_files_base_url']}/a.txt"))
+        other = await client.generate_token({"client_id": "somebody-else"})
+        seen.append(await read(other, f"{config['app_files_base_url']}/a.txt"))
+
+    await own_worker(client, [], start=start)
+    apps = await controller(connect, apps_server, ann)
+    files = [{"path": "a.txt", "content": "hello"}]
+    await apps.install(
+        manifest={"name": "Own", "type": "own"}, files=files, app_id="own", wait_for_service=False
+    )
+    session = await apps.start("own")
+    assert seen == [200, 403] * 2
+    address = f"{apps_server.url}/{ann.workspace}/artifacts/own/files/a.txt"
+    assert await read(tokens[-1], address) == 403
+    await apps.stop(session["id"])
+    assert await read(tokens[-1], address) == 401
+
+
+async def test_without_the_option_there_is_no_such_service(
+    connect: Connect, server: ServerProcess, alice: Person
+) -> None:
+    client = await connect(alice)
+    with pytest.raises(Exception, match="not found"):
+        await client.get_service("public/server-apps")

@@ -1,0 +1,79 @@
+"""Attacks on apps: too many sessions, too large apps, endless logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hypha.errors import FrameTooLarge, InvalidRequest, QuotaExceeded
+from hypha.features.apps import logs, preparing
+from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
+from hypha.features.apps.preparing import parse_source
+from hypha.features.apps.sessions import SessionLimits, Sessions
+from hypha.features.apps.startup import MAX_KWARGS_BYTES, MAX_SERVICE_CHARS, MAX_TIMEOUT_S, Startup
+from tests.faults.bounds.kit import Kit
+from tests.unit.features.apps.lab import session_of
+
+OF_FEATURE = "hypha.features.apps"
+OTHERS_CUT = "of what a worker says; what is more is not taken"
+
+INTERNAL = {
+    f"{OF_FEATURE}.artifacts.MAX_LISTED": "apps that are listed, the most that artifacts list in one call",
+    f"{OF_FEATURE}.running.STOPPED_KEPT_S": "how long the log of a script that has ended can be read",
+    f"{OF_FEATURE}.steps.MAX_MESSAGES": OTHERS_CUT,
+    f"{OF_FEATURE}.steps.MAX_MESSAGE_CHARS": OTHERS_CUT,
+    f"{OF_FEATURE}.workers.MAX_ASKED": "workers of a workspace that are asked what they run; others are not",
+    f"{OF_FEATURE}.workers.MAX_TYPES": OTHERS_CUT,
+    f"{OF_FEATURE}.workers.MAX_TYPE_CHARS": OTHERS_CUT,
+    f"{OF_FEATURE}.workers.MAX_KNOWN": "workers that are remembered; the oldest are asked anew",
+}
+
+
+async def app_sessions(kit: Kit) -> None:
+    for limits, one_more in (
+        (SessionLimits(0, 3, 0), session_of("ann", "lab")),
+        (SessionLimits(0, 0, 3), session_of("ann", "elsewhere")),
+        (SessionLimits(3, 0, 0), session_of("eve", "elsewhere")),
+    ):
+        sessions = Sessions(limits)
+        three = [session_of("ann", "lab") for _ in range(3)]
+        for session in three:
+            sessions.add(session)
+        with pytest.raises(QuotaExceeded, match=r"\(max 3\)"):
+            sessions.add(one_more)
+        assert len(sessions) == 3
+        assert sessions.remove(three[0]) and not sessions.remove(three[0])
+        sessions.add(one_more)
+
+
+async def one_app(kit: Kit) -> None:
+    kit.patch.setattr(preparing, "MAX_SOURCE_CHARS", 1000)
+    manifest = {"type": "own"}
+    many = [{"path": str(number), "content": ""} for number in range(preparing.MAX_FILES + 1)]
+    attempts: list[Callable[[], Any]] = [
+        lambda: parse_source("x" * 1001, manifest, None),
+        lambda: parse_source(None, manifest, many),
+        lambda: Startup.of({}, {"additional_kwargs": {"key": "x" * MAX_KWARGS_BYTES}}),
+        lambda: Startup.of({}, {"timeout": MAX_TIMEOUT_S + 1}),
+        lambda: Startup.of({}, {"wait_for_service": "x" * (MAX_SERVICE_CHARS + 1)}),
+        lambda: checked_text("x" * (MAX_TEXT_CHARS + 1), "version"),
+    ]
+    for attempt in attempts:
+        with pytest.raises((InvalidRequest, FrameTooLarge)):
+            attempt()
+
+
+async def app_logs(kit: Kit) -> None:
+    kit.patch.setattr(logs, "MAX_ITEMS", 100)
+    kit.patch.setattr(logs, "MAX_PAGE_CHARS", 1000)
+    for answer in (
+        {"items": [{"type": "t" * 500, "content": "x" * 30}] * 5000, "total": 5000},
+        {"log": ["x" * 30] * 5000},
+        ["x" * 900_000] * 3,
+    ):
+        page = logs.page_of(answer, None, 0, None)
+        assert 0 < len(page["items"]) <= 100
+        assert sum(len(item["content"]) for item in page["items"]) <= 1000
+        assert all(len(item["type"]) <= logs.MAX_TYPE_CHARS for item in page["items"])
