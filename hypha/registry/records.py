@@ -14,6 +14,7 @@ from hypha.auth.users import Context, User
 from hypha.builtins.service import BuiltinService
 from hypha.errors import FrameTooLarge, InvalidAddress, InvalidRequest, PermissionDenied
 from hypha.hub.connection import LinkKind
+from hypha.wire.decodable import check_shown
 
 BUILT_IN = "built-in"
 MAX_DESCRIPTION_CHARS = 1024
@@ -22,6 +23,7 @@ MAX_TYPE_CHARS = 256
 MAX_APP_ID_CHARS = 256
 MAX_AUTHORIZED_WORKSPACES = 1000
 MAX_INFO_BYTES = 384 * 1024  # below the 512 KB that an event to the clients may have
+_SHOWN = ("config", "docs", "service_schema")
 _VISIBILITIES = {
     "public": "public",
     "protected": "protected",
@@ -197,7 +199,8 @@ def parse_registration(info: object, who: Registrant) -> ServiceRecord:
     """Read the map of `register_service`, with every refusal (docs/spec/manager.md#registering).
 
     Raises:
-        InvalidRequest: not a map, wrong types, too long; InvalidAddress: malformed id or app id.
+        InvalidRequest: not a map, wrong types, too long, or what others could not decode.
+        InvalidAddress: malformed id or app id.
         PermissionDenied: the id names another workspace or another client.
         FrameTooLarge: the whole description is above MAX_INFO_BYTES.
     """
@@ -334,4 +337,6 @@ def _check_size(info: Mapping[str, Any]) -> int:
         raise InvalidRequest("Service info must hold plain values only.") from None
     if size_bytes > MAX_INFO_BYTES:
         raise FrameTooLarge(f"Service info is too large: {size_bytes} bytes, at most {MAX_INFO_BYTES}.")
+    for key in _SHOWN:
+        check_shown(info.get(key), key)
     return size_bytes

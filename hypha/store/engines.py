@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from hypha.errors import BackendUnavailable, ConfigurationError, HyphaError, InvalidRequest
 from hypha.store import sqlite_trips
 from hypha.store.sqlite_trips import TripConnection
+from hypha.wire.decodable import made_decodable, may_be_odd
 
 WRITES = "hypha_writes"
 BUSY_TIMEOUT_S = 5.0
@@ -38,8 +39,14 @@ _DRIVERS = {
 
 
 def _from_json(value: Any) -> Any:
-    """Read a JSON column; SQLite itself turns the text of a bare number into that number."""
-    return value if isinstance(value, int | float) else orjson.loads(value)
+    """Read a JSON column; SQLite itself turns the text of a bare number into that number.
+
+    What was written before it was checked whether others can decode it is made so.
+    """
+    if isinstance(value, int | float):
+        return value
+    found = orjson.loads(value)
+    return made_decodable(found) if may_be_odd(value) else found
 
 
 _JSON: Mapping[str, Any] = {

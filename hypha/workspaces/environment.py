@@ -10,6 +10,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound
 from hypha.store import Seal, Store
 from hypha.store.usage import Kind
+from hypha.wire.decodable import check_key, made_decodable, may_be_odd, shown_key
 from hypha.workspaces.event_log import EventLog
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.values import encode_plain
@@ -40,6 +41,7 @@ class Environment:
             await self._store.environment.remove(workspace, name)
             await self._event_log.note(context, "env_removed", {"key": name})
             return
+        check_key(name, "the name of a variable")
         sealed = self._seal.close(encode_plain(value, name, MAX_VARIABLE_BYTES), _place(workspace, name))
         async with self._workspaces.changing(workspace, context.user) as resident:
             allowance = self._workspaces.allowance(resident.record, Kind.VARIABLES)
@@ -55,7 +57,7 @@ class Environment:
         workspace = context.workspace
         if key is None:
             found = await self._store.environment.all(workspace)
-            return {name: self._opened(workspace, name, sealed) for name, sealed in found.items()}
+            return {shown_key(name): self._opened(workspace, name, sealed) for name, sealed in found.items()}
         name = _check_key(key)
         sealed = await self._store.environment.get(workspace, name)
         if sealed is None:
@@ -63,7 +65,9 @@ class Environment:
         return self._opened(workspace, name, sealed)
 
     def _opened(self, workspace: str, name: str, sealed: bytes) -> Any:
-        return orjson.loads(self._seal.open(sealed, _place(workspace, name)))
+        text = self._seal.open(sealed, _place(workspace, name))
+        value = orjson.loads(text)
+        return made_decodable(value) if may_be_odd(text) else value
 
 
 def _place(workspace: str, name: str) -> str:

@@ -12,6 +12,7 @@ from hypha.auth.scopes import Level
 from hypha.auth.users import User
 from hypha.errors import InvalidRequest
 from hypha.store.records import Bookmark, ServiceType, WorkspaceRecord
+from hypha.wire.decodable import shown_key
 from hypha.workspaces.values import check_plain
 
 PUBLIC = "public"
@@ -202,7 +203,7 @@ def to_full_info(
 ) -> dict[str, Any]:
     """Workspace info with service types and bookmarks, for those who may read the workspace."""
     info = to_info(record)
-    info["service_types"] = {found.id: type_info(record.id, found) for found in service_types}
+    info["service_types"] = {shown_key(found.id): type_info(record.id, found) for found in service_types}
     marked = [bookmark_info(bookmark) for bookmark in bookmarks]
     if marked:
         info["config"]["bookmarks"] = marked

@@ -15,6 +15,7 @@ from hypha.auth.users import Context
 from hypha.errors import InvalidRequest, NotFound, PermissionDenied, ServiceTypeExists
 from hypha.store import ServiceType, Store
 from hypha.store.usage import Kind
+from hypha.wire.decodable import check_key
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.records import PUBLIC, type_info
 from hypha.workspaces.values import check_plain
@@ -89,7 +90,7 @@ def _parse(given: object, workspace: str) -> ServiceType:
             raise InvalidRequest(f"Workspace mismatch: {str(named)[:200]} != {workspace}")
     if not name:
         raise InvalidRequest("Service type id must be provided.")
-    check_service_name(name)
+    check_key(check_service_name(name), "the id of a service type")
     values = {key: check_plain(given.get(key), key) for key in _KEYS}
     for key in ("name", "description"):
         if values[key] is not None and not isinstance(values[key], str):

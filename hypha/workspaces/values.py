@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from hypha.errors import FrameTooLarge, InvalidRequest
+from hypha.wire.decodable import check_shown
 
 MAX_VALUE_BYTES = 256 * 1024
 
@@ -15,7 +16,7 @@ def encode_plain(value: Any, what: str, limit_bytes: int = MAX_VALUE_BYTES) -> b
     """Return a value as JSON.
 
     Raises:
-        InvalidRequest: it holds what JSON cannot say, such as bytes or functions.
+        InvalidRequest: it holds what JSON cannot say, such as bytes, or what others could not decode.
         FrameTooLarge: it is larger than the limit.
     """
     try:
@@ -28,6 +29,7 @@ def encode_plain(value: Any, what: str, limit_bytes: int = MAX_VALUE_BYTES) -> b
         raise FrameTooLarge(f"'{what}' has {len(raw)} bytes, at most {limit_bytes} are stored.")
     if b"\\u0000" in raw:
         raise InvalidRequest(f"'{what}' must not hold NUL characters.")
+    check_shown(value, what, raw)
     return raw
 
 

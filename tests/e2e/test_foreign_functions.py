@@ -231,9 +231,14 @@ async def test_a_function_of_somebody_else_is_neither_kept_nor_passed_on(
             await raw.call_manager(function, "custom", foreign)
     assert await eventually(lambda: refusals_of(server, connect, root, bob.id))
     own = {"callback": [method(raw.address.partition("/")[2], "session.f")]}
-    await raw.call_manager("log_event", "custom", own)
-    events = await raw.call_manager("get_events", "custom")
-    assert events[0]["data"]["callback"][0]["_rtarget"] == raw.address
+    if function == "queue":
+        await raw.call(push["_rtarget"], push["_rmethod"], "jobs", own)
+        pop = service["pop"]
+        task = await raw.call(pop["_rtarget"], pop["_rmethod"], "jobs")
+        assert task["callback"][0]["_rtarget"] == raw.address
+    else:
+        with pytest.raises(RawCallError, match=r"ValueError: .*'_rtype' at '(data\.)?callback\.0'"):
+            await raw.call_manager(function, "custom", own)
 
 
 async def test_many_refusals_do_not_delay_honest_calls(deputy: Any, victim: Victim) -> None:

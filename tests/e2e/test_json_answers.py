@@ -160,7 +160,7 @@ async def test_one_strange_description_does_not_spoil_a_list_of_services(
     server: ServerProcess, connect_raw: ConnectRaw, alice: Person
 ) -> None:
     raw: RawClient = await connect_raw(alice)
-    config = {"bytes": b"\xff", "times": [b"x"], "array": {"_rtype": "ndarray", "_rvalue": b"x"}}
+    config = {"bytes": b"\xff", "times": [b"x"], "array": {"_rtype": "memoryview", "_rvalue": b"x"}}
     await raw.offer("svc", visibility="public", notes=config)
     async with httpx.AsyncClient(base_url=server.url) as http:
         answer = await http.get(f"/{alice.workspace}/services/")

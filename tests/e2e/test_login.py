@@ -218,6 +218,8 @@ async def test_reports_are_validated(web: httpx.AsyncClient, server: ServerProce
         refused = await call(web, "report", key=key, token=token)
         assert refused.status_code == 400, refused.text
         assert refused.json()["detail"].startswith("Invalid token provided to report_login: ")
+    odd = await call(web, "report", key=key, token=alice.token, email={"_rtype": "ndarray"})
+    assert odd.status_code == 400 and "'email' holds a map" in odd.json()["detail"]
     assert (await call(web, "report", key=key, token=alice.token)).status_code == 200
     twice = await call(web, "report", key=key, token=alice.token)
     assert (twice.status_code, twice.json()["detail"]) == (400, "Invalid key, it was reported already")

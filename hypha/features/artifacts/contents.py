@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from hypha.errors import FrameTooLarge, InvalidRequest
+from hypha.wire.decodable import check_read
 
 MAX_BYTES = 10 * 1024 * 1024
 FORMATS = ("text", "binary", "base64", "json")
@@ -68,9 +69,11 @@ def read_as(data: bytes, form: str, encoding: str, *, is_whole: bool) -> Any:
     if form == "text":
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidRequest("The file is no JSON, or was not read whole: give a larger limit.") from None
+    check_read(value, "the file; it can be read as text")
+    return value
 
 
 def written_as(content: Any, form: str, encoding: str) -> bytes:

@@ -17,6 +17,7 @@ from hypha.store.records import WorkspaceRecord
 from hypha.store.repository import Connections, Repository, insert
 from hypha.store.sealing import Seal
 from hypha.store.usage import Allowance, Usage
+from hypha.wire.decodable import check_key, made_decodable, may_be_odd, shown_key
 from hypha.workspaces.values import encode_plain
 
 MAX_SECRETS = 100
@@ -37,7 +38,12 @@ class Secrets(Repository):
         query = select(ArtifactSecret.name, ArtifactSecret.value).where(ArtifactSecret.artifact == artifact)
         async with self._connections.reading() as connection:
             rows = (await connection.execute(query)).all()
-        return {name: orjson.loads(self._seal.open(value, f"{artifact}/{name}")) for name, value in rows}
+        return {shown_key(name): self._opened(artifact, name, value) for name, value in rows}
+
+    def _opened(self, artifact: str, name: str, sealed: bytes) -> Any:
+        text = self._seal.open(sealed, f"{artifact}/{name}")
+        value = orjson.loads(text)
+        return made_decodable(value) if may_be_odd(text) else value
 
     async def set(
         self, artifact: Artifact, record: WorkspaceRecord, name: str, value: Any, allowance: Allowance | None
@@ -131,5 +137,7 @@ def checked_value(name: object, value: Any) -> Any:
     Raises:
         InvalidRequest: it is no plain data. FrameTooLarge: it is larger than 64 KiB.
     """
+    if value is not None:  # which removes it
+        check_key(str(name), "the name of a secret")
     encode_plain(value, str(name)[:100], MAX_SECRET_BYTES)
     return value

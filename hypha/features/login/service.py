@@ -25,6 +25,7 @@ from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys, key_hash
 from hypha.limits import Buckets
 from hypha.values import is_number
+from hypha.wire.decodable import check_shown
 from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE
 from hypha.workspaces.lifecycle import Workspaces
 
@@ -292,6 +293,7 @@ def _answer(
         value = profile.get(name)
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise InvalidRequest(f"Invalid {name}: it has more than {MAX_TEXT} characters.")
+        check_shown(value, name)
         answer[name] = value
     answer["user_id"] = answer["user_id"] or user.id
     answer["email"] = answer["email"] or user.email

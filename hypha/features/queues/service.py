@@ -13,6 +13,7 @@ from hypha.builtins.permission import permission
 from hypha.errors import InvalidRequest
 from hypha.features.queues.delivery import MAX_PEEK_BYTES, Delivery
 from hypha.values import is_number
+from hypha.wire.decodable import check_handed_on, made_decodable, may_be_odd
 
 MAX_TIMEOUT_S = 3600.0
 MIN_LEASE_S = 0.05
@@ -147,8 +148,10 @@ def _packed(task: Any) -> bytes:
         data: bytes = msgpack.packb(task)
     except (TypeError, ValueError, OverflowError):
         raise InvalidRequest("The task holds a value that cannot be stored.") from None
+    check_handed_on(task, "task")
     return data
 
 
 def _unpacked(data: bytes) -> Any:
-    return msgpack.unpackb(data, strict_map_key=False)
+    task = msgpack.unpackb(data, strict_map_key=False)
+    return made_decodable(task, is_handed_on=True) if may_be_odd(data) else task

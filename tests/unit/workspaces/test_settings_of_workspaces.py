@@ -210,3 +210,18 @@ async def test_what_was_set_survives_a_restart(tenants: Tenants) -> None:
     info = await after.workspaces.describe(await after.workspaces.require("ws-user-alice"))
     assert list(info["service_types"]) == ["echo"]
     assert info["config"]["bookmarks"][0]["id"] == "w"
+
+
+async def test_what_was_stored_before_it_was_checked_is_shown_so_that_others_can_decode_it(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = acting(ALICE)
+    with monkeypatch.context() as before:
+        before.setattr("hypha.workspaces.values.check_shown", lambda *_: None)
+        before.setattr("hypha.workspaces.environment.check_key", lambda *_: None)
+        await tenants.environment.set(context, "_rtype", {"_rtype": "ndarray"})
+        await tenants.event_log.log(context, "odd", [{"_rtype": "error"}])
+        await tenants.service_types.register(context, {"id": "odd", "definition": {"__proto__": 1}})
+    assert await tenants.environment.get(context) == {"(_rtype)": {"(_rtype)": "ndarray"}}
+    assert (await tenants.event_log.find(context, "odd"))[0]["data"] == [{"(_rtype)": "error"}]
+    assert (await tenants.service_types.get(context, "odd"))["definition"] == {"(__proto__)": 1}
