@@ -171,7 +171,7 @@ async def test_an_app_is_replaced_only_by_one_that_starts(
     ("given", "text"),
     [
         ({"source": "x", "manifest": {**SCRIPT, "type": "no"}}, "No server app worker found for app type"),
-        ({"source": "x", "manifest": SCRIPT, "app_id": "a b"}, "Invalid app_id"),
+        ({"source": "x", "manifest": SCRIPT, "app_id": "a b"}, "An app_id has"),
         ({"source": "x", "manifest": {**SCRIPT, "services": []}}, "services"),
         ({"source": "x", "manifest": {**SCRIPT, "service_ids": []}}, "service_ids"),
         ({"source": "x", "manifest": SCRIPT, "config": SCRIPT}, "config"),
@@ -329,3 +329,122 @@ async def test_without_the_option_there_is_no_such_service(
     client = await connect(alice)
     with pytest.raises(Exception, match="not found"):
         await client.get_service("public/server-apps")
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
+
+
+@pytest.mark.spec("apps-12.1.7", "apps-12.1.8")
+async def test_files_are_kept_as_given_and_changed_as_drafts(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    apps = await controller(connect, apps_server, ann)
+    files = [
+        {"path": "a.txt", "content": "hé"},
+        {"name": "b.json", "content": {"k": [1, 2]}, "format": "json"},
+        {"path": "c/d.png", "content": PNG, "format": "base64"},
+        {"path": "e.png", "content": f"data:image/png;base64,{PNG}", "format": "base64"},
+    ]
+    await apps.install(
+        source="print(open)", manifest=SCRIPT, app_id="kept", files=files, wait_for_service=False
+    )
+    assert {each["name"] for each in await apps.list_files("kept")} == {
+        "a.txt", "b.json", "c", "e.png", "source",
+    }  # fmt: skip
+    assert await apps.read_file("kept", "a.txt") == "hé"
+    assert await apps.read_file("kept", "b.json", format="json") == {"k": [1, 2]}
+    for path in ("c/d.png", "e.png"):
+        assert await apps.read_file("kept", path, format="binary") == PNG
+    with pytest.raises(Exception, match="Failed to get file content for kept/none"):
+        await apps.read_file("kept", "none")
+    with pytest.raises(Exception, match="staging"):
+        await apps.edit_file("kept", "a.txt", "new")
+    with pytest.raises(Exception, match="staging"):
+        await apps.remove_file("kept", "a.txt")
+    await apps.edit_app("kept", manifest={"description": "Changed"})
+    await apps.edit_file("kept", "a.txt", "new")
+    await apps.edit_file("kept", "source", "raise SystemExit(7)")
+    await apps.remove_file("kept", "e.png")
+    assert await apps.read_file("kept", "a.txt", stage=True) == "new"
+    assert await apps.read_file("kept", "a.txt") == "hé"
+    assert (await apps.get_app_info("kept"))["manifest"].get("description") is None
+    with pytest.raises(Exception, match="Failed to install app 'kept'"):
+        await apps.commit_app("kept")
+    assert await apps.read_file("kept", "a.txt", stage=True) == "new"
+    await apps.edit_file("kept", "source", "print(2)")
+    manifest = await apps.commit_app("kept", timeout=50, version="second")
+    assert (manifest["description"], manifest["startup_config"]["timeout"]) == ("Changed", 50)
+    assert manifest["startup_config"]["wait_for_service"] is False
+    assert await apps.read_file("kept", "a.txt") == "new"
+    assert "e.png" not in {each["name"] for each in await apps.list_files("kept")}
+    assert (await apps.commit_app("kept"))["id"] == "kept"
+
+
+@pytest.mark.spec("apps-12.1.15")
+async def test_a_disabled_app_is_stopped_and_not_started(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    await apps.install(source=SERVING, manifest=SCRIPT, app_id="serving")
+    await apps.start("serving")
+    await apps.edit_app("serving", disabled=True)
+    assert await apps.list_running() == []
+    await apps.commit_app("serving")
+    with pytest.raises(Exception, match="App serving is disabled"):
+        await apps.start("serving")
+    await apps.edit_app("serving", disabled=False)
+    await apps.commit_app("serving")
+    assert (await apps.start("serving"))["status"] == "running"
+
+
+@pytest.mark.spec("apps-12.2.6", "apps-12.1.19")
+async def test_manifests_are_looked_at_and_hashes_checked(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    apps = await controller(connect, apps_server, make_person(apps_server, "ann"))
+    found = await apps.validate_app_manifest({"name": "A", "type": "custom-task", "version": "1"})
+    assert (found["valid"], found["errors"], found["warnings"]) == (True, [], [])
+    assert (await apps.validate_app_manifest("nothing"))["valid"] is False
+    with pytest.raises(Exception, match="source_hash"):
+        await apps.install(source="print(1)", manifest={**SCRIPT, "source_hash": "QmWrong"})
+    with pytest.raises(Exception, match="Only secured https urls"):
+        await apps.install(source="http://example.org/app", manifest=SCRIPT)
+    with pytest.raises(Exception, match="services"):
+        await apps.install(source="print(1)", manifest=SCRIPT, app_id="s", stage=True)
+        await apps.edit_app("s", manifest={"services": [{"id": "x"}]})
+    with pytest.raises(Exception, match="scale"):
+        await apps.edit_app("s", autoscaling_config={"enabled": True})
+
+
+async def test_a_page_is_compiled_and_served_while_it_is_tried(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    """A worker that compiles, fetches its page while the app is a draft, and offers it under the app's id."""
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    pages: list[str] = []
+
+    def compile_app(manifest: Any, files: Any, config: Any = None, context: Any = None) -> Any:
+        page = {"name": "index.html", "content": f"<b>{files[0]['content']}</b>"}
+        return [{**manifest, "entry_point": "index.html", "services": ["forged"]}, [*files, page]]
+
+    async def start(config: Any, context: Any = None) -> None:
+        headers = {"Authorization": f"Bearer {config['token']}"}
+        async with httpx.AsyncClient() as http:
+            url = f"{config['app_files_base_url']}/{config['entry_point']}"
+            pages.append((await http.get(url, headers=headers)).text)
+        program = await connect(
+            url=apps_server.url, token=config["token"], client_id=config["client_id"],
+            workspace=config["workspace"], app_id=config["app_id"],
+        )  # fmt: skip
+        await program.register_service({"id": "default", "one": lambda: 1})
+
+    await own_worker(client, [], start=start, compile=compile_app)
+    apps = await controller(connect, apps_server, ann)
+    manifest = {"name": "Own", "type": "own", "version": "0.1.0"}
+    made = await apps.install(source="hello", manifest=manifest, app_id="page")
+    assert pages == ["<b>hello</b>"]
+    assert [each["id"] for each in made["services"]] == [f"{ann.workspace}/*:default"]
+    assert (await apps.start("page"))["service_id"].endswith(":default@page")
+    assert await (await client.get_service("default@page")).one() == 1

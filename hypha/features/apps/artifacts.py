@@ -18,6 +18,7 @@ Plain = dict[str, Any]
 COLLECTION = "applications"
 TYPE = "application"
 MAX_LISTED = 1000
+MAX_READ_BYTES = 10 * 1024 * 1024
 
 
 class AppArtifacts:
@@ -49,7 +50,7 @@ class AppArtifacts:
             raise AppNotFound(f"App {app_id[:200]} not found in the workspace {context.workspace}.")
         return found
 
-    async def list(self, context: Context) -> list[Plain]:
+    async def all(self, context: Context) -> list[Plain]:
         """The artifacts of all apps of the caller's workspace that it may see."""
         try:
             found: list[Plain] = await self._call(
@@ -101,12 +102,37 @@ class AppArtifacts:
         artifact_id = f"{context.workspace}/{app_id}"
         await self._call("edit", context, artifact_id=artifact_id, manifest=manifest, stage=True)
 
-    async def write(self, app_id: str, path: str, content: object, form: str, context: Context) -> None:
+    async def write(self, app_id: str, path: str, content: bytes, context: Context) -> None:
         """Write a file into what is staged."""
         artifact_id = f"{context.workspace}/{app_id}"
         await self._call(
-            "write_file", context, artifact_id=artifact_id, file_path=path, content=content, format=form
+            "write_file", context, artifact_id=artifact_id, file_path=path, content=content, format="binary"
         )
+
+    async def files(self, app_id: str, context: Context, *, stage: bool) -> list[Plain]:
+        """The files of an app, in all its folders' first row."""
+        artifact_id = f"{context.workspace}/{app_id}"
+        found: list[Plain] = await self._call("list_files", context, artifact_id=artifact_id, stage=stage)
+        return found
+
+    async def read_file(
+        self, app_id: str, path: str, form: str, context: Context, *, version: object, stage: bool
+    ) -> Any:
+        """The content of a file, in a format of the artifact manager.
+
+        Raises:
+            NotFound: there is none. InvalidRequest: it is not of that format, or too large.
+        """
+        found = await self._call(
+            "read_file", context, artifact_id=f"{context.workspace}/{app_id}", file_path=path, format=form,
+            version=version, stage=stage, limit=MAX_READ_BYTES,
+        )  # fmt: skip
+        return found["content"]
+
+    async def remove_file(self, app_id: str, path: str, context: Context) -> None:
+        """Let what is staged not have a file."""
+        artifact_id = f"{context.workspace}/{app_id}"
+        await self._call("remove_file", context, artifact_id=artifact_id, file_path=path)
 
     async def commit(self, app_id: str, version: str | None, context: Context) -> Plain:
         """Let readers see what is staged."""

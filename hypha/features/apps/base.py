@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hypha.errors import InvalidRequest, PermissionDenied
-from hypha.features.apps.preparing import checked_app_id
+from hypha.features.apps.manifests import check_app_id
 
 if TYPE_CHECKING:
     from hypha.auth.scopes import Level
@@ -65,7 +65,7 @@ class Functions:
         Raises:
             InvalidRequest: it is none.
         """
-        found = checked_app_id(app_id)
+        found = check_app_id(app_id)
         if found is None:
             raise InvalidRequest("app_id is the id of an app: see list_apps.")
         return found

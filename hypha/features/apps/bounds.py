@@ -15,13 +15,15 @@ BOUNDS = {
         ),
         Bound(
             "one_app",
-            "Files of an app that is installed; its source; `additional_kwargs`; `timeout`; name of a "
-            "service; other texts",
+            "Files of an app that is installed; its source; an address as source; its id; "
+            "`additional_kwargs`; `timeout`; name of a service; other texts",
             "call",
             "Refused",
             (
-                "hypha.features.apps.preparing.MAX_FILES",
-                "hypha.features.apps.preparing.MAX_SOURCE_CHARS",
+                "hypha.features.apps.file_formats.MAX_FILES",
+                "hypha.features.apps.sources.MAX_SOURCE_CHARS",
+                "hypha.features.apps.sources.MAX_ADDRESS_CHARS",
+                "hypha.features.apps.manifests.MAX_APP_ID_CHARS",
                 "hypha.features.apps.startup.MAX_KWARGS_BYTES",
                 "hypha.features.apps.startup.MAX_TIMEOUT_S",
                 "hypha.features.apps.startup.MAX_SERVICE_CHARS",

@@ -15,7 +15,7 @@ from hypha.wire import json_text
 from hypha.wire.bounded import ValueLimit
 
 FORMATS = ("text", "json", "base64")
-_FILES_AT_ONCE = 5_000
+MAX_FILES = 5_000
 _SHOWN_CHARS = 100
 _DATA_URL = "data:"
 
@@ -34,10 +34,8 @@ def checked_files(given: object) -> list[AppFile]:
         return []
     if not isinstance(given, list | tuple):
         raise InvalidRequest("Files are a list of maps with name, content and format.")
-    if len(given) > _FILES_AT_ONCE:
-        raise InvalidRequest(
-            f"An app is installed with at most {_FILES_AT_ONCE} files: put more into it later."
-        )
+    if len(given) > MAX_FILES:
+        raise InvalidRequest(f"An app is installed with at most {MAX_FILES} files: put more into it later.")
     return [_checked(file, position) for position, file in enumerate(given)]
 
 

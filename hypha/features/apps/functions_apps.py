@@ -7,10 +7,11 @@ from typing import Any
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
-from hypha.errors import InvalidRequest, PermissionDenied
+from hypha.errors import PermissionDenied
 from hypha.features.apps.base import ANSWER_BYTES, LIST_BYTES, Functions, checked_text
 from hypha.features.apps.installing import Order
-from hypha.features.apps.preparing import checked_app_id, parse_source
+from hypha.features.apps.manifests import check_app_id, first_manifest
+from hypha.features.apps.preparing import prepare
 from hypha.features.apps.startup import Startup, given_startup
 from hypha.features.apps.steps import Steps
 
@@ -71,20 +72,19 @@ class AppFunctions(Functions):
         await steps.tell("Parsing the manifest of the app")
         if context.user.is_anonymous:
             raise PermissionDenied("Anonymous users cannot install apps: sign in first.")
-        if config is not None and manifest is not None:
-            raise InvalidRequest("config is another name of manifest: give one of them.")
         place = await self.place(workspace, context, Level.READ_WRITE)
-        parsed = parse_source(source, config if manifest is None else manifest, files)
+        alias = check_app_id(app_id)
+        parsed = await prepare(source, first_manifest(manifest, config), files)
         startup = given_startup(timeout, wait_for_service, additional_kwargs, stop_after_inactive)
         Startup.of(parsed.manifest, startup)
         order = Order(
-            parsed, checked_app_id(app_id), startup, overwrite is True, checked_text(version, "version"),
+            parsed, alias, startup, overwrite is True, checked_text(version, "version"),
             stage is True, checked_text(worker_id, "worker_id"),
             checked_text(worker_selection_mode, "worker_selection_mode"),
         )  # fmt: skip
         return await self.parts.installing.install(order, place, steps)
 
-    @permission(Level.READ, note="delete on the app's artifact")
+    @permission(Level.READ_WRITE, note="read_write on current workspace, and delete on the app's artifact")
     async def uninstall(self, app_id: str, *, context: Context) -> None:
         """Remove an app with all its files, and stop its sessions.
 
@@ -96,7 +96,7 @@ class AppFunctions(Functions):
     @permission(Level.READ, gives_bytes=LIST_BYTES)
     async def list_apps(self, *, context: Context) -> list[Plain]:
         """List the manifests of the apps of the workspace, up to 1000."""
-        found = await self.parts.artifacts.list(context)
+        found = await self.parts.artifacts.all(context)
         return [{**each["manifest"], "id": each["alias"]} for each in found]
 
     @permission(Level.READ, gives_bytes=ANSWER_BYTES)

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import AlreadyExists, AppNotFound, CallFailed, HyphaError
-from hypha.features.apps.preparing import SERVER_KEYS, Parsed, parse_files
+from hypha.features.apps.file_formats import checked_files, content_bytes
+from hypha.features.apps.manifests import OF_SERVER
+from hypha.features.apps.preparing import merged
+from hypha.features.apps.sources import ReadSource
 from hypha.features.apps.starting import StartFailed, Wish
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class InstallFailed(CallFailed):
 class Order:
     """What shall be installed, and how."""
 
-    parsed: Parsed
+    parsed: ReadSource
     app_id: str | None = None
     startup: Mapping[str, Any] | None = None
     overwrite: bool = False
@@ -87,7 +90,9 @@ class Installing:
             await asyncio.shield(self._undo(app_id, is_new, context))
             raise
 
-    async def _compile(self, worker: Worker, parsed: Parsed, context: Context, steps: Steps) -> Parsed:
+    async def _compile(
+        self, worker: Worker, parsed: ReadSource, context: Context, steps: Steps
+    ) -> ReadSource:
         addresses = self._parts.addresses
         config = {
             "server_url": addresses.local if worker.use_local_url is True else addresses.public,
@@ -96,24 +101,20 @@ class Installing:
             "user": context.user.facts_for(worker.record.workspace),
             "progress_callback": None,
         }
-        files = [
-            {"name": each.path, "path": each.path, "content": each.content, "format": each.form}
-            for each in parsed.files.values()
-        ]
         try:
             answer = await self._parts.workers.call(
-                worker.record, "compile", [parsed.manifest, files, config], context, COMPILE_TIMEOUT_S,
+                worker.record, "compile", [parsed.manifest, parsed.files, config], context, COMPILE_TIMEOUT_S,
                 {"progress_callback": steps.pass_on},
             )  # fmt: skip
             if not isinstance(answer, list | tuple) or len(answer) != 2 or not isinstance(answer[0], Mapping):
                 raise CallFailed("it did not answer with a manifest and files.")
-            made = parse_files(answer[1])
+            made = checked_files(answer[1])
         except HyphaError as error:
             raise InstallFailed(f"Worker compilation failed: {error.message}") from None
         manifest = {**parsed.manifest, **answer[0], "type": answer[0].get("type") or parsed.manifest["type"]}
-        for key in (*SERVER_KEYS, "startup_context"):
+        for key in OF_SERVER:
             manifest.pop(key, None)
-        return Parsed(manifest, {**parsed.files, **{each.path: each for each in made}})
+        return ReadSource(manifest, merged(parsed.files, made))
 
     async def _stage(self, order: Order, manifest: dict[str, Any], context: Context) -> tuple[str, bool]:
         """Make a draft; its id, and whether there was no such app before."""
@@ -143,9 +144,10 @@ class Installing:
         artifacts, app_id = self._parts.artifacts, str(order.app_id)
         manifest = {**order.parsed.manifest, "id": app_id}
         await artifacts.change_staged(app_id, manifest, context)
-        for file in order.parsed.files.values():
-            await steps.tell(f"Uploading the file {file.path}")
-            await artifacts.write(app_id, file.path, file.content, file.form, context)
+        for file in order.parsed.files:
+            await steps.tell(f"Uploading the file {file['path']}")
+            content = await asyncio.to_thread(content_bytes, file)
+            await artifacts.write(app_id, file["path"], content, context)
         if order.stage:
             await steps.tell("The app is staged: commit_app installs it", "success")
             return manifest
@@ -161,6 +163,22 @@ class Installing:
         Raises:
             InstallFailed: it did not start. Its draft stays as it is.
         """
+        artifacts, app_id = self._parts.artifacts, wish.app_id
+        manifest = (await artifacts.read(app_id, context, stage=True))["manifest"]
+        if manifest.get("disabled") is not True:
+            offered = await self._try(wish, context, steps)
+            await steps.tell("Updating the manifest")
+            services = [
+                {**each, "id": f"{context.workspace}/*:{each['id'].rpartition(':')[2]}", "app_id": app_id}
+                for each in offered
+            ]
+            await artifacts.change_staged(app_id, {**manifest, "id": app_id, "services": services}, context)
+        done = await artifacts.commit(app_id, version, context)
+        found: dict[str, Any] = done["manifest"]
+        return found
+
+    async def _try(self, wish: Wish, context: Context, steps: Steps) -> list[dict[str, Any]]:
+        """Start what is staged, and stop it; the services that it offered."""
         parts, app_id = self._parts, wish.app_id
         with parts.services.trying_application(context.workspace, app_id):
             try:
@@ -169,19 +187,9 @@ class Installing:
                 raise InstallFailed(f"Failed to install app '{app_id}': {error.message}") from None
             if session.wait_for_service is not None:
                 await asyncio.sleep(GRACE_S)
-            offered = parts.running.shown(session)["services"]
+            offered: list[dict[str, Any]] = parts.running.shown(session)["services"]
             await parts.running.stop(session)
-        await steps.tell("Updating the manifest")
-        staged = await parts.artifacts.read(app_id, context, stage=True)
-        services = [
-            {**each, "id": f"{context.workspace}/*:{each['id'].rpartition(':')[2]}", "app_id": app_id}
-            for each in offered
-        ]
-        manifest = {**staged["manifest"], "id": app_id, "services": services}
-        await parts.artifacts.change_staged(app_id, manifest, context)
-        done = await parts.artifacts.commit(app_id, version, context)
-        found: dict[str, Any] = done["manifest"]
-        return found
+        return offered
 
     async def _undo(self, app_id: str, is_new: bool, context: Context) -> None:
         """Leave what was there before."""

@@ -20,8 +20,10 @@ TRANSPORTS = ("streamable-http", "stdio", "sse")
 _OF_SERVER = ("services", "service_ids")
 """What the server writes into manifests, and people may not."""
 _GRANTED = "startup_context"
+OF_SERVER = (*_OF_SERVER, _GRANTED)
+"""What nobody else says, workers included."""
 _APP_ID = re.compile(r"[A-Za-z0-9_-]*")
-_LONGEST_APP_ID = 128
+MAX_APP_ID_CHARS = 128
 _TOLD_FINDINGS, _LOOKED_AT, _SHOWN_CHARS = 50, 100, 80
 
 
@@ -33,9 +35,9 @@ def check_app_id(app_id: object) -> str | None:
     """
     if app_id is None or app_id == "":
         return None
-    if not isinstance(app_id, str) or len(app_id) > _LONGEST_APP_ID or not _APP_ID.fullmatch(app_id):
+    if not isinstance(app_id, str) or len(app_id) > MAX_APP_ID_CHARS or not _APP_ID.fullmatch(app_id):
         raise InvalidRequest(
-            f"An app_id has up to {_LONGEST_APP_ID} letters a-z, digits, hyphens and underscores, not "
+            f"An app_id has up to {MAX_APP_ID_CHARS} letters a-z, digits, hyphens and underscores, not "
             f"{_shown(app_id)}."
         )
     return app_id

@@ -18,7 +18,7 @@ _RAW_NAME = "Raw HTML App"
 _PAGE_STARTS = ("<!doctype html", "<html")
 _PLUGIN_ENDINGS = (".imjoy.html", ".hypha.html")
 _NEAR_HOSTS = ("localhost", "127.0.0.1")
-_LONGEST_SOURCE, _LONGEST_ADDRESS, _SHOWN_CHARS = 16 * 1_048_576, 2_048, 200
+MAX_SOURCE_CHARS, MAX_ADDRESS_CHARS, _SHOWN_CHARS = 16 * 1_048_576, 2_048, 200
 _SHA2_256 = b"\x12\x20"
 """A multihash begins with its kind and its length in bytes."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -55,7 +55,7 @@ def address_of(source: str) -> Address | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or len(text) > _LONGEST_ADDRESS or any(char.isspace() for char in text):
+    if not host or len(text) > MAX_ADDRESS_CHARS or any(char.isspace() for char in text):
         raise InvalidRequest(f"The source is no address of an app: {shown}")
     if parts.username is not None:
         raise InvalidRequest("The address of an app must hold no user name or password: everybody reads it.")
@@ -89,9 +89,9 @@ def with_hash(manifest: Mapping[str, Any], source: str) -> dict[str, Any]:
     Raises:
         InvalidRequest: it holds another one; the source is too long.
     """
-    if len(source) > _LONGEST_SOURCE:
+    if len(source) > MAX_SOURCE_CHARS:
         raise InvalidRequest(
-            f"The source of an app has at most {_LONGEST_SOURCE} characters: give the rest as files."
+            f"The source of an app has at most {MAX_SOURCE_CHARS} characters: give the rest as files."
         )
     found, expected = source_hash(source), manifest.get("source_hash")
     if expected and expected != found:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import CallFailed, HyphaError
+from hypha.errors import CallFailed, HyphaError, InvalidRequest
 from hypha.features.apps import logs
 from hypha.features.apps.identity import SessionToken, new_client_id
 from hypha.features.apps.sessions import Session, Status
@@ -93,6 +93,8 @@ class Starting:
             wish.app_id, context, version=wish.version, stage=wish.stage
         )
         manifest: dict[str, Any] = artifact["manifest"]
+        if manifest.get("disabled") is True:
+            raise InvalidRequest(f"App {wish.app_id} is disabled")
         startup = Startup.of(manifest, wish.given)
         is_single = manifest.get("singleton") is True
         if wish.fresh or not (is_single or manifest.get("daemon") is not True):

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from hypha.errors import FrameTooLarge, InvalidRequest, QuotaExceeded
-from hypha.features.apps import logs, preparing
+from hypha.features.apps import logs, sources
 from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
-from hypha.features.apps.preparing import parse_source
+from hypha.features.apps.file_formats import MAX_FILES, checked_files
+from hypha.features.apps.manifests import MAX_APP_ID_CHARS, check_app_id
 from hypha.features.apps.sessions import SessionLimits, Sessions
 from hypha.features.apps.startup import MAX_KWARGS_BYTES, MAX_SERVICE_CHARS, MAX_TIMEOUT_S, Startup
 from tests.faults.bounds.kit import Kit
@@ -21,6 +22,7 @@ OTHERS_CUT = "of what a worker says; what is more is not taken"
 
 INTERNAL = {
     f"{OF_FEATURE}.artifacts.MAX_LISTED": "apps that are listed, the most that artifacts list in one call",
+    f"{OF_FEATURE}.artifacts.MAX_READ_BYTES": "of a file, the most that artifacts give in one call",
     f"{OF_FEATURE}.running.STOPPED_KEPT_S": "how long the log of a script that has ended can be read",
     f"{OF_FEATURE}.steps.MAX_MESSAGES": OTHERS_CUT,
     f"{OF_FEATURE}.steps.MAX_MESSAGE_CHARS": OTHERS_CUT,
@@ -49,12 +51,13 @@ async def app_sessions(kit: Kit) -> None:
 
 
 async def one_app(kit: Kit) -> None:
-    kit.patch.setattr(preparing, "MAX_SOURCE_CHARS", 1000)
-    manifest = {"type": "own"}
-    many = [{"path": str(number), "content": ""} for number in range(preparing.MAX_FILES + 1)]
+    kit.patch.setattr(sources, "MAX_SOURCE_CHARS", 1000)
+    many = [{"path": str(number), "content": ""} for number in range(MAX_FILES + 1)]
     attempts: list[Callable[[], Any]] = [
-        lambda: parse_source("x" * 1001, manifest, None),
-        lambda: parse_source(None, manifest, many),
+        lambda: sources.read_source({"type": "own"}, [], "x" * 1001),
+        lambda: sources.address_of("https://a.example/" + "x" * sources.MAX_ADDRESS_CHARS),
+        lambda: checked_files(many),
+        lambda: check_app_id("x" * (MAX_APP_ID_CHARS + 1)),
         lambda: Startup.of({}, {"additional_kwargs": {"key": "x" * MAX_KWARGS_BYTES}}),
         lambda: Startup.of({}, {"timeout": MAX_TIMEOUT_S + 1}),
         lambda: Startup.of({}, {"wait_for_service": "x" * (MAX_SERVICE_CHARS + 1)}),
