@@ -48,7 +48,7 @@ class WorkerFolder:
     """The folder of this worker below a root that only its user may enter. Its functions block."""
 
     def __init__(self, root: Path) -> None:
-        _make_private(root)
+        make_private(root)
         end_orphans(root)
         self.path = Path(tempfile.mkdtemp(prefix="worker-", dir=root))
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -69,7 +69,12 @@ def default_root(name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"hypha-{name}-{os.getuid()}"
 
 
-def _make_private(root: Path) -> None:
+def make_private(root: Path) -> None:
+    """Make a folder that only this user may change, or see that it is one.
+
+    Raises:
+        WorkerNotAvailableError: it cannot be made, or others may change it.
+    """
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()

@@ -111,6 +111,11 @@ def count(text: str) -> int:
     return value
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """Words with commas between them."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def folder(text: str) -> Path:
     """A folder."""
     return Path(text).expanduser().absolute()

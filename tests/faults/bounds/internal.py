@@ -80,6 +80,14 @@ INTERNAL = {
     "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
     "hypha.workspaces.endings.HEARING_LIMIT_S": "how long a part may clean up after a workspace",
     "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
+    "hypha.workers.conda.environments.MOST_ENVIRONMENTS": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.environments._KEPT_S": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.kernel.MOST_OUTPUT_BYTES": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.kernel._MOST_QUEUED": "of a worker, which is a client",
+    "hypha.workers.conda.kernel._MOST_SOCKET_CHARS": "of paths, as the system has it",
+    "hypha.workers.conda.requirements.MOST_DEPENDENCIES": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.requirements._MOST_CHARS": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.session._MOST_CALLS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.app_files.MOST_SCRIPT_BYTES": "of a worker, which is a client",
 }
 
