@@ -20,6 +20,8 @@ from hypha.workers.logs import LogPage, items_of, page_of
 logger = logging.getLogger(__name__)
 
 Callback = Callable[..., object]
+_WRITING = frozenset({"rw", "read_write", "a", "admin"})
+"""Levels with which somebody may install programs, as user objects name them."""
 CallContext = Mapping[str, Any]
 """Who calls, as the server says: `ws`, `user`, `from` and more."""
 
@@ -221,12 +223,12 @@ class BaseWorker:
 
         Raises:
             ValueError: the config lacks something.
-            PermissionDenied: the caller is of another workspace.
+            PermissionDenied: the caller is of another workspace, or may not have programs run in this one.
             WorkerError: a session of this id is there, or was stopped while it started.
             Exception: whatever the hook raises; the session stays, as failed, until it is stopped.
         """
         config = config if isinstance(config, WorkerConfig) else WorkerConfig(**config)
-        self._check_workspace(config.workspace, context)
+        self._check_may_run(config.workspace, context)
         if config.id in self._sessions:
             raise WorkerError(f"The session {config.id} is there already: stop it first.")
         info = self._sessions[config.id] = _info(config)
@@ -370,6 +372,23 @@ class BaseWorker:
         """Refuse callers of other workspaces; the server itself acts for those whom it has checked."""
         if context is not None and _caller_workspace(context) not in (workspace, "*"):
             raise PermissionDenied("A session may only be used from its own workspace.")
+
+    def _check_may_run(self, workspace: str, context: CallContext | None) -> None:
+        """Refuse also those who may only read there: a config or script of theirs is any program.
+
+        The server starts apps for readers too: what is installed was written by somebody who may write.
+        """
+        self._check_workspace(workspace, context)
+        if context is None or _caller_workspace(context) == "*":
+            return
+        user = context.get("user")
+        scope = user.get("scope") if isinstance(user, Mapping) and not user.get("is_anonymous") else None
+        levels = scope.get("workspaces") if isinstance(scope, Mapping) else None
+        known = levels if isinstance(levels, Mapping) else {}
+        if _WRITING.isdisjoint((known.get(workspace), known.get("*"))):
+            raise PermissionDenied(
+                f"To have a worker run something needs read_write on {workspace}, as a signed-in user."
+            )
 
     async def _drop_failed(self) -> None:
         """Let go of the oldest failed sessions."""

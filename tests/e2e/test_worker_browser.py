@@ -218,6 +218,19 @@ async def test_another_workspace_uses_no_session(worker: BrowserWorker, start: S
             await call
 
 
+async def test_who_may_only_read_runs_nothing_in_a_page(worker: BrowserWorker, start: Start) -> None:
+    config = await start(ADDS)
+    scope = {"workspaces": {config["workspace"]: "r"}}
+    reader = {"from": f"{config['workspace']}/reader", "user": {"scope": scope}}
+    for call in (
+        worker.execute(config["id"], "1", context=reader),
+        worker.clear_app_cache(config["workspace"], config["app_id"], context=reader),
+    ):
+        with pytest.raises(Exception, match="needs read_write"):
+            await call
+    assert (await worker.take_screenshot(config["id"], context=reader)).startswith(b"\x89PNG")
+
+
 @pytest.mark.spec("apps-12.4.2")
 async def test_kept_addresses_are_asked_for_once(
     worker: BrowserWorker, start: Start, server: ServerProcess

@@ -92,6 +92,10 @@ async def test_it_runs_as_a_program_and_its_scripts_serve(
     await eventually(printed, within_s=60)
     service = await client.get_service("app-1:default")
     assert await service.double(21) == 42
+    reader = await connect(alice.with_token(alice.token_for("r")))
+    theirs = await reader.get_service("runner")
+    with pytest.raises(Exception, match="needs read_write"):
+        await theirs.start(files.config(script="print(1)", **{**own, "client_id": "app-2"}))
     process.terminate()
     assert await process.wait() == 0
     assert os.listdir(tmp_path / "sessions") == []

@@ -203,6 +203,7 @@ class BrowserWorker(ConnectedWorker):
         from playwright.async_api import Error
 
         session = self._page(session_id, context)
+        self._check_may_run(self._sessions[session_id].workspace, context)
         timeout_s = float((config or {}).get("timeout") or _EXECUTE_S)
         try:
             async with asyncio.timeout(timeout_s):
@@ -223,16 +224,14 @@ class BrowserWorker(ConnectedWorker):
         self, workspace: str, app_id: str, context: CallContext | None = None
     ) -> dict[str, int]:
         """Forget what was kept of the requests of an app."""
-        if context is not None:
-            self._check_workspace(workspace, context)
+        self._check_may_run(workspace, context)
         return {"deleted_entries": self._cache.clear((workspace, app_id))}
 
     async def get_app_cache_stats(
         self, workspace: str, app_id: str, context: CallContext | None = None
     ) -> dict[str, Any]:
         """How much is kept of the requests of an app."""
-        if context is not None:
-            self._check_workspace(workspace, context)
+        self._check_workspace(workspace, context)
         return self._cache.stats((workspace, app_id))
 
     async def close(self) -> None:

@@ -150,7 +150,7 @@ async def test_only_the_own_workspace_and_the_server_may_use_a_session(worker: T
     stranger = {"from": "other/client", "ws": "other"}
     with pytest.raises(PermissionDenied):
         await worker.start(CONFIG, stranger)
-    await worker.start(CONFIG, {"from": "w/client", "ws": "w"})
+    await worker.start(CONFIG, caller("rw"))
     with pytest.raises(PermissionDenied):
         await worker.get_logs("w/app-1", context=stranger)
     with pytest.raises(PermissionDenied):
@@ -160,6 +160,41 @@ async def test_only_the_own_workspace_and_the_server_may_use_a_session(worker: T
     assert (await worker.get_logs("w/app-1", context={"from": "*/manager", "ws": "w"}))["total"] == 3
     await worker.shutdown()
     assert not worker._sessions
+
+
+def caller(level: str, *, is_anonymous: bool = False, workspace: str = "w") -> dict[str, Any]:
+    """Who calls from the workspace of the session, with a level there."""
+    scope = {"current_workspace": "w", "workspaces": {workspace: level}}
+    return {"from": "w/client", "ws": "w", "user": {"scope": scope, "is_anonymous": is_anonymous}}
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        caller("r"),
+        caller(""),
+        caller("a", is_anonymous=True),
+        caller("a", workspace="other"),
+        {"from": "w/client", "ws": "w"},
+        {"from": "w/client", "ws": "w", "user": {"scope": {"workspaces": ["w"]}}},
+    ],
+)
+async def test_who_may_only_read_has_no_worker_run_what_they_send(
+    worker: Tasks, context: dict[str, Any]
+) -> None:
+    with pytest.raises(PermissionDenied, match="read_write on w"):
+        await worker.start(CONFIG, context)
+    assert not worker._sessions and not worker._starting
+
+
+@pytest.mark.parametrize(
+    "context",
+    [caller("rw"), caller("a"), caller("a", workspace="*"), {**caller("r"), "from": "*/manager"}],
+)
+async def test_who_may_write_has_worker_run_programs_and_the_server_does_for_readers(
+    worker: Tasks, context: dict[str, Any]
+) -> None:
+    assert await worker.start(CONFIG, context) == "w/app-1"
 
 
 @pytest.mark.parametrize(
