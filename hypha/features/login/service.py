@@ -25,8 +25,8 @@ from hypha.features.login.mistakes import Mistakes
 from hypha.features.login.pending import PendingKeys, key_hash
 from hypha.limits import Buckets
 from hypha.values import is_number
-from hypha.wire.decodable import check_shown
 from hypha.web.signing_in import LOGIN_FUNCTIONS, LOGIN_PAGE
+from hypha.wire.decodable import check_shown
 from hypha.workspaces.lifecycle import Workspaces
 
 DEFAULT_CHILD_LIFE_S = 3600.0
