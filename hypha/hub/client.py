@@ -133,6 +133,7 @@ class Client:
         "last_received",
         "load",
         "load_at",
+        "noticed",
         "outbox",
         "paused_by",
         "pending",
@@ -209,6 +210,8 @@ class Client:
     """Its load until `load_at` in calls, fading; changed by `load_per_min`."""
     load_at: float
     """When its load was last asked for (s, loop time)."""
+    noticed: tuple[int, int]
+    """In which second (loop time) it last heard that an event was refused, and how often; see `Notices`."""
 
     def __init__(
         self, ports: ClientPorts, workspace: str, client_id: str, user: User, token: str | None
@@ -225,6 +228,7 @@ class Client:
         self.generation = self.flaps = self.calls_recent = 0
         self.connected_at = self.last_received = self.last_alive = self.load = 0.0
         self.load_at = ports.time()
+        self.noticed = (0, 0)
         self.outbox = Outbox()
         self.pending = {}
         self.doubts = {}

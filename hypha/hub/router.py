@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.errors import InvalidRequest, MalformedFrame, PermissionDenied
 from hypha.hub.border import Border, needs_look, protected
 from hypha.hub.events import check_event
+from hypha.hub.notices import Notices
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
 from hypha.hub.refusals import absent, unreadable
 from hypha.ids import random_id
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_LOGGED_PER_S = 5
 MAX_PASSED_BYTES = 1024 * 1024 - 4096
 """A larger frame breaks the link of a Python client. The libraries send what is larger than 257 KiB in
 chunks, so no honest frame is near it; the rest is for the sender's identity."""
@@ -66,8 +66,7 @@ class Router:
         self._traffic = traffic
         self._time = clock.time
         self._parse = EnvelopeParser().parse
-        self._logged = (0, 0)
-        """The second (loop time) in which a broken frame was logged last, and how many were in it."""
+        self._notices = Notices(clock)
 
     def route(self, sender: Client, data: Buffer) -> None:
         """Route one binary frame of a client; a bad one is dropped, its caller is told."""
@@ -223,11 +222,12 @@ class Router:
             size = len(data) + len(address) + len(sender.stamp.ws_user)
             check_event(sender, kind, workspace, client_id, size)
         except (InvalidRequest, PermissionDenied) as error:
-            logger.debug("Event %r of %s refused: %s", kind[:80], sender.address, error)
             if workspace != sender.workspace:
                 self._upcalls.on_refused(sender, workspace, "an event")
             if session is not None:
                 sender.reject(session, address, error)
+            else:
+                self._notices.event_refused(sender, kind, error)
             return
         frame = sender.stamp.apply(main, data, head, address, True)
         if client_id == "*":
@@ -244,7 +244,7 @@ class Router:
     def refuse_malformed(self, sender: Client, error: MalformedFrame) -> None:
         """Drop a frame; its caller is told, if it could be read who that is."""
         self._stats.malformed += 1
-        level = logging.INFO if self._may_log() else logging.DEBUG
+        level = logging.INFO if self._notices.may_log() else logging.DEBUG
         logger.log(level, "Frame of %s dropped: %s", sender.address, error)
         if error.method and error.method.endswith(ANSWERS) and error.target:
             self._end_unanswered(sender, error.method, error.target, error)
@@ -271,14 +271,6 @@ class Router:
             return client
         peer = self._peers.at(workspace, client_id, address)
         return peer.calls if peer is not None else None
-
-    def _may_log(self) -> bool:
-        """True for a few lines a second: broken frames must not fill the log."""
-        second = int(self._time())
-        if second != self._logged[0]:
-            self._logged = (second, 0)
-        self._logged = (second, self._logged[1] + 1)
-        return self._logged[1] <= MAX_LOGGED_PER_S
 
 
 def _traceable(sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> Frame:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hypha.testing import RawCallError, eventually
+from hypha.testing import NodeWorker, RawCallError, ServerProcess, eventually
 from tests.kit.clients import Connect, ConnectRaw
 from tests.kit.people import Person
 
@@ -216,9 +216,38 @@ async def test_event_over_512_kb_is_refused_and_the_connection_lives(
     await listener.call_manager("subscribe", "large")
     sender = await connect_raw(alice)
     await sender.emit("large", "*", data=b"x" * 600_000)
+    told = await sender.wait_event("error")
+    assert "Event 'large' was not sent: ValueError: Events may not be larger" in told.main["message"]
     assert await sender.is_alive()
     await sender.emit("large", "*", data="small")
     assert (await listener.wait_event("large")).main["data"] == "small"
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+async def test_a_program_hears_that_its_event_was_refused_and_why(
+    connect: Connect, alice: Person, caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    reader = await connect(alice, token=alice.token_for("r"), transport=transport)
+    reader.rpc.emit({"type": "progress", "to": "*", "data": 1})
+    wanted = "Event 'progress' was not sent: PermissionError: Read-only client"
+    await eventually(lambda: wanted in caplog.text, what="a line in the log of the library")
+    assert isinstance(await reader.list_services(), list)
+
+
+async def test_a_javascript_program_hears_it_too(
+    node: NodeWorker, server: ServerProcess, alice: Person
+) -> None:
+    heard = await node.run(
+        """
+        const server = await connect({server_url: args.url, token: args.token});
+        const heard = new Promise((resolve) => server.on("error", (event) => resolve(event.message)));
+        server.emit({type: "client_connected", to: "*", data: 1});
+        return heard;
+        """,
+        url=server.url,
+        token=alice.token,
+    )
+    assert heard.startswith("Event 'client_connected' was not sent: PermissionError: Event name")
 
 
 @pytest.mark.spec("wire-40")

@@ -98,7 +98,7 @@ async def test_events_reach_subscribers_only(world: World) -> None:
 async def test_events_to_other_workspaces_and_reserved_names_are_refused(
     world: World, to: str, kind: str
 ) -> None:
-    a, _ = world.join("a")
+    a, la = world.join("a")
     x, lx = world.join("x", "other")
     world.hub.events.subscribe(x, ["e", "client_disconnected", "force-exit", "peer_not_found"])
     b, lb = world.join("b")
@@ -106,6 +106,30 @@ async def test_events_to_other_workspaces_and_reserved_names_are_refused(
     world.send(a, {"type": kind, "to": to, "data": {}})
     assert lx.frames == []
     assert lb.frames == []
+    if kind == "e" and to == "*":
+        return  # all of its own workspace
+    (told,) = la.frames
+    assert (told["type"], told["to"]) == ("error", "w/a")
+    assert told["message"].startswith(f"Event '{kind}' was not sent: PermissionError: ")
+    world.send(a, {"type": kind, "to": to, "data": {}, "session": "S"})
+    assert [frame["type"] for frame in la.frames] == ["error", "method"]
+
+
+async def test_who_sends_many_events_that_are_refused_is_told_of_a_few_a_second(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    with caplog.at_level("INFO", "hypha.hub"):
+        for _ in range(50):
+            world.send(a, {"type": "ping", "to": "*"})
+        assert len(la.frames) == 5
+        assert len([line for line in caplog.messages if "Event 'ping' of w/a refused" in line]) == 5
+    world.send(b, {"type": "ping", "to": "*"})
+    assert len(lb.frames) == 1, "another one is told, too"
+    world.now += 1.0
+    world.send(a, {"type": "ping", "to": "*"})
+    assert len(la.frames) == 6
 
 
 @pytest.mark.spec("core-11.1.14")
