@@ -80,6 +80,19 @@ REQUESTS = (
         ("max_running_requests", "max_running_requests_per_user", "max_running_requests_per_address"),
     ),
     Bound(
+        "unread_of_applications",
+        "Bytes that an application and its visitors have sent each other and that were not taken, of each "
+        "request or WebSocket beyond 16 KiB",
+        "of one signed-in user; of one address (IPv6: /64) of strangers; of all strangers; of all",
+        "WebSockets are closed (1013), requests end with 429; of all together, the oldest of who has most",
+        (
+            "hypha.web.unread.MAX_BYTES_OF_PERSON",
+            "hypha.web.unread.MAX_BYTES_OF_STRANGER",
+            "hypha.web.unread.MAX_BYTES_OF_STRANGERS",
+            "hypha.web.unread.MAX_BYTES",
+        ),
+    ),
+    Bound(
         "requests_per_second",
         "Requests per second, and at once: without a credential; signed in; parties of whom that is known",
         "address; user",

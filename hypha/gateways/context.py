@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hypha.auth.audit import AuditLog
 from hypha.auth.blocklist import Blocklist
 from hypha.auth.users import Context
 from hypha.hub.rates import Rates
+from hypha.limits import Party, WaitingBytes
 from hypha.observe.health import Health
 from hypha.observe.metrics import Metrics
 from hypha.registry.calling import Calling
@@ -22,8 +24,9 @@ from hypha.web.downloads import Downloads
 from hypha.web.headers import headers_of
 from hypha.web.lasting import LastingAnswers
 from hypha.web.ratelimits import RequestLimits
-from hypha.web.running import Party, Running
+from hypha.web.running import Running
 from hypha.web.scope import USER
+from hypha.web.unread import UNREAD_ROOM
 from hypha.web.uploads import Uploads
 from hypha.web.workbench import Workbench
 
@@ -70,6 +73,7 @@ class GatewayContext:
     inactive: Mapping[str, str] = field(default_factory=dict)
     workbench: Workbench = field(default_factory=Workbench)
     downloads: Downloads = field(default_factory=Downloads)
+    unread: WaitingBytes = field(default_factory=partial(WaitingBytes, UNREAD_ROOM))
     call_timeout_s: float = 30.0
     select_timeout_s: float = 2.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from hypha.errors import RateLimited
-from hypha.limits import Budget
-from hypha.web.running import Party
+from hypha.limits import Budget, Party
 from hypha.web.scope import ANSWER
 
 MIB = 1024 * 1024

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from hypha.errors import LimitReached
-from hypha.limits import Places
-from hypha.networks import throttled
+from hypha.limits import Party, Places
 
 if TYPE_CHECKING:
     from hypha.settings import Settings
-
-
-class Party(NamedTuple):
-    """Who pays for a request: a signed-in user, or the address of a stranger."""
-
-    name: str
-    is_stranger: bool
-
-    @classmethod
-    def of(cls, user_id: str | None, address: str) -> Self:
-        """The user if there is one, else the address, IPv6 by its network."""
-        return cls(throttled(address), True) if user_id is None else cls(f"user {user_id}", False)
 
 
 class Running:

@@ -42,6 +42,8 @@ HOLDING = "hypha.holding"
 """`Holding`: the caller's account for work on large bodies; set for every request that is admitted."""
 ANSWER = "hypha.answer"
 """`StartedSend`: where the answer goes, which may ask for room first; set for every admitted request."""
+COUNTING = "hypha.counting"
+"""`AppSocket.count`: lets a WebSocket of an application count what it keeps; absent for other protocols."""
 
 NAMED = "hypha.named_origin"
 """`bool`, in the start of an application's answer: it names the asking origin, with credentials."""

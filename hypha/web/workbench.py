@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from hypha.errors import RateLimited
-from hypha.limits import BoundedMap, Bucket, Budget
-from hypha.web.running import Party
+from hypha.limits import BoundedMap, Bucket, Budget, Party
 from hypha.web.scope import HOLDING
 
 MIB = 1024 * 1024

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import Message
 
-from hypha.errors import CallFailed, HyphaError, InvalidRequest
+from hypha.errors import CallFailed, HyphaError, InvalidRequest, LimitReached
 from hypha.gateways.asgi_apps.answers import (
     as_headers,
     failure_text,
@@ -21,6 +21,7 @@ from hypha.gateways.asgi_apps.answers import (
     names_origin,
     send_error,
 )
+from hypha.gateways.asgi_apps.intake import Intake
 from hypha.gateways.asgi_apps.mount import Mount
 from hypha.gateways.asgi_apps.outgoing import FAILED, NORMAL, sendable_code
 from hypha.gateways.context import GatewayContext
@@ -31,8 +32,7 @@ from hypha.web.scope import NAMED
 logger = logging.getLogger(__name__)
 
 REFUSED = 1008
-ABNORMAL = 1006
-"""What a WebSocket that ended without a word is said to have ended with."""
+TRY_LATER = 1013
 ENDING_S = 5.0
 """How long an application may go on after its client left or has its answer."""
 
@@ -55,8 +55,10 @@ class AsgiProxy:
             HyphaError: the visitor has lost the right to be here; a WebSocket was closed for it.
         """
         try:
-            async with self._services.lasting.watching(self._mount.context):
-                await self._run()
+            party = await self._services.party(self._mount.scope)
+            with self._intake.counting(self._services.unread, party):
+                async with self._services.lasting.watching(self._mount.context):
+                    await self._run()
         except HyphaError as error:
             if self._kind == "websocket":
                 await self._mount.send({"type": "websocket.close", "code": REFUSED, "reason": error.message})
@@ -114,9 +116,14 @@ class AsgiProxy:
 
         Raises:
             InvalidRequest: the event does not fit.
+            LimitReached: the visitor has not read what was sent before; the request ends.
         """
         if not isinstance(event, dict):
             raise InvalidRequest("An event of an application is a map with a `type`.")
+        with self._intake.keeping(event):
+            await self._send_in_turn(event)
+
+    async def _send_in_turn(self, event: dict[str, Any]) -> None:
         async with self._sending:
             if self._finished.is_set():
                 raise InvalidRequest("The answer is complete already; this is not needed any more.")
@@ -186,61 +193,8 @@ class AsgiProxy:
     async def _close_websocket(self, error: HyphaError | None) -> None:
         """Close as the application has ended: 1011 with the reason if it failed."""
         text = failure_text(error, False) if isinstance(error, CallFailed) else error.message if error else ""
-        code = NORMAL if error is None else FAILED
+        code = NORMAL if error is None else TRY_LATER if isinstance(error, LimitReached) else FAILED
         await self._mount.send({"type": "websocket.close", "code": code, "reason": text})
-
-
-class Intake:
-    """Reads the request one part ahead of the application, so that a client that leaves is noticed."""
-
-    def __init__(self, mount: Mount) -> None:
-        self._receive = mount.receive
-        self._kind: str = mount.scope["type"]
-        self._part: asyncio.Queue[Message] = asyncio.Queue(1)
-        self._left = mount.send.left
-        self.closing: tuple[int, str] = (ABNORMAL, "")
-        self.failed = asyncio.Event()
-        self.failure: HyphaError | None = None
-
-    async def run(self) -> None:
-        """Read until the client has left, or sends its body too slowly."""
-        while True:
-            try:
-                message = await self._receive()
-            except HyphaError as error:
-                self.failure = error
-                self.failed.set()
-                return
-            if message["type"].endswith(".disconnect"):
-                self.closing = _closing(message)
-                self._left.set()
-                return
-            await self._part.put(message)
-
-    def farewell(self) -> Message:
-        """How an application is told that nothing follows, and how its WebSocket was closed."""
-        if self._kind == "http":
-            return {"type": "http.disconnect"}
-        code, reason = self.closing
-        return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-    async def take(self, finished: asyncio.Event) -> Message | None:
-        """The next part; None when the client has left or the answer is complete."""
-        if not self._part.empty():
-            return self._part.get_nowait()
-        waits = [
-            asyncio.create_task(self._part.get()),
-            asyncio.create_task(self._left.wait()),
-            asyncio.create_task(self.failed.wait()),
-            asyncio.create_task(finished.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            part = waits[0]
-            return part.result() if part.done() else None  # type: ignore[return-value]
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def _bytes(value: Any) -> bytes:
@@ -251,10 +205,3 @@ def _bytes(value: Any) -> bytes:
     if value is None:
         return b""
     raise InvalidRequest("A body is bytes or text.")
-
-
-def _closing(message: Message) -> tuple[int, str]:
-    """Code and reason with which a client left; uvicorn says 1005 without a reason where no frame did."""
-    code = message.get("code", ABNORMAL)
-    is_silent = code == 1005 and "reason" not in message
-    return (ABNORMAL if is_silent else code), message.get("reason") or ""

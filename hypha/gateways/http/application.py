@@ -30,6 +30,7 @@ from hypha.gateways.http.incoming import answering, check_request, fault_of_hand
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
 from hypha.gateways.http.sending import StartedSend
+from hypha.limits import Party
 from hypha.limits.turns import on_behalf_of
 from hypha.web.arrival import mount_of
 from hypha.web.bodies import ClientLeft
@@ -37,7 +38,6 @@ from hypha.web.errors import ErrorAnswer, error_answer
 from hypha.web.headers import headers_of
 from hypha.web.heads import METHODS
 from hypha.web.ratelimits import RequestLimits
-from hypha.web.running import Party
 from hypha.web.scope import (
     ANSWER,
     BODY_IS_HERE,

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 
 from starlette.types import Message, Scope, Send
 
+from hypha.limits import Party
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
 from hypha.web.downloads import SLICE_BYTES, Download, Downloads, Slice
-from hypha.web.running import Party
 from hypha.web.scope import PATH, PERSONAL, SENT_AS_IT_IS, UNCOMPRESSED
 from hypha.web.uploads import Upload
 from hypha.web.workbench import Holding

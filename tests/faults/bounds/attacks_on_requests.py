@@ -31,7 +31,7 @@ from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
 from hypha.gateways.http.openapi import DescribedService, documents, schemas, workspace_document
 from hypha.gateways.http.parameters import MAX_FIELDS, MAX_OPTIONS, _types, split_query
 from hypha.gateways.http.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read_ends, remote_error
-from hypha.limits import Buckets
+from hypha.limits import Buckets, Party
 from hypha.registry import query, search, shown
 from hypha.registry.described import functions_of
 from hypha.registry.search import SearchRequest
@@ -44,10 +44,10 @@ from hypha.web.downloads import DownloadLimits, Downloads, Slice
 from hypha.web.files import SmallFiles
 from hypha.web.heads import MAX_COOKIES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_TARGET_BYTES
 from hypha.web.origins import Origins
-from hypha.web.running import Party
 from hypha.web.uploads import Uploads, keep
 from hypha.web.workbench import Workbench, WorkLimits
 from tests.faults.bounds.kit import KIB, MIB, Kit
+from tests.kit.app_sockets import Visit, frame, small_account
 from tests.kit.deadlines import check_that_a_reader_that_stops_is_let_go, opened_connections
 from tests.kit.registry import record, size_of
 from tests.kit.uploads import Sender
@@ -177,6 +177,18 @@ async def requests_at_once(kit: Kit) -> None:
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(429) == 5
     await kit.others_are_well()
+
+
+async def unread_of_applications(kit: Kit) -> None:
+    account = small_account(300 * KIB, 500 * KIB)
+    visits = [Visit(account, Party(f"192.0.2.{number % 3}", is_stranger=True)) for number in range(12)]
+    for visit in visits:
+        await visit.open()
+        await visit.sends(frame(bytes(120 * KIB)))
+        assert all(account.used_by(each.party) <= 300 * KIB for each in visits)
+        assert account.used <= 500 * KIB
+    assert account.used >= 350 * KIB
+    assert any(visit.ended == [1013] for visit in visits)
 
 
 async def requests_per_second(kit: Kit) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import struct
 import sys
 
 import pytest
 
-from hypha.transports.roundtrip import tcp_round_trip_s
+from hypha.transports.roundtrip import has_hung_up, tcp_round_trip_s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it so")
@@ -29,3 +30,18 @@ def test_what_is_no_tcp_socket_has_none() -> None:
     closed = socket.socket()
     closed.close()
     assert tcp_round_trip_s(closed) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it so")
+@pytest.mark.parametrize("by_reset", [False, True])
+def test_a_peer_that_hung_up_is_known_though_nothing_is_read(by_reset: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        with server.accept()[0] as accepted:
+            client.sendall(b"x" * 1000)
+            assert not has_hung_up(accepted)
+            if by_reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            assert has_hung_up(accepted)
+    assert not has_hung_up(None) and not has_hung_up(accepted)

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hypha.errors import RateLimited
+from hypha.limits import Party
 from hypha.web.downloads import MIB, SLICE_BYTES, DownloadLimits, Downloads, Slice, keep_answer
-from hypha.web.running import Party
 
 A, B, C = (Party(f"203.0.113.{number}", is_stranger=True) for number in (7, 8, 9))
 ANNA = Party("user anna", is_stranger=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hypha.errors import LimitReached
-from hypha.web.running import Party, Running
+from hypha.limits import Party
+from hypha.web.running import Running
 
 
 def test_an_address_has_its_share_and_others_theirs() -> None:

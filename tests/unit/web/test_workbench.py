@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hypha.errors import RateLimited
-from hypha.web.running import Party
+from hypha.limits import Party
 from hypha.web.workbench import Holding, Workbench, WorkLimits
 
 STRANGER, OTHER = Party("203.0.113.7", is_stranger=True), Party("203.0.113.8", is_stranger=True)

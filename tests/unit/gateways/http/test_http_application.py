@@ -11,13 +11,12 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from hypha.gateways.http import HttpApplication
-from hypha.limits import Buckets
+from hypha.limits import Buckets, Party
 from hypha.limits.turns import party_of_present_work
 from hypha.web.client_address import TrustedProxies
 from hypha.web.cors import CorsPolicy
 from hypha.web.downloads import MAX_BYTES_OF_PARTY, SLICE_BYTES, DownloadLimits, Downloads
 from hypha.web.ratelimits import RequestLimits
-from hypha.web.running import Party
 from hypha.web.scope import SENT_AS_IT_IS
 from tests.unit.gateways.http.fakes import FakeServer, client_of, services_of
 
