@@ -23,6 +23,9 @@ _DRAIN_S = 2.0
 """How long the output of a program that has ended is read on: others may hold it open."""
 _LIMITED = """
 import json, os, resource, sys
+if sys.argv[2] == "terminal":
+    import fcntl, termios
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # its input becomes the terminal of its session
 for name, value in json.loads(sys.argv[1]).items():
     kind = getattr(resource, name, None)
     if kind is not None:
@@ -34,7 +37,7 @@ try:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its worker
 except (ImportError, OSError, AttributeError):
     pass
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[3], sys.argv[3:])
 """
 """Sets the limits, then becomes the program: nothing of ours may run between fork and exec beside threads."""
 
@@ -60,6 +63,16 @@ class ProcessLimits:
             "RLIMIT_NPROC": self.processes and self.processes + tasks,
         }
         return {"RLIMIT_CORE": 0, **{name: value for name, value in given.items() if value}}
+
+
+async def limited_command(
+    command: Sequence[str], limits: ProcessLimits, *, has_terminal: bool = False
+) -> list[str]:
+    """The command line of a program with limits; the program is the path of a file."""
+    is_limited_by_user = bool(limits.processes) and os.getuid() != 0
+    tasks = await asyncio.to_thread(tasks_of_user) if is_limited_by_user else 0
+    kind = "terminal" if has_terminal else "pipes"
+    return [sys.executable, "-I", "-S", "-c", _LIMITED, json.dumps(limits.values(tasks)), kind, *command]
 
 
 class Tail:
@@ -119,11 +132,8 @@ class Child:
 
         `marks` are the names of variables in it; `most_bytes` bounds what is kept of each output.
         """
-        is_limited_by_user = bool(limits.processes) and os.getuid() != 0
-        tasks = await asyncio.to_thread(tasks_of_user) if is_limited_by_user else 0
-        line = [sys.executable, "-I", "-S", "-c", _LIMITED, json.dumps(limits.values(tasks)), *command]
         process = await asyncio.create_subprocess_exec(
-            *line,
+            *await limited_command(command, limits),
             cwd=folder,
             env=dict(environment),
             stdin=asyncio.subprocess.DEVNULL,

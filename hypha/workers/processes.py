@@ -98,12 +98,12 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
 
 
 def group_sizes(leaders: Collection[int]) -> dict[int, int]:
-    """How many processes there are in each of these groups."""
+    """How many processes there are in the group or session of each of these leaders."""
     sizes = dict.fromkeys(leaders, 0)
     for pid in all_pids():
         stat = stat_of(pid)
-        if stat is not None and stat.group in sizes:
-            sizes[stat.group] += 1
+        if stat is not None and (leader := stat.group if stat.group in sizes else stat.session) in sizes:
+            sizes[leader] += 1
     return sizes
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from hypha.workers.app_files import MOST_SCRIPT_BYTES, fetch
 from hypha.workers.base import (
-    CallContext,
     SessionStatus,
     WorkerConfig,
     WorkerError,
@@ -21,18 +20,19 @@ from hypha.workers.base import (
     safe_call_callback,
 )
 from hypha.workers.children import Child, ProcessLimits, describe_code
-from hypha.workers.folders import SessionFolder, WorkerFolder, default_root
+from hypha.workers.foldered import FolderWorker, Leader
+from hypha.workers.folders import SessionFolder, default_root
+from hypha.workers.limit_options import add_limits, limits_of
 from hypha.workers.logs import LogItem, LogPage, page_of
 from hypha.workers.options import Connection, Options, add_connection, count, folder
-from hypha.workers.processes import end_all, group_sizes, is_connected
-from hypha.workers.serving import ConnectedWorker, run_command
+from hypha.workers.processes import is_connected
+from hypha.workers.serving import run_command
+from hypha.workers.swarms import EndSession, Swarms
 
 _SETTLED_S = 10.0
 """A program that runs for so long without connecting to the server counts as started."""
 _LOOK_S = 0.1
 """Between two looks whether a program has connected; its end is noticed at once."""
-_COUNT_S = 1.0
-"""Between two counts of processes, for root, whom the system doesn't limit."""
 _TOLD_LINES, _TOLD_CHARS = 20, 3_000
 _MARK = "HYPHA_SESSION_DIR"
 """Its value is a name that nobody can guess, so it tells the processes of a session."""
@@ -56,7 +56,7 @@ class _Session:
         return [LogItem(type=kind, content=tail.text()) for kind, tail in outputs] + entries
 
 
-class PythonEvalWorker(ConnectedWorker):
+class PythonEvalWorker(FolderWorker):
     """Runs scripts as processes with a private folder, limits, and no environment but the session's.
 
     `root` is the folder in which sessions have theirs. At most `most_sessions` are there, until they are
@@ -70,14 +70,11 @@ class PythonEvalWorker(ConnectedWorker):
         root: Path | None = None,
         most_sessions: int = 200,
     ) -> None:
-        super().__init__(connection or Connection(use_local_url=True))
+        super().__init__(connection or Connection(use_local_url=True), root or default_root("python-eval"))
         self._limits = limits or ProcessLimits()
-        self._root = root or default_root("python-eval")
         self._most_sessions = most_sessions
-        self._folder: WorkerFolder | None = None
-        self._making_folder = asyncio.Lock()
         self._running: dict[str, _Session] = {}
-        self._counting: asyncio.Task[None] | None = None
+        self._swarms = Swarms(self._limits.processes, self._endings)
 
     @property
     def supported_types(self) -> list[str]:
@@ -94,30 +91,6 @@ class PythonEvalWorker(ConnectedWorker):
         """For people."""
         return "Runs Python scripts, each in a process of its own"
 
-    async def register_worker_service(self, server: Any) -> Any:
-        """Make the folder first: what an earlier worker has left ends before there are new sessions."""
-        await self.prepare()
-        return await super().register_worker_service(server)
-
-    async def prepare(self) -> None:
-        """Make the folder of this worker, and end what an earlier one has left.
-
-        Raises:
-            WorkerNotAvailableError: the folder cannot be made.
-        """
-        async with self._making_folder:
-            if self._folder is None:
-                self._folder = await asyncio.to_thread(WorkerFolder, self._root)
-                atexit.register(self._end_now)
-
-    def _end_now(self) -> None:
-        """Leave no process when this one ends and nobody has called `shutdown`."""
-        for session in self._running.values():
-            if session.child is not None:
-                end_all(session.child.pid, session.child.started, session.child.marks)
-        if self._folder is not None:
-            self._folder.remove()
-
     async def _start_session(self, config: WorkerConfig) -> None:
         if not config.entry_point:
             raise WorkerError(f"The app {config.app_id} has no entry_point: name the script to run.")
@@ -126,9 +99,7 @@ class PythonEvalWorker(ConnectedWorker):
                 f"This worker has {self._most_sessions} sessions already: stop one, or try later."
             )
         session = self._running[config.id] = _Session()
-        await self.prepare()
-        assert self._folder is not None
-        session.folder = await asyncio.to_thread(self._folder.new_session)
+        session.folder = await self._new_folder()
         work = session.folder.work
         await safe_call_callback(config.progress_callback, progress("Fetching the script"))
         source = await fetch(config, config.entry_point, MOST_SCRIPT_BYTES)
@@ -143,8 +114,7 @@ class PythonEvalWorker(ConnectedWorker):
         )
         session.folder.record(child.pid, child.started, child.marks)
         session.watching = asyncio.create_task(self._watch(config.id, session, child))
-        if os.getuid() == 0 and self._limits.processes and self._counting is None:
-            self._counting = asyncio.create_task(self._end_swarms())
+        self._swarms.watch()
         await self._settle(config, child, session.watching)
 
     async def _settle(self, config: WorkerConfig, child: Child, watching: asyncio.Task[None]) -> None:
@@ -192,27 +162,17 @@ class PythonEvalWorker(ConnectedWorker):
         session = self._running.get(session_id)
         return page_of(session.items() if session else [], log_type, offset, limit)
 
-    async def _end_swarms(self) -> None:
-        """End sessions that have too many processes: the system does not limit those of root."""
-        while self._running:
-            children = [(each, each.child) for each in self._running.values() if each.child is not None]
-            sizes = await asyncio.to_thread(group_sizes, [child.pid for _, child in children])
-            for session, child in children:
-                if sizes[child.pid] > self._limits.processes:
-                    session.notes.append(
-                        f"It had more than {self._limits.processes} processes and was ended."
-                    )
-                    await child.kill()
-            await asyncio.sleep(_COUNT_S)
-        self._counting = None
+    def _leaders(self) -> list[Leader]:
+        children = [each.child for each in self._running.values() if each.child is not None]
+        return [Leader(child.pid, child.started, child.marks) for child in children]
 
-    async def shutdown(self, context: CallContext | None = None) -> None:
-        """Stop all sessions; the folder goes with the last of them."""
-        await super().shutdown(context)
-        if not self._running and self._folder is not None:
-            own, self._folder = self._folder, None
-            atexit.unregister(self._end_now)
-            await asyncio.to_thread(own.remove)
+    def _endings(self) -> dict[int, EndSession]:
+        running = [(each, each.child) for each in self._running.values() if each.child is not None]
+        return {child.pid: partial(self._end_swarm, session, child) for session, child in running}
+
+    async def _end_swarm(self, session: _Session, child: Child) -> None:
+        session.notes.append(f"It had more than {self._limits.processes} processes and was ended.")
+        await child.kill()
 
 
 def _environment(config: WorkerConfig, work: Path) -> dict[str, str]:
@@ -236,25 +196,14 @@ def _port(url: str) -> int:
 def _options() -> Options:
     options = Options("python -m hypha.workers.python_eval", "Runs apps of the type python-eval.")
     add_connection(options)
-    usual = ProcessLimits()
     options.add("--python-working-dir", None, "Folder for the folders of sessions", folder)
-    options.add("--python-cpu-s", usual.cpu_s, "Seconds of processor time of a process; 0: any", count)
-    options.add("--python-memory-mb", usual.memory_mb, "Memory of a process in MiB; 0: any", count)
-    options.add("--python-file-mb", usual.file_mb, "Size of a file that it writes in MiB; 0: any", count)
-    options.add("--python-open-files", usual.open_files, "Open files of a process; 0: any", count)
-    options.add("--python-processes", usual.processes, "Processes of a session; 0: any", count)
+    add_limits(options, "python")
     options.add("--python-sessions", 200, "Sessions at the same time", count)
     return options
 
 
 def _worker(values: Mapping[str, Any], connection: Connection) -> PythonEvalWorker:
-    limits = ProcessLimits(
-        cpu_s=values["python_cpu_s"],
-        memory_mb=values["python_memory_mb"],
-        file_mb=values["python_file_mb"],
-        open_files=values["python_open_files"],
-        processes=values["python_processes"],
-    )
+    limits = limits_of(values, "python")
     return PythonEvalWorker(connection, limits, values["python_working_dir"], values["python_sessions"])
 
 

@@ -7,6 +7,7 @@ PARTS = "a part of the bound on OpenAPI descriptions"
 WORDS = "length of a text that the server itself writes"
 FILES = "of objects (tests/contract/test_object_store.py)"
 KEPT = "addresses of services that need not be read again, 300 kB at most"
+OF_WORKER = "of a worker, which is a client"
 PACE = "how often the server does something by itself"
 
 INTERNAL = {
@@ -84,12 +85,19 @@ INTERNAL = {
     "hypha.workers.conda.environments.MOST_ENVIRONMENTS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.environments._KEPT_S": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.kernel.MOST_OUTPUT_BYTES": "of a worker (tests/unit/workers/conda)",
-    "hypha.workers.conda.kernel._MOST_QUEUED": "of a worker, which is a client",
+    "hypha.workers.conda.kernel._MOST_QUEUED": OF_WORKER,
     "hypha.workers.conda.kernel._MOST_SOCKET_CHARS": "of paths, as the system has it",
     "hypha.workers.conda.requirements.MOST_DEPENDENCIES": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.requirements._MOST_CHARS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.session._MOST_CALLS": "of a worker (tests/unit/workers/conda)",
-    "hypha.workers.app_files.MOST_SCRIPT_BYTES": "of a worker, which is a client",
+    "hypha.workers.app_files.MOST_SCRIPT_BYTES": OF_WORKER,
+    "hypha.workers.staging.MOST_STAGED_BYTES": OF_WORKER,
+    "hypha.workers.staging.MOST_STAGED_FILES": OF_WORKER,
+    "hypha.workers.terminal.screen.MOST_COLUMNS": OF_WORKER,
+    "hypha.workers.terminal.screen.MOST_ROWS": OF_WORKER,
+    "hypha.workers.terminal.session.MOST_INPUT_BYTES": OF_WORKER,
+    "hypha.workers.terminal.session.MOST_KEPT_BYTES": OF_WORKER,
+    "hypha.workers.terminal.worker.MOST_SESSIONS": OF_WORKER,
 }
 
 OLD = "accepted for older start scripts"

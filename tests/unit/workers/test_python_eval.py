@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hypha.testing import eventually
-from hypha.workers import children, python_eval
+from hypha.workers import children, python_eval, swarms
 from hypha.workers.base import SessionStatus, WorkerError, WorkerNotAvailableError
 from hypha.workers.children import ProcessLimits, Tail
 from hypha.workers.folders import WorkerFolder
@@ -248,7 +248,7 @@ async def test_a_script_that_takes_too_much_fails(
 async def test_a_session_with_too_many_processes_is_ended(
     files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(python_eval, "_COUNT_S", 0.05)
+    monkeypatch.setattr(swarms, "_COUNT_S", 0.05)
     worker = PythonEvalWorker(limits=ProcessLimits(processes=5), root=tmp_path / "root")
     script = "import os, time\nfor _ in range(12):\n  if not os.fork(): time.sleep(600)\ntime.sleep(600)"
     config = files.config(script=script, timeout=600)
