@@ -14,7 +14,7 @@ note = {{"argv": sys.argv, "env": dict(os.environ), "cwd": os.listdir()}}
 with open({calls!r}, "a") as calls:
     calls.write(json.dumps(note) + "\\n")
 if os.path.exists({failing!r}):
-    print("before", "{calls}", file=sys.stderr)
+    print("before", {calls!r}, "https://host/a/b", file=sys.stderr)
     print("no such package", file=sys.stderr)
     sys.exit(3)
 prefix = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])

@@ -79,6 +79,10 @@ class Uv:
         flat = " ".join(text.split())
         if found := re.search(r"No interpreter found for ([^\n]{1,80}?) in ", flat):
             return WorkerError(f"{found[1]} is not installed where the worker runs: ask for another version.")
+        if "Failed to inspect Python interpreter" in flat:
+            return WorkerError(
+                "The Python that is asked for does not run where the worker is: ask for another version."
+            )
         if found := re.search(r"[Bb]ecause ([\w.-]{1,100}) was not found in the package registry", flat):
             return WorkerError(
                 f"PyPI has no package {found[1]}. If it comes from a conda channel: mamba, micromamba or "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ _BUILD_S = 1_800.0
 _MARKER = ".hypha-ready"
 _MARK = "HYPHA_SESSION_DIR"
 _TOLD_LINES, _TOLD_CHARS = 20, 3_000
+_FOLDERS = re.compile(r"(?<![\w:/.>])/(?:[\w.+@-]+/)+")
 
 Told = Callable[[str], Awaitable[None]]
 
@@ -161,7 +163,8 @@ class Environments:
         """The end of what was printed, without the folders of this machine."""
         for known, name in ((self._root.parent, "cache"), (session, "session")):
             text = text.replace(str(known), f"<{name}>")
-        return "\n".join(text.splitlines()[-_TOLD_LINES:])[-_TOLD_CHARS:]
+        end = "\n".join(text.splitlines()[-_TOLD_LINES:])[-_TOLD_CHARS:]
+        return _FOLDERS.sub("…/", end)
 
     def _make_room(self, name: str) -> None:
         """Delete what is incomplete or long unused, and the least recently used beyond the bound.

@@ -29,15 +29,17 @@ logger = logging.getLogger(__name__)
 MARK = "HYPHA_SESSION_DIR"
 """Its value is a name that nobody can guess, so it tells the processes of a session."""
 MOST_OUTPUT_BYTES = 8 * 1_048_576
-"""Of one execution; larger messages than that are not taken at all."""
-_MOST_QUEUED = 200
-"""Messages of a kernel that wait to be read."""
+"""Of one execution."""
+_MOST_MESSAGE_BYTES = 2 * MOST_OUTPUT_BYTES
+"""Larger ones are not taken at all."""
+_MOST_QUEUED = 8
+"""Messages of a kernel that wait to be read; more wait in the kernel, as far as it has room for them."""
 _READY_S = 120.0
-_ASK_S = 0.5
-"""Between two questions whether a kernel that starts is there."""
+_ASK_S = 0.2
+"""Between two questions whether a kernel is there."""
 _INTERRUPTED_S = 5.0
 """How long code that was interrupted may take to end."""
-_IDLE_S = 5.0
+_IDLE_S = 2.0
 """How long outputs of code that has ended are waited for."""
 _BUSY_S, _REST = 0.005, 3.0
 """After so many seconds with a kernel's messages, the reader rests for so many times as long."""
@@ -54,6 +56,8 @@ class Execution:
         self.outputs = Outputs(MOST_OUTPUT_BYTES)
         self.is_idle = asyncio.Event()
         self.reply: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self.has_lost = False
+        """Whether the message that ends its outputs has not come."""
         self._hear = hear
 
     def add(self, output: Output, size_bytes: int) -> None:
@@ -71,7 +75,7 @@ class Execution:
         try:
             await asyncio.wait_for(self.is_idle.wait(), _IDLE_S)
         except TimeoutError:
-            self.outputs.is_cut = True
+            self.outputs.is_cut = self.has_lost = True
         if self.outputs.error is None and reply.get("status") == "error":
             self.outputs.error = error_of(reply)
 
@@ -82,6 +86,7 @@ class Kernel:
     def __init__(self, child: Child, client: AsyncKernelClient, hear: Hear) -> None:
         self.child = child
         self._client = client
+        self._outputs_url = f"ipc://{client.ip}-{client.iopub_port}"
         self._hear = hear
         self._running: dict[str, Execution] = {}
         self._turn = asyncio.Lock()
@@ -123,7 +128,9 @@ class Kernel:
             raise
         return kernel
 
-    async def _await_ready(self) -> None:
+    async def _await_word(self, within_s: float) -> None:
+        """Wait until outputs of the kernel arrive here, or it has ended, or for so long."""
+
         async def ask() -> None:
             while not self._has_spoken.is_set():
                 self._client.kernel_info()
@@ -132,9 +139,12 @@ class Kernel:
 
         asking = asyncio.create_task(ask())
         try:
-            await asyncio.wait([asking, self.ended], timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([asking, self.ended], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             asking.cancel()
+
+    async def _await_ready(self) -> None:
+        await self._await_word(_READY_S)
         if self.ended.done():
             lines = "\n".join(self.child.err.text().strip().splitlines()[-10:])[-2_000:]
             raise WorkerError(
@@ -184,6 +194,8 @@ class Kernel:
         finally:
             ending.cancel()
         outputs = execution.outputs
+        if execution.has_lost:
+            await self._connect_again()
         if not ending.done():
             self._check_lives()
             text = f"The code ran longer than {timeout_s:g} seconds, and goes on though it was interrupted."
@@ -194,6 +206,17 @@ class Kernel:
         if outputs.error is None:
             return {"status": "ok", "outputs": outputs.values()}
         return {"status": "error", "outputs": outputs.values(), "error": outputs.error}
+
+    async def _connect_again(self) -> None:
+        """Listen anew: a message that was too large has cut the connection for outputs, for good."""
+        from zmq import ZMQError
+
+        socket = self._client.iopub_channel.socket
+        with contextlib.suppress(ZMQError):  # it may be cut already
+            socket.disconnect(self._outputs_url)
+        self._has_spoken.clear()
+        socket.connect(self._outputs_url)
+        await self._await_word(_IDLE_S)
 
     def interrupt(self) -> None:
         """Interrupt the code that runs, and the programs that it runs in the kernel's group."""
@@ -271,7 +294,7 @@ def new_context() -> Context:
             "The package jupyter_client is missing: install hypha-server[conda]."
         ) from None
     context = zmq.asyncio.Context()
-    context.setsockopt(zmq.MAXMSGSIZE, MOST_OUTPUT_BYTES)
+    context.setsockopt(zmq.MAXMSGSIZE, _MOST_MESSAGE_BYTES)
     context.setsockopt(zmq.RCVHWM, _MOST_QUEUED)
     return context
 

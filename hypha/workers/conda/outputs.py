@@ -67,11 +67,15 @@ class Outputs:
         """Append an output, as large as its message; texts of one stream become one."""
         if output["type"] == "error":
             self.error = error_of(output)
-        elif self._bytes + size_bytes > self._most_bytes:
-            self.is_cut = True
-        else:
-            self._bytes += size_bytes
+            return
+        room = self._most_bytes - self._bytes
+        self._bytes += min(size_bytes, room)
+        if size_bytes <= room:
             self._append(output)
+        else:
+            self.is_cut = True
+            if output["type"] == "stream" and room:
+                self._append({**output, "text": output["text"][:room]})
 
     def _append(self, output: Output) -> None:
         last = self._kept[-1] if self._kept else None

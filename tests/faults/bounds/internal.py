@@ -85,6 +85,7 @@ INTERNAL = {
     "hypha.workers.conda.environments.MOST_ENVIRONMENTS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.environments._KEPT_S": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.kernel.MOST_OUTPUT_BYTES": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.conda.kernel._MOST_MESSAGE_BYTES": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.kernel._MOST_QUEUED": OF_WORKER,
     "hypha.workers.conda.kernel._MOST_SOCKET_CHARS": "of paths, as the system has it",
     "hypha.workers.conda.requirements.MOST_DEPENDENCIES": "of a worker (tests/unit/workers/conda)",

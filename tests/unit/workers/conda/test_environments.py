@@ -134,6 +134,10 @@ def test_what_uv_cannot_find_is_told_with_what_to_do() -> None:
     )
     assert "PyPI has no package bwa-mem" in str(missing) and "conda must be installed" in str(missing)
     python = Uv("/bin/uv").explain("error: No interpreter found for Python 3.8 in search path or managed\n")
+    shim = Uv("/bin/uv").explain(
+        "error: Failed to inspect Python interpreter from first executable in the\n path"
+    )
+    assert "does not run where the worker is" in str(shim)
     assert str(python) == "Python 3.8 is not installed where the worker runs: ask for another version."
     assert Uv("/bin/uv").explain("error: something else") is None
     assert CondaFamily("/bin/conda", "conda").explain("anything") is None
@@ -161,8 +165,12 @@ async def test_two_workers_with_one_cache_make_it_once(lab: Lab, place: Path) ->
 
 async def test_a_build_that_fails_leaves_nothing_and_says_why_without_folders(lab: Lab, place: Path) -> None:
     lab.conda.fail()
-    with pytest.raises(WorkerError, match=r"conda ended with exit code 3:\n(.*\n)*no such package$"):
+    with pytest.raises(
+        WorkerError, match=r"conda ended with exit code 3:\n(.*\n)*no such package$"
+    ) as failed:
         await lab.get("numpy")
+    assert "…/calls.jsonl" in str(failed.value) and str(place) not in str(failed.value)
+    assert "https://host/a/b" in str(failed.value)
     assert lab.kept() == set()
     lab.conda.fail(False)
     await lab.get("numpy")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,23 @@ from tests.kit.conda_stub import CondaStub
 MANIFEST = {"name": "App", "type": "python-env", "dependencies": ["numpy"]}
 HERE = {"from": "w/someone"}
 ELSEWHERE = {"from": "other/someone"}
+
+
+WORKER = """
+import asyncio, json, os, sys
+from pathlib import Path
+from hypha.workers.conda import CondaWorker
+
+async def main():
+    place = Path(sys.argv[1])
+    worker = CondaWorker(cache=place / "c", root=place / "r", variables={"PATH": sys.argv[2]})
+    await worker.start(json.loads(sys.argv[3]))
+    page = await worker.get_logs("w/_rapp_1__rlb", "stdout")
+    print("".join(item["content"] for item in page["items"]), end="", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +297,32 @@ async def test_a_session_that_still_starts_can_be_stopped(
     assert not lives(pid)
 
 
+async def test_what_a_killed_worker_has_left_ends_before_the_next_begins(
+    place: Path, conda: CondaStub, files: AppFiles
+) -> None:
+    script = (
+        "import os, subprocess, sys\nline = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "print(os.getpid(), subprocess.Popen(line, start_new_session=True).pid)"
+    )
+    config = json.dumps(config_of(files, script))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WORKER, str(place), f"{conda.path}:/usr/bin:/bin", config),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    pids = [int(word) for word in (await process.stdout.readline()).split()]
+    assert len(pids) == 2 and all(map(lives, pids))
+    process.kill()
+    await process.wait()
+    fresh = made(place, conda)
+    await fresh.prepare()
+    await eventually(lambda: not any(map(lives, pids)))  # they are killed by now, not all gone
+    assert len(os.listdir(place / "r")) == 1
+    await fresh.start(config_of(files, "1"))
+    assert len(conda.calls("create")) == 1, "the environment is kept"
+    await fresh.shutdown()
+
+
 async def test_a_session_is_used_from_its_own_workspace_alone(worker: CondaWorker, files: AppFiles) -> None:
     config = config_of(files, "secret = 1")
     with pytest.raises(PermissionDenied):
@@ -331,10 +376,24 @@ async def test_many_outputs_are_cut_and_the_log_is_bounded(
     result = await worker.execute(config["id"], "for i in range(50): print('x' * 1_000)\n'end'")
     assert result["status"] == "ok"
     total = sum(len(each.get("text", "")) for each in result["outputs"])
-    assert 5_000 < total < 20_000 and "are not kept" in result["outputs"][-1]["text"]
+    assert 5_000 < total < 20_100 and "are not kept" in result["outputs"][-1]["text"]
     log = worker._running[config["id"]].log
     await worker.execute(config["id"], "for i in range(150): print('x' * 10_000)")
     assert log.dropped > 0
+
+
+async def test_an_output_that_is_too_large_is_left_out_and_the_session_goes_on(
+    worker: CondaWorker, files: AppFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_IDLE_S", 0.5)
+    monkeypatch.setattr(kernels, "_MOST_MESSAGE_BYTES", 100_000)
+    config = config_of(files, "1")
+    await worker.start(config)
+    result = await worker.execute(config["id"], "print('x' * 200_000)")
+    assert result["status"] == "ok" and "not kept" in result["outputs"][-1]["text"]
+
+    again = await worker.execute(config["id"], "print('here')")
+    assert again["outputs"] == [{"type": "stream", "name": "stdout", "text": "here\n"}]
 
 
 async def test_what_is_no_timeout_or_no_code_is_refused(worker: CondaWorker, files: AppFiles) -> None:
