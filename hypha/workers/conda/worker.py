@@ -154,8 +154,13 @@ class CondaWorker(ConnectedWorker):
         Returns:
             `status` (`ok` or `error`), `outputs` (streams, displays, results) and, where it failed, `error`
             with `ename`, `evalue` and `traceback`.
+
+        Raises:
+            PermissionDenied: the caller is of another workspace, or may only read in the session's.
+            InvalidArguments: the code is no text, or the timeout no number above 0.
+            WorkerError: there is no kernel (any more), or too many calls wait for it.
         """
-        self._session(session_id, context)
+        self._check_may_run(self._session(session_id, context).workspace, context)
         session = self._running.get(session_id)
         if session is None:
             raise WorkerError("The session has no kernel: it still starts, or has failed.")

@@ -25,7 +25,8 @@ from tests.kit.app_files import AppFiles, app_files
 from tests.kit.conda_stub import CondaStub
 
 MANIFEST = {"name": "App", "type": "python-env", "dependencies": ["numpy"]}
-HERE = {"from": "w/someone"}
+HERE = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "rw"}}}}
+READER = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "r"}}}}
 ELSEWHERE = {"from": "other/someone"}
 
 
@@ -330,11 +331,13 @@ async def test_a_session_is_used_from_its_own_workspace_alone(worker: CondaWorke
     await worker.start(config, HERE)
     for refused in (
         worker.execute(config["id"], "secret", context=ELSEWHERE),
+        worker.execute(config["id"], "secret", context=READER),
         worker.get_logs(config["id"], context=ELSEWHERE),
         worker.stop(config["id"], ELSEWHERE),
     ):
         with pytest.raises(PermissionDenied):
             await refused
+    assert (await worker.get_logs(config["id"], context=READER))["total"] > 0
     assert (await worker.execute(config["id"], "secret", context={"from": "*/server"}))["status"] == "ok"
 
 
