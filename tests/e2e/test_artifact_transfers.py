@@ -167,6 +167,25 @@ def test_a_folder_goes_there_and_comes_back(terminal: Terminal) -> None:
     assert (terminal.folder / "single").read_text() == "A"
 
 
+def test_names_that_the_server_refuses_are_told_before_anything_is_sent(terminal: Terminal) -> None:
+    here = terminal.write(a_txt="a", sub__b_txt="b")
+    odd = ["back\\slash.txt", "new\nline.txt", "sub/" + "%" * 100]
+    for name in odd:
+        (here / name).write_text("odd")
+    code, said = terminal.run("put", here, "refused", "--delete")
+    assert (code, said.count("refused: ")) == (1, 3), said
+    assert f"refused: {here}/sub/{'%' * 100}: " in said and r"\nline.txt: " in said
+    assert "nothing was sent: the server does not take the names of 3 of 5 files." in said
+    assert terminal.run("ls", "refused")[0] == 1, "there is no artifact, either"
+    code, said = terminal.run("put", here, "refused", "--delete", "--skip-refused-names")
+    assert (code, "committed as v0, with 2 files" in said, "3 left out" in said) == (0, True, True), said
+    (here / odd[0]).rename(here / "slash.txt")
+    code, said = terminal.run("put", here, "refused", "--skip-refused-names")
+    assert (code, "with 3 files" in said, "2 left out" in said) == (0, True, True), said
+    code, said = terminal.run("put", here / "a.txt", "refused:sub/../")
+    assert (code, "'..' in it" in said) == (2, True), said
+
+
 def test_what_is_there_is_listed_and_removed(terminal: Terminal) -> None:
     here = terminal.write(a_txt="a", sub__b_txt="b", sub__deep__c_txt="c")
     assert terminal.run("put", here, "listed:in/it", "--manifest", "none.json")[0] == 2

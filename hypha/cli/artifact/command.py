@@ -82,6 +82,9 @@ def _add_put(
     )
     parser.add_argument("--follow-links", action="store_true", help="send what symbolic links lead to")
     parser.add_argument(
+        "--skip-refused-names", action="store_true", help="leave out files whose names the server refuses"
+    )
+    parser.add_argument(
         "--manifest", type=Path, metavar="FILE", help="manifest (JSON) of an artifact that is made"
     )
     parser.add_argument("--type", default="generic", help="its type (generic)")
@@ -224,7 +227,7 @@ def _put_wish(arguments: argparse.Namespace, named: Named) -> PutWish:
     return PutWish(
         arguments.source, named, arguments.jobs, arguments.new_version or bool(arguments.name),
         arguments.name, arguments.comment, arguments.stage, arguments.delete, arguments.follow_links,
-        arguments.manifest, arguments.type, arguments.parent,
+        arguments.skip_refused_names, arguments.manifest, arguments.type, arguments.parent,
     )  # fmt: skip
 
 

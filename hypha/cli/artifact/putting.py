@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hypha.cli.artifact.bar import Bar, shown_name, shown_size
-from hypha.cli.artifact.faults import FAILED, OK, ServerFault, UsageFault
+from hypha.cli.artifact.faults import FAILED, OK, Fault, ServerFault, UsageFault
 from hypha.cli.artifact.local import Found, LocalFile, find_files, sha256_of
 from hypha.cli.artifact.parallel import in_parallel
 from hypha.cli.artifact.remote import NEW_VERSION, Coming, Named, RemoteArtifact, batches
 from hypha.cli.artifact.sending import LARGE_BYTES, Sending
 from hypha.cli.artifact.server import HyphaServer
+from hypha.errors import InvalidKey
+from hypha.features.artifacts.paths import check_folder, check_path
 
 SHOWN_FAULTS = 20
 
@@ -32,6 +34,7 @@ class PutWish:
     stage: bool = False
     delete: bool = False
     follow_links: bool = False
+    skip_refused: bool = False
     manifest: Path | None = None
     type: str = "generic"
     parent: str | None = None
@@ -62,6 +65,7 @@ class Putting:
         if wish.delete and wish.source.is_file():
             raise UsageFault(f"{wish.source} is one file: --delete is for a folder that is here as a whole.")
         found = find_files(wish.source, self._folder(), follow_links=wish.follow_links)
+        self._check_names(found)
         for line in found.left_out:
             self._bar.say(f"left out: {shown_name(line)}")
         digests = self._hashed(found.files)
@@ -88,6 +92,31 @@ class Putting:
     def _folder(self) -> str:
         path, source = self._wish.target.path, self._wish.source
         return f"{path}/" if path and source.is_dir() and not path.endswith("/") else path
+
+    def _check_names(self, found: Found) -> None:
+        """Before anything is read or sent: each path is one that the server takes.
+
+        Raises:
+            UsageFault: the folder in the artifact is none. Fault: names of files here are none.
+        """
+        try:
+            check_folder(self._wish.target.path)
+        except InvalidKey as error:
+            raise UsageFault(error.message) from None
+        refused = {file.path: f"{file.place}: {why}" for file in found.files if (why := _refusal(file.path))}
+        if not refused:
+            return
+        if not self._wish.skip_refused:
+            for why in list(refused.values())[:SHOWN_FAULTS]:
+                self._bar.say(f"refused: {why}")
+            raise Fault(
+                f"nothing was sent: the server does not take the names of {len(refused)} of "
+                f"{len(found.files)} files. Rename them, or leave them out with --skip-refused-names."
+            )
+        for file in found.files:
+            if file.path in refused:
+                found.leave_out(file.path, refused[file.path])
+        found.files = [file for file in found.files if file.path not in refused]
 
     def _created(self) -> RemoteArtifact:
         wish, name = self._wish, self._wish.target.artifact
@@ -178,7 +207,8 @@ class Putting:
         wish = self._wish
         if self._done.faults:
             self._bar.say(
-                f"{artifact.id}: not committed, since files are missing: run the same command again"
+                f"{artifact.id}: not committed, since the files below are missing. What came is kept: mend "
+                "what failed, and run the same command again"
             )
         elif wish.stage:
             self._bar.say(f"{artifact.id}: staged, to be committed later")
@@ -198,6 +228,15 @@ class Putting:
         if len(done.faults) > SHOWN_FAULTS:
             self._bar.say(f"failed: {len(done.faults) - SHOWN_FAULTS} more")
         return FAILED if done.faults else OK
+
+
+def _refusal(path: str) -> str:
+    """Why the server takes no file of this path; empty if it does."""
+    try:
+        check_path(path)
+    except InvalidKey as error:
+        return error.message
+    return ""
 
 
 def _missing(coming: Coming, files: Sequence[LocalFile], digests: Mapping[str, str]) -> list[LocalFile]:
