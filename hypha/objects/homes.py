@@ -49,6 +49,20 @@ class Opened:
     lead: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AsGuest:
+    """How the server uses storages that aren't its own.
+
+    Attributes:
+        bucket: where nobody names one. least_free_bytes: of the disk on which parts of uploads wait.
+        heeds_proxies: whether requests go through the proxies that the environment names.
+    """
+
+    bucket: str
+    least_free_bytes: int = 0
+    heeds_proxies: bool = False
+
+
 class Homes(ABC):
     """Opens the stores of homes; `gathered_bytes` and `gathered_part_bytes` are as those of the stores."""
 
@@ -65,10 +79,15 @@ class Homes(ABC):
 
 
 class RoutedObjects(ObjectStore):
-    """See `ObjectStore`: the own store, and homes for the keys that name one."""
+    """See `ObjectStore`: the own store, and homes for the keys that name one.
 
-    def __init__(self, own: ObjectStore) -> None:
+    Attributes:
+        homes: None until somebody knows some.
+    """
+
+    def __init__(self, own: ObjectStore, as_guest: AsGuest) -> None:
         self.own = own
+        self.as_guest = as_guest
         self.homes: Homes | None = None
         self.shares_copies = own.shares_copies
         self.gathered_bytes, self.gathered_part_bytes = own.gathered_bytes, own.gathered_part_bytes

@@ -21,12 +21,13 @@ class FakeS3:
         self.seen: list[tuple[float, web.Request, bytes]] = []
         self.status = 200
         self.headers = {"ETag": ETAG}
+        self.body = b""
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         self.note(request, await request.read())
-        return web.Response(status=self.status, headers=self.headers)
+        return web.Response(status=self.status, headers=self.headers, body=self.body)
 
     def note(self, request: web.Request, body: bytes) -> None:
         """Remember a request."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypha.errors import AlreadyExists, InvalidAddress, InvalidRequest, NotFound
 from hypha.features.artifacts.permissions import as_grants, expanded
+from hypha.objects.homes import folder_at
 
 NEW_VERSION = "new_version"
 EDIT_VERSION = "edit_version"
@@ -74,7 +75,8 @@ class Version:
 class Artifact:
     """An artifact as committed, what is staged of it, and what its parent says.
 
-    `staged` holds the fields (`manifest`, `config`, `type`) that the next commit brings.
+    `staged` holds the fields (`manifest`, `config`, `type`) that the next commit brings. `home` is the
+    storage in which its files lie, None for the server's own.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Artifact:
     view_count: float = 0.0
     file_count: int = 0
     size: int = 0
+    home: str | None = None
 
     @property
     def full_id(self) -> str:
@@ -139,7 +142,7 @@ class Artifact:
     @property
     def folder(self) -> str:
         """Where its files lie in the object store."""
-        return f"{self.workspace}/artifacts/{self.id}"
+        return f"{folder_at(self.workspace, self.home)}/{self.id}"
 
     def stage_key(self, path: str) -> str:
         """The key of a file that is uploaded for the next commit."""

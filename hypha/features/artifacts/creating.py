@@ -23,6 +23,7 @@ from hypha.errors import (
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.artifact import NEW_VERSION, Artifact, Version
 from hypha.features.artifacts.file_records import File, Staged
+from hypha.features.artifacts.housing import Housing
 from hypha.features.artifacts.ids import (
     Reference,
     alias_maker,
@@ -32,6 +33,7 @@ from hypha.features.artifacts.ids import (
     parse_reference,
 )
 from hypha.features.artifacts.parts import Parts
+from hypha.features.artifacts.places import Place
 from hypha.features.artifacts.schemas import check_against
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.tables import ArtifactFile, ArtifactSecret, ArtifactVersion
@@ -68,7 +70,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A new artifact as its maker wants it; every field is checked already."""
+    """A new artifact as its maker wants it; every field is checked already.
+
+    `place` is the storage that its secrets name.
+    """
 
     workspace: str
     alias: str | None
@@ -82,6 +87,7 @@ class Wish:
     overwrite: bool = False
     stage: bool = False
     copy: Copy | None = None
+    place: Place | None = None
 
 
 class HasChildren(AlreadyExists):
@@ -230,6 +236,7 @@ class Creating:
             next_version=existing.next_version if existing is not None else 0,
             file_count=count,
             size=size if wish.stage else size + of_version,
+            home=Housing.home_for(wish.place, wish.parent),
             **is_new_draft,  # type: ignore[arg-type]
         )
 
@@ -244,6 +251,7 @@ class Creating:
         values = {
             "type": artifact.type, "manifest": artifact.manifest, "config": dict(artifact.config),
             "parent_id": artifact.parent_id, "intent": artifact.intent, "round": artifact.round,
+            "home": artifact.home,
             "staged": None, "staged_files": 0, "version_count": len(artifact.versions),
             "next_version": number + len(artifact.versions), "download_count": 0.0, "view_count": 0.0,
             "file_count": artifact.file_count, "last_modified": artifact.last_modified, "size": artifact.size,
@@ -267,6 +275,8 @@ class Creating:
         permissions = artifact.config.get("permissions")
         await records.write_grants(connection, artifact.id, permissions, is_new=existing is None)
         await self._secrets.write(connection, record, artifact.id, wish.secrets)
+        if wish.place is not None:
+            await self._secrets.housing.add(connection, artifact, wish.place)
 
     async def _insert_files(
         self, connection: AsyncConnection, artifact: Artifact, copy: Copy, record: WorkspaceRecord

@@ -15,6 +15,7 @@ from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactFile, ArtifactSecret, ArtifactVersion
 from hypha.features.progress import Progress
 from hypha.ids import random_id
+from hypha.objects.homes import folder_at
 
 
 class Deleting:
@@ -106,15 +107,17 @@ class Deleting:
         parts, usage = self._parts, self._parts.usage
         count, size = await file_records.use_of(connection, ArtifactFile.artifact.in_(ids))
         await usage.remove(connection, workspace, file_records.KIND, count, size)
-        sizes = select(func.coalesce(func.sum(Table.size), 0)).where(Table.id.in_(ids))
-        of_records = int((await connection.execute(sizes)).scalar_one())
+        found = (
+            await connection.execute(select(Table.id, Table.home, Table.size).where(Table.id.in_(ids)))
+        ).all()
+        of_records = sum(row.size for row in found)
         of_secrets = select(func.coalesce(func.sum(ArtifactSecret.size), 0)).where(
             ArtifactSecret.artifact.in_(ids)
         )
         of_records += int((await connection.execute(of_secrets)).scalar_one())
         await usage.remove(connection, workspace, records.KIND, len(ids), of_records)
         await connection.execute(delete(Table).where(Table.id.in_(ids)))
-        keys = [f"{workspace}/artifacts/{each}/" for each in ids]
+        keys = [f"{folder_at(workspace, row.home)}/{row.id}/" for row in found]
         await records.discard_later(connection, keys, parts.clock())
 
 

@@ -8,10 +8,13 @@ from hypha.features.artifacts.applications import ApplicationManifests
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
+from hypha.features.artifacts.homes import ArtifactHomes, check_packages
+from hypha.features.artifacts.housing import Housing
 from hypha.features.artifacts.http import ArtifactRoutes
 from hypha.features.artifacts.http_view import VIEW, Addresses, ViewRoute
 from hypha.features.artifacts.options import ArtifactOptions
 from hypha.features.artifacts.parts import THREADS, Parts
+from hypha.features.artifacts.places import Places
 from hypha.features.artifacts.records import Artifacts
 from hypha.features.artifacts.renderer import Renderer
 from hypha.features.artifacts.secrets import Secrets
@@ -19,7 +22,7 @@ from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.base import Feature, FeatureContext
 from hypha.features.progress import Reports
 from hypha.limits.crew import Crew
-from hypha.objects.store import ObjectStore
+from hypha.objects.homes import RoutedObjects
 from hypha.objects.urls import SignedUrls
 from hypha.store.reference import is_set_aside
 from hypha.store.sealing import Seal
@@ -35,21 +38,23 @@ class ArtifactsFeature(Feature):
     """The public service `artifact-manager`, and its files over HTTP."""
 
     name = "artifacts"
-    needs = (Workspaces, ObjectStore, SignedUrls)
+    needs = (Workspaces, RoutedObjects, SignedUrls)
 
     def __init__(self) -> None:
+        self._homes: ArtifactHomes | None = None
         self._garbage: Garbage | None = None
         self._crew = Crew(THREADS, "artifacts")
         self._renderer = Renderer()
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service, and delete what nothing refers to any more."""
-        data, workspaces, store = context.data, context.get(Workspaces), context.get(ObjectStore)
+        data, workspaces, store = context.data, context.get(Workspaces), context.get(RoutedObjects)
         _bound(context)
         artifacts = Artifacts(data.connections)
         garbage = self._garbage = Garbage(data.connections, store)
         applications = ApplicationManifests(data.connections)
         seal = Seal(data.secret(SECRET))
+        housing = self._housing(context, store, seal)
         parts = Parts(
             Access(artifacts, workspaces),
             artifacts,
@@ -64,7 +69,7 @@ class ArtifactsFeature(Feature):
             progress=Reports(context.services, context.tasks).of,
             crew=self._crew,
         )
-        secrets = Secrets(data.connections, data.usage, seal)
+        secrets = Secrets(data.connections, data.usage, seal, housing)
         await _adopt(parts, secrets)
         await applications.load()
         manager = ArtifactManager(parts, Creating(parts, workspaces, secrets), secrets)
@@ -77,12 +82,24 @@ class ArtifactsFeature(Feature):
         view = ViewRoute(manager, context.http.credentials, _addresses(context), self._renderer)
         context.http.add_pages(WorkspaceRoute(VIEW, view), WorkspaceRoute(f"{VIEW}/{{path:path}}", view))
 
+    def _housing(self, context: FeatureContext, store: RoutedObjects, seal: Seal) -> Housing:
+        """Who chooses where files of artifacts lie; from now on the store finds those that lie elsewhere."""
+        endpoints = context.settings.of(ArtifactOptions).artifact_s3_endpoints
+        if endpoints:
+            check_packages()
+        places = Places(endpoints, store.as_guest.bucket)
+        homes = self._homes = ArtifactHomes(context.data.connections, seal, places, store.as_guest)
+        store.homes = homes
+        return Housing(places, seal, homes.forget)
+
     async def stop(self) -> None:
         """Let no deletion run on when the object store is closed, and no page be rendered."""
         await self._renderer.close()
         await self._crew.close()
         if self._garbage is not None:
             await self._garbage.close()
+        if self._homes is not None:
+            await self._homes.close()
 
 
 async def _adopt(parts: Parts, secrets: Secrets) -> None:

@@ -97,9 +97,11 @@ class ArtifactFunctions(Functions):
         checked = check_config(config)
         check_schema(checked.get("collection_schema"))
         content = await self.parts.crew.work(partial(check_manifest, manifest, kind))
+        kept = check_secrets(secrets)
         wish = Wish(
-            chosen, name, parent, kind, content, checked, check_secrets(secrets),
+            chosen, name, parent, kind, content, checked, kept,
             first, check_comment(comment), overwrite is True, stage is True or version == "stage",
+            place=self._secrets.housing.place_of(kept),
         )  # fmt: skip
         made = await self._creating.create(wish, context)
         return await self.shown(made, staged=True)
@@ -358,7 +360,9 @@ class ArtifactFunctions(Functions):
         if secrets is None:
             return None
         await self.parts.access.require(artifact, context, "set_secret")
-        return check_secrets(secrets)
+        checked = check_secrets(secrets)
+        await self._secrets.check(artifact, checked)
+        return checked
 
     async def _replace_secrets(self, artifact: Artifact, values: Plain) -> None:
         record = await self.parts.access.check_writable(artifact.workspace, is_admin=True)

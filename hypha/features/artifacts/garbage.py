@@ -11,13 +11,16 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 
 from sqlalchemy import delete, func, insert, select, update
 
 from hypha.errors import HyphaError, UploadNotFound
 from hypha.features.artifacts.file_records import batches
+from hypha.features.artifacts.homes_in_garbage import HomesInGarbage
 from hypha.features.artifacts.records import discard_later
 from hypha.features.artifacts.tables import Artifact, ArtifactGarbage, ArtifactUpload
+from hypha.objects.homes import home_of
 from hypha.objects.store import ObjectStore
 from hypha.store.repository import Connections
 
@@ -45,6 +48,7 @@ class Garbage:
         self._connections = connections
         self._store = store
         self._clock = clock
+        self._homes = HomesInGarbage(clock)
         self._woken = asyncio.Event()
         self._is_closed = False
         self._running: asyncio.Task[object] | None = None
@@ -91,14 +95,18 @@ class Garbage:
         """Delete all that is due; how many entries that were."""
         count, is_full = 0, True
         while is_full and (due := await self._due()):
-            is_full = len(due) == TOGETHER
-            for _, key in due:
-                await (self._delete_folder(key) if key.endswith("/") else self._store.delete(key))
+            is_full, gone = len(due) == TOGETHER, list[int]()
+            for number, key in due:
+                if await self._homes.spared(key, self._delete_folder if key.endswith("/") else self._delete):
+                    gone.append(number)
             async with self._connections.writing() as connection:
-                gone = [number for number, _ in due]
                 await connection.execute(delete(ArtifactGarbage).where(ArtifactGarbage.id.in_(gone)))
-            count += len(due)
+                await self._homes.postpone(connection)
+            count += len(gone)
         return count
+
+    async def _delete(self, key: str) -> None:
+        await self._store.delete(key)
 
     @contextlib.asynccontextmanager
     async def unrecorded(self, key: str) -> AsyncIterator[int]:
@@ -129,17 +137,19 @@ class Garbage:
 
     async def end_uploads(self) -> None:
         """Delete what was sent of uploads in parts whose time is over."""
-        is_over = ArtifactUpload.expires_at < self._clock()
-        query = select(ArtifactUpload.key, ArtifactUpload.id).where(is_over).limit(TOGETHER)
+        is_over, after = ArtifactUpload.expires_at < self._clock(), ""
+        query = select(ArtifactUpload.key, ArtifactUpload.id).order_by(ArtifactUpload.id).limit(TOGETHER)
         while True:
             async with self._connections.reading() as connection:
-                over = [(key, upload) for key, upload in await connection.execute(query)]
+                found = await connection.execute(query.where(is_over, ArtifactUpload.id > after))
+                over = [(key, upload) for key, upload in found]
             if not over:
                 return
+            gone, after = list[str](), over[-1][1]
             for key, upload in over:
-                await self._abort(key, upload)
+                if await self._homes.spared(key, partial(self._abort, upload=upload)):
+                    gone.append(upload)
             async with self._connections.writing() as connection:
-                gone = [upload for _, upload in over]
                 await connection.execute(delete(ArtifactUpload).where(ArtifactUpload.id.in_(gone)))
 
     async def _abort(self, key: str, upload: str) -> None:
@@ -158,7 +168,8 @@ class Garbage:
 
     async def workspace_ended(self, workspace: str) -> None:
         """The records of a workspace are gone: so shall be the files of its artifacts."""
-        await self._note([key async for key in self._folders(f"{workspace}/artifacts/")])
+        homes = await self._homes.folders_of(self._connections, workspace)
+        await self._note([*homes, *[key async for key in self._folders(f"{workspace}/artifacts/")]])
         self.wake()
 
     async def find_left_behind(self) -> None:
@@ -167,13 +178,20 @@ class Garbage:
         An address for an upload may be good for days after the commit or the end of its artifact.
         """
         async for workspace in self._folders(""):
-            lost: list[str] = []
-            async for folder in self._folders(f"{workspace}artifacts/"):
-                lost.append(folder)
-                if len(lost) >= TOGETHER:
-                    await self._note(await self._unknown(lost))
-                    lost = []
-            await self._note(await self._unknown(lost))
+            await self._find_below(f"{workspace}artifacts/")
+        await self._homes.retire(self._connections)
+        self.wake()
+        for folder in await self._homes.folders_of(self._connections, None):
+            await self._homes.spared(folder, self._find_below)
+
+    async def _find_below(self, folder: str) -> None:
+        lost: list[str] = []
+        async for each in self._folders(folder):
+            lost.append(each)
+            if len(lost) >= TOGETHER:
+                await self._note(await self._unknown(lost))
+                lost = []
+        await self._note(await self._unknown(lost))
 
     async def _unknown(self, folders: Sequence[str]) -> list[str]:
         """Folders of artifacts that are not there, and of those that are the rounds that are over."""
@@ -184,9 +202,10 @@ class Garbage:
                   for each, folder in by_id.items()}  # fmt: skip
         # before the records are read: those of a folder that is being filled come as its note goes
         noted = await self._noted([*folders, *(key for keys in rounds.values() for key in keys)])
-        query = select(Artifact.id, Artifact.round).where(Artifact.id.in_(by_id))
+        query = select(Artifact.id, Artifact.round, Artifact.home).where(Artifact.id.in_(by_id))
         async with self._connections.reading() as connection:
-            known = {each: current for each, current in await connection.execute(query)}
+            found = await connection.execute(query)
+            known = {each: current for each, current, home in found if (home or "") == home_of(by_id[each])}
         lost = [folder for each, folder in by_id.items() if each not in known]
         for each, current in known.items():
             lost += [key for key in rounds[each] if key != f"{by_id[each]}stage/{current}/"]

@@ -16,12 +16,14 @@ from hypha.features.artifacts.artifact import Artifact
 from hypha.features.artifacts.creating import Copy, Creating, Wish
 from hypha.features.artifacts.file_records import File, in_turns
 from hypha.features.artifacts.files import FileView
+from hypha.features.artifacts.housing import Housing
 from hypha.features.artifacts.ids import Reference, new_id
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.schemas import check_against
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.progress import Progress
 from hypha.ids import random_id
+from hypha.objects.homes import folder_at
 from hypha.objects.store import ObjectInfo
 
 LOST_IN_COPIES = ("zenodo", "id_parts")
@@ -77,7 +79,7 @@ class Moving:
         if not wish.stage and wish.parent is not None:
             check_against(wish.parent.config.get("collection_schema"), wish.manifest)
         copy = self._planned(wish, await self._creating.target(wish, context))
-        folder = f"{wish.workspace}/artifacts/{copy.id}"
+        folder = f"{folder_at(wish.workspace, Housing.home_for(wish.place, wish.parent))}/{copy.id}"
         filled = folder if copy.target is None else f"{folder}/{copy.place}"
         async with self._parts.garbage.unrecorded(f"{filled}/") as note:
             files = await self._copied(source, folder, copy.place, progress)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypha.options import FeatureOptions, variable
+from hypha.features.artifacts.places import checked_endpoint
+from hypha.options import FeatureOptions, flag, variable
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -14,6 +15,9 @@ GIB = 1024 * MIB
 class ArtifactOptions(FeatureOptions):
     """Artifacts."""
 
+    artifact_s3_endpoints: tuple[str, ...] = flag(
+        (), "S3 endpoints that secrets of artifacts may name, for files that their owners keep there"
+    )
     max_artifacts_per_workspace: int = variable(
         100_000, "Artifacts of one workspace", "HYPHA_MAX_ARTIFACTS_PER_WORKSPACE"
     )
@@ -29,3 +33,8 @@ class ArtifactOptions(FeatureOptions):
     max_artifact_bytes_per_workspace: int = variable(
         1024 * GIB, "The same in bytes", "HYPHA_MAX_ARTIFACT_BYTES_PER_WORKSPACE", unit="bytes"
     )
+
+    def check(self) -> None:
+        """Refuse endpoints that are none."""
+        for endpoint in self.artifact_s3_endpoints:
+            checked_endpoint(endpoint)

@@ -31,7 +31,7 @@ _COLUMNS = (
     Table.id, Table.workspace, Table.alias, Table.type, Table.manifest, Table.config, Table.created_by,
     Table.created_at, Table.last_modified, Table.parent_id, Table.intent, Table.round, Table.staged,
     Table.staged_files, Table.change, Table.next_version, Table.download_count, Table.view_count,
-    Table.file_count, Table.size,
+    Table.file_count, Table.size, Table.home,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.errors import InvalidRequest
 from hypha.features.artifacts.artifact import Artifact
+from hypha.features.artifacts.housing import Housing, name_a_place
 from hypha.features.artifacts.records import KIND, changing
 from hypha.features.artifacts.tables import ArtifactSecret
 from hypha.store.records import WorkspaceRecord
@@ -28,16 +29,22 @@ MAX_SECRET_BYTES = 64 * 1024
 class Secrets(Repository):
     """The secrets of each artifact, one row for each."""
 
-    def __init__(self, connections: Connections, usage: Usage, seal: Seal) -> None:
+    def __init__(
+        self, connections: Connections, usage: Usage, seal: Seal, housing: Housing | None = None
+    ) -> None:
         super().__init__(connections)
         self._usage = usage
         self._seal = seal
+        self.housing = housing or Housing()
 
     async def all(self, artifact: str) -> dict[str, Any]:
         """All secrets of an artifact, opened."""
-        query = select(ArtifactSecret.name, ArtifactSecret.value).where(ArtifactSecret.artifact == artifact)
         async with self._connections.reading() as connection:
-            rows = (await connection.execute(query)).all()
+            return await self._all(connection, artifact)
+
+    async def _all(self, connection: AsyncConnection, artifact: str) -> dict[str, Any]:
+        query = select(ArtifactSecret.name, ArtifactSecret.value).where(ArtifactSecret.artifact == artifact)
+        rows = (await connection.execute(query)).all()
         return {shown_key(name): self._opened(artifact, name, value) for name, value in rows}
 
     def _opened(self, artifact: str, name: str, sealed: bytes) -> Any:
@@ -51,9 +58,13 @@ class Secrets(Repository):
         """Set one secret; None removes it.
 
         Raises:
-            InvalidRequest: there are too many. QuotaExceeded.
+            InvalidRequest: there are too many. QuotaExceeded. And as `Housing.settle`.
         """
         async with changing(self._connections) as connection:
+            renewed = None
+            if name_a_place({name: value}):
+                after = {**await self._all(connection, artifact.id), name: value}
+                renewed = await self.housing.settle(connection, artifact, after)
             await self._usage.hold(connection, record, KIND)
             where = ArtifactSecret.artifact == artifact.id, ArtifactSecret.name == name
             gone = await connection.execute(
@@ -62,6 +73,7 @@ class Secrets(Repository):
             freed = gone.scalar_one_or_none() or 0
             added = 0 if value is None else await self._insert(connection, artifact.id, {name: value})
             await self._usage.add(connection, record, KIND, 0, added - freed, allowance)
+        self.housing.renewed(renewed)
 
     async def replace(
         self,
@@ -70,11 +82,29 @@ class Secrets(Repository):
         values: Mapping[str, Any],
         allowance: Allowance | None,
     ) -> None:
-        """Set all secrets of an artifact, in place of those that it had."""
+        """Set all secrets of an artifact, in place of those that it had.
+
+        Raises:
+            QuotaExceeded. And as `Housing.settle`.
+        """
         async with changing(self._connections) as connection:
+            renewed = None
+            if artifact.home is not None or name_a_place(values):
+                renewed = await self.housing.settle(connection, artifact, values)
             await self.clear(connection, artifact.workspace, artifact.id)
             added = await self._insert(connection, artifact.id, values)
             await self._usage.add(connection, record, KIND, 0, added, allowance)
+        self.housing.renewed(renewed)
+
+    async def check(self, artifact: Artifact, values: Mapping[str, Any]) -> None:
+        """See that an artifact may have these secrets and no others.
+
+        Raises:
+            As `Housing.settle`.
+        """
+        if artifact.home is not None or name_a_place(values):
+            async with self._connections.writing() as connection:
+                await self.housing.decide(connection, artifact, values)
 
     async def write(
         self, connection: AsyncConnection, record: WorkspaceRecord, artifact: str, values: Mapping[str, Any]

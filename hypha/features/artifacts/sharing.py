@@ -50,7 +50,7 @@ class Sharing:
         if other is None or other.key(artifact.folder) not in whole:
             return file
         store, own = self._parts.store, file.key(artifact.folder)
-        if store.shares_copies:
+        if store.shares_copies and artifact.home is None:
             info = await store.copy(other.key(artifact.folder), own)
             return replace(file, etag=info.etag, modified=info.modified)
         if file.path != other.path:

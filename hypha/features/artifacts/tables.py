@@ -25,6 +25,7 @@ APPLICATION = "application"
 PathText = String(1024).with_variant(String(1024, collation="C"), "postgresql")
 """A path or a part of one, compared by its bytes on every database."""
 
+_AT_HOMES = text("home IS NOT NULL")
 _OF_APPLICATIONS = text(f"type = '{APPLICATION}'")
 
 
@@ -85,7 +86,8 @@ class Artifact(Base):
     """One artifact as committed; what is staged of its fields is `staged`, of its files a row each.
 
     `intent` is set while it is staged, and `round` then names the folder of what is uploaded. Without a
-    version (`version_count` 0) it is a draft. `change` counts changes of what is staged.
+    version (`version_count` 0) it is a draft. `change` counts changes of what is staged. `home` is the id of
+    the storage in which its files lie, null for the server's own.
     """
 
     __tablename__ = "artifacts"
@@ -116,6 +118,7 @@ class Artifact(Base):
         Index("ix_artifacts_searched", "workspace", "id"),
         Index("ix_artifacts_searched_created", "workspace", "created_at", "id"),
         Index("ix_artifacts_parent", "parent_id"),
+        Index("ix_artifacts_home", "home", sqlite_where=_AT_HOMES, postgresql_where=_AT_HOMES),
         Index(
             "ix_artifacts_applications",
             "workspace",
@@ -133,6 +136,7 @@ class Artifact(Base):
     config: Mapped[Any] = mapped_column(Json, nullable=True)
     intent: Mapped[str | None] = mapped_column(String(16))
     round: Mapped[str | None] = mapped_column(String(32))
+    home: Mapped[str | None] = mapped_column(String(32))
     staged: Mapped[Any] = mapped_column(Json, nullable=True)
     staged_files: Mapped[int]
     change: Mapped[int] = mapped_column(BigInteger)
@@ -234,6 +238,22 @@ class ArtifactSecret(Base):
     name: Mapped[str] = mapped_column(String(256), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
     size: Mapped[int]
+
+
+class ArtifactHome(Base):
+    """A storage that secrets of an artifact named: its own, as of those that it was made for.
+
+    It stays when the artifact and its workspace are gone, until the files are; `unused_since` tells for how
+    long no artifact has had it. `sealed` holds where it is, and the key.
+    """
+
+    __tablename__ = "artifact_homes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    workspace: Mapped[str] = mapped_column(String(128), index=True)
+    artifact: Mapped[str] = mapped_column(String(36))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    unused_since: Mapped[float | None] = mapped_column(Float)
 
 
 class ArtifactGarbage(Base):

@@ -25,6 +25,7 @@ from hypha.features.storage.remote import open_own_minio, open_remote
 from hypha.features.storage.route import SignedRoute
 from hypha.features.storage.service import StorageService
 from hypha.features.storage.upkeep import Upkeep
+from hypha.objects.homes import AsGuest, RoutedObjects, RoutedUrls
 from hypha.objects.local.urls import PATH, LocalUrls
 from hypha.objects.room import Room, Share
 from hypha.objects.store import ObjectStore
@@ -44,7 +45,7 @@ class StorageFeature(Feature):
 
     name = "storage"
     needs = (Workspaces,)
-    provides = (ObjectStore, SignedUrls)
+    provides = (ObjectStore, RoutedObjects, SignedUrls)
     words = (PATH.strip("/"),)
 
     def __init__(self) -> None:
@@ -64,10 +65,12 @@ class StorageFeature(Feature):
         backing = self._backing = await _opened(context, options, own)
         store, urls = backing.store, backing.urls
         _bound(context, options, backing.room, workspaces)
-        context.provide(ObjectStore, store)
-        context.provide(SignedUrls, urls)
+        routed = RoutedObjects(store, _as_guest(options))
+        context.provide(ObjectStore, routed)
+        context.provide(RoutedObjects, routed)
+        context.provide(SignedUrls, urls if urls is own else RoutedUrls(urls, own))
         expiries = Expiries(store, ExpiryRecords(data.connections))
-        route = SignedRoute(store, own, expiries)
+        route = SignedRoute(routed, own, expiries)
         context.http.add_routes(Route(PATH, route), Route(f"{PATH}/{{path:path}}", route))
         uploads = UploadRecords(data.connections)
         upkeep = self._upkeep = Upkeep(store, uploads, expiries, options.s3_cleanup_period)
@@ -97,6 +100,12 @@ class StorageFeature(Feature):
             await self._upkeep.stop()
         if self._backing is not None:
             await self._backing.close()
+
+
+def _as_guest(options: StorageOptions) -> AsGuest:
+    return AsGuest(
+        options.workspace_bucket, options.least_free_disk_bytes, heeds_proxies=not options.s3_disable_proxy
+    )
 
 
 async def _opened(context: FeatureContext, options: StorageOptions, own: LocalUrls) -> Backing:

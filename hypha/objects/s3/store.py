@@ -12,6 +12,7 @@ from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any
 
 import obstore
+from aiobotocore.session import AioSession
 
 from hypha.errors import (
     AlreadyExists,
@@ -60,7 +61,7 @@ class S3Objects(ObjectStore):
     """See `ObjectStore`. What a list tells of objects is key, size, ETag and time alone.
 
     Args:
-        is_bounded: what owners keep here is bounded, see `Counting`.
+        is_bounded: what owners keep here is bounded, see `Counting`. session: see `Control`.
 
     Attributes:
         room: counts what is kept, as far as it is known; see `Counting`.
@@ -73,11 +74,16 @@ class S3Objects(ObjectStore):
     gathered_part_bytes = PART_IN_MEMORY_BYTES
 
     def __init__(
-        self, endpoint: Endpoint, clock: Callable[[], float] = time.time, *, is_bounded: bool = True
+        self,
+        endpoint: Endpoint,
+        clock: Callable[[], float] = time.time,
+        *,
+        is_bounded: bool = True,
+        session: AioSession | None = None,
     ) -> None:
         check_bucket(endpoint.bucket)
         self.endpoint = endpoint
-        self.control = Control(endpoint, clock)
+        self.control = Control(endpoint, clock, session)
         self.is_conditional = self.takes_unsigned = False
         self.counting = Counting(self.control, is_bounded=is_bounded)
         self.room: Room = self.counting.room

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from hypha.errors import BackendUnavailable, InvalidKey, ObjectNotFound
-from hypha.objects.homes import Homes, Opened, RoutedObjects, RoutedUrls, folder_at, home_of
+from hypha.objects.homes import AsGuest, Homes, Opened, RoutedObjects, RoutedUrls, folder_at, home_of
 from hypha.objects.local import LocalObjects
 from hypha.objects.local.urls import LocalUrls
 from hypha.objects.store import ObjectInfo
@@ -39,7 +39,7 @@ class Folders(Homes):
 @pytest_asyncio.fixture
 async def routed(tmp_path: Path) -> AsyncIterator[RoutedObjects]:
     own, homes = LocalObjects(tmp_path / "own", "bucket"), Folders(tmp_path)
-    store = RoutedObjects(own)
+    store = RoutedObjects(own, AsGuest("bucket"))
     store.homes = homes
     yield store
     for each in (own, *homes.stores.values()):

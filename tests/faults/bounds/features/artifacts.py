@@ -40,6 +40,9 @@ OF_OWN_PAGE = "of the server's own page of an artifact, which leaves out what is
 
 INTERNAL = {
     f"{OF_FEATURE}.applications._KEPT": "manifests that are remembered; the oldest are read anew",
+    f"{OF_FEATURE}.homes.MAX_OPEN_HOMES": "clients for storages; the others are made anew",
+    f"{OF_FEATURE}.homes._FAILURES_KEPT": "of storages that failed just now; the others are tried again",
+    f"{OF_FEATURE}.places._MAX_PREFIX_BYTES": "of a secret, whose bytes are bounded, and of keys in S3",
     f"{OF_FEATURE}.http_view.MAX_SHOWN_FILES": OF_OWN_PAGE,
     f"{OF_FEATURE}.view_page.MAX_ITEMS": OF_OWN_PAGE,
     f"{OF_FEATURE}.view_page.MAX_TEXT_CHARS": OF_OWN_PAGE,

@@ -76,9 +76,9 @@ class Lab:
             LocalUrls(BUCKET, "secret", "http://server"), seal, self.garbage, ApplicationManifests(store),
             clock=lambda: self.now,
         )  # fmt: skip
-        secrets = Secrets(store, store.usage, seal)
-        creating = Creating(self.parts, workspaces, secrets)
-        self.manager = ArtifactManager(self.parts, creating, secrets)
+        self.secrets = Secrets(store, store.usage, seal)
+        creating = Creating(self.parts, workspaces, self.secrets)
+        self.manager = ArtifactManager(self.parts, creating, self.secrets)
         self.owner = self.caller("alice", level=Level.ADMIN)
 
     @classmethod
