@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +27,10 @@ FILTER_KEYS = frozenset(
 ORDER_KEYS = frozenset({"score", "id", "name", "type", "description", "app_id"})
 MAX_DETAIL_CHARS = 20_000
 """So much of the texts of one service is searched: its docs, then names and descriptions of its functions."""
+MAX_SEARCHES = 8
+"""Searches that look through texts in turn; of one party one at a time."""
 _SLICE_CHARS = 500_000
-"""Searched between two pauses: about 2 ms."""
+"""Searched between two pauses, once for each word: 1 ms, or 4 ms where texts nearly fit."""
 _RECORD_CHARS = 1000
 _WORD = re.compile(r"\w+")
 
@@ -176,10 +179,13 @@ def _texts(record: ServiceRecord) -> Iterator[str]:
 
 
 def _chars(record: ServiceRecord) -> int:
-    """About how many characters of a service are searched."""
-    docs = len(record.docs) if isinstance(record.docs, str) else 0
-    texts = min(MAX_DETAIL_CHARS, docs + 100 * len(record.service_schema))
-    return _RECORD_CHARS + len(record.description or "") + texts
+    """How many characters of a service are searched for one word, at most."""
+    left = MAX_DETAIL_CHARS
+    for text in _texts(record):
+        left -= len(text) + 1
+        if left <= 0:
+            break
+    return _RECORD_CHARS + len(record.description or "") + MAX_DETAIL_CHARS - max(left, 0)
 
 
 class Search:
@@ -187,36 +193,33 @@ class Search:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._searching = Turns()
-        """One search at a time looks through texts, so that many of them don't make long turns together."""
+        self._searching = Turns(MAX_SEARCHES, per_party=1)
+        self._looking = Turns()
+        """One search at a time looks through a slice, so that many of them don't make long turns together."""
 
     async def search(
         self, context: Context, request: SearchRequest, include_unlisted: bool = False
     ) -> tuple[list[dict[str, Any]], int]:
         """One page of results, best first unless ordered otherwise, and the number of all matches."""
         async with self._searching.taken():
-            hits = await self._hits(await self._visible(context, include_unlisted), request)
+            async with self._looking.taken():
+                found = await self._visible(context, include_unlisted)
+            hits = await self._hits(found, request)
         self._sort(hits, request)
         page = hits[request.offset : request.offset + request.limit]
         infos = self._listing.page(context, [record for _, record in page])
         return [_item(info, fit, request) for info, (fit, _) in zip(infos, page, strict=False)], len(hits)
 
-    @staticmethod
     async def _hits(
-        found: Sequence[ServiceRecord], request: SearchRequest
+        self, found: Sequence[ServiceRecord], request: SearchRequest
     ) -> list[tuple[float, ServiceRecord]]:
         """The services that fit, and how well; others are served in between."""
         hits: list[tuple[float, ServiceRecord]] = []
-        searched = 0
-        for record in found:
-            searched += _chars(record)
-            if searched > _SLICE_CHARS:
-                await asyncio.sleep(0)
-                searched = 0
-            if not record.is_built_in and request.accepts(record):
-                fit = score(record, request.words)
-                if fit > 0:
-                    hits.append((fit, record))
+        left = deque(found)
+        while left:
+            async with self._looking.taken():
+                _look_through(left, request, hits)
+            await asyncio.sleep(0)
         return hits
 
     async def _visible(self, context: Context, include_unlisted: bool) -> list[ServiceRecord]:
@@ -234,6 +237,24 @@ class Search:
             return
         order_by = request.order_by or ""
         hits.sort(key=lambda hit: (_field(hit[1], order_by), hit[1].order), reverse=request.is_descending)
+
+
+def _look_through(
+    left: deque[ServiceRecord], request: SearchRequest, hits: list[tuple[float, ServiceRecord]]
+) -> None:
+    """Take services from what is left, as many as are searched in one turn, and note those that fit."""
+    searched = 0
+    while left:
+        record = left.popleft()
+        if record.is_built_in or not request.accepts(record):
+            searched += _RECORD_CHARS
+        else:
+            searched += _chars(record) * max(1, len(request.words))
+            fit = score(record, request.words)
+            if fit > 0:
+                hits.append((fit, record))
+        if searched >= _SLICE_CHARS:
+            return
 
 
 def _item(info: dict[str, Any], fit: float, request: SearchRequest) -> dict[str, Any]:

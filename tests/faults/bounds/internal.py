@@ -41,6 +41,7 @@ INTERNAL = {
     "hypha.hub.large_answers.MAX_LARGE_ANSWERS": "the bounds of the row `large_answers` together",
     "hypha.gateways.http.parameters.MAX_JSON_CONTAINERS": "follows from the values of a call",
     "hypha.gateways.context.DEFAULT_MAX_BODY_BYTES": SAME,
+    "hypha.registry.search.MAX_SEARCHES": "searches that go on at once, further ones wait for their turn",
     "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",
     "hypha.hub.requests.MAX_INTERVAL_S": "pause of heartbeats",
     "hypha.hub.notices.MAX_LOGGED_PER_S": "lines of the log",

@@ -12,6 +12,7 @@ import pytest
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.errors import HyphaError, InvalidRequest, PermissionDenied
+from hypha.limits.turns import on_behalf_of
 from hypha.registry.index import Registry
 from hypha.registry.query import MANY, Listing, Membership
 from hypha.registry.records import ServiceRecord
@@ -231,6 +232,68 @@ async def test_search_items_carry_score_and_chosen_fields(listing: Listing, memb
 def test_wrong_searches_are_refused(request_: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         SearchRequest.parse(**request_)
+
+
+class Slices:
+    """What `score` looks through between two pauses, in characters times words."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.all: list[int] = []
+        self._ends = True
+        monkeypatch.setattr("hypha.registry.search.score", self._score)
+
+    def _score(self, record: ServiceRecord, words: Sequence[str]) -> float:
+        if self._ends:
+            self.all.append(0)
+            asyncio.get_running_loop().call_soon(self._end)
+        self._ends = False
+        functions = record.service_schema.values()
+        texts = sum(len(each["function"]["description"]) for each in functions)
+        self.all[-1] += texts * len(words)
+        return score(record, words)
+
+    def _end(self) -> None:
+        self._ends = True
+
+
+def many_functions(count: int, text: str) -> dict[str, Any]:
+    one = {"type": "function", "function": {"name": "f", "description": text}}
+    return {f"f{number}": one for number in range(count)}
+
+
+async def test_a_search_pauses_after_what_it_has_looked_through_for_all_words(
+    listing: Listing, register: Register, member: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        register(
+            f"w/a:s{number}", config={"visibility": "public"}, service_schema=many_functions(9, "a" * 2000)
+        )
+    slices = Slices(monkeypatch)
+    words = " ".join(f"{'a' * 20}{letter}" for letter in "bcdefghijklmnopq")
+    assert await Search(listing).search(member, SearchRequest.parse(words)) == ([], 0)
+    assert sum(slices.all) >= 40 * 9 * 2000 * 16
+    assert max(slices.all) <= 500_000 + 20_000 * 16
+
+
+async def test_a_long_search_lets_those_of_others_pass(
+    listing: Listing, register: Register, member: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypha.registry.search._SLICE_CHARS", 10_000)
+    for number in range(50):
+        register(
+            f"w/a:s{number}", config={"visibility": "public"}, service_schema=many_functions(9, "a" * 2000)
+        )
+    search, over = Search(listing), []
+
+    async def run(party: str, request: SearchRequest) -> None:
+        with on_behalf_of(party):
+            await search.search(member, request)
+        over.append(party)
+
+    short = SearchRequest.parse("open", filters={"id": "w/a:open"})
+    long = [run("greedy", SearchRequest.parse("nothing")) for _ in range(3)]
+    await asyncio.gather(*long, run("other", short))
+    assert over[0] == "other"
 
 
 async def test_searches_that_come_at_once_look_through_texts_one_after_another(
