@@ -54,12 +54,13 @@ class InnerClients:
         self._startup_object: Any = None
 
     async def run_startup_functions(self) -> None:
-        """Run the operator's startup functions, if there are any.
+        """Begin the workers that run inside the server, then run the operator's startup functions.
 
         Raises:
             ConfigurationError: one cannot be loaded or failed.
         """
-        uris = self._core.settings.startup_functions
+        settings = self._core.settings
+        uris = (*settings.workers_inside, *settings.startup_functions)
         if uris:
             CURRENT.set(self._core.tokens)
             # kept: it serves what the functions registered

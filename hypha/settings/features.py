@@ -34,7 +34,9 @@ class Features:
     enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
     enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
-    enable_terminal_worker: bool = flag(False, "Apps in a terminal", feature="the terminal worker")
+    enable_terminal_worker: bool = flag(
+        False, "Apps in a terminal, for administrators and workspaces in TERMINAL_AUTHORIZED_WORKSPACES"
+    )
     disable_agent_skills: bool = flag(
         False, "No documentation for language-model tools", feature="agent skills"
     )

@@ -46,6 +46,11 @@ class Settings(Features, Files, Limits, Quotas, Connecting, SigningIn, Storing, 
         return self.public_base_url.rstrip("/") if self.public_base_url else self.local_base_url
 
     @property
+    def workers_inside(self) -> tuple[str, ...]:
+        """Startup functions of workers that options ask for; workers are known by name alone."""
+        return ("hypha.workers.terminal:hypha_startup",) if self.enable_terminal_worker else ()
+
+    @property
     def inactive_features(self) -> Mapping[str, str]:
         """Path pattern -> the sentence with which its 404 answers, for features to come."""
         later = {

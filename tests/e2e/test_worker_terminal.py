@@ -33,7 +33,7 @@ async def test_inside_the_server_it_is_for_administrators_and_listed_workspaces(
     start_server: StartServer, connect: Connect, root: Person, files: AppFiles, tmp_path: Path
 ) -> None:
     own = await start_server(
-        flags=[f"--startup-functions={MODULE}:hypha_startup"],
+        flags=["--enable-terminal-worker"],
         env={
             "TERMINAL_WORKING_DIR": str(tmp_path / "sessions"),
             "TERMINAL_AUTHORIZED_WORKSPACES": "lab, ws-user-nobody",
@@ -72,6 +72,44 @@ async def test_inside_the_server_it_is_for_administrators_and_listed_workspaces(
     assert await theirs.start(files.config(3, workspace="lab", manifest=SHELL, id="lab/x")) == "lab/x"
     await worker.stop(session)
     assert not os.path.exists(folder)  # noqa: ASYNC240
+
+
+@pytest.mark.spec("apps-12.4.5")
+async def test_apps_get_terminals_with_their_files_where_workspaces_are_listed(
+    start_server: StartServer, connect: Connect, root: Person, tmp_path: Path
+) -> None:
+    own = await start_server(
+        flags=["--enable-terminal-worker", "--enable-server-apps"],
+        env={"TERMINAL_WORKING_DIR": str(tmp_path), "TERMINAL_AUTHORIZED_WORKSPACES": "term-lab"},
+    )
+    owner = make_person(own, "owner")
+    first = await connect(owner, url=own.url)
+    await first.create_workspace(
+        {"id": "term-lab", "name": "term-lab", "persistent": True, "owners": [owner.id]}
+    )
+    client = await connect(owner, url=own.url, workspace="term-lab")
+    apps = await client.get_service("public/server-apps")
+    app = {
+        "app_id": "shell",
+        "manifest": {**SHELL, "version": "0.1.0", "files_to_stage": ["data/", "a.txt:to/b.txt"]},
+        "files": [
+            {"name": name, "content": name}
+            for name in ("a.txt", "data/one.txt", "data/deep/two.txt", "not.txt")
+        ],
+        "wait_for_service": False,
+    }
+    await apps.install(**app)
+    session = await apps.start("shell")
+    worker = await client.get_service(session["worker_id"])
+    done = await worker.execute(session["id"], "find . -type f | sort; cat data/deep/two.txt", LONG)
+    assert done["outputs"][0]["text"].split("\n") == [
+        "./data/deep/two.txt", "./data/one.txt", "./to/b.txt", "data/deep/two.txt"
+    ]  # fmt: skip
+    await apps.stop(session["id"])
+    assert not list(tmp_path.glob("worker-*/session-*"))  # noqa: ASYNC240
+    elsewhere = await first.get_service("public/server-apps")
+    with pytest.raises(Exception, match=r"administrators alone|No server app worker"):
+        await elsewhere.install(**app)
 
 
 @pytest.mark.spec("apps-12.4.5")

@@ -62,9 +62,7 @@ class FileRoute:
         scope: Scope, receive: Receive, send: Send,
     ) -> None:  # fmt: skip
         checked, version = check_path(path), version_of(query)
-        staged = is_staged_asked(version, is_true(query, "stage")) or (
-            version is None and f"{DRAFT_PREFIX}{artifact.alias}" in context.user.scope.extra_scopes
-        )
+        staged = _is_staged(artifact, version, query, context)
         artifact = await self._manager.readable(artifact.id, context, "get_file", staged=staged)
         (found,) = await self._manager.view.find(artifact, version, [checked], staged=staged)
         weight = download_weight(artifact, [checked])
@@ -76,11 +74,11 @@ class FileRoute:
         self, artifact: Artifact, path: str, query: QueryParams, context: Context,
         scope: Scope, receive: Receive, send: Send,
     ) -> None:  # fmt: skip
-        limit, offset = whole(query, "limit", 1000), whole(query, "offset", 0)
+        limit, offset, version = whole(query, "limit", 1000), whole(query, "offset", 0), version_of(query)
+        staged = _is_staged(artifact, version, query, context)
         entries = await self._manager.list_files(
-            artifact.id, check_folder(path), limit, version_of(query), is_true(query, "stage"), offset=offset,
-            context=context,
-        )  # fmt: skip
+            artifact.id, check_folder(path), limit, version, staged, offset=offset, context=context
+        )
         if not entries:
             raise FileNotFound("File or directory not found")
         await json_answer(entries)(scope, receive, send)
@@ -142,6 +140,12 @@ class FileRoute:
                 if file == "*" or unquote(file) == path:
                     return
         raise PermissionDenied("Permission denied: this token is for another file.")
+
+
+def _is_staged(artifact: Artifact, version: str | int | None, query: QueryParams, context: Context) -> bool:
+    """Whether the staged files are meant: somebody says so, or acts with a token for the draft."""
+    is_for_draft = f"{DRAFT_PREFIX}{artifact.alias}" in context.user.scope.extra_scopes
+    return is_staged_asked(version, is_true(query, "stage")) or (version is None and is_for_draft)
 
 
 def _with_token(scope: Scope, token: str) -> Scope:
