@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hypha.registry.calling import Calling
     from hypha.registry.offering import Offering
     from hypha.registry.records import ServiceRecord
+    from hypha.registry.sources import ServiceSource
     from hypha.store.repository import Connections
     from hypha.store.usage import Quota, Usage
     from hypha.web.credentials import Credentials, TokenSource
@@ -147,6 +148,18 @@ class ServicesPort:
             ConfigurationError: another feature keeps such manifests.
         """
         self._applications.ask(source)
+
+    def add_source(self, source: ServiceSource) -> None:
+        """Look for services there, where no running one is found."""
+        self._calling.add_source(source)
+
+    def note_program(self, workspace: str, client_id: str, app_id: str) -> None:
+        """Take services of a client, that say nothing else, for those of an application."""
+        self._applications.note_program(workspace, client_id, app_id)
+
+    def forget_program(self, workspace: str, client_id: str) -> None:
+        """Don't do so any more."""
+        self._applications.forget_program(workspace, client_id)
 
     def trying_application(self, workspace: str, app_id: str) -> AbstractContextManager[None]:
         """Take the app id of a draft meanwhile, as that of an application."""

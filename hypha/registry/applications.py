@@ -75,6 +75,20 @@ class Applications:
         self._source: ApplicationSource | None = None
         self._tried: Counter[tuple[str, str]] = Counter()
         """Drafts that are being tried, by workspace and app id."""
+        self._programs: dict[tuple[str, str], str] = {}
+        """App ids by workspace and client id."""
+
+    def note_program(self, workspace: str, client_id: str, app_id: str) -> None:
+        """A client is a program of an application: so are its services that say nothing else."""
+        self._programs[workspace, client_id] = app_id
+
+    def forget_program(self, workspace: str, client_id: str) -> None:
+        """It is one no more."""
+        self._programs.pop((workspace, client_id), None)
+
+    def of_program(self, workspace: str, client_id: str) -> str | None:
+        """The app id of a program that the server has started."""
+        return self._programs.get((workspace, client_id))
 
     @contextmanager
     def trying(self, workspace: str, app_id: str) -> Iterator[None]:

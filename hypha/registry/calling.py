@@ -31,6 +31,7 @@ from hypha.registry.described import (
 )
 from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord
+from hypha.registry.sources import ServiceSource
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_VALUES
 from hypha.wire.values import is_tagged
 
@@ -100,6 +101,10 @@ class Calling:
     ) -> Awaitable[ServiceRecord]:
         """The one service that a query means to the caller, who may use it; see `Selection.choose`."""
         return self._selection.choose(query, context, mode, select_timeout_s)
+
+    def add_source(self, source: ServiceSource) -> None:
+        """Look for services there too, after all others."""
+        self._selection.sources.add(source)
 
     def pick(self, records: Sequence[ServiceRecord], mode: str, context: Context) -> Awaitable[ServiceRecord]:
         """One of several services, which the caller may use, by a mode; see `Selection.pick`."""

@@ -88,6 +88,9 @@ class AppIds:
         return self._under_way.pop(key, None) is not None
 
     async def _complete_before(self, record: ServiceRecord) -> tuple[ServiceRecord, bool]:
+        if record.app_id == ANY_APP:
+            own = self._applications.of_program(record.workspace, record.client_id)
+            record = record if own is None else record.with_app(own)
         if record.app_id != ANY_APP:
             await self._check(record)
             return record, False

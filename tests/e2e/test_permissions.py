@@ -363,7 +363,7 @@ WRITERS = {
     "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
     "execute", "get_config", "delete_directory", "delete_file", "put_file", "put_file_complete_multipart",
     "put_file_start_multipart", "remove_file", "install", "uninstall", "commit_app", "edit_app",
-    "edit_file",
+    "edit_file", "edit_worker",
 }  # fmt: skip
 
 

@@ -10,24 +10,11 @@ import httpx
 import pytest
 
 from hypha.testing import ServerProcess, eventually
+from tests.e2e.apps_lab import SCRIPT, SERVING, controller, own_worker
 from tests.kit.clients import Connect, shared_server
 from tests.kit.people import Person, make_person
 
 GUIDE = Path(__file__).parent / "guide"
-SCRIPT = {"name": "Script", "type": "python-eval", "version": "0.1.0"}
-SERVING = """
-import asyncio, os
-from hypha_rpc import connect_to_server
-
-async def main():
-    names = ("server_url", "workspace", "client_id", "token")
-    server = await connect_to_server({name: os.environ["HYPHA_" + name.upper()] for name in names})
-    await server.register_service({"id": "default", "double": lambda number: 2 * number})
-    print("ready", flush=True)
-    await server.serve()
-
-asyncio.run(main())
-"""
 KEYS = {
     "id", "app_id", "workspace", "client_id", "app_type", "entry_point", "name", "description", "version",
     "source_hash", "worker_id", "daemon", "worker_managed", "services", "config", "session_id", "status",
@@ -41,11 +28,6 @@ apps_server = shared_server(
         f"--startup-functions={GUIDE / 'custom_worker.py'}:hypha_startup",
     ]
 )
-
-
-async def controller(connect: Connect, server: ServerProcess, person: Person, **config: Any) -> Any:
-    client = await connect(person, url=server.url, method_timeout=60, **config)
-    return await client.get_service("public/server-apps")
 
 
 @pytest.mark.spec("apps-12.1.1", "apps-12.1.2", "apps-12.1.3")
@@ -216,26 +198,6 @@ async def test_rights_decide_who_does_what(connect: Connect, apps_server: Server
     stranger = await connect(url=apps_server.url)
     with pytest.raises(Exception, match="Anonymous users cannot install apps"):
         await (await stranger.get_service("public/server-apps")).install(source="x", manifest=SCRIPT)
-
-
-WORKER = {"id": "runner", "name": "Runner", "type": "server-app-worker", "supported_types": ["own"]}
-
-
-async def own_worker(client: Any, started: list[Any], **more: Any) -> Any:
-    """A worker in a workspace that only notes what it is given."""
-
-    def start(config: Any, context: Any = None) -> None:
-        started.append((config, context))
-
-    service = {
-        **WORKER,
-        "config": {"visibility": "protected", "require_context": True},
-        "start": start,
-        "stop": lambda session_id, context=None: None,
-        "get_logs": lambda session_id, type=None, offset=0, limit=None, context=None: ["a", "b"],
-        **more,
-    }
-    return await client.register_service(service)
 
 
 @pytest.mark.spec("apps-12.3.4", "apps-12.3.9")
@@ -448,3 +410,46 @@ async def test_a_page_is_compiled_and_served_while_it_is_tried(
     assert [each["id"] for each in made["services"]] == [f"{ann.workspace}/*:default"]
     assert (await apps.start("page"))["service_id"].endswith(":default@page")
     assert await (await client.get_service("default@page")).one() == 1
+
+
+@pytest.mark.spec("apps-12.3.5", "apps-12.3.6")
+async def test_workers_are_chosen_as_asked_and_never_while_they_are_disabled(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann, eve = make_person(apps_server, "ann"), make_person(apps_server, "eve")
+    ids = []
+    for load in (3, 1, 2):
+        client = await connect(ann, url=apps_server.url)
+        info = await own_worker(client, [], get_load=lambda context=None, load=load: load)
+        ids.append(info["id"])
+    apps = await controller(connect, apps_server, ann)
+    manifest = {"name": "Own", "type": "own", "version": "0.1.0", "singleton": False}
+    await apps.install(manifest=manifest, app_id="own", wait_for_service=False)
+
+    async def chosen(mode: str | None = None, **given: Any) -> str:
+        session = await apps.start("own", worker_selection_mode=mode, **given)
+        await apps.stop(session["id"])
+        return str(session["worker_id"])
+
+    assert await chosen() in ids
+    assert [await chosen("first"), await chosen("last")] == [ids[0], ids[2]]
+    assert [await chosen("select:min:get_load"), await chosen("select:max:get_load")] == [ids[1], ids[0]]
+    assert await chosen("min_load") in ids
+    assert await chosen(worker_id=ids[2].partition("/")[2]) == ids[2]
+    with pytest.raises(Exception, match="3 workers fit"):
+        await chosen("exact")
+    session = await apps.start("own", worker_id=ids[1])
+    others = await controller(connect, apps_server, eve)
+    with pytest.raises(Exception, match="Permission denied"):
+        await others.edit_worker(ids[1], disabled=True)
+    await apps.edit_worker(ids[1], disabled=True)
+    assert session["id"] not in [each["id"] for each in await apps.list_running()]
+    assert {each["id"]: each["disabled"] for each in await apps.list_workers("own")} == dict(
+        zip(ids, (False, True, False), strict=True)
+    )
+    assert await chosen("select:min:get_load") == ids[2]
+    with pytest.raises(Exception, match="is disabled"):
+        await chosen(worker_id=ids[1])
+    await apps.edit_worker(ids[1], disabled=False)
+    assert await chosen("select:min:get_load") == ids[1]
+    assert await others.list_workers("own") == []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.installing import Installing
+    from hypha.features.apps.records import AppRecords
     from hypha.features.apps.running import Running
     from hypha.features.apps.starting import Starting
     from hypha.features.apps.workers import Workers
@@ -32,6 +33,7 @@ class Parts:
     services: ServicesPort
     workspaces: Workspaces
     artifacts: AppArtifacts
+    records: AppRecords
     workers: Workers
     starting: Starting
     running: Running

@@ -31,6 +31,13 @@ BOUNDS = {
             ),
         ),
         Bound(
+            "app_callers",
+            "Callers that wait for an app to start",
+            "app; server",
+            "Refused",
+            ("hypha.features.apps.lazy.MAX_WAITING_PER_APP", "hypha.features.apps.lazy.MAX_WAITING"),
+        ),
+        Bound(
             "app_logs",
             "Entries of a page of a session's log; text in it; type of an entry",
             "call",

@@ -38,9 +38,8 @@ class Choosing:
                     f"{', '.join(worker.supported_types)}."
                 )
             return worker
-        able = [
-            each for each in await self._workers.of(context.workspace) if app_type in each.supported_types
-        ]
+        known = await self._workers.of(context.workspace)
+        able = [each for each in known if app_type in each.supported_types and not each.is_disabled]
         own = [each for each in able if each.record.workspace == context.workspace]
         found = own or [each for each in able if each.record.workspace == SHARED]
         if not found:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hypha.auth.expected import ExpectedClients
 from hypha.auth.guard import Guard
 from hypha.auth.tokens import TokenAuthority
+from hypha.features.apps import tables as tables  # so that a new database has them
 from hypha.features.apps.options import AppOptions
 from hypha.features.base import Feature, FeatureContext
 from hypha.hub.hub import Hub
@@ -36,6 +37,9 @@ class AppsFeature(Feature):
         context.events.on_service_added(apps.waiting.service_added)
         context.events.on_client_ended(apps.client_ended)
         context.events.on_workspace_ended(apps.running.workspace_ended)
+        await apps.load()
+        context.services.add_source(apps.lazy)
+        context.tasks.start(apps.idle.run(), "stopping apps that nobody uses")
         context.services.offer(apps.controller.service())
 
     async def stop(self) -> None:

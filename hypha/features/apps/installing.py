@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.choosing import Choosing
+    from hypha.features.apps.grants import Grants
     from hypha.features.apps.running import Running
     from hypha.features.apps.starting import Addresses, Starting
     from hypha.features.apps.steps import Steps
@@ -57,6 +58,7 @@ class InstallParts:
     workers: Workers
     starting: Starting
     running: Running
+    grants: Grants
     addresses: Addresses
 
 
@@ -174,6 +176,7 @@ class Installing:
             ]
             await artifacts.change_staged(app_id, {**manifest, "id": app_id, "services": services}, context)
         done = await artifacts.commit(app_id, version, context)
+        await self._parts.grants.give(done, context)
         found: dict[str, Any] = done["manifest"]
         return found
 
@@ -209,6 +212,7 @@ class Installing:
         """
         known = await self._parts.artifacts.read(app_id, context)
         await self._parts.artifacts.delete(str(known["alias"]), context)
+        await self._parts.grants.take(context.workspace, app_id)
         running = self._parts.running
-        for session in running.sessions.of_app(context.workspace, app_id):
-            running.stop_soon(session)
+        sessions = running.sessions.of_app(context.workspace, app_id)
+        await asyncio.gather(*map(running.stop, sessions), return_exceptions=True)

@@ -10,9 +10,13 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.features.apps.artifacts import AppArtifacts
 from hypha.features.apps.base import Parts
 from hypha.features.apps.choosing import Choosing
+from hypha.features.apps.grants import Grants
 from hypha.features.apps.identity import Identities
+from hypha.features.apps.idle import Idle
 from hypha.features.apps.installing import Installing, InstallParts
+from hypha.features.apps.lazy import LazyApps
 from hypha.features.apps.options import AppOptions
+from hypha.features.apps.records import AppRecords
 from hypha.features.apps.running import Running
 from hypha.features.apps.service import AppController
 from hypha.features.apps.sessions import SessionLimits, Sessions
@@ -33,6 +37,16 @@ class Apps:
     running: Running
     starting: Starting
     waiting: Waiting
+    grants: Grants
+    lazy: LazyApps
+    idle: Idle
+    workers: Workers
+    records: AppRecords
+
+    async def load(self) -> None:
+        """Read what is kept."""
+        self.workers.disable(*await self.records.disabled())
+        await self.grants.load()
 
     def client_ended(self, workspace: str, client_id: str) -> None:
         """A client is gone."""
@@ -56,7 +70,7 @@ def build(context: FeatureContext) -> Apps:
     limits = SessionLimits(
         options.max_app_sessions, options.max_app_sessions_per_workspace, options.max_app_sessions_per_user
     )
-    running = Running(Sessions(limits), workers, identities, registry, context.tasks)
+    running = Running(Sessions(limits), workers, identities, registry, services, context.tasks)
     waiting = Waiting(registry, hub)
     addresses = Addresses(context.base_url, settings.local_base_url, options.disable_ssl)
     starting = Starting(
@@ -71,8 +85,15 @@ def build(context: FeatureContext) -> Apps:
             addresses,
         )
     )
+    records = AppRecords(context.data.connections)
+    grants = Grants(records, context.get(Workspaces), context.get(TokenAuthority), context.get(Guard))
     installing = Installing(
-        InstallParts(services, artifacts, choosing, workers, starting, running, addresses)
+        InstallParts(services, artifacts, choosing, workers, starting, running, grants, addresses)
     )
-    parts = Parts(services, context.get(Workspaces), artifacts, workers, starting, running, installing)
-    return Apps(AppController(parts), running, starting, waiting)
+    lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
+    parts = Parts(
+        services, context.get(Workspaces), artifacts, records, workers, starting, running, installing
+    )
+    return Apps(
+        AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub), workers, records
+    )

@@ -13,7 +13,7 @@ from hypha.features.apps.workers import STOP_TIMEOUT_S
 if TYPE_CHECKING:
     from hypha.features.apps.identity import Identities
     from hypha.features.apps.workers import Workers
-    from hypha.features.ports import TasksPort
+    from hypha.features.ports import ServicesPort, TasksPort
     from hypha.registry.index import Registry
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Running:
         workers: Workers,
         identities: Identities,
         registry: Registry,
+        services: ServicesPort,
         tasks: TasksPort,
         stopped_kept_s: float = STOPPED_KEPT_S,
     ) -> None:
@@ -39,6 +40,7 @@ class Running:
         self._workers = workers
         self._identities = identities
         self._registry = registry
+        self._services = services
         self._tasks = tasks
         self._stopped_kept_s = stopped_kept_s
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -50,6 +52,15 @@ class Running:
         if found:
             session.services = found
         return session.shown()
+
+    def begin(self, session: Session) -> None:
+        """Count a new session.
+
+        Raises:
+            QuotaExceeded: there are too many.
+        """
+        self.sessions.add(session)
+        self._services.note_program(session.workspace, session.client_id, session.app_id)
 
     async def stop(self, session: Session) -> None:
         """End a session, and its program; nothing of it is left when this returns."""
@@ -64,7 +75,10 @@ class Running:
         timer = self._timers.pop(session.id, None)
         if timer is not None:
             timer.cancel()
-        return self.sessions.remove(session)
+        is_there = self.sessions.remove(session)
+        if is_there:
+            self._services.forget_program(session.workspace, session.client_id)
+        return is_there
 
     async def _end_program(self, session: Session) -> None:
         try:
@@ -131,5 +145,6 @@ def _brief(record: Any) -> dict[str, Any]:
         "config": {
             "visibility": record.visibility,
             "require_context": record.config.get("require_context") is True,
+            "authorized_workspaces": list(record.authorized_workspaces) or None,
         },
     }

@@ -12,7 +12,7 @@ FUNCTIONS = (
     "install", "uninstall", "list_apps", "get_app_info",
     "commit_app", "edit_app", "list_files", "read_file", "edit_file", "remove_file", "validate_app_manifest",
     "start", "stop", "list_running", "get_session_info", "get_logs",
-    "list_workers",
+    "list_workers", "edit_worker",
 )  # fmt: skip
 
 

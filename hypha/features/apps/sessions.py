@@ -51,6 +51,10 @@ class Session:
     logs: dict[str, Any] | None = None
     token_mark: str = ""
     token_until: float = 0.0
+    timeout_s: float = 60.0
+    """What a start of it may take."""
+    active_at: float = field(default_factory=time.monotonic)
+    """When its program was last seen to do something, or to be asked (`time.monotonic`)."""
     is_trial: bool = False
     """Whether it only shows that an app can be installed: nobody shares it."""
     starting: asyncio.Task[Session] | None = None

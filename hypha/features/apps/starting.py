@@ -136,10 +136,11 @@ class Starting:
         worker = await parts.choosing.choose(kind, wish.worker_id, wish.mode, context)
         session = Session(
             wish.app_id, new_client_id(), context, worker.record, kind, manifest, _version_of(artifact, wish),
-            startup.service, startup.inactive_s, dict(startup.kwargs), is_trial=wish.fresh,
+            startup.service, startup.inactive_s, dict(startup.kwargs), timeout_s=startup.timeout_s,
+            is_trial=wish.fresh,
             starting=asyncio.current_task(),
         )  # fmt: skip
-        parts.running.sessions.add(session)
+        parts.running.begin(session)
         await steps.tell(f"Initializing worker {worker.id}")
         try:
             await self._run(session, worker, wish, startup, steps)

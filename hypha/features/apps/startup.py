@@ -77,9 +77,9 @@ def checked_kwargs(value: object) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidRequest("additional_kwargs is an object such as {'metadata': {…}}.")
-    encode_plain(value, "additional_kwargs", MAX_KWARGS_BYTES)
     if any(is_function(each) for each in maps_in(dict(value))):
         raise InvalidRequest("additional_kwargs must not hold functions.")
+    encode_plain(value, "additional_kwargs", MAX_KWARGS_BYTES)
     return dict(value)
 
 

@@ -39,17 +39,17 @@ class Waiting:
     def __init__(self, registry: Registry, hub: Hub) -> None:
         self._registry = registry
         self._hub = hub
-        self._awaited: dict[tuple[str, str], Awaited] = {}
+        self._awaited: dict[tuple[str, str], set[Awaited]] = {}
 
     def service_added(self, record: ServiceRecord) -> None:
         """A service was registered."""
-        awaited = self._awaited.get((record.workspace, record.client_id))
-        if awaited is not None and awaited.name == record.name:
-            awaited.offered.set()
+        for awaited in self._awaited.get((record.workspace, record.client_id), ()):
+            if awaited.name == record.name:
+                awaited.offered.set()
 
     def client_ended(self, workspace: str, client_id: str) -> None:
         """A client is gone."""
-        for awaited in self._awaited.values():
+        for awaited in (each for those in self._awaited.values() for each in those):
             if (awaited.workspace, awaited.client_id) == (workspace, client_id):
                 awaited.lost = "The program"
             elif awaited.worker == (workspace, client_id):
@@ -64,7 +64,8 @@ class Waiting:
             CallTimedOut: it did not in time. CallFailed: it came, and left without; or its worker did.
         """
         awaited = Awaited(workspace, client_id, name, (worker.workspace, worker.client_id))
-        self._awaited[workspace, client_id] = awaited
+        key = (workspace, client_id)
+        self._awaited.setdefault(key, set()).add(awaited)
         if self._registry.get(workspace, client_id, name) is not None:
             awaited.offered.set()
         try:
@@ -73,7 +74,9 @@ class Waiting:
         except TimeoutError:
             raise CallTimedOut(TIMED_OUT) from None
         finally:
-            del self._awaited[workspace, client_id]
+            self._awaited[key].discard(awaited)
+            if not self._awaited[key]:
+                del self._awaited[key]
 
     async def _watch(self, awaited: Awaited) -> None:
         away_s = 0.0

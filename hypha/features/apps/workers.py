@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import CallFailed, HyphaError, InvalidRequest
@@ -41,6 +41,7 @@ class Worker:
     supported_types: tuple[str, ...]
     use_local_url: bool | str
     functions: frozenset[str]
+    is_disabled: bool = False
 
     @property
     def id(self) -> str:
@@ -55,7 +56,7 @@ class Worker:
             "name": record.title or record.name,
             "description": record.description,
             "supported_types": list(self.supported_types),
-            "disabled": False,
+            "disabled": self.is_disabled,
         }
 
 
@@ -68,6 +69,16 @@ class Workers:
         self._services = services
         self._known: BoundedMap[tuple[str, str, str], Worker] = BoundedMap(MAX_KNOWN)
         """What workers said, by the key of their record; good as long as the record is the same."""
+        self._disabled: set[str] = set()
+        """The ids of those that are not to be chosen."""
+
+    def disable(self, *worker_ids: str) -> None:
+        """Don't choose these any more."""
+        self._disabled.update(worker_ids)
+
+    def enable(self, worker_id: str) -> None:
+        """Choose this one again."""
+        self._disabled.discard(worker_id)
 
     async def of(self, workspace: str) -> list[Worker]:
         """The workers of a workspace, then those that all may use; whoever does not answer is left out."""
@@ -75,7 +86,9 @@ class Workers:
         if workspace != SHARED:
             records += self.records(SHARED, workspace)[:MAX_ASKED]
         found = await asyncio.gather(*map(self._ask, records))
-        return [worker for worker in found if worker is not None]
+        return [
+            replace(worker, is_disabled=worker.id in self._disabled) for worker in found if worker is not None
+        ]
 
     def records(self, workspace: str, user_of: str | None = None) -> list[ServiceRecord]:
         """The worker services of a workspace whose clients are connected now.
@@ -96,17 +109,15 @@ class Workers:
         Raises:
             InvalidRequest: there is none that the workspace may use.
         """
-        full = worker_id if "/" in worker_id else f"{workspace}/{worker_id}"
-        if full.count("/") != 1 or full.count(":") != 1:
-            raise InvalidRequest(
-                f"Invalid worker id {worker_id[:200]!r}: it is workspace/client:service, or client:service."
-            )
+        full = full_id(worker_id, workspace)
         place = full.partition("/")[0]
         usable = self.records(place, workspace) if place in (workspace, SHARED) else []
         record = next((record for record in usable if record.id == full), None)
         worker = None if record is None else await self._ask(record)
         if worker is None:
             raise InvalidRequest(f"Worker {full[:600]} not found, or it does not answer: see list_workers.")
+        if worker.id in self._disabled:
+            raise InvalidRequest(f"Worker {worker.id} is disabled: see edit_worker.")
         return worker
 
     async def _ask(self, record: ServiceRecord) -> Worker | None:
@@ -151,6 +162,20 @@ class Workers:
         if any(is_function(each) for each in maps_in(answer)):
             raise CallFailed(f"The worker {record.id} answered {function} with functions instead of values.")
         return answer
+
+
+def full_id(worker_id: str, workspace: str) -> str:
+    """The id of a worker with its workspace.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    full = worker_id if "/" in worker_id else f"{workspace}/{worker_id}"
+    if full.count("/") != 1 or full.count(":") != 1:
+        raise InvalidRequest(
+            f"Invalid worker id {worker_id[:200]!r}: it is workspace/client:service, or client:service."
+        )
+    return full
 
 
 def _lets(record: ServiceRecord, workspace: str | None) -> bool:

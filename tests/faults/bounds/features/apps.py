@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hypha.errors import FrameTooLarge, InvalidRequest, QuotaExceeded
-from hypha.features.apps import logs, sources
+from hypha.errors import FrameTooLarge, InvalidRequest, LimitReached, QuotaExceeded
+from hypha.features.apps import lazy, logs, sources
 from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
 from hypha.features.apps.file_formats import MAX_FILES, checked_files
 from hypha.features.apps.manifests import MAX_APP_ID_CHARS, check_app_id
 from hypha.features.apps.sessions import SessionLimits, Sessions
 from hypha.features.apps.startup import MAX_KWARGS_BYTES, MAX_SERVICE_CHARS, MAX_TIMEOUT_S, Startup
+from hypha.registry.records import ServiceRecord
 from tests.faults.bounds.kit import Kit
-from tests.unit.features.apps.lab import session_of
+from tests.unit.features.apps.lab import caller, session_of
 
 OF_FEATURE = "hypha.features.apps"
 OTHERS_CUT = "of what a worker says; what is more is not taken"
@@ -23,6 +25,8 @@ OTHERS_CUT = "of what a worker says; what is more is not taken"
 INTERNAL = {
     f"{OF_FEATURE}.artifacts.MAX_LISTED": "apps that are listed, the most that artifacts list in one call",
     f"{OF_FEATURE}.artifacts.MAX_READ_BYTES": "of a file, the most that artifacts give in one call",
+    f"{OF_FEATURE}.lazy.MAX_FAILED": "apps that did not start and are left alone for seconds",
+    f"{OF_FEATURE}.records.MAX_GRANTS_LISTED": "apps of a workspace whose services are listed",
     f"{OF_FEATURE}.running.STOPPED_KEPT_S": "how long the log of a script that has ended can be read",
     f"{OF_FEATURE}.steps.MAX_MESSAGES": OTHERS_CUT,
     f"{OF_FEATURE}.steps.MAX_MESSAGE_CHARS": OTHERS_CUT,
@@ -66,6 +70,22 @@ async def one_app(kit: Kit) -> None:
     for attempt in attempts:
         with pytest.raises((InvalidRequest, FrameTooLarge)):
             attempt()
+
+
+async def app_callers(kit: Kit) -> None:
+    for name in ("MAX_WAITING_PER_APP", "MAX_WAITING"):
+        kit.patch.setattr(lazy, name, 3)
+        apps = lazy.LazyApps(*[None] * 6)  # type: ignore[arg-type]
+        kit.patch.setattr(apps, "_start", lambda *given: asyncio.Event().wait())
+        record = ServiceRecord("lab", "*", "default", "app")
+        waiting = [asyncio.ensure_future(apps.running(record, caller())) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(LimitReached):
+            await apps.running(record, caller())
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        kit.patch.setattr(lazy, name, 1_000)
 
 
 async def app_logs(kit: Kit) -> None:
