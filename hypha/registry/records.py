@@ -23,6 +23,8 @@ MAX_TYPE_CHARS = 256
 MAX_APP_ID_CHARS = 256
 MAX_AUTHORIZED_WORKSPACES = 1000
 MAX_INFO_BYTES = 384 * 1024  # below the 512 KB that an event to the clients may have
+UNREACHABLE_NAMES = frozenset({"ws", "~", ".", ".."})
+"""The manager has the first two for itself, and programs shorten addresses that hold the others."""
 _SHOWN = ("config", "docs", "service_schema")
 _VISIBILITIES = {
     "public": "public",
@@ -256,6 +258,10 @@ def _parse_id(info: Mapping[str, Any], who: Registrant) -> tuple[str, str]:
     app_id = info.get("app_id") or id_app or "*"
     if id_app and app_id != id_app:  # the libraries say the app apart; to them `@` is part of a name
         check_service_name(f"{name}@{id_app}")
+    if name in UNREACHABLE_NAMES:
+        raise InvalidAddress(
+            f"Service id {name!r} means something else in the addresses of services: choose another one."
+        )
     return check_service_name(name), check_app_id(app_id)
 
 

@@ -21,7 +21,8 @@ ROOT = "ws-user-root"
 PERSONAL_PREFIX = "ws-user-"
 RESERVED_IDS = frozenset({PUBLIC, ANONYMOUS, ROOT, "api-docs"})
 MAX_OWNERS = 100
-_NEW_ID = re.compile(r"[a-z0-9|-]{1,128}")
+_LONGEST_ID = 128
+_NEW_ID = re.compile(r"[a-z0-9|-]+")
 _TEXT_LIMITS = {"name": 1024, "description": 16 * 1024, "icon": 256 * 1024}
 _HIDDEN_CONFIG = frozenset({"environs", "bookmarks"})
 
@@ -134,10 +135,14 @@ def check_new_id(workspace: object, user: User) -> str:
         raise InvalidRequest("Workspace id must be provided.")
     if "-" not in workspace and not user.is_root:
         raise InvalidRequest("Workspace name must contain at least one hyphen (e.g. my-workspace).")
+    if len(workspace) > _LONGEST_ID:
+        raise InvalidRequest(
+            f"Invalid workspace name: {workspace[:50]}…, it has {len(workspace)} characters, "
+            f"at most {_LONGEST_ID} are allowed."
+        )
     if _NEW_ID.fullmatch(workspace) is None:
         raise InvalidRequest(
-            f"Invalid workspace name: {workspace[:200]}, only lowercase letters, numbers and hyphens are "
-            "allowed."
+            f"Invalid workspace name: {workspace}, only lowercase letters, numbers and hyphens are allowed."
         )
     return check_workspace_id(workspace)
 

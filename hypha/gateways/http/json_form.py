@@ -184,6 +184,10 @@ class JsonWriter:
         data = value.get("_rvalue")
         return data if isinstance(data, bytes) else value
 
+    def _model(self, value: Mapping[str, Any]) -> Any:
+        fields = value.get("_rvalue")
+        return fields if isinstance(fields, dict) else value
+
     def _error(self, value: Mapping[str, Any]) -> Any:
         kind, message = remote_error(str(value.get("_rvalue", "")), str(value.get("_rtrace") or ""))
         return {"error": f"{kind}: {message}" if kind else message}
@@ -196,6 +200,7 @@ _TURNS: Mapping[str, Callable[[JsonWriter, Mapping[str, Any]], Any]] = {
     "orderedmap": JsonWriter._ordered_map,
     "memoryview": JsonWriter._view,
     "error": JsonWriter._error,
+    "pydantic_model": JsonWriter._model,
 }
 
 

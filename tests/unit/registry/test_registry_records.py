@@ -204,3 +204,10 @@ def test_built_in_entries_are_listed_for_members_only(member: Context, stranger:
     assert record.is_listed_for(member)
     assert not record.is_listed_for(stranger)
     assert record.is_usable_by(stranger)
+
+
+@pytest.mark.parametrize("name", ["ws", "~", ".", ".."])
+def test_a_name_by_which_nobody_could_reach_the_service_over_http_is_refused(name: str) -> None:
+    error = refusal(info(id=f"w/me:{name}"))
+    assert isinstance(error, InvalidAddress) and "choose another one" in error.message
+    assert parse_registration(info(id=f"w/me:{name}x"), ME).name == f"{name}x"

@@ -78,7 +78,10 @@ async def test_a_read_only_credential_creates_no_workspace(tenants: Tenants) -> 
         ),
         ({"id": "a-b/c"}, "Invalid workspace name: a-b/c, only lowercase"),
         ({"id": "a-b\n"}, "Invalid workspace name: "),
-        ({"id": "a-" + "x" * 200}, "Invalid workspace name: "),
+        (
+            {"id": "a-" + "x" * 300},
+            f"Invalid workspace name: a-{'x' * 48}…, it has 302 characters, at most 128 are allowed.",
+        ),
         ({}, "Workspace id must be provided."),
         ({"id": ""}, "Workspace id must be provided."),
         ({"id": 7}, "Workspace id must be provided."),

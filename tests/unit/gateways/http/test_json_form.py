@@ -95,18 +95,22 @@ def test_other_tagged_values_become_plain() -> None:
             {"_rtype": "orderedmap", "_rvalue": [["b", 1], ["a", b"abc"]]},
             {"_rtype": "orderedmap", "_rvalue": [[1, 2]]},
             {"_rtype": "error", "_rvalue": "'x'", "_rtrace": trace},
+            {"_rtype": "pydantic_model", "_rvalue": {"a": 1, "b": {"c": b"abc"}}, "_rschema": {"title": "A"}},
             {"_rtype": "stranger", "x": b"abc"},
             b"abc", bytearray(b"abc"), msgpack.ExtType(5, b"abc"), msgpack.Timestamp(0, 1000),
             msgpack.Timestamp(2**60), {1}, 1j, float("inf"), 2**64 - 1, -(2**63),
         ]
     ) == [
         [1, 2], "YWJj", [1, "YWJj"], {"b": 1, "a": "YWJj"}, [[1, 2]], {"error": "KeyError: 'x'"},
+        {"a": 1, "b": {"c": "YWJj"}},
         {"_rtype": "stranger", "x": "YWJj"}, "YWJj", "YWJj", {"_rtype": "ext", "code": 5, "_rvalue": "YWJj"},
         "1970-01-01T00:00:00.000001+00:00", 2**60, [1], [0, 1], None, 2**64 - 1, -(2**63),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tag", ["ndarray", "typedarray", "memoryview", "set", "orderedmap", "error"])
+@pytest.mark.parametrize(
+    "tag", ["ndarray", "typedarray", "memoryview", "set", "orderedmap", "error", "pydantic_model"]
+)
 @pytest.mark.parametrize(
     "rest", [{}, {"_rvalue": 5}, {"_rvalue": "x", "_rdtype": 1, "_rshape": 1}, {"_rvalue": [5]}]
 )
