@@ -135,8 +135,9 @@ MESSAGES = (
     ),
     Bound(
         "messages_in_chunks",
-        "Messages to the server in chunks, unfinished or worked on: one; of a client, and of all of one "
-        "person; of anonymous users of one address; of all; of all anonymous",
+        "Messages to the server in chunks, unfinished or worked on: one; those and arguments above 1 KiB of "
+        "its functions, while they run, of one person; of anonymous users of one address; of all; of all "
+        "anonymous",
         "as said",
         "`LimitReached`, the message is dropped; of all together, the oldest unfinished one of who has most",
         (

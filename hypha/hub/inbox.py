@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.background import Tasks
 from hypha.builtins.permission import STRANGER_BYTES
-from hypha.errors import MalformedFrame, NotFound, TooManyBytes, TooManyValues
+from hypha.errors import LimitReached, MalformedFrame, NotFound, TooManyBytes, TooManyValues
 from hypha.hub.opening import Opened, Opener
 from hypha.hub.requests import Request, text_in
 from hypha.hub.serving import Serving
+from hypha.hub.shares import payer
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body, is_answer, read_envelope
 from hypha.wire.pieces import Pieces, open_message
 from hypha.wire.values import BUILT_IN, SERVICES
+from hypha.wire.weights import memory_of
 
 if TYPE_CHECKING:
     from hypha.hub.calls import Calls
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from hypha.hub.ports import PeerPorts
     from hypha.wire.chunks import Taken
 
+UNCOUNTED_BYTES = 1024
+"""A smaller frame is not counted while its call runs: the number of calls bounds them."""
 OPENED_IN_THREAD_BYTES = 4 * 1024 * 1024
 _ANSWERS = frozenset({"resolve", "reject", "heartbeat"})
 
@@ -61,7 +65,7 @@ class Inbox:
             self._check_size(sender, main, len(data))
         try:
             extra = decode_body(data, head, MAX_QUICK_VALUES, any_keys=is_answer(main))
-            self._dispatch(sender, main, extra)
+            self._dispatch(sender, main, extra, is_small=len(data) <= UNCOUNTED_BYTES)
         except TooManyValues:
             opening = self._opening.start(self._open_dense(sender, main, bytes(data), head))
             connection = sender.connection
@@ -119,6 +123,8 @@ class Inbox:
         extra: dict[str, Any],
         opened: Opened | None = None,
         taken: Taken | None = None,
+        *,
+        is_small: bool = False,
     ) -> None:
         method = main.get("method")
         args = extra.get("args") or []
@@ -131,6 +137,10 @@ class Inbox:
                 taken.release()
             self._calls.take_answer(sender, session, name, args, opened)
             return
+        if not is_small and not method.startswith(BUILT_IN):
+            taken = self._counted(sender, main, extra, opened, taken)
+            if taken is None:
+                return
         request = Request.of(sender, self._addressed(sender, main), main, extra, opened, taken)
         kwargs: dict[str, Any] = {}
         if extra.get("with_kwargs") and args and isinstance(args[-1], dict):
@@ -141,6 +151,28 @@ class Inbox:
             self.serving.refuse_lent(request)
         else:
             self.serving.serve(request, method, args, kwargs)
+
+    def _counted(
+        self,
+        sender: Client,
+        main: dict[str, Any],
+        extra: dict[str, Any],
+        opened: Opened | None,
+        taken: Taken | None,
+    ) -> Taken | None:
+        """Count what a call keeps for as long as it runs; it is refused, and None, if there is no room."""
+        memory = memory_of(extra) if opened is None else opened.memory
+        try:
+            if taken is None:
+                return self._ports.cache_rooms.whole(payer(sender), memory)
+            taken.weigh(memory)
+        except LimitReached as error:
+            if taken is not None:
+                taken.release()
+            request = Request.of(sender, self._addressed(sender, main), main, extra)
+            self.serving.answers.fail(request, error)
+            return None
+        return taken
 
     def _is_lent(self, sender: Client, method: str, parent: object) -> bool:
         """True for a call of a function that came to the sender inside a call of somebody else's.

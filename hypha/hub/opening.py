@@ -12,6 +12,7 @@ from hypha.limits.crew import Crew
 from hypha.wire.frames import decode_body
 from hypha.wire.pieces import open_message
 from hypha.wire.values import SERVICES, absolute_targets
+from hypha.wire.weights import memory_of
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -29,19 +30,21 @@ class Opened:
     """Its body."""
     functions: list[dict[Any, Any]]
     """The function values in its arguments, made absolute."""
+    memory: int
+    """About what the body takes, in bytes."""
     problem: InvalidRequest | None = None
     """Why these could not be looked for."""
 
     @classmethod
     def of(cls, main: dict[str, Any], extra: dict[str, Any], workspace: str) -> Opened:
         """Look at what a client of the workspace sent; of an answer only the first argument counts."""
-        args = extra.get("args")
+        args, memory = extra.get("args"), memory_of(extra)
         if not str(main.get("method")).startswith(SERVICES) and isinstance(args, list):
             args = args[0] if args else None
         try:
-            return cls(main, extra, absolute_targets(args, workspace))
+            return cls(main, extra, absolute_targets(args, workspace), memory)
         except InvalidRequest as problem:
-            return cls(main, extra, [], problem)
+            return cls(main, extra, [], memory, problem)
 
     def found(self) -> list[dict[Any, Any]]:
         """The function values.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hypha.auth.users import User
-from hypha.limits import Budget
+from hypha.limits import Budget, Party
 from hypha.networks import throttled
 
 
@@ -94,3 +94,8 @@ def party_of(client: Holder) -> str:
     if not user.is_anonymous:
         return user.person
     return f"address {throttled(client.peer_address)}"
+
+
+def payer(client: Holder) -> Party:
+    """The same, for what counts by party."""
+    return Party(party_of(client), client.user.is_anonymous)

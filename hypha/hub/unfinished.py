@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypha.hub.shares import party_of
+from hypha.hub.shares import payer
 from hypha.wire.chunks import MessageCache, MessageCaches, Taken
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ class UnfinishedMessages:
         """The cache of a client; a new one if it has none."""
         cache = self._caches.get(client.address)
         if cache is None:
-            party = party_of(client)
-            cache = self._rooms.cache(anonymous=client.user.is_anonymous, party=party)
-            self._caches[client.address] = cache
+            cache = self._caches[client.address] = self._rooms.cache(payer(client))
         return cache
 
     def take(self, client: Client, key: str) -> Taken:

@@ -151,6 +151,11 @@ class Claim:
         if self._give_up is not None:
             self._give_up()
 
+    def keep(self) -> None:
+        """From now on it cannot be given up."""
+        self._give_up = None
+        self.add(0)
+
     def close(self) -> None:
         """Nothing waits any more; to say so twice does nothing."""
         self.give_back(self.size)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from weakref import WeakSet, WeakValueDictionary
 
 from hypha.errors import InvalidRequest, LimitReached
-from hypha.limits import Budget
+from hypha.limits import Claim, Party, WaitingBytes, WaitingRoom
 
 CHUNK_BYTES = 262_144
 SINGLE_FRAME_BYTES = CHUNK_BYTES + 1024
@@ -19,11 +18,13 @@ MAX_CACHE_BYTES = 512 * 1024 * 1024
 MAX_ANONYMOUS_CACHE_BYTES = 128 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
 MAX_TOTAL_ANONYMOUS_BYTES = 256 * 1024 * 1024
-"""Messages of all clients together that are unfinished or worked on; anonymous ones leave the rest to the
-others. One person, or one address of anonymous users, has as much as one client."""
+"""Messages of all clients together that are unfinished or worked on, in chunks or not; anonymous ones leave
+the rest to the others. One person, or one address of anonymous users, has as much as one client."""
 
 CHUNK_OVERHEAD_BYTES = 128
 """What a chunk costs beside its bytes: many tiny ones take memory too."""
+
+BUSY = "Too much of what you sent waits for running calls. Wait for some of them to end."
 
 MAX_MESSAGES = 256
 MAX_AGE_S = 600.0
@@ -33,50 +34,42 @@ MAX_KEY_CHARS = 256
 @dataclass(slots=True)
 class _Message:
     started: float
+    claim: Claim
+    """What its chunks take."""
     parts: dict[int, bytes] = field(default_factory=dict)
-    size: int = 0
 
 
 class Taken:
-    """The chunks of a complete message, which counts until it is released."""
+    """A message that is worked on, and counts until it is released: its chunks, or what was in its frame."""
 
-    __slots__ = ("_cache", "_size", "chunks")
+    __slots__ = ("_claim", "chunks")
 
-    def __init__(self, chunks: list[bytes], size: int, cache: MessageCache) -> None:
+    def __init__(self, chunks: list[bytes], claim: Claim) -> None:
         self.chunks = chunks
-        self._size = size
-        self._cache = cache
+        self._claim = claim
 
     def hand_over(self) -> list[bytes]:
         """The chunks, to be opened; they are kept here no longer."""
         chunks, self.chunks = self.chunks, []
         return chunks
 
+    def weigh(self, size: int) -> None:
+        """What was in it takes so much memory, if that is more than was counted.
+
+        Raises:
+            LimitReached: there is no room for that.
+        """
+        if size > self._claim.size and not self._claim.become(size):
+            raise LimitReached(BUSY)
+
     def release(self) -> None:
         """The message and what was in it is needed no more; to say so twice does nothing."""
-        size, self._size = self._size, 0
-        self._cache.give_back(size)
+        self._claim.close()
         self.chunks = []
 
 
-class _Party:
-    """The caches of one person, or of one address of anonymous users."""
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.caches: WeakSet[MessageCache] = WeakSet()
-
-    def give_up_oldest(self) -> bool:
-        """Drop the oldest unfinished message; False if there is none."""
-        oldest = [(cache.oldest, cache) for cache in self.caches if len(cache)]
-        if not oldest:
-            return False
-        min(oldest, key=lambda each: each[0])[1].drop_oldest()
-        return True
-
-
 class MessageCaches:
-    """The caches of all clients of a server, which together have a bounded size.
+    """The messages of all clients of a server, which together have a bounded size.
 
     Args:
         discard: takes the chunks that nobody needs any more.
@@ -84,63 +77,40 @@ class MessageCaches:
 
     def __init__(self, discard: Callable[[Iterable[bytes]], None] = lambda chunks: None) -> None:
         self.discard = discard
-        self.all = Budget(MAX_TOTAL_BYTES)
-        self.anonymous = Budget(MAX_TOTAL_ANONYMOUS_BYTES, self.all)
-        self._parties: WeakValueDictionary[str, _Party] = WeakValueDictionary()
-        """By name; their caches keep them."""
+        self.account = WaitingBytes(
+            WaitingRoom(
+                MAX_CACHE_BYTES, MAX_ANONYMOUS_CACHE_BYTES, MAX_TOTAL_ANONYMOUS_BYTES, MAX_TOTAL_BYTES
+            )
+        )
 
-    def cache(self, *, anonymous: bool, party: str = "") -> MessageCache:
-        """A cache for one client of a person, or of an address of anonymous users."""
-        whole = self.anonymous if anonymous else self.all
-        most = MAX_ANONYMOUS_CACHE_BYTES if anonymous else MAX_CACHE_BYTES
-        found = self._parties.get(party)
-        if found is None:
-            found = self._parties[party] = _Party(Budget(most, whole))
-        made = MessageCache(Budget(most, found.budget), self.discard, partial(self._make_room, found))
-        found.caches.add(made)
-        return made
+    def cache(self, party: Party) -> MessageCache:
+        """A cache for one client of a party."""
+        return MessageCache(self.account, party, self.discard)
 
-    def _make_room(self, asking: _Party, size: int) -> bool:
-        """Where all together have too much, let those who have more than the asking party give way."""
-        own, whole = asking.budget, asking.budget.whole
-        if own.used + size > own.limit or whole is None:
-            return False
-        while not whole.has(size):
-            others = [
-                party for party in self._parties.values() if party.budget.whole in (whole, self.anonymous)
-            ]
-            greedy = max(others, key=lambda party: party.budget.used)
-            if greedy.budget.used <= own.used + size or not greedy.give_up_oldest():
-                return False
-        return True
+    def whole(self, party: Party, size: int) -> Taken:
+        """A message of a party that came in one frame, and takes so much memory.
+
+        Raises:
+            LimitReached: there is no room for it.
+        """
+        taken = Taken([], self.account.claim(party))
+        taken.weigh(size)
+        return taken
 
 
 class MessageCache:
     """Unfinished chunked messages of one client, bounded in count, bytes and age.
 
-    Args:
-        make_room: makes others give way for so many bytes; False if they don't.
+    What others need the room of is forgotten.
     """
 
     def __init__(
-        self,
-        budget: Budget,
-        discard: Callable[[Iterable[bytes]], None],
-        make_room: Callable[[int], bool] = lambda size: False,
+        self, account: WaitingBytes, party: Party, discard: Callable[[Iterable[bytes]], None]
     ) -> None:
         self._messages: dict[str, _Message] = {}
-        self._budget = budget
+        self._account = account
+        self._party = party
         self._discard = discard
-        self._make_room = make_room
-
-    @property
-    def oldest(self) -> float:
-        """When the oldest message was begun."""
-        return min(message.started for message in self._messages.values())
-
-    def drop_oldest(self) -> None:
-        """Forget the oldest message."""
-        self.remove(min(self._messages, key=lambda key: self._messages[key].started))
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -160,7 +130,8 @@ class MessageCache:
             self.remove(key)
         if len(self._messages) >= MAX_MESSAGES:
             raise LimitReached(f"At most {MAX_MESSAGES} chunked messages may be unfinished at a time.")
-        self._messages[key] = _Message(now)
+        claim = self._account.claim(self._party, partial(self._forget, key))
+        self._messages[key] = _Message(now, claim)
 
     def add(self, key: str, index: int | None, data: object) -> None:
         """Store one chunk; with index None it goes to the end (old clients)."""
@@ -174,19 +145,14 @@ class MessageCache:
         known = message.parts.get(number)
         grown = len(chunk) + CHUNK_OVERHEAD_BYTES
         grown -= 0 if known is None else len(known) + CHUNK_OVERHEAD_BYTES
-        if message.size + grown > MAX_MESSAGE_BYTES or not self._takes(grown):
+        size = message.claim.size + grown
+        if size > MAX_MESSAGE_BYTES or not message.claim.become(size):
             self.remove(key)
             raise LimitReached(
                 "The chunked message is too large for a call to the server itself, "
                 "or too many others are unfinished."
             )
         message.parts[number] = chunk
-        message.size += grown
-
-    def _takes(self, size: int) -> bool:
-        """Count so many bytes more, if there is room for them."""
-        own = self._budget
-        return own.take(size) or (own.used + size <= own.limit and self._make_room(size) and own.take(size))
 
     def take(self, key: str) -> Taken:
         """The chunks of a finished message, which is forgotten here; release it."""
@@ -196,18 +162,16 @@ class MessageCache:
             raise InvalidRequest(f"Message with key {key} is incomplete: chunks are missing.")
         del self._messages[key]
         chunks = [message.parts[number] for number in range(len(message.parts))]
-        return Taken(chunks, message.size, self)
-
-    def give_back(self, size: int) -> None:
-        """So much of what was taken counts no more."""
-        self._budget.give_back(size)
+        message.claim.keep()
+        return Taken(chunks, message.claim)
 
     def remove(self, key: str) -> None:
         """Forget a message, finished or not."""
-        message = self._get(key)
-        del self._messages[key]
-        self._budget.give_back(message.size)
-        self._discard(message.parts.values())
+        self._get(key).claim.close()
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self._discard(self._messages.pop(key).parts.values())
 
     def _get(self, key: str) -> _Message:
         message = self._messages.get(key) if isinstance(key, str) else None

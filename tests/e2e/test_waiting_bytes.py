@@ -176,3 +176,41 @@ async def test_messages_that_visitors_do_not_read_use_up_nobodys_memory(own: Ser
     finally:
         for each in sockets:
             each.close()
+
+
+@pytest.mark.spec("faults-F14", "wire-16.13")
+async def test_what_a_stranger_has_waiting_in_calls_of_one_frame_is_bounded(
+    own: ServerProcess, connect: Connect, url: str
+) -> None:
+    texts: list[str] = []
+
+    async def hasty(args: dict[str, Any]) -> None:
+        await args["send"]({"type": "http.response.start", "status": 200, "headers": []})
+        body = {"type": "http.response.body", "body": bytes(200_000), "more_body": True}
+        sent = await asyncio.gather(*(args["send"](body) for _ in range(60)), return_exceptions=True)
+        texts.extend(str(error) for error in sent if error is not None)
+
+    provider = await connect(url=own.url)
+    await provider.register_service(
+        {"id": "hasty", "type": "asgi", "serve": hasty, "config": {"visibility": "public"}}
+    )
+
+    def deaf(address: str) -> tcp.socket:
+        made = tcp.socket()
+        made.setsockopt(tcp.SOL_SOCKET, tcp.SO_RCVBUF, 4096)
+        made.bind((address, 0))
+        made.connect(("127.0.0.1", own.port))
+        made.sendall(f"GET /{provider.config.workspace}/apps/hasty/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return made
+
+    visitors = [deaf(f"127.0.0.{10 + number % 3}") for number in range(18)]
+    try:
+        await eventually(
+            lambda: any("waits for running calls" in text for text in texts),
+            within_s=40,
+            what="calls to be refused",
+        )
+        await is_served(url)
+    finally:
+        for each in visitors:
+            each.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from hypha.hub.large_answers import AnswerRoom
 from hypha.hub.rates import RateLimits, Rates
 from hypha.hub.resume import MAX_REPEATED_BYTES
 from hypha.hub.router import MAX_PASSED_BYTES, MAX_SESSION_CHARS
-from hypha.limits import Budget
+from hypha.limits import Party
 from hypha.registry.balance import MAX_ASKED, MAX_ASKED_AT_ONCE, MAX_SELECT_TIMEOUT_S, Selection
 from hypha.registry.directory import MAX_TIMEOUT_S, LookupOptions
 from hypha.registry.index import Registry
@@ -37,7 +38,7 @@ from hypha.transports.stream_watch import StreamWatch, WatchLimits
 from hypha.wire import bounded, chunks, json_text
 from hypha.wire.arriving import MAX_DEPTH as MAX_ARRIVING_DEPTH
 from hypha.wire.arriving import MAX_STEPS
-from hypha.wire.chunks import MessageCache, MessageCaches
+from hypha.wire.chunks import MessageCaches
 from hypha.wire.frames import MAX_DENSE_BYTES, MAX_WALKED_VALUES, EnvelopeParser
 from hypha.wire.values import MAX_DEPTH, absolute_targets
 from hypha.workspaces.functions_clients import MAX_PING_TIMEOUT_S, ping_timeout
@@ -312,13 +313,13 @@ async def repeated_frames(kit: Kit) -> None:
 
 
 async def messages_in_chunks(kit: Kit) -> None:
+    room = MessageCaches().account.room
+    assert (room.total, room.strangers) == (chunks.MAX_TOTAL_BYTES, chunks.MAX_TOTAL_ANONYMOUS_BYTES)
+    assert (room.person, room.stranger) == (chunks.MAX_CACHE_BYTES, chunks.MAX_ANONYMOUS_CACHE_BYTES)
+    kit.lower("hypha.wire.chunks.MAX_CACHE_BYTES", 3 * MIB)
+    kit.lower("hypha.wire.chunks.MAX_TOTAL_BYTES", 5 * MIB)
     made = MessageCaches()
-    assert made.all.limit == chunks.MAX_TOTAL_BYTES
-    assert made.anonymous.limit == chunks.MAX_TOTAL_ANONYMOUS_BYTES
-    assert made.cache(anonymous=True)._budget.limit == chunks.MAX_ANONYMOUS_CACHE_BYTES
-    assert made.cache(anonymous=False)._budget.limit == chunks.MAX_CACHE_BYTES
-    whole = Budget(5 * MIB)
-    caches = [MessageCache(Budget(3 * MIB, whole), lambda _: None) for _ in range(2)]
+    caches = [made.cache(Party(f"p{number}", is_stranger=False)) for number in range(2)]
     refusals = 0
     for number in range(16):
         cache = caches[number % 2]
@@ -327,7 +328,12 @@ async def messages_in_chunks(kit: Kit) -> None:
             cache.add(f"k{number}", 0, bytes(MIB // 2))
         except LimitReached:
             refusals += 1
-    assert whole.used <= 5 * MIB and refusals >= 6
+    assert made.account.used <= 5 * MIB and refusals >= 6
+    for _ in range(16):
+        with contextlib.suppress(LimitReached):
+            made.whole(Party("p3", is_stranger=False), MIB // 2)
+    assert made.account.used_by(Party("p3", is_stranger=False)) <= 3 * MIB
+    assert made.account.used <= 5 * MIB
     kit.lower("hypha.wire.chunks.MAX_MESSAGE_BYTES", 2 * MIB)
     caches[0].clear()
     caches[0].create("k", 0.0)
@@ -337,7 +343,7 @@ async def messages_in_chunks(kit: Kit) -> None:
 
 
 async def unfinished_messages(kit: Kit) -> None:
-    cache = MessageCaches().cache(anonymous=True)
+    cache = MessageCaches().cache(Party("x", is_stranger=True))
     for number in range(chunks.MAX_MESSAGES):
         cache.create(f"k{number}", 0.0)
     with pytest.raises(LimitReached):

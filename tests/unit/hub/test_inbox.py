@@ -15,6 +15,7 @@ from hypha.errors import CallFailed, CallTimedOut, ForeignFunction, NotDelivered
 from hypha.hub import opening
 from hypha.hub.gateway_peer import GatewayPeer
 from hypha.hub.service_peer import ServicePeer
+from hypha.limits import WaitingRoom
 from hypha.testing import eventually
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.chunks import MAX_AGE_S
@@ -252,9 +253,86 @@ async def test_a_message_in_chunks_counts_as_long_as_its_call_runs(world: World,
     await ask(world, a, "built-in.message_cache.process", "k")
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not len(manager.unfinished) and world.hub.cache_rooms.all.used > 100_000
+    assert not len(manager.unfinished) and world.hub.cache_rooms.account.used > 100_000
     gate.set()
-    await eventually(lambda: not world.hub.cache_rooms.all.used)
+    await eventually(lambda: not world.hub.cache_rooms.account.used)
+
+
+@pytest.mark.spec("faults-F14", "wire-16.13")
+@pytest.mark.parametrize("ending", ["returns", "raises", "is cancelled", "is malformed"])
+async def test_arguments_of_one_frame_count_as_long_as_their_call_runs(
+    world: World, manager: Any, ending: str
+) -> None:
+    gate = asyncio.Event()
+
+    async def keep(data: Any, *, context: Context) -> int:
+        await gate.wait()
+        if ending == "raises":
+            raise RuntimeError("no")
+        return len(data)
+
+    manager.services.add(BuiltinService("store", {"keep": function(keep)}, "store"))
+    a, link = world.join("a")
+    account = world.hub.cache_rooms.account
+    if ending == "is malformed":
+        await ask(world, a, "store.keep", [{"_rtype": "method", "_rtarget": "w/b", "_rmethod": "x"}] * 100)
+    else:
+        await ask(world, a, "store.keep", bytes(50_000))
+        assert 50_000 <= account.used <= 51_000
+        await ask(world, a, "store.keep", [[]] * 2000)
+        assert account.used >= 50_000 + 2000 * 64, "values count with the memory that they take"
+    if ending == "is cancelled":
+        await manager.close()
+    else:
+        gate.set()
+        await answer_on(link)
+    await eventually(lambda: not account.used)
+
+
+async def test_small_calls_and_answers_and_chunks_are_not_counted_as_arguments(
+    world: World, manager: Any
+) -> None:
+    a, link = world.join("a")
+    used: list[int] = []
+    whole = world.hub.cache_rooms.whole
+    world.hub.cache_rooms.whole = lambda *taken: used.append(1) or whole(*taken)  # type: ignore
+    await ask(world, a, "default.echo", "x" * 700)
+    await ask(world, a, "built-in.message_cache.create", "k", False)
+    await ask(world, a, "built-in.message_cache.set", "k", 0, bytes(100_000))
+    task = asyncio.ensure_future(manager.calls.call("w/a", "services.s.f"))
+    await eventually(lambda: [frame for frame in link.frames if frame["method"] == "services.s.f"])
+    call = next(frame for frame in link.frames if frame["method"] == "services.s.f")
+    main = {"type": "method", "from": "w/a", "to": "*/manager-x", "method": f"{call['session']}.resolve"}
+    world.send(a, main, {"args": [bytes(100_000)]})
+    assert len(await task) == 100_000
+    assert not used
+
+
+@pytest.mark.spec("faults-F14", "wire-16.13")
+async def test_who_has_too_much_waiting_is_refused_until_calls_have_ended(world: World, manager: Any) -> None:
+    gate = asyncio.Event()
+
+    async def keep(data: Any, *, context: Context) -> int:
+        await gate.wait()
+        return len(data)
+
+    manager.services.add(BuiltinService("store", {"keep": function(keep)}, "store"))
+    account = world.hub.cache_rooms.account
+    account.room = WaitingRoom(400_000, 200_000, 300_000, 600_000)
+    (a, to_a), (b, to_b) = world.join("a"), world.join("b")
+    for _ in range(5):
+        await ask(world, a, "store.keep", bytes(60_000))
+    refusals = [frame for frame in to_a.frames if frame["method"] == "S.reject"]
+    assert len(refusals) == 2 and "waits for running calls" in str(refusals[0]["args"][0])
+    await ask(world, a, "default.echo", "small")
+    await eventually(lambda: any(frame.get("args") == ["small"] for frame in to_a.frames))
+    await ask(world, b, "store.keep", bytes(60_000))
+    assert to_b.frames[0]["method"] == "S.reject", "clients of one party share what it may have"
+    assert account.used <= 200_000
+    gate.set()
+    await eventually(lambda: not account.used)
+    await ask(world, a, "store.keep", bytes(150_000))
+    await eventually(lambda: to_a.frames[-1].get("args") == [150_000])
 
 
 async def test_calls_to_clients_return_answers_and_errors(world: World, manager: Any) -> None:
@@ -336,15 +414,15 @@ async def test_unfinished_messages_of_a_silent_client_are_dropped_in_time(world:
     cache_call(world, a, "set", "k", 0, b"x" * 1000)
     await answer_on(link)
     world.hub.liveness.start(0.0, 0.01)
-    assert world.hub.cache_rooms.all.used > 1000
+    assert world.hub.cache_rooms.account.used > 1000
     world.now += MAX_AGE_S + 1
-    await eventually(lambda: not world.hub.cache_rooms.all.used, within_s=10)
+    await eventually(lambda: not world.hub.cache_rooms.account.used, within_s=10)
     assert not len(manager.unfinished)
 
 
 @pytest.mark.spec("wire-16.13")
 async def test_anonymous_clients_share_what_the_server_keeps_for_them(world: World, manager: Any) -> None:
-    world.hub.cache_rooms.anonymous.limit = 5000
+    world.hub.cache_rooms.account.strangers.limit = 5000
     (a, to_a), (b, to_b) = world.join("a"), world.join("b")
     for client in (a, b):
         cache_call(world, client, "create", "k")
@@ -372,7 +450,7 @@ async def test_unfinished_messages_go_with_their_client_at_every_peer(world: Wor
     assert all(len(peer.unfinished) for peer in (manager, gateway, own))
     world.hub.end(a, "test")
     assert not any(len(peer.unfinished) for peer in (manager, gateway, own))
-    assert not world.hub.cache_rooms.all.used
+    assert not world.hub.cache_rooms.account.used
 
 
 @pytest.mark.spec("faults-F14")

@@ -7,15 +7,18 @@ import gc
 import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
+from hypha.limits import Party
 from hypha.wire import chunks
 from hypha.wire.chunks import CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, MessageCaches
 from hypha.wire.pieces import Pieces
+
+ANNA, STRANGER = Party("anna", is_stranger=False), Party("address 192.0.2.1", is_stranger=True)
 
 
 def test_a_split_message_is_assembled_in_any_order() -> None:
     message = bytes(range(256)) * 4000
     parts = list(Pieces([message]).chunks(CHUNK_BYTES))
-    cache = MessageCaches().cache(anonymous=False)
+    cache = MessageCaches().cache(ANNA)
     cache.create("k", 0.0)
     for index in reversed(range(len(parts))):
         cache.add("k", index, parts[index])
@@ -26,7 +29,7 @@ def test_a_split_message_is_assembled_in_any_order() -> None:
 
 
 def test_a_key_in_use_is_refused_unless_overwritten() -> None:
-    cache = MessageCaches().cache(anonymous=False)
+    cache = MessageCaches().cache(ANNA)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.create("k", 0.0)
@@ -34,7 +37,7 @@ def test_a_key_in_use_is_refused_unless_overwritten() -> None:
 
 
 def test_an_incomplete_or_unknown_message_is_refused() -> None:
-    cache = MessageCaches().cache(anonymous=False)
+    cache = MessageCaches().cache(ANNA)
     cache.create("k", 0.0)
     cache.add("k", 1, b"x")
     with pytest.raises(InvalidRequest):
@@ -46,7 +49,7 @@ def test_an_incomplete_or_unknown_message_is_refused() -> None:
 @pytest.mark.spec("wire-16.13")
 def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "MAX_MESSAGE_BYTES", 100)
-    cache = MessageCaches().cache(anonymous=False)
+    cache = MessageCaches().cache(ANNA)
     cache.create("big", 0.0)
     with pytest.raises(LimitReached):
         cache.add("big", 0, b"x" * 101)
@@ -61,30 +64,30 @@ def test_bytes_count_and_age_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.spec("wire-16.13")
 def test_all_clients_together_are_bounded_and_anonymous_ones_leave_room_for_the_others() -> None:
     caches = MessageCaches()
-    caches.all.limit, caches.anonymous.limit = 1000, 600
-    first, second = caches.cache(anonymous=True), caches.cache(anonymous=True)
+    caches.account.all.limit, caches.account.strangers.limit = 1000, 600
+    first, second = caches.cache(STRANGER), caches.cache(STRANGER)
     for cache in (first, second):
         cache.create("k", 0.0)
     first.add("k", 0, b"x" * 400)
     with pytest.raises(LimitReached):
         second.add("k", 0, b"x" * 100)
-    known = caches.cache(anonymous=False, party="known")
+    known = caches.cache(Party("known", is_stranger=False))
     known.create("k", 0.0)
     known.add("k", 0, b"x" * 300)
     with pytest.raises(LimitReached):
         known.add("k", 1, b"x" * 300)
-    assert caches.all.used == caches.anonymous.used == 400 + CHUNK_OVERHEAD_BYTES
+    assert caches.account.all.used == caches.account.strangers.used == 400 + CHUNK_OVERHEAD_BYTES
 
 
 def test_who_has_most_gives_way_where_all_together_have_too_much() -> None:
     caches = MessageCaches()
-    caches.all.limit = 11_000
-    greedy = [caches.cache(anonymous=False, party="greedy") for _ in range(2)]
+    caches.account.all.limit = 11_000
+    greedy = [caches.cache(Party("greedy", is_stranger=False)) for _ in range(2)]
     for number, cache in enumerate(greedy):
         for key in ("a", "b"):
             cache.create(key, float(number))
             cache.add(key, 0, b"x" * 2300)
-    other = caches.cache(anonymous=False, party="other")
+    other = caches.cache(Party("other", is_stranger=False))
     other.create("k", 9.0)
     other.add("k", 0, b"x" * 3000)
     assert [len(cache) for cache in (*greedy, other)] == [1, 2, 1], "the oldest one went"
@@ -96,7 +99,7 @@ def test_who_has_most_gives_way_where_all_together_have_too_much() -> None:
 def test_the_clients_of_a_party_have_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "MAX_CACHE_BYTES", 1000)
     caches = MessageCaches()
-    first, second = (caches.cache(anonymous=False, party="anna") for _ in range(2))
+    first, second = (caches.cache(Party("anna", is_stranger=False)) for _ in range(2))
     for cache in (first, second):
         cache.create("k", 0.0)
     first.add("k", 0, b"x" * 600)
@@ -111,7 +114,7 @@ def test_what_is_worked_on_counts_for_its_party_though_its_cache_is_gone(
     caches, taken = MessageCaches(), []
 
     def send(size: int) -> None:
-        cache = caches.cache(anonymous=False, party="anna")
+        cache = caches.cache(Party("anna", is_stranger=False))
         cache.create("k", 0.0)
         cache.add("k", 0, b"x" * size)
         taken.append(cache.take("k"))
@@ -126,8 +129,8 @@ def test_what_is_worked_on_counts_for_its_party_though_its_cache_is_gone(
 
 def test_tiny_chunks_count_for_what_they_cost() -> None:
     caches = MessageCaches()
-    caches.all.limit = 10 * CHUNK_OVERHEAD_BYTES
-    cache = caches.cache(anonymous=False)
+    caches.account.all.limit = 10 * CHUNK_OVERHEAD_BYTES
+    cache = caches.cache(ANNA)
     cache.create("k", 0.0)
     with pytest.raises(LimitReached):
         for number in range(10):
@@ -137,14 +140,14 @@ def test_tiny_chunks_count_for_what_they_cost() -> None:
 @pytest.mark.parametrize("how", ["take", "remove", "clear", "expire", "overwrite", "refuse"])
 def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
     caches = MessageCaches()
-    cache = caches.cache(anonymous=True)
+    cache = caches.cache(STRANGER)
     cache.create("k", 0.0)
     cache.add("k", 0, b"x" * 100)
     cache.add("k", 0, b"x" * 50)
-    assert caches.all.used == 50 + CHUNK_OVERHEAD_BYTES
+    assert caches.account.all.used == 50 + CHUNK_OVERHEAD_BYTES
     if how == "take":
         taken = cache.take("k")
-        assert caches.all.used == 50 + CHUNK_OVERHEAD_BYTES, "it counts as long as it is worked on"
+        assert caches.account.all.used == 50 + CHUNK_OVERHEAD_BYTES, "it counts as long as it is worked on"
         taken.release()
         taken.release()
     elif how == "remove":
@@ -156,15 +159,15 @@ def test_what_is_no_longer_kept_gives_its_room_back(how: str) -> None:
     elif how == "overwrite":
         cache.create("k", 0.0, overwrite=True)
     else:
-        caches.all.limit = 200
+        caches.account.all.limit = 200
         with pytest.raises(LimitReached):
             cache.add("k", 1, b"x" * 100)
-    assert caches.all.used == caches.anonymous.used == 0
+    assert caches.account.all.used == caches.account.strangers.used == 0
 
 
 @pytest.mark.parametrize(("index", "data"), [(-1, b"x"), (10**9, b"x"), (0, "text"), ("0", b"x")])
 def test_wrong_chunks_are_refused(index: object, data: object) -> None:
-    cache = MessageCaches().cache(anonymous=False)
+    cache = MessageCaches().cache(ANNA)
     cache.create("k", 0.0)
     with pytest.raises(InvalidRequest):
         cache.add("k", index, data)  # type: ignore[arg-type]
