@@ -54,6 +54,10 @@ class Options:
             self._parser.add_argument(*flags, dest=name, type=kind, help=text)
         self._known.append((name, twin, kind, default))
 
+    def add_argument(self, name: str, help: str) -> None:
+        """A word that has to be there, and has no variable."""
+        self._parser.add_argument(name, help=help)
+
     def read(self, words: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
         """The values of all options by name.
 
