@@ -445,6 +445,47 @@ async def test_an_upload_is_paused_and_goes_on_after_a_reload(visit: Visit, lab:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["Cancel", "Forget"])
+async def test_parts_of_a_file_that_is_not_wanted_any_more_are_deleted(
+    visit: Visit, lab: Lab, way: str
+) -> None:
+    async def used() -> int:
+        await lab.put("/files/small", b"x")
+        return int((await lab.get("/files/")).headers["x-storage-used"])
+
+    await visit.page.command("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 10_000_000}
+    before = await used()
+    await visit.open(lab.owner.workspace, "#files/unwanted%2F", lab.owner.token)
+    await visit.shows("Nothing is here yet", "#area")
+    await visit.page.command("Network.emulateNetworkConditions", **slow)
+    try:
+        await upload(visit, ("unwanted.bin", 60_000_000))
+
+        async def has_come() -> bool:
+            return await visit.page.run("return localStorage.length;") and await used() > before + 8_000_000
+
+        await eventually(has_come, within_s=30)
+        if way == "Forget":
+            await click(visit, "Pause", ".uploads")
+            await visit.shows("paused at", ".uploads")
+            await visit.open(lab.owner.workspace, "#files/unwanted%2F", lab.owner.token)
+            await visit.shows("these go on where they stopped", ".uploads")
+        label = f"{way} unwanted/unwanted.bin"
+        await visit.page.run(
+            "document.querySelector(`.uploads [aria-label='${args.label}']`).click();", label=label
+        )
+
+        async def is_as_before() -> bool:
+            return await used() <= before  # the first artifact's drafts go meanwhile, too
+
+        await eventually(is_as_before, within_s=10)
+        assert await visit.page.run("return localStorage.length;") == 0
+    finally:
+        await visit.page.command("Network.emulateNetworkConditions", **{**slow, "uploadThroughput": -1})
+
+
+@pytest.mark.slow
 async def test_an_artifact_is_made_filled_committed_and_deleted(visit: Visit, lab: Lab) -> None:
     await visit.open(lab.owner.workspace, "#artifacts", lab.owner.token)
     await click(visit, "New artifact")

@@ -124,6 +124,23 @@ async def test_an_upload_in_parts_goes_on_by_http(http: httpx.AsyncClient) -> No
     ).status_code == 400
 
 
+async def test_an_upload_that_is_given_up_keeps_no_parts(http: httpx.AsyncClient) -> None:
+    begun = (await http.post("/create-multipart-upload", params={"path": "up.bin", "part_count": 2})).json()
+    before = int((await http.put("/files/small", content=b"x")).headers["x-storage-used"])
+    async with httpx.AsyncClient() as anybody:
+        assert (await anybody.put(begun["parts"][0]["url"], content=b"a" * 54_321)).status_code == 200
+    used = int((await http.put("/files/small", content=b"x")).headers["x-storage-used"])
+    upload = {"upload_id": begun["upload_id"]}
+    answer = await http.delete("/create-multipart-upload", params=upload)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert (int(answer.headers["x-storage-used"]), used) == (before, before + 54_321)
+    for given in (upload, {"upload_id": "../x"}, {}):
+        assert (await http.delete("/create-multipart-upload", params=given)).status_code == 404
+    async with httpx.AsyncClient() as anybody:
+        assert (await anybody.put(begun["parts"][0]["url"], content=b"a")).status_code == 404
+    assert (await http.get("/files/up.bin")).status_code == 404
+
+
 async def test_a_file_has_an_address_for_who_has_no_credential(http: httpx.AsyncClient) -> None:
     await http.put("/files/a b/\u00fc.txt", content=b"read")
     answer = await http.get("/files/a b/\u00fc.txt?signed=true&use_proxy=true&expires_in=60")
@@ -175,6 +192,7 @@ async def test_who_may_not(http: httpx.AsyncClient, server: ServerProcess, alice
                 await client.delete(f"{at}/files/mine.txt"),
                 await client.delete(f"{at}/files/x/"),
                 await client.post(upload),
+                await client.delete(f"{at}/create-multipart-upload?upload_id=x"),
                 await client.post(f"{at}/complete-multipart-upload", json=body),
             ):
                 assert answer.status_code == 403, (answer.request.method, answer.request.url)
@@ -183,6 +201,7 @@ async def test_who_may_not(http: httpx.AsyncClient, server: ServerProcess, alice
         assert (await client.put(f"{at}/files/mine.txt", content=b"evil")).status_code == 403
         assert (await client.delete(f"{at}/files/mine.txt")).status_code == 403
         assert (await client.post(upload)).status_code == 403
+        assert (await client.delete(f"{at}/create-multipart-upload?upload_id=x")).status_code == 403
         assert (await client.post(f"{at}/complete-multipart-upload", json=body)).status_code == 403
     async with as_(None, server, "no token") as client:
         assert (await client.get(f"{at}/files/mine.txt")).status_code == 401

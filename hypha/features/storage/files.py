@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -193,8 +194,35 @@ class WorkspaceFiles:
     async def complete(self, context: Context, upload_id: str, parts: object) -> tuple[FilePath, ObjectInfo]:
         """Put the parts of an upload of this workspace together."""
         wanted = _parts(parts)
+        if not wanted:
+            raise UploadNotFound(f"Upload ID {str(upload_id)[:64]} not found or expired")
+        upload, path = await self._begun(context, upload_id)
+        generation = await self._generation_of(upload.key)
+        info = await self.store.complete(upload.key, upload.id, wanted)
+        await self._check_not_ended(upload.key, generation)
+        await self.expiries.completed(info)
+        await self._uploads.remove([upload.id])
+        return path, info
+
+    async def give_up(self, context: Context, upload_id: str) -> None:
+        """Delete what has come of an upload of this workspace that will not be completed.
+
+        Raises:
+            UploadNotFound: it is over already.
+        """
+        upload, _ = await self._begun(context, upload_id)
+        with suppress(UploadNotFound):
+            await self.store.abort(upload.key, upload.id)
+        await self._uploads.remove([upload.id])
+
+    async def _begun(self, context: Context, upload_id: object) -> tuple[Upload, FilePath]:
+        """An upload of this workspace that the caller may end, and for which path it is.
+
+        Raises:
+            UploadNotFound. PermissionDenied: it is not the caller's to end.
+        """
         upload = await self._uploads.find(context.workspace, str(upload_id)[:512], self._clock())
-        if upload is None or not wanted:
+        if upload is None:
             raise UploadNotFound(f"Upload ID {str(upload_id)[:64]} not found or expired")
         lead = f"{context.workspace}/"
         is_root = not upload.key.startswith(lead)
@@ -202,12 +230,7 @@ class WorkspaceFiles:
         await self.check_writable(context, path)
         if is_root and not context.user.is_admin:
             raise PermissionDenied("Permission denied: this upload begins at the root of all workspaces.")
-        generation = await self._generation_of(upload.key)
-        info = await self.store.complete(upload.key, upload.id, wanted)
-        await self._check_not_ended(upload.key, generation)
-        await self.expiries.completed(info)
-        await self._uploads.remove([upload.id])
-        return path, info
+        return upload, path
 
     async def is_file(self, place: FilePath) -> bool:
         """Whether a file is there."""

@@ -42,6 +42,7 @@ class FileRoutes:
             WorkspaceRoute("/{workspace}/files", Endpoint(self.answer)),
             WorkspaceRoute("/{workspace}/files/{path:path}", Endpoint(self.answer)),
             WorkspaceRoute("/{workspace}/create-multipart-upload", self.begin, methods=["POST"]),
+            WorkspaceRoute("/{workspace}/create-multipart-upload", self.give_up, methods=["DELETE"]),
             WorkspaceRoute("/{workspace}/complete-multipart-upload", self.complete, methods=["POST"]),
         ]
 
@@ -116,6 +117,12 @@ class FileRoutes:
         if upload := query.get("upload_id"):
             return json_answer(await self._files.resume(context, path, upload, count, life))
         return json_answer(await self._files.begin(context, path, count, life))
+
+    async def give_up(self, request: Request) -> Response:
+        """Delete what has come of the upload in parts with an `upload_id`: see `WorkspaceFiles`."""
+        context = await self._writer(request)
+        await self._files.give_up(context, request.query_params.get("upload_id", ""))
+        return json_answer({"success": True}, await self._room(context))
 
     async def complete(self, request: Request) -> Response:
         """Make the file of its parts: `{success, message, etag, location}`."""

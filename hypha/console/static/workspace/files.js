@@ -31,6 +31,7 @@ const target = {
   put: async (path) => ({ address: `${basePath}${home}/files/${inAddress(path)}`, headers: { ...PAGE_HEADERS, ...(token() ? { authorization: `Bearer ${token()}` } : {}) } }),
   begin: (path, count, life) => postJson(inParts(path, count, life)),
   resume: (path, id, count, life) => postJson(`${inParts(path, count, life)}&upload_id=${encodeURIComponent(id)}`),
+  abandon: (path, id) => id && send(`${home}/create-multipart-upload?upload_id=${encodeURIComponent(id)}`, { method: "DELETE" }),
   complete: (path, id, parts) => postJson(`${home}/complete-multipart-upload`, { upload_id: id, parts }),
 };
 

@@ -13,8 +13,8 @@ const OVER = new Set([400, 403, 404, 409, 422]); // what was begun can never be 
 /**
  * The uploads to one target. A target has an `id`, `put(path)` for address and headers of a small file, and `begin(path,
  * count, life)`, `resume(path, id, count, life)` and `complete(path, id, parts)` for large ones in parts; it may have
- * `abandon(path)`, which gives up what has not come. `onChange()` is called when something happened, `onEnd()` when nothing
- * is left to do.
+ * `abandon(path, id)`, which gives up what has not come; `id` is that of the upload in parts, if one was begun.
+ * `onChange()` is called when something happened, `onEnd()` when nothing is left to do.
  */
 export class Transfers {
   constructor(target, onChange, onEnd) {
@@ -33,9 +33,10 @@ export class Transfers {
   }
 
   async forget(path) {
+    const id = this.kept.get(path)?.id;
     this.kept.remove(path);
     this.onChange();
-    await this.abandon(path);
+    await this.abandon(path, id);
     this.onEnd();
   }
 
@@ -46,7 +47,7 @@ export class Transfers {
     for (const [path, file] of files) {
       const before = open.get(path);
       if (before) gone.add(before);
-      const item = { path, file, size: file.size, sent: 0, state: "waiting", error: null, control: null, work: null, hasBegun: false };
+      const item = { path, file, size: file.size, sent: 0, state: "waiting", error: null, control: null, work: null, hasBegun: false, upload: null };
       item.before = before ? this.takeBack(before) : null;
       this.items.push(item);
       open.set(path, item);
@@ -77,16 +78,22 @@ export class Transfers {
   /** Stop an upload and let the server forget it; settles when that is done. */
   async takeBack(item) {
     item.isGone = true;
+    const before = this.kept.get(item.path)?.id; // of an earlier visit, if it has not gone on with that
     this.kept.remove(item.path);
     if (item.control) item.control.abort();
     await item.before;
     await item.work; // what is on its way may still be noted by the server
-    if (item.hasBegun && item.state !== "done") await this.abandon(item.path);
+    const id = item.upload || before;
+    if ((item.hasBegun || id) && item.state !== "done") await this.abandon(item.path, id);
   }
 
   /** What cannot be told the server now ends there by itself. */
-  async abandon(path) {
-    if (this.target.abandon) await this.target.abandon(path).catch(() => {});
+  async abandon(path, id) {
+    try {
+      await this.target.abandon?.(path, id);
+    } catch {
+      // it may be over
+    }
   }
 
   clear() {
@@ -134,6 +141,7 @@ export class Transfers {
 
   async inParts(item) {
     const [kept, addresses] = await this.begun(item);
+    item.upload = kept.id;
     for (const { part_number: number, url } of addresses) {
       const start = (number - 1) * kept.partBytes;
       if (!kept.done[number]) {
