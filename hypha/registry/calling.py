@@ -39,6 +39,13 @@ EVENT = "event"
 """The first parameter of built-in functions that answer web requests."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Among the arguments of a call: the function of this name that the callee may call back."""
+
+    name: str
+
+
 class Peer(balance.Peer, Protocol):
     """Calls clients on behalf of callers (`hypha.hub.calls.Calls`)."""
 
@@ -70,6 +77,8 @@ _HERE = Intake(MAX_VALUES)
 
 
 def _with(argument: Any, functions: Mapping[str, Any]) -> Any:
+    if isinstance(argument, Lent):
+        return functions[argument.name]
     if not isinstance(argument, dict) or not functions.keys() & argument.keys():
         return argument
     return {**argument, **{name: value for name, value in functions.items() if name in argument}}
@@ -161,8 +170,8 @@ class Calling:
 
         Args:
             timeout_s: for all of it, signs of life or not.
-            callbacks: functions that the callee may call during the call; in a map among the arguments they
-                take the place of what has the same key there.
+            callbacks: functions that the callee may call during the call; they take the place of `Lent` among
+                the arguments, and in a map there of what has the same key.
 
         Raises:
             CallTimedOut, CallFailed, NotDelivered, OutcomeUnknown, ForeignFunction: see `Calls.call`.

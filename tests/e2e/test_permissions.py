@@ -31,7 +31,7 @@ CALLERS = ("anonymous", "stranger", "read", "read_write", "admin", "owner elsewh
 TARGETS = ("own", "other", "public")
 CODES = {"read": "r", "read_write": "rw", "admin": "a"}
 NO_LIMITS = {"HYPHA_HTTP_RATE_LIMIT": "0", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT": "0"}
-NOT_ANONYMOUS = {"install"}
+NOT_ANONYMOUS = {"install", "launch"}
 ROOT_SERVICES = {"admin-utils": "ws-user-root"}
 
 
@@ -356,14 +356,14 @@ READERS = {
     "list_clients", "list_service_types", "list_workspaces", "parse_token", "ping",
     "get_length", "peek", "generate_presigned_url", "get_file", "list_files",
     "get_app_info", "get_logs", "get_session_info", "list_apps", "list_running", "list_workers", "start",
-    "stop", "read_file", "validate_app_manifest",
+    "stop", "read_file", "take_screenshot", "publish", "validate_app_manifest",
 }  # fmt: skip
 WRITERS = {
     "create_workspace", "echo", "generate_token", "get_env", "log", "log_event", "register_service",
     "register_service_type", "set_env", "unregister_service", "ack", "extend", "pop", "push",
     "execute", "get_config", "delete_directory", "delete_file", "put_file", "put_file_complete_multipart",
     "put_file_start_multipart", "remove_file", "install", "uninstall", "commit_app", "edit_app",
-    "edit_file", "edit_worker",
+    "edit_file", "edit_worker", "launch", "stop_all",
 }  # fmt: skip
 
 

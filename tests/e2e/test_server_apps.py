@@ -453,3 +453,74 @@ async def test_workers_are_chosen_as_asked_and_never_while_they_are_disabled(
     await apps.edit_worker(ids[1], disabled=False)
     assert await chosen("select:min:get_load") == ids[1]
     assert await others.list_workers("own") == []
+
+
+@pytest.mark.spec("apps-12.1.20")
+async def test_a_person_uses_a_session_through_the_controller(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann, eve = make_person(apps_server, "ann"), make_person(apps_server, "eve")
+    client = await connect(ann, url=apps_server.url)
+
+    async def execute(session_id: str, script: str, config: Any, told: Any, context: Any = None) -> Any:
+        await told({"type": "info", "message": f"running {script}"})
+        return [script, config, context["user"]["id"]]
+
+    def picture(session_id: str, format: str, context: Any = None) -> bytes:
+        return format.encode()
+
+    await own_worker(client, [], execute=execute, take_screenshot=picture)
+    apps = await controller(connect, apps_server, ann)
+    manifest = {"name": "Own", "type": "own", "version": "0.1.0"}
+    await apps.install(manifest=manifest, app_id="own", wait_for_service=False)
+    session = await apps.start("own")
+    told: list[Any] = []
+    asked = session["id"], "1+2", {"timeout": 5}, told.append
+    assert await apps.execute(*asked) == ["1+2", {"timeout": 5}, ann.id]
+    assert told == [{"type": "info", "message": "running 1+2"}]
+    assert await apps.take_screenshot(session["id"]) == b"png"
+    assert await apps.take_screenshot(session["id"], format="jpeg") == b"jpeg"
+    with pytest.raises(Exception, match="png"):
+        await apps.take_screenshot(session["id"], format="gif")
+    others = await controller(connect, apps_server, eve)
+    readers = await controller(connect, apps_server, ann.with_token(ann.token_for("r")))
+    for who, call in (
+        (others, "execute"), (readers, "execute"), (others, "take_screenshot"), (readers, "stop_all")
+    ):  # fmt: skip
+        with pytest.raises(Exception, match="Permission denied"):
+            await who[call](*({"execute": (session["id"], "1"), "stop_all": ()}.get(call, (session["id"],))))
+    await apps.install(source="print(1)", manifest=SCRIPT, app_id="script", wait_for_service=False)
+    script = await apps.start("script")
+    with pytest.raises(Exception, match=r"has no take_screenshot"):
+        await apps.take_screenshot(script["id"])
+    assert await others.stop_all() == 0
+    assert await apps.stop_all() == 2
+    assert await apps.list_running() == []
+
+
+@pytest.mark.spec("apps-12.1.18")
+async def test_an_app_is_launched_once_and_published_without_secrets(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    client = await connect(ann, url=apps_server.url)
+    apps = await controller(connect, apps_server, ann)
+    given = {"source": SERVING, "manifest": {**SCRIPT, "config": {"secrets": {"key": "s3cret"}, "kept": 1}}}
+    first = await apps.launch(**given)
+    assert (await apps.launch(**given))["id"] == first["id"]
+    (app,) = await apps.list_apps()
+    assert app["id"] == first["app_id"]
+    artifacts = await client.get_service("public/artifact-manager")
+    await artifacts.create("shop", type="collection", manifest={"name": "Shop"})
+    copy = await apps.publish(app["id"], "shop", new_app_id="sold")
+    assert copy["id"] == f"{ann.workspace}/sold" and copy["manifest"]["config"] == {"kept": 1}
+    assert not {"startup_context", "services"} & copy["manifest"].keys()
+    with_all = await apps.publish(app["id"], "shop", new_app_id="all", remove_secrets=False)
+    assert with_all["manifest"]["config"]["secrets"] == {"key": "s3cret"}
+    assert (await artifacts.read_file("sold", "source"))["content"] == SERVING
+    with pytest.raises(Exception, match="FileExistsError"):
+        await apps.publish(app["id"], "shop", new_app_id="sold")
+    # the copy was tried by nobody: nobody's name stands for it
+    with pytest.raises(Exception, match="not found"):
+        await client.get_service("default@sold")
+    await apps.stop_all()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import AlreadyExists, AppNotFound, ArtifactNotFound
+from hypha.errors import AlreadyExists, AppNotFound, ArtifactNotFound, HyphaError
 
 if TYPE_CHECKING:
     from hypha.auth.users import Context
@@ -133,6 +133,39 @@ class AppArtifacts:
         """Let what is staged not have a file."""
         artifact_id = f"{context.workspace}/{app_id}"
         await self._call("remove_file", context, artifact_id=artifact_id, file_path=path)
+
+    async def copy(
+        self,
+        source: str,
+        collection: str,
+        alias: str | None,
+        context: Context,
+        *,
+        overwrite: bool,
+        keep_secrets: bool = False,
+        stage: bool = False,
+    ) -> Plain:
+        """Copy an app into a collection, without what only concerns where it came from."""
+        made: Plain = await self._call(
+            "duplicate", context, source_artifact_id=source, target_alias=alias, target_parent_id=collection,
+            overwrite=overwrite, stage=True,
+        )  # fmt: skip
+        manifest, config = dict(made["manifest"]), dict(made["config"])
+        for key in ("startup_context", "services", "service_ids"):
+            manifest.pop(key, None)
+        given: Plain = {"manifest": {**manifest, "id": made["alias"]}}
+        if not keep_secrets:
+            own = manifest.get("config")
+            if isinstance(own, dict):
+                given["manifest"]["config"] = {key: own[key] for key in own if key != "secrets"}
+            if "secrets" in config:
+                given["config"] = {key: config[key] for key in config if key != "secrets"}
+        try:
+            made = await self._call("edit", context, artifact_id=made["id"], stage=True, **given)
+            return made if stage else await self._call("commit", context, artifact_id=made["id"])
+        except HyphaError:
+            await self._call("delete", context, artifact_id=made["id"])
+            raise
 
     async def commit(self, app_id: str, version: str | None, context: Context) -> Plain:
         """Let readers see what is staged."""

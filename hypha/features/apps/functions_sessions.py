@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
-from hypha.errors import NotFound
+from hypha.errors import CallFailed, InvalidRequest, NotFound
 from hypha.features.apps import logs
 from hypha.features.apps.base import ANSWER_BYTES, LOG_BYTES, Functions, checked_text
 from hypha.features.apps.sessions import Session
 from hypha.features.apps.starting import Wish
-from hypha.features.apps.startup import given_startup
+from hypha.features.apps.startup import MAX_TIMEOUT_S, checked_kwargs, given_startup
 from hypha.features.apps.steps import Steps
-from hypha.features.apps.workers import LOGS_TIMEOUT_S
+from hypha.features.apps.workers import LOGS_TIMEOUT_S, START_MARGIN_S
+from hypha.registry.calling import Lent
+from hypha.values import is_number
+
+if TYPE_CHECKING:
+    from hypha.hub.callbacks import Function
 
 Plain = dict[str, Any]
 ON_SESSION = "read on current workspace, and on that of the session"
+MAX_SCRIPT_CHARS = 1024 * 1024
+EXECUTE_TIMEOUT_S = 600.0
+PICTURE_TIMEOUT_S = 30.0
+PICTURE_BYTES = 8 * 1024 * 1024
 
 
 class SessionFunctions(Functions):
@@ -124,7 +135,78 @@ class SessionFunctions(Functions):
         )
         return logs.page_of(answer, kind, start, most)
 
-    async def _session(self, session_id: object, context: Context) -> Session:
+    @permission(Level.READ_WRITE)
+    async def stop_all(self, *, context: Context) -> int:
+        """Stop all sessions of the workspace; gives how many there were."""
+        running = self.parts.running
+        sessions = running.sessions.of(context.workspace)
+        await asyncio.gather(*map(running.stop, sessions), return_exceptions=True)
+        return len(sessions)
+
+    @permission(
+        Level.READ_WRITE,
+        note="read_write on current workspace, and on that of the session",
+        gives_bytes=ANSWER_BYTES,
+    )
+    async def execute(
+        self,
+        session_id: str,
+        script: str,
+        config: Plain | None = None,
+        progress_callback: Any = None,
+        *,
+        context: Context,
+    ) -> Any:
+        """Run a script in a session, as its worker does that; gives what the worker answers.
+
+        Args:
+            session_id: The session.
+            script: The script, up to 1 MiB.
+            config: For the worker, such as `{"timeout": 30}`.
+            progress_callback: A function of yours that is told what comes meanwhile.
+        """
+        if not isinstance(script, str) or len(script) > MAX_SCRIPT_CHARS:
+            raise InvalidRequest(f"script is a text of up to {MAX_SCRIPT_CHARS:,} characters.")
+        session = await self._session(session_id, context, Level.READ_WRITE)
+        given = checked_kwargs(config, "config")
+        steps = Steps(self.parts.services, progress_callback, context)
+        callbacks = {"progress": steps.pass_on} if progress_callback is not None else {}
+        lent = Lent("progress") if callbacks else None
+        seconds = given.get("timeout")
+        timeout_s = EXECUTE_TIMEOUT_S if not is_number(seconds) else min(abs(seconds), MAX_TIMEOUT_S)
+        args = [session.id, script, dict(given), lent]
+        return await self._ask(session, "execute", args, timeout_s + START_MARGIN_S, callbacks)
+
+    @permission(Level.READ, note=ON_SESSION, gives_bytes=PICTURE_BYTES)
+    async def take_screenshot(self, session_id: str, format: str = "png", *, context: Context) -> bytes:
+        """Take a picture of a session whose worker shows one.
+
+        Args:
+            session_id: The session.
+            format: `png` or `jpeg`.
+        """
+        if format not in ("png", "jpeg"):
+            raise InvalidRequest("format is 'png' or 'jpeg'.")
+        session = await self._session(session_id, context)
+        found = await self._ask(session, "take_screenshot", [session.id, format], PICTURE_TIMEOUT_S)
+        if not isinstance(found, bytes):
+            raise CallFailed(f"The worker {session.worker.id} gave no picture.")
+        return found
+
+    async def _ask(
+        self,
+        session: Session,
+        function: str,
+        args: list[Any],
+        timeout_s: float,
+        callbacks: Mapping[str, Function] | None = None,
+    ) -> Any:
+        workers = self.parts.workers
+        if not await workers.has(session.worker, function):
+            raise InvalidRequest(f"The worker {session.worker.id} has no {function}.")
+        return await workers.call(session.worker, function, args, session.starter, timeout_s, callbacks)
+
+    async def _session(self, session_id: object, context: Context, level: Level = Level.READ) -> Session:
         """A session that the caller may have to do with; of other workspaces nothing is told.
 
         Raises:
@@ -132,5 +214,5 @@ class SessionFunctions(Functions):
         """
         workspace = session_id.partition("/")[0] if isinstance(session_id, str) else ""
         if "/" in str(session_id):
-            await self.place(workspace, context, Level.READ)
+            await self.place(workspace, context, level)
         return self.parts.running.sessions.get(session_id)

@@ -66,7 +66,7 @@ def given_startup(
     return {key: value for key, value in zip(KEYS, values, strict=True) if value is not None}
 
 
-def checked_kwargs(value: object) -> Mapping[str, Any]:
+def checked_kwargs(value: object, what: str = "additional_kwargs") -> Mapping[str, Any]:
     """Further keys of what a worker is given.
 
     Raises:
@@ -76,10 +76,10 @@ def checked_kwargs(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidRequest("additional_kwargs is an object such as {'metadata': {…}}.")
+        raise InvalidRequest(f"{what} is an object such as {{'key': 'value'}}.")
     if any(is_function(each) for each in maps_in(dict(value))):
-        raise InvalidRequest("additional_kwargs must not hold functions.")
-    encode_plain(value, "additional_kwargs", MAX_KWARGS_BYTES)
+        raise InvalidRequest(f"{what} must not hold functions.")
+    encode_plain(value, what, MAX_KWARGS_BYTES)
     return dict(value)
 
 

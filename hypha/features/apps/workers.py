@@ -120,6 +120,11 @@ class Workers:
             raise InvalidRequest(f"Worker {worker.id} is disabled: see edit_worker.")
         return worker
 
+    async def has(self, record: ServiceRecord, function: str) -> bool:
+        """Whether a worker offers a function."""
+        worker = await self._ask(record)
+        return worker is not None and function in worker.functions
+
     async def _ask(self, record: ServiceRecord) -> Worker | None:
         known = self._known.get(record.key)
         if known is not None and known.record is record:

@@ -12,6 +12,7 @@ from hypha.errors import FrameTooLarge, InvalidRequest, LimitReached, QuotaExcee
 from hypha.features.apps import lazy, logs, sources
 from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
 from hypha.features.apps.file_formats import MAX_FILES, checked_files
+from hypha.features.apps.functions_sessions import MAX_SCRIPT_CHARS, SessionFunctions
 from hypha.features.apps.manifests import MAX_APP_ID_CHARS, check_app_id
 from hypha.features.apps.sessions import SessionLimits, Sessions
 from hypha.features.apps.startup import MAX_KWARGS_BYTES, MAX_SERVICE_CHARS, MAX_TIMEOUT_S, Startup
@@ -67,6 +68,9 @@ async def one_app(kit: Kit) -> None:
         lambda: Startup.of({}, {"wait_for_service": "x" * (MAX_SERVICE_CHARS + 1)}),
         lambda: checked_text("x" * (MAX_TEXT_CHARS + 1), "version"),
     ]
+    functions = SessionFunctions(None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest):
+        await functions.execute("lab/c", "x" * (MAX_SCRIPT_CHARS + 1), context=caller())
     for attempt in attempts:
         with pytest.raises((InvalidRequest, FrameTooLarge)):
             attempt()
