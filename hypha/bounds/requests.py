@@ -7,7 +7,8 @@ from hypha.limits.bound import Bound
 REQUESTS = (
     Bound(
         "request_head",
-        "Head of a request; its target; the target of an application; fields; cookies; proxies named in it",
+        "Head of a request; its target; the target of an application; fields; cookies; offers of a "
+        "handshake, their bytes; proxies named in it",
         "request",
         "431 or 414; further proxies are not looked at",
         (
@@ -16,6 +17,8 @@ REQUESTS = (
             "hypha.transports.grammar.MAX_APP_TARGET_BYTES",
             "hypha.web.heads.MAX_HEAD_FIELDS",
             "hypha.web.heads.MAX_COOKIES",
+            "hypha.web.heads.MAX_OFFERS",
+            "hypha.web.heads.MAX_OFFERS_BYTES",
             "hypha.web.forwarded.MAX_HOPS",
         ),
     ),

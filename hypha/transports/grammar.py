@@ -29,6 +29,7 @@ from hypha.web.heads import (
     MAX_TARGET_BYTES,
     METHODS,
     check_host,
+    check_offers,
     check_size,
     check_websocket,
     opens_websocket,
@@ -233,6 +234,7 @@ class GrammarProtocol(HttpToolsProtocol):
         if len(self.url) > MAX_APP_TARGET_BYTES:
             raise HTTPException(414, f"The address is longer than {MAX_APP_TARGET_BYTES} bytes.")
         headers = self.scope["headers"]
+        check_offers(headers)
         needed = (b"host", b"sec-websocket-protocol", b"sec-websocket-extensions")
         self.scope["headers"] = [
             (b"upgrade", b"websocket"),

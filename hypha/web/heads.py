@@ -19,6 +19,11 @@ MAX_TARGET_BYTES = 60_000
 MAX_HEAD_FIELDS = 500
 MAX_COOKIES = 500
 """Browsers keep some 180 of one site."""
+MAX_OFFERS = 100
+MAX_OFFERS_BYTES = 8000
+"""Protocols and extensions that a handshake offers; the library for WebSockets of applications is slow to
+read them, and answers no longer line."""
+_OFFERS = (b"sec-websocket-protocol", b"sec-websocket-extensions")
 WEBSOCKET_VERSION = b"13"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What routes of ours may take; applications of clients see every method."""
@@ -122,6 +127,21 @@ def check_size(target_bytes: int, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         raise HTTPException(431, MANY_FIELDS)
     if target_bytes + sum(len(name) + len(value) + 4 for name, value in pairs) > MAX_HEAD_BYTES:
         raise HTTPException(431, LARGE_HEAD)
+
+
+def check_offers(pairs: Pairs) -> None:
+    """Refuse a handshake that offers too many protocols or extensions, or names them at too great length.
+
+    Raises:
+        HTTPException: 431.
+    """
+    lines = [value for name, value in pairs if name in _OFFERS]
+    count = len(lines) + sum(line.count(b",") for line in lines)
+    if count > MAX_OFFERS or sum(map(len, lines)) > MAX_OFFERS_BYTES:
+        raise HTTPException(
+            431,
+            f"A handshake offers at most {MAX_OFFERS} protocols and extensions, in {MAX_OFFERS_BYTES} bytes.",
+        )
 
 
 def check_cookies(fields: Mapping[bytes, bytes]) -> None:

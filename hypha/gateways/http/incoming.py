@@ -10,7 +10,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hypha.errors import InvalidRequest
 from hypha.web.headers import headers_of
-from hypha.web.heads import METHODS, check_cookies, check_head, check_host, check_size, offers_upgrade
+from hypha.web.heads import (
+    METHODS,
+    check_cookies,
+    check_head,
+    check_host,
+    check_offers,
+    check_size,
+    offers_upgrade,
+)
 from hypha.web.scope import SIZE_IS_CHECKED
 
 _LOST = (
@@ -49,6 +57,7 @@ def fault_of_handshake(scope: Scope) -> str | None:
         check_size(0, scope["headers"])
         check_host(scope.get("http_version", ""), scope["headers"])
         check_cookies(headers_of(scope))
+        check_offers(scope["headers"])
     except InvalidRequest as error:
         return error.message
     except HTTPException as error:

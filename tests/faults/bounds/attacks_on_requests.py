@@ -42,7 +42,14 @@ from hypha.web import credentials, forwarded, headers
 from hypha.web.destinations import MAX_CHARS, Destinations
 from hypha.web.downloads import DownloadLimits, Downloads, Slice
 from hypha.web.files import SmallFiles
-from hypha.web.heads import MAX_COOKIES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_TARGET_BYTES
+from hypha.web.heads import (
+    MAX_COOKIES,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_FIELDS,
+    MAX_OFFERS,
+    MAX_OFFERS_BYTES,
+    MAX_TARGET_BYTES,
+)
 from hypha.web.origins import Origins
 from hypha.web.uploads import Uploads, keep
 from hypha.web.workbench import Workbench, WorkLimits
@@ -76,6 +83,10 @@ async def request_head(kit: Kit) -> None:
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
     )
+    for offered in (b"a," * MAX_OFFERS + b"a", b"a" * (MAX_OFFERS_BYTES + 1)):
+        line = b"Sec-WebSocket-Protocol: " + offered + b"\r\n"
+        opening = b"GET /ws-a/apps/b/ HTTP/1.1\r\nHost: x\r\n" + line + upgrade
+        assert b" 431 " in await first_line(kit, opening)
     app = b"/ws-a/apps/b/" + b"x" * MAX_APP_TARGET_BYTES
     assert b" 414 " in await first_line(kit, b"GET " + app + b" HTTP/1.1\r\nHost: x\r\n" + upgrade)
     assert len(forwarded._list(b"1.2.3.4," * 10_000 + b"5.6.7.8")) <= forwarded.MAX_HOPS

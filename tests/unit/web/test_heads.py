@@ -91,6 +91,20 @@ def test_the_head_is_bounded_by_target_and_fields() -> None:
     assert caught.value.status_code == 431
 
 
+def test_offers_of_a_handshake_are_bounded() -> None:
+    name, other = b"sec-websocket-protocol", b"sec-websocket-extensions"
+    heads.check_offers([(name, b",".join([b"a"] * 50)), (other, b",".join([b"b"] * 50)), (b"x", b"," * 9000)])
+    for pairs in (
+        [(name, b",".join([b"a"] * 101))],
+        [(name, b",".join([b"a"] * 60)), (other, b",".join([b"b"] * 60))],
+        [(name, b"a")] * 101,
+        [(name, b"a" * 4001)] * 2,
+    ):
+        with pytest.raises(HTTPException) as caught:
+            heads.check_offers(pairs)
+        assert caught.value.status_code == 431
+
+
 def test_cookies_are_bounded_in_number() -> None:
     heads.check_cookies({b"cookie": b"; ".join([b"a=b"] * heads.MAX_COOKIES)})
     with pytest.raises(HTTPException) as caught:
