@@ -136,8 +136,8 @@ REQUESTS = (
         (
             "hypha.gateways.http.errors.MAX_DETAIL_CHARS",
             "hypha.errors.MAX_TEXT_CHARS",
-            "hypha.gateways.http.tracebacks.MAX_READ_CHARS",
-            "hypha.gateways.http.tracebacks.MAX_GROUP_SHOWN",
+            "hypha.wire.tracebacks.MAX_READ_CHARS",
+            "hypha.wire.tracebacks.MAX_GROUP_SHOWN",
         ),
     ),
     Bound(

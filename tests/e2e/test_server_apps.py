@@ -122,6 +122,8 @@ async def test_a_program_that_fails_says_why_and_leaves_nothing(
     with pytest.raises(Exception, match="Failed to install app 'bad'") as caught:
         await apps.install(source=source, manifest=SCRIPT, app_id="bad", timeout=30)
     assert "no luck" in str(caught.value) and "so far so good" in str(caught.value)
+    assert "error: The script ended with exit code 1" in str(caught.value)
+    assert "hypha/workers" not in str(caught.value)  # nor any other file of the worker
     assert apps_server.data_dir is None or str(apps_server.data_dir) not in str(caught.value)
     assert await apps.list_apps() == [] and await apps.list_running() == []
     with pytest.raises(Exception, match="not found"):

@@ -26,7 +26,6 @@ from hypha.gateways.http.function_values import refuse_functions
 from hypha.gateways.http.json_form import JsonForm, JsonWriter
 from hypha.gateways.http.openapi import DescribedService, service_document
 from hypha.gateways.http.parameters import body_arguments, convert, guess, query_arguments, split_query
-from hypha.gateways.http.tracebacks import remote_error
 from hypha.networks import parse_address
 from hypha.registry.described import functions_of
 from hypha.registry.query import parse_list_query
@@ -44,6 +43,7 @@ from hypha.wire.bounded import unpack
 from hypha.wire.frames import EnvelopeParser, decode_body
 from hypha.wire.handshake import parse_control, parse_first_message
 from hypha.wire.json_text import loads
+from hypha.wire.tracebacks import remote_error
 from hypha.wire.values import absolute_targets, maps_in
 from hypha.workspaces.functions_events import parse_event_names
 from hypha.workspaces.values import check_plain

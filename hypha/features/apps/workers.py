@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.errors import CallFailed, HyphaError, InvalidRequest
 from hypha.limits import BoundedMap
 from hypha.registry.index import ServiceFilter
+from hypha.wire.tracebacks import raised_in
 from hypha.wire.values import is_function, is_tagged, maps_in
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ STOP_TIMEOUT_S = 30.0
 LOGS_TIMEOUT_S = 10.0
 START_MARGIN_S = 5.0
 MAX_ASKED = 100
+_PLAIN = frozenset({"WorkerError", "Exception", "Error"})
+"""Types of errors that say nothing more than their message."""
 MAX_TYPES = 100
 MAX_TYPE_CHARS = 128
 MAX_KNOWN = 1000
@@ -161,12 +164,20 @@ class Workers:
             CallFailed: the worker refused, or answered with functions, which would be called with the rights
                 of whoever gets them. NotDelivered, OutcomeUnknown, CallTimedOut.
         """
-        answer = await self._services.call_as_server(
-            record, function, args, context=context, timeout_s=timeout_s, callbacks=callbacks or {}
-        )
+        try:
+            answer = await self._services.call_as_server(
+                record, function, args, context=context, timeout_s=timeout_s, callbacks=callbacks or {}
+            )
+        except CallFailed as error:  # the library of a worker in Python sends its traceback as the text
+            raise CallFailed(" ".join(filter(None, _said(*raised_in(error)))), trace=error.trace) from None
         if any(is_function(each) for each in maps_in(answer)):
             raise CallFailed(f"The worker {record.id} answered {function} with functions instead of values.")
         return answer
+
+
+def _said(kind: str, message: str) -> tuple[str, str]:
+    """The two parts of a text about a worker's error."""
+    return (f"{kind}:" if kind not in ("", *_PLAIN) else ""), message or "it failed"
 
 
 def full_id(worker_id: str, workspace: str) -> str:

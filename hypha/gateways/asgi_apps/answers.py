@@ -11,11 +11,11 @@ from starlette.types import Send
 
 from hypha.errors import CallFailed, CallTimedOut, HyphaError
 from hypha.gateways.http.errors import MAX_DETAIL_CHARS
-from hypha.gateways.http.tracebacks import raised_in
 from hypha.web.cors import SANDBOXED
 from hypha.web.errors import error_answer
 from hypha.web.function_pages import given_fields
 from hypha.web.headers import Headers, is_ours
+from hypha.wire.tracebacks import raised_in
 
 logger = logging.getLogger(__name__)
 

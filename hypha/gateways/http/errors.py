@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from hypha.errors import CallFailed
-from hypha.gateways.http.tracebacks import MAX_READ_CHARS, raised_in, read_ends, remote_error
 from hypha.web.errors import ErrorAnswer, error_answer
+from hypha.wire.tracebacks import MAX_READ_CHARS, raised_in, read_ends, remote_error
 
 __all__ = ["MAX_DETAIL_CHARS", "MAX_READ_CHARS", "call_error_answer", "remote_error", "status_of"]
 

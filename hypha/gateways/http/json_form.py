@@ -22,7 +22,7 @@ import msgpack
 
 from hypha.errors import InvalidRequest, ResultNotJson
 from hypha.gateways.http.parameters import ARRAYS_KEY, BYTES_KEY
-from hypha.gateways.http.tracebacks import remote_error
+from hypha.wire.tracebacks import remote_error
 
 LIST, BASE64 = "list", "base64"
 MAX_NUMBERS = 1_000_000

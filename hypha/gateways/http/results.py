@@ -17,7 +17,6 @@ from starlette.types import Receive, Send
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
-from hypha.gateways.http.tracebacks import raised_in
 from hypha.web.downloads import SLICE_BYTES, keep_answer
 from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS
@@ -26,6 +25,7 @@ from hypha.wire.frames import pack
 from hypha.wire.json_turns import dumps_in_turns
 from hypha.wire.packed import is_large, pack_in_turns
 from hypha.wire.pieces import pack_pieces
+from hypha.wire.tracebacks import raised_in
 from hypha.wire.values import is_short
 
 logger = logging.getLogger(__name__)

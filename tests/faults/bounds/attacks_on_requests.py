@@ -30,7 +30,6 @@ from hypha.gateways.http.errors import MAX_DETAIL_CHARS, call_error_answer
 from hypha.gateways.http.json_form import JsonForm, JsonWriter, ResultNotJson
 from hypha.gateways.http.openapi import DescribedService, documents, schemas, workspace_document
 from hypha.gateways.http.parameters import MAX_FIELDS, MAX_OPTIONS, _types, split_query
-from hypha.gateways.http.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read_ends, remote_error
 from hypha.limits import Buckets, Party
 from hypha.registry import query, search, shown
 from hypha.registry.described import functions_of
@@ -53,6 +52,7 @@ from hypha.web.heads import (
 from hypha.web.origins import Origins
 from hypha.web.uploads import Uploads, keep
 from hypha.web.workbench import Workbench, WorkLimits
+from hypha.wire.tracebacks import MAX_GROUP_SHOWN, MAX_READ_CHARS, read_ends, remote_error
 from tests.faults.bounds.kit import KIB, MIB, Kit
 from tests.kit.app_sockets import Visit, frame, small_account
 from tests.kit.deadlines import check_that_a_reader_that_stops_is_let_go, opened_connections
