@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import delete, insert, select
 
-from hypha.errors import BackendUnavailable, ConfigurationError, InvalidRequest, PermissionDenied
+from hypha.errors import BackendUnavailable, ConfigurationError, Conflict, InvalidRequest, PermissionDenied
 from hypha.features.artifacts.homes import MAX_OPEN_HOMES, ArtifactHomes, HomeUnavailable
 from hypha.features.artifacts.homes_in_garbage import GIVEN_UP_S, PAUSE_S
 from hypha.features.artifacts.housing import Housing
@@ -272,3 +272,51 @@ async def test_a_home_that_does_not_open_is_not_asked_again_at_once(store: Store
         with pytest.raises(HomeUnavailable, match="--artifact-s3-endpoints"):
             async with closed.opened("lab", "h"):
                 pass
+
+
+async def test_an_artifact_moves_while_it_has_no_files(lab: Lab, homes: OneFolder) -> None:
+    async def home() -> str | None:
+        return (await lab.parts.access.find("data", lab.owner)).home
+
+    async def set_secret(name: str, value: str | None) -> None:
+        await lab.manager.set_secret("data", name, value, context=lab.owner)
+
+    await lab.create("data", stage=True)
+    await lab.manager.set_secret("data", "TOKEN", "x", context=lab.owner)
+    with pytest.raises(InvalidRequest, match="S3_ENDPOINT_URL"):
+        for name in ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
+            await set_secret(name, SECRETS[name])
+    assert await home() is None
+    before = (await lab.parts.access.find("data", lab.owner)).round
+    await set_secret("S3_ENDPOINT_URL", SECRETS["S3_ENDPOINT_URL"])
+    await set_secret("S3_SECRET_ACCESS_KEY", "hidden")
+    first = await home()
+    assert first is not None and (await lab.parts.access.find("data", lab.owner)).round != before
+    await set_secret("S3_SECRET_ACCESS_KEY", "newer")
+    assert await home() == first
+    await set_secret("S3_PREFIX", "deep")
+    second = await home()
+    assert second not in (None, first)
+    await lab.upload("data", a_txt="a")
+    for name, value in (("S3_PREFIX", "else"), ("S3_SECRET_ACCESS_KEY", None)):
+        with pytest.raises(Conflict, match="stay"):
+            await set_secret(name, value)
+    with pytest.raises(Conflict):
+        await lab.manager.edit("data", secrets={"S3_PREFIX": "else"}, context=lab.owner)
+    await lab.manager.edit("data", secrets={**SECRETS, "S3_PREFIX": "deep"}, context=lab.owner)
+    assert await at(homes) == [second] and await lab.content("data", "a.txt") == "a"
+    sealed = await lab.manager.get_secret("data", context=lab.owner)
+    assert sealed == {**SECRETS, "S3_PREFIX": "deep"}
+
+
+async def test_a_child_shares_the_home_and_not_the_secrets_of_its_parent(lab: Lab, homes: OneFolder) -> None:
+    await lab.create("all", type="collection", secrets=SECRETS)
+    parent = await lab.parts.access.find("all", lab.owner)
+    await lab.create("child", parent_id="all", secrets={"S3_BUCKET": "of-somebody", "S3_PREFIX": "x"})
+    await lab.create("own", parent_id="all", secrets={**SECRETS, "S3_BUCKET": "own-bucket"})
+    child, own = [await lab.parts.access.find(each, lab.owner) for each in ("child", "own")]
+    assert child.home == parent.home and own.home not in (None, parent.home)
+    with pytest.raises(Conflict):
+        await lab.manager.set_secret("all", "S3_BUCKET", "another", context=lab.owner)
+    await lab.manager.set_secret("own", "S3_ACCESS_KEY_ID", None, context=lab.owner)
+    assert (await lab.parts.access.find("own", lab.owner)).home == parent.home
