@@ -8,6 +8,7 @@ of tagged values those that are data, and whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any, TypeAlias
@@ -28,6 +29,9 @@ _WIDTHS = {
 _TYPED = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"})
 _DIMENSIONS, _LARGEST = 32, 2**31
 """Of an array of numpy, and of one of its dimensions: larger ones overflow where another is 0."""
+_NAMED = re.compile(r"[<>|=]?[A-Za-z]\w{0,30}(\[\w{1,20}\])?")
+_ARRAYS = ("ndarray", "typedarray")
+_PLAIN = (str, int, float, type(None), dict, list, tuple)
 _PLACE_CHARS = 200
 
 _Place: TypeAlias = "tuple[_Place, str] | None"
@@ -73,6 +77,23 @@ def check_key(name: str, what: str) -> None:
 def shown_key(name: str) -> str:
     """A stored name as key of a map, in brackets if it is none that `check_key` lets pass."""
     return f"({name})" if name in _KEYS else name
+
+
+def unplain_place(value: Any) -> str:
+    """What in a value JSON cannot say and where, as a sentence for its sender; empty if nothing is found."""
+    for place, item in _containers_in(value):
+        entries = item.items() if isinstance(item, dict) else enumerate(item)
+        if isinstance(item, dict) and item.get(_TAG) in _ARRAYS:
+            return f" An array or number of numpy{_at(place) or ' is it'}: send what its 'tolist()' gives."
+        for key, part in entries:
+            here = _at((place, str(key)))
+            if isinstance(item, dict) and not isinstance(key, str):
+                return f" A key that is no text{here}."
+            if isinstance(part, bytes | bytearray | memoryview):
+                return f" Bytes{here}: send them as base64 or hex, or keep them in a file."
+            if not isinstance(part, _PLAIN):
+                return f" A value of another kind{here}: send it as text."
+    return ""
 
 
 def made_decodable(value: Any, is_handed_on: bool = False) -> Any:
@@ -124,7 +145,12 @@ def _nothing(_: Any) -> None:
 
 
 def _maps_in(value: Any) -> Iterator[tuple[_Place, dict[Any, Any]]]:
-    """All maps in a value, with the way to each; deeper ones than the server packs are left out."""
+    """All maps in a value, with the way to each."""
+    return ((place, item) for place, item in _containers_in(value) if isinstance(item, dict))
+
+
+def _containers_in(value: Any) -> Iterator[tuple[_Place, Any]]:
+    """All maps and lists in a value, with the way to each; deeper ones than the server packs are left out."""
     level: list[tuple[_Place, Any]] = [(None, value)]
     for _ in range(MAX_DEPTH + 1):
         inner: list[tuple[_Place, Any]] = []
@@ -134,6 +160,7 @@ def _maps_in(value: Any) -> Iterator[tuple[_Place, dict[Any, Any]]]:
                 yield place, item
             elif isinstance(item, list | tuple):
                 inner += [((place, str(at)), part) for at, part in enumerate(item) if _is_container(part)]
+                yield place, item
         level = inner
 
 
@@ -180,15 +207,12 @@ def _is_array(item: Mapping[Any, Any]) -> bool:
 
 
 def _is_any_array(item: Mapping[Any, Any]) -> bool:
-    """An array for somebody who knows its type, if it is none of the usual."""
+    """An array of another type too, if numpy makes it by the type's name: not of records, nor of objects."""
     kind = item.get("_rdtype")
-    if isinstance(kind, str) and kind in _WIDTHS:
+    if not isinstance(kind, str) or kind in _WIDTHS:
         return _is_array(item)
-    return (
-        isinstance(kind, str)
-        and isinstance(item.get("_rvalue"), bytes)
-        and isinstance(item.get("_rshape"), list)
-    )
+    is_named = bool(_NAMED.fullmatch(kind)) and kind.lstrip("<>|=") not in ("object", "O")
+    return is_named and isinstance(item.get("_rvalue"), bytes) and isinstance(item.get("_rshape"), list)
 
 
 def _is_typed_array(item: Mapping[Any, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from hypha.errors import FrameTooLarge, InvalidRequest
-from hypha.wire.decodable import check_shown
+from hypha.wire.decodable import check_shown, unplain_place
 
 MAX_VALUE_BYTES = 256 * 1024
 
@@ -24,6 +24,7 @@ def encode_plain(value: Any, what: str, limit_bytes: int = MAX_VALUE_BYTES) -> b
     except (TypeError, ValueError, RecursionError):
         raise InvalidRequest(
             f"'{what}' must be plain data: text, numbers, true, false, null, lists and objects."
+            f"{unplain_place(value)}"
         ) from None
     if len(raw) > limit_bytes:
         raise FrameTooLarge(f"'{what}' has {len(raw)} bytes, at most {limit_bytes} are stored.")

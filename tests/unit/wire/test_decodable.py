@@ -22,6 +22,7 @@ from hypha.wire.decodable import (
     made_decodable,
     may_be_odd,
     shown_key,
+    unplain_place,
 )
 
 
@@ -70,6 +71,7 @@ BROKEN: list[Any] = [
 ]  # fmt: skip
 ALSO_NOT_HANDED_ON: list[Any] = [
     {**METHOD, "_rtarget": 5}, {**METHOD, "_rmethod": None}, {**METHOD, "_rname": 5},
+    {**array(), "_rdtype": "object"}, {**array(), "_rdtype": "[('a', '<f4')]"}, {**array(), "_rdtype": "|O"},
     {"_rtype": "error", "_rvalue": 5}, {"_rtype": "iostream", "read": 5},
     {"_rtype": "pydantic_model", "_rvalue": [], "_rschema": {}},
 ]  # fmt: skip
@@ -157,3 +159,18 @@ def test_a_name_that_becomes_a_key_is_none_of_the_odd_ones(name: str) -> None:
     assert shown_key(name) == f"({name})"
     check_key("rtype", "the name of a variable")
     assert shown_key("rtype") == "rtype"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"a": [1, {"thr": array(shape=())}]}, " An array or number of numpy at 'a.1.thr': send"),
+        (array(), " An array or number of numpy is it: send what"),
+        ({"a": [b"x"]}, " Bytes at 'a.0': send them"),
+        ({"a": {5: 1}}, " A key that is no text at 'a.5'."),
+        ([msgpack.Timestamp(1)], " A value of another kind at '0': send it as text."),
+        ({"a": [1, None, True, 1.5, "x"]}, ""),
+    ],
+)
+def test_what_json_cannot_say_is_named_with_its_place(value: Any, said: str) -> None:
+    assert unplain_place(value).startswith(said) and bool(unplain_place(value)) == bool(said)
