@@ -74,8 +74,10 @@ class SchemaPool:
 
     def cleaned(self, schema: object) -> Schema:
         """One function's schema as OpenAPI 3.1 takes it; its `$defs` become components."""
-        definitions = _definitions_of(schema)
-        return _Cleaner(self, definitions).clean(schema, 0, frozenset())
+        cleaner = _Cleaner(self, _definitions_of(schema))
+        clean = cleaner.clean(schema, 0, _NOTHING)
+        cleaner.move()
+        return clean
 
     def name_for(self, wanted: str, source: Mapping[str, Any]) -> str:
         """A free component name near `wanted`."""
@@ -105,6 +107,17 @@ class _Cleaner:
         self._pool = pool
         self._definitions = definitions
         self._moved: dict[str, str] = {}
+        self._waiting: list[tuple[str, Mapping[str, Any], frozenset[str]]] = []
+        """Definitions that have their name in the document, and what they are inside of."""
+
+    def move(self) -> None:
+        """Clean the definitions that were referred to, and those to which they refer in turn.
+
+        One after the other: thousands of them may refer to the next one.
+        """
+        while self._waiting:
+            name, definition, inside = self._waiting.pop()
+            self._pool.components[name] = self.clean(definition, 1, inside)
 
     def clean(self, schema: object, depth: int, inside: frozenset[str]) -> Schema:
         """The schema without what is wrong in it.
@@ -162,8 +175,8 @@ class _Cleaner:
             if len(inside) > MAX_DEPTH:
                 return {}
             name = self._moved[match[1]] = self._pool.name_for(match[1], definition)
-            self._pool.components[name] = {}  # taken, before the definition names itself
-            self._pool.components[name] = self.clean(definition, 1, inside | {match[1]})
+            self._pool.components[name] = {}  # taken
+            self._waiting.append((name, definition, inside | {match[1]}))
         return {"$ref": f"#/components/schemas/{name}"}
 
     def _keep(self, clean: Schema, word: object, value: Any, depth: int, inside: frozenset[str]) -> None:

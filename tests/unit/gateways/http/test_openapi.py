@@ -234,6 +234,18 @@ def test_definitions_that_lead_in_circles_are_cut(definitions: dict[str, Any]) -
     assert not any(leads_back(name, (name,)) for name in document["components"]["schemas"])
 
 
+def test_thousands_of_definitions_may_refer_to_the_next_one() -> None:
+    parts = {
+        f"d{number}": {"type": "object", "properties": {"next": {"$ref": f"#/$defs/d{number + 1}"}}}
+        for number in range(3000)
+    }
+    pool = SchemaPool()
+    clean = pool.cleaned({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": parts})
+    assert clean["properties"] == {"a": {"$ref": "#/components/schemas/d0"}}
+    assert len(pool.components) == 3000
+    assert pool.components["d7"]["properties"] == {"next": {"$ref": "#/components/schemas/d8"}}
+
+
 def test_a_definition_may_hold_itself_as_a_part() -> None:
     tree = {
         "type": "object",
