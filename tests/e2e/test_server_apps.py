@@ -270,6 +270,7 @@ async def test_a_session_s_token_is_good_for_its_files_before_its_program_connec
     async def start(config: Any, context: Any = None) -> None:
         tokens.append(config["token"])
         seen.append(await read(config["token"], f"{config['app_files_base_url']}/a.txt"))
+        seen.append(await read(config["token"], f"{config['app_files_base_url']}/"))
         other = await client.generate_token({"client_id": "somebody-else"})
         seen.append(await read(other, f"{config['app_files_base_url']}/a.txt"))
 
@@ -280,7 +281,7 @@ async def test_a_session_s_token_is_good_for_its_files_before_its_program_connec
         manifest={"name": "Own", "type": "own"}, files=files, app_id="own", wait_for_service=False
     )
     session = await apps.start("own")
-    assert seen == [200, 403] * 2
+    assert seen == [200, 200, 403] * 2
     address = f"{apps_server.url}/{ann.workspace}/artifacts/own/files/a.txt"
     assert await read(tokens[-1], address) == 403
     await apps.stop(session["id"])

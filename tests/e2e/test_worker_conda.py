@@ -141,6 +141,49 @@ async def test_it_runs_as_a_program_and_its_scripts_serve(
     assert os.listdir(place / "work") == []
 
 
+@pytest.mark.spec("apps-12.4.4")
+async def test_apps_with_environments_and_files_are_installed_and_started(
+    start_server: StartServer, connect: Connect, place: Path
+) -> None:
+    own = await start_server(
+        flags=["--enable-server-apps", f"--startup-functions={MODULE}:hypha_startup"], env=variables_of(place)
+    )
+    client = await connect(make_person(own, "ann"), url=own.url, method_timeout=300)
+    apps = await client.get_service("public/server-apps")
+    told: list[dict[str, Any]] = []
+    await apps.install(
+        source=f"{SERVING}\nprint(open('data.csv').read(), open('notes/deep/a.txt').read())",
+        manifest={
+            **MANIFEST,
+            "version": "0.1.0",
+            "files_to_stage": ["data.csv", "texts/:notes/"],
+        },
+        files=[
+            {"path": "data.csv", "content": "1,2", "format": "text"},
+            {"path": "texts/deep/a.txt", "content": "three", "format": "text"},
+        ],
+        app_id="numbers",
+        timeout=300,
+        progress_callback=told.append,
+    )
+    assert "Running the script" in [each["message"] for each in told]
+    session = await apps.start("numbers", timeout=300)
+    service = await client.get_service(f"{session['client_id']}:default")
+    assert await service.double(21) == 42
+    page = await apps.get_logs(session["id"], type="stdout")
+    assert "1,2 three\n" in "".join(item["content"] for item in page["items"])
+    await apps.stop(session["id"])
+    with pytest.raises(Exception, match="no dependency"):
+        await apps.install(
+            source="1", manifest={**MANIFEST, "version": "0.1.0", "dependencies": ["-e ."]}, app_id="odd"
+        )
+    with pytest.raises(Exception, match="RuntimeError: no camera"):
+        await apps.install(
+            source="raise RuntimeError('no camera')", manifest={**MANIFEST, "version": "0.1.0"}, app_id="bad"
+        )
+    assert [each["id"] for each in await apps.list_apps()] == ["numbers"]
+
+
 @pytest.mark.parametrize("missing", ["--server-url", "--workspace", "--token"])
 def test_an_option_that_is_missing_is_told(missing: str) -> None:
     given = {"--server-url": "http://127.0.0.1:1", "--workspace": "w", "--token": "t"}

@@ -46,6 +46,14 @@ _BUSY_S, _REST = 0.005, 3.0
 _MOST_SOCKET_CHARS = 100
 """Of the path of a socket: the system allows hardly more."""
 
+_AS_ALWAYS: Mapping[str, Any] = {
+    "silent": False,
+    "store_history": True,
+    "user_expressions": {},
+    "allow_stdin": False,
+    "stop_on_error": False,
+}
+
 Hear = Callable[[Output], None]
 
 
@@ -91,7 +99,7 @@ class Kernel:
         self._running: dict[str, Execution] = {}
         self._turn = asyncio.Lock()
         self._has_spoken = asyncio.Event()
-        self._reading = [asyncio.create_task(self._read(name)) for name in ("shell", "iopub")]
+        self._reading = {name: asyncio.create_task(self._read(name)) for name in ("shell", "iopub")}
         self.ended = asyncio.create_task(self._await_end())
         """Its exit code, when it has one."""
 
@@ -133,7 +141,7 @@ class Kernel:
 
         async def ask() -> None:
             while not self._has_spoken.is_set():
-                self._client.kernel_info()
+                await self._send(self._client.session.msg("kernel_info_request", {}))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._has_spoken.wait(), _ASK_S)
 
@@ -172,17 +180,23 @@ class Kernel:
         try:
             self._check_lives()
             execution = Execution(hear)
-            request = self._client.execute(code, allow_stdin=False, stop_on_error=False)
-            self._running[request] = execution
+            request = self._client.session.msg("execute_request", {"code": code, **_AS_ALWAYS})
+            self._running[request["msg_id"]] = execution
             try:
-                return await self._finish(execution, timeout_s)
+                return await self._finish(request, execution, timeout_s)
             finally:
-                del self._running[request]
+                del self._running[request["msg_id"]]
         finally:
             self._turn.release()
 
-    async def _finish(self, execution: Execution, timeout_s: float | None) -> dict[str, Any]:
-        ending = asyncio.create_task(execution.wait())
+    async def _finish(
+        self, request: Mapping[str, Any], execution: Execution, timeout_s: float | None
+    ) -> dict[str, Any]:
+        async def send_and_wait() -> None:
+            await self._send(request)
+            await execution.wait()
+
+        ending = asyncio.create_task(send_and_wait())
         try:
             await asyncio.wait([ending, self.ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             is_late = not ending.done() and not self.ended.done()
@@ -215,7 +229,10 @@ class Kernel:
         with contextlib.suppress(ZMQError):  # it may be cut already
             socket.disconnect(self._outputs_url)
         self._has_spoken.clear()
+        self._reading["iopub"].cancel()
+        await asyncio.wait([self._reading["iopub"]])
         socket.connect(self._outputs_url)
+        self._reading["iopub"] = asyncio.create_task(self._read("iopub"))  # it sees what has come meanwhile
         await self._await_word(_IDLE_S)
 
     def interrupt(self) -> None:
@@ -228,9 +245,9 @@ class Kernel:
         """End it with all of its processes."""
         await self.child.end()
         await self.ended
-        for task in self._reading:
+        for task in self._reading.values():
             task.cancel()
-        await asyncio.wait(self._reading)
+        await asyncio.wait(self._reading.values())
         self._client.stop_channels()
 
     def _check_lives(self) -> None:
@@ -241,6 +258,13 @@ class Kernel:
 
     async def _await_end(self) -> int:
         return await self.child.wait()
+
+    async def _send(self, request: Mapping[str, Any]) -> None:
+        """Send a request by the socket itself.
+
+        The client's functions send past it, and the socket would not learn of what has arrived just then.
+        """
+        await self._client.shell_channel.socket.send_multipart(self._client.session.serialize(request))
 
     # -- messages ---------------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from hypha.workers.app_files import MOST_SCRIPT_BYTES, fetch
 from hypha.workers.base import Callback, WorkerConfig, WorkerError, progress, safe_call_callback
-from hypha.workers.children import ProcessLimits, describe_code
+from hypha.workers.children import describe_code
 from hypha.workers.conda.environments import Environment, Environments
 from hypha.workers.conda.kernel import Kernel
 from hypha.workers.conda.outputs import Output, error_of, text_of_error
@@ -18,9 +18,7 @@ from hypha.workers.conda.requirements import requirements_of
 from hypha.workers.folders import SessionFolder
 from hypha.workers.logs import SessionLog
 from hypha.workers.processes import is_connected
-
-if TYPE_CHECKING:
-    from zmq.asyncio import Context
+from hypha.workers.staging import stage
 
 DEFAULT_ENTRY = "main.py"
 _SETTLED_S = 10.0
@@ -35,6 +33,8 @@ _HEARD_AHEAD = 1_000
 _MOST_CALLS = 100
 """Calls of `execute` at a time, those that wait included."""
 
+MakeKernel = Callable[..., Awaitable[Kernel]]
+"""`Kernel.start` with what all sessions have in common."""
 Ended = Callable[[str | None], None]
 """Told when the script or the kernel has ended by itself; with words for what is wrong."""
 
@@ -56,9 +56,11 @@ class Session:
     # -- start and end ----------------------------------------------------------------------------
 
     async def open(
-        self, environments: Environments, context: Context, limits: ProcessLimits, path: str
+        self, environments: Environments, make: MakeKernel, path: str, began: Callable[[], None]
     ) -> None:
         """Start it: fetch the script, find or make the environment, start the kernel, run the script.
+
+        `path` is where programs are found beside those of the environment; `began` is told of the kernel.
 
         Raises:
             WorkerError: one of these failed; the session is closed then.
@@ -71,11 +73,13 @@ class Session:
             code = _text(source, config)
             await self._tell("Looking for the environment")
             found = self._environment = await environments.provide(wanted, self._folder, self._tell)
+            if config.manifest.get("files_to_stage") is not None:
+                await self._tell("Putting files into its folder")
+                await stage(config, self._folder.work)
             await self._tell("Starting the kernel")
             variables = found.variables(path) | self._variables()
-            self._kernel = await Kernel.start(
-                context, found.python, self._folder, variables, limits, self._hear
-            )
+            self._kernel = await make(found.python, self._folder, variables, hear=self._hear)
+            began()
             self._tasks.append(asyncio.create_task(self._watch(self._kernel)))
             await self._tell("Running the script")
             await self._settle(self._kernel, code)

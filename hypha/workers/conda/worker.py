@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +19,20 @@ from hypha.workers.base import (
     WorkerError,
     WorkerNotAvailableError,
 )
-from hypha.workers.children import ProcessLimits
+from hypha.workers.children import Child, ProcessLimits
 from hypha.workers.conda.backends import find_backend
 from hypha.workers.conda.environments import Environments
-from hypha.workers.conda.kernel import check_path, new_context
+from hypha.workers.conda.kernel import Kernel, check_path, new_context
 from hypha.workers.conda.requirements import with_needed
 from hypha.workers.conda.session import DEFAULT_ENTRY, Session
-from hypha.workers.folders import WorkerFolder, default_root
+from hypha.workers.foldered import FolderWorker, Leader
+from hypha.workers.folders import default_root
+from hypha.workers.limit_options import add_limits, limits_of
 from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
-from hypha.workers.processes import end_all
-from hypha.workers.serving import ConnectedWorker, run_command
+from hypha.workers.serving import run_command
+from hypha.workers.staging import wishes
+from hypha.workers.swarms import EndSession, Swarms
 
 if TYPE_CHECKING:
     from zmq.asyncio import Context
@@ -43,7 +45,7 @@ _BUILD_FACTOR = 8
 """Files of environments may be so many times as large as those that apps write."""
 
 
-class CondaWorker(ConnectedWorker):
+class CondaWorker(FolderWorker):
     """Runs apps as Jupyter kernels in environments that are made from what their manifests name.
 
     `cache` holds the environments, `root` the folders of sessions. With workspaces in the connection,
@@ -59,17 +61,16 @@ class CondaWorker(ConnectedWorker):
         most_sessions: int = 50,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(connection or Connection(use_local_url=True))
+        super().__init__(connection or Connection(use_local_url=True), root or default_root("conda"))
         self._limits = limits or ProcessLimits()
         self._cache = cache or default_root("environments")
-        self._root = root or default_root("conda")
         self._most_sessions = most_sessions
         self._variables = os.environ if variables is None else variables
-        self._preparing = asyncio.Lock()
-        self._folder: WorkerFolder | None = None
+        self._own_workspace = ""
         self._environments: Environments | None = None
         self._context: Context | None = None
         self._running: dict[str, Session] = {}
+        self._swarms = Swarms(self._limits.processes, self._endings)
 
     @property
     def supported_types(self) -> list[str]:
@@ -87,9 +88,10 @@ class CondaWorker(ConnectedWorker):
         return "Runs Python in environments of its own, as Jupyter kernels"
 
     async def register_worker_service(self, server: Any) -> Any:
-        """Make the folders first: what an earlier worker has left ends before there are new sessions."""
-        await self.prepare()
-        return await super().register_worker_service(server)
+        """Register it, and learn in which workspace it is."""
+        registered = await super().register_worker_service(server)
+        self._own_workspace = str(registered["id"]).partition("/")[0]
+        return registered
 
     async def prepare(self) -> None:
         """Find what makes environments, make the folders, and end what an earlier worker has left.
@@ -97,27 +99,29 @@ class CondaWorker(ConnectedWorker):
         Raises:
             WorkerNotAvailableError: something that it needs is missing, or a folder cannot be made.
         """
-        async with self._preparing:
-            if self._folder is not None:
-                return
+        if self._environments is None:
             backend = find_backend(self._variables)
             check_path(self._root)
-            context = new_context()
             # a build loads much: its time and the size of the folder bound it
             limits = replace(self._limits, memory_mb=0, file_mb=_BUILD_FACTOR * self._limits.file_mb)
             self._environments = Environments(self._cache, backend, limits, self._variables)
-            self._folder = await asyncio.to_thread(WorkerFolder, self._root)
-            self._context = context
-            atexit.register(self._end_now)
+        if self._context is None:
+            self._context = new_context()
+        await super().prepare()
 
-    def _end_now(self) -> None:
-        """Leave no process when this one ends and nobody has called `shutdown`."""
-        for session in self._running.values():
-            if session.kernel is not None:
-                child = session.kernel.child
-                end_all(child.pid, child.started, child.marks)
-        if self._folder is not None:
-            self._folder.remove()
+    def _kernels(self) -> list[tuple[Session, Child]]:
+        running = self._running.values()
+        return [(each, each.kernel.child) for each in running if each.is_open and each.kernel is not None]
+
+    def _leaders(self) -> list[Leader]:
+        return [Leader(child.pid, child.started, child.marks) for _, child in self._kernels()]
+
+    def _endings(self) -> dict[int, EndSession]:
+        return {child.pid: partial(self._end_swarm, session, child) for session, child in self._kernels()}
+
+    async def _end_swarm(self, session: Session, child: Child) -> None:
+        session.log.add("error", f"It had more than {self._limits.processes} processes and was ended.")
+        await child.kill()
 
     # -- what the server calls --------------------------------------------------------------------
 
@@ -132,7 +136,9 @@ class CondaWorker(ConnectedWorker):
 
         Raises:
             InvalidArguments: the manifest asks for what cannot be.
+            WorkerError: it asks for files that cannot be staged.
         """
+        wishes(manifest.get("files_to_stage"))
         ready = dict(manifest)
         ready["dependencies"] = with_needed(manifest)
         ready["entry_point"] = manifest.get("entry_point") or DEFAULT_ENTRY
@@ -170,15 +176,14 @@ class CondaWorker(ConnectedWorker):
 
     async def _start_session(self, config: WorkerConfig) -> None:
         allowed = self._connection.authorized_workspaces
-        if allowed and config.workspace not in (*allowed, self._connection.workspace or "public"):
+        if allowed and config.workspace not in (*allowed, self._own_workspace):
             raise PermissionDenied(f"This worker runs no apps of the workspace {config.workspace}.")
         if sum(each.is_open for each in self._running.values()) >= self._most_sessions:
             raise WorkerError(
                 f"This worker has {self._most_sessions} sessions already: stop one, or try later."
             )
-        await self.prepare()
-        assert self._folder is not None and self._environments is not None and self._context is not None
-        private = await asyncio.to_thread(self._folder.new_session)
+        private = await self._new_folder()
+        assert self._environments is not None and self._context is not None
 
         def ended(wrong: str | None) -> None:
             info = self._sessions.get(config.id)
@@ -187,7 +192,8 @@ class CondaWorker(ConnectedWorker):
 
         session = self._running[config.id] = Session(config, private, ended)
         path = self._variables.get("PATH", os.defpath)
-        await session.open(self._environments, self._context, self._limits, path)
+        make = partial(Kernel.start, self._context, limits=self._limits)
+        await session.open(self._environments, make, path, self._swarms.watch)
 
     async def _stop_session(self, session_id: str) -> None:
         if session := self._running.pop(session_id, None):
@@ -200,15 +206,11 @@ class CondaWorker(ConnectedWorker):
         return session.log.page(log_type, offset, limit) if session else page_of([], log_type, offset, limit)
 
     async def shutdown(self, context: CallContext | None = None) -> None:
-        """Stop all sessions; the folder goes with the last of them."""
+        """Stop all sessions; the folder and the sockets go with the last of them."""
         await super().shutdown(context)
-        if not self._running and self._folder is not None:
-            own, self._folder = self._folder, None
-            atexit.unregister(self._end_now)
-            await asyncio.to_thread(own.remove)
-            if self._context is not None:
-                self._context.destroy(linger=0)
-                self._context = None
+        if not self._running and self._context is not None:
+            own, self._context = self._context, None
+            own.destroy(linger=0)
 
 
 def _timeout(config: Mapping[str, Any] | None) -> float:
@@ -221,30 +223,19 @@ def _timeout(config: Mapping[str, Any] | None) -> float:
 def _options() -> Options:
     options = Options("python -m hypha.workers.conda", "Runs apps of the type conda-jupyter-kernel.")
     add_connection(options)
-    usual = ProcessLimits()
     options.add("--cache-dir", None, "Folder for the environments", folder, "CONDA_CACHE_DIR")
     options.add("--working-dir", None, "Folder for the folders of sessions", folder, "CONDA_WORKING_DIR")
     options.add(
         "--authorized-workspaces", (), "Workspaces whose apps it runs, with commas; beside its own", words_of,
         "CONDA_AUTHORIZED_WORKSPACES",
     )  # fmt: skip
-    options.add("--conda-cpu-s", usual.cpu_s, "Seconds of processor time of a process; 0: any", count)
-    options.add("--conda-memory-mb", usual.memory_mb, "Memory of a process in MiB; 0: any", count)
-    options.add("--conda-file-mb", usual.file_mb, "Size of a file that it writes in MiB; 0: any", count)
-    options.add("--conda-open-files", usual.open_files, "Open files of a process; 0: any", count)
-    options.add("--conda-processes", usual.processes, "Processes of a session; 0: any", count)
+    add_limits(options, "conda")
     options.add("--conda-sessions", 50, "Sessions at the same time", count)
     return options
 
 
 def _worker(values: Mapping[str, Any], connection: Connection) -> CondaWorker:
-    limits = ProcessLimits(
-        cpu_s=values["conda_cpu_s"],
-        memory_mb=values["conda_memory_mb"],
-        file_mb=values["conda_file_mb"],
-        open_files=values["conda_open_files"],
-        processes=values["conda_processes"],
-    )
+    limits = limits_of(values, "conda")
     return CondaWorker(
         connection, limits, values["cache_dir"], values["working_dir"], values["conda_sessions"]
     )

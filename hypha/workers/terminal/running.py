@@ -9,7 +9,7 @@ from typing import Any
 
 from hypha.workers.base import WorkerNotAvailableError
 from hypha.workers.limit_options import add_limits, limits_of
-from hypha.workers.options import Connection, Options, add_connection, count, folder
+from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
 from hypha.workers.serving import run_command
 from hypha.workers.terminal.worker import MOST_SESSIONS, SESSIONS_VARIABLE, TerminalWorker, has_screens
 
@@ -28,7 +28,7 @@ def _options() -> Options:
         "--authorized-workspaces",
         (),
         "Workspaces that get terminals, with commas between",
-        _names,
+        words_of,
         twin="TERMINAL_AUTHORIZED_WORKSPACES",
     )
     options.add(
@@ -36,10 +36,6 @@ def _options() -> Options:
     )
     add_limits(options, "terminal")
     return options
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _worker(values: Mapping[str, Any], connection: Connection) -> TerminalWorker:

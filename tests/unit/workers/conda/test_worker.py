@@ -14,8 +14,9 @@ import pytest
 
 from hypha.errors import InvalidArguments, PermissionDenied
 from hypha.testing import eventually
-from hypha.workers import children
+from hypha.workers import children, swarms
 from hypha.workers.base import SessionNotFoundError, SessionStatus, WorkerError, WorkerNotAvailableError
+from hypha.workers.children import ProcessLimits
 from hypha.workers.conda import kernel as kernels
 from hypha.workers.conda import session as sessions
 from hypha.workers.conda.worker import CondaWorker
@@ -324,6 +325,37 @@ async def test_what_a_killed_worker_has_left_ends_before_the_next_begins(
     await fresh.shutdown()
 
 
+async def test_files_are_there_before_the_script_begins(
+    worker: CondaWorker, files: AppFiles, conda: CondaStub
+) -> None:
+    files.files["data.csv"] = b"1,2"
+    fields = {"files_to_stage": ["data.csv", "data.csv:in/other.csv"]}
+    script = "import os\nprint(open('data.csv').read(), open('in/other.csv').read(), sorted(os.listdir()))"
+    config = config_of(files, script, fields=fields)
+    await worker.start(config)
+    assert await texts(worker, config, "stdout") == "1,2 1,2 ['data.csv', 'in']\n"
+    config = config_of(files, "1", 2, fields={"files_to_stage": ["missing.csv"]})
+    with pytest.raises(WorkerError, match=r"missing\.csv.*404"):
+        await worker.start(config)
+    assert len(conda.calls("ipykernel_launcher")) == 1
+    with pytest.raises(WorkerError, match="leads out of the folder"):
+        await worker.compile({**MANIFEST, "files_to_stage": ["../x"]}, [])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="others are limited by the system")
+async def test_a_session_with_too_many_processes_is_ended_also_while_it_starts(
+    place: Path, conda: CondaStub, files: AppFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swarms, "_COUNT_S", 0.05)
+    own = made(place, conda, limits=ProcessLimits(processes=5))
+    script = "import subprocess, time\nfor i in range(9): subprocess.Popen(['sleep', '600'])\ntime.sleep(600)"
+    config = config_of(files, script, timeout=600)
+    with pytest.raises(WorkerError, match="The kernel has ended with signal SIGKILL"):
+        await own.start(config)
+    assert "more than 5 processes" in await texts(own, config, "error")
+    await own.shutdown()
+
+
 async def test_a_session_is_used_from_its_own_workspace_alone(worker: CondaWorker, files: AppFiles) -> None:
     config = config_of(files, "secret = 1")
     with pytest.raises(PermissionDenied):
@@ -344,7 +376,12 @@ async def test_a_session_is_used_from_its_own_workspace_alone(worker: CondaWorke
 async def test_only_apps_of_the_named_workspaces_run_where_some_are_named(
     place: Path, conda: CondaStub, files: AppFiles
 ) -> None:
-    own = made(place, conda, connection=Connection(workspace="own", authorized_workspaces=("lab",)))
+    class Server:
+        async def register_service(self, service: dict[str, Any]) -> dict[str, str]:
+            return {"id": f"own/client:{service['id']}"}
+
+    own = made(place, conda, connection=Connection(authorized_workspaces=("lab",)))
+    await own.register_worker_service(Server())
     assert own.get_service()["config"]["authorized_workspaces"] == ["lab"]
     with pytest.raises(PermissionDenied, match="no apps of the workspace w"):
         await own.start(config_of(files, "1"))
