@@ -48,7 +48,8 @@ REQUESTS = (
     ),
     Bound(
         "large_answers_on_their_way",
-        "Bytes of answers above 256 KiB that their readers have not read",
+        "Bytes of answers above 64 KiB, and of parts above 16 KiB of streamed ones and files, that their "
+        "readers have not read",
         "of one person or address; of all strangers; of all",
         "Wait up to 20 s, then 429; of all together, the oldest of who has most is broken off",
         (

@@ -39,10 +39,15 @@ class _Share:
 
 
 class WaitingBytes:
-    """Who has how many bytes waiting, of one kind or several."""
+    """Who has how many bytes waiting, of one kind or several.
 
-    def __init__(self, room: WaitingRoom) -> None:
+    Args:
+        one_of_any_size: whether a party that has nothing gets as much as it asks for, if the whole has room.
+    """
+
+    def __init__(self, room: WaitingRoom, *, one_of_any_size: bool = False) -> None:
         self.room = room
+        self._one_of_any_size = one_of_any_size
         self.all = Budget(room.total)
         self.strangers = Budget(room.strangers, self.all)
         self._shares: dict[Party, _Share] = {}
@@ -80,10 +85,16 @@ class WaitingBytes:
             share = _Share(Budget(room.stranger if party.is_stranger else room.person, whole))
         return share
 
-    def make_room(self, party: Party, share: _Share, size: int) -> bool:
-        """Let those give way who have more than a party will; False if there is still no room for it."""
+    def fits(self, party: Party, size: int) -> bool:
+        """Whether a party itself may have so many bytes more, wherever they come from."""
+        own = self.share_of(party).budget
+        return own.used + size <= own.limit or (self._one_of_any_size and not own.used)
+
+    def has_room(self, party: Party, size: int) -> bool:
+        """Whether there is room for so many bytes of a party; those give way for it who have more."""
+        share = self.share_of(party)
         own, whole = share.budget, share.budget.whole
-        if whole is None or own.used + size > own.limit:
+        if whole is None or not self.fits(party, size):
             return False
         while not whole.has(size):
             is_of_all = not self.all.has(size)
@@ -118,13 +129,9 @@ class Claim:
 
     def take(self, size: int) -> bool:
         """Count so many bytes more; False, and nothing changes, if there is no room for them."""
-        account = self._account
-        share = account.share_of(self.party)
-        if not share.budget.has(size):
-            if not account.make_room(self.party, share, size):
-                return False
-            share = account.share_of(self.party)  # what was given up may have been all that it had
-        self._add(share, size)
+        if not self._account.has_room(self.party, size):
+            return False
+        self.add(size)
         return True
 
     def add(self, size: int) -> None:

@@ -1,23 +1,28 @@
 """Large answers on their way: who reads slowly, or not at all, has few of them kept in memory.
 
 A web server takes a body of any size at once and keeps what the client has not read. So a large body goes out
-in slices, each when the one before has left, and counts until then for whoever asked for it.
+in slices, each when the one before has left, and counts until then for whoever asked for it; so do the parts
+of an answer that is made while it is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from hypha.errors import RateLimited
-from hypha.limits import Budget, Party
+from hypha.limits import Claim, Party, WaitingBytes, WaitingRoom
 from hypha.web.scope import ANSWER
 
 MIB = 1024 * 1024
 SLICE_BYTES = 256 * 1024
-"""What is not larger is sent at once, and not counted."""
+"""A larger body is sent in such slices."""
+WHOLE_BYTES = 64 * 1024
+"""An answer that is not larger is written at once, and not counted."""
+PART_BYTES = 16 * 1024
+"""The same of one part of several."""
 
 MAX_BYTES_OF_PARTY = 192 * MIB
 MAX_BYTES_OF_STRANGERS = 512 * MIB
@@ -51,14 +56,14 @@ class DownloadLimits:
         )
 
 
-@dataclass(slots=True)
-class _Share:
-    """What one party has; the downloads in the order in which they began."""
+class _Queue:
+    """The answers of one party that wait for others of it."""
 
-    kept: int = 0
-    waiting: int = 0
-    downloads: dict[Download, None] = field(default_factory=dict)
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    __slots__ = ("freed", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.freed = asyncio.Event()
 
 
 class Downloads:
@@ -68,84 +73,54 @@ class Downloads:
     """
 
     def __init__(self, limits: DownloadLimits | None = None) -> None:
-        self.limits = limits or DownloadLimits()
-        self._all = Budget(self.limits.total_bytes)
-        self._strangers = Budget(self.limits.strangers_bytes, self._all)
-        self._shares: dict[Party, _Share] = {}
+        self.limits = limits = limits or DownloadLimits()
+        room = WaitingRoom(limits.party_bytes, limits.party_bytes, limits.strangers_bytes, limits.total_bytes)
+        self.account = WaitingBytes(room, one_of_any_size=True)
+        self._queues: dict[Party, _Queue] = {}
+        """By party; none is empty."""
 
     @property
     def kept(self) -> int:
         """Bytes of all parties."""
-        return self._all.used
+        return self.account.used
 
     def of(self, party: Party) -> Download:
         """An answer to a party; `close` it when it has left, or won't."""
         return Download(self, party)
 
-    async def take(self, download: Download, size: int) -> None:
+    async def take(self, claim: Claim, size: int) -> None:
         """Keep so many bytes more; waits for other answers of the party.
 
         Raises:
             RateLimited: they did not leave in time, too many wait, or nobody has more than this party.
         """
-        share = self._shares.setdefault(download.party, _Share())
-        try:
-            if not self._fits(share, size):
-                await self._until_it_fits(share, size)
-            self._make_room(download.party, share, size)
-        except BaseException:
-            self._drop_unused(download.party, share)
-            raise
-        share.downloads[download] = None
-        share.kept += size
-        download.kept += size
-        self._whole(download.party).add(size)
+        if not self.account.fits(claim.party, size):
+            await self._until_it_fits(claim.party, size)
+        if not claim.take(size):
+            raise self._busy("There is no room for an answer of this size.")
 
-    def release(self, download: Download, size: int) -> None:
-        """So many bytes have left, or won't."""
-        share = self._shares.get(download.party)
-        if share is None or not size:
-            return
-        share.kept -= size
-        download.kept -= size
-        self._whole(download.party).give_back(size)
-        if not download.kept:
-            share.downloads.pop(download, None)
-        share.freed.set()
-        self._drop_unused(download.party, share)
+    def freed(self, party: Party) -> None:
+        """Something of a party has left."""
+        queue = self._queues.get(party)
+        if queue is not None:
+            queue.freed.set()
 
-    def _fits(self, share: _Share, size: int) -> bool:
-        return not share.kept or share.kept + size <= self.limits.party_bytes
-
-    async def _until_it_fits(self, share: _Share, size: int) -> None:
-        if share.waiting and share.waiting + size > self.limits.party_bytes:
+    async def _until_it_fits(self, party: Party, size: int) -> None:
+        queue = self._queues.setdefault(party, _Queue())
+        if queue.size and queue.size + size > self.limits.party_bytes:
             raise self._busy("Too many large answers for you wait already.")
-        share.waiting += size
+        queue.size += size
         try:
             async with asyncio.timeout(self.limits.wait_s):
-                while not self._fits(share, size):
-                    share.freed.clear()
-                    await share.freed.wait()
+                while not self.account.fits(party, size):
+                    queue.freed.clear()
+                    await queue.freed.wait()
         except TimeoutError:
             raise self._busy("You have not read your other large answers.") from None
         finally:
-            share.waiting -= size
-
-    def _make_room(self, party: Party, share: _Share, size: int) -> None:
-        while not self._whole(party).has(size):
-            is_of_all = not self._all.has(size)
-            shares = (each for who, each in self._shares.items() if is_of_all or who.is_stranger)
-            greediest = max(shares, key=lambda each: each.kept)
-            if greediest.kept <= share.kept + size:
-                raise self._busy("There is no room for an answer of this size.")
-            next(iter(greediest.downloads)).give_up()
-
-    def _whole(self, party: Party) -> Budget:
-        return self._strangers if party.is_stranger else self._all
-
-    def _drop_unused(self, party: Party, share: _Share) -> None:
-        if not (share.kept or share.waiting):
-            self._shares.pop(party, None)
+            queue.size -= size
+            if not queue.size:
+                self._queues.pop(party, None)
 
     def _busy(self, sentence: str) -> RateLimited:
         return RateLimited(f"{sentence} Try again later.", retry_after_s=self.limits.wait_s)
@@ -154,24 +129,32 @@ class Downloads:
 class Download:
     """The answer to one request."""
 
-    __slots__ = ("_downloads", "_is_given_up", "_sending", "kept", "party")
+    __slots__ = ("_claim", "_downloads", "_is_given_up", "_sending")
 
     def __init__(self, downloads: Downloads, party: Party) -> None:
         self._downloads = downloads
-        self.party = party
-        self.kept = 0
-        """Bytes that count for it now."""
+        self._claim = downloads.account.claim(party, self._give_up)
         self._sending: asyncio.Timeout | None = None
         self._is_given_up = False
 
+    @property
+    def kept(self) -> int:
+        """Bytes that count for it now."""
+        return self._claim.size
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something counts for it, or was to be given up."""
+        return self._claim.size > 0 or self._is_given_up
+
     async def keep(self, size: int) -> None:
-        """Count at least so many bytes; what is not larger than a slice does not count.
+        """Count at least so many bytes.
 
         Raises:
             RateLimited: see `Downloads.take`.
         """
-        if size > SLICE_BYTES and size > self.kept:
-            await self._downloads.take(self, size - self.kept)
+        if size > self._claim.size:
+            await self._downloads.take(self._claim, size - self._claim.size)
 
     async def send(self, body: bytes, send: SendSlice) -> None:
         """Send a body slice by slice; it counts until the last one has been taken.
@@ -179,32 +162,49 @@ class Download:
         Raises:
             RateLimited: there is no room, or others needed it while this reader was slow.
         """
+
+        async def send_slices() -> None:
+            for part in _parts(body):
+                await send(part)
+            await send(b"")  # which waits until the reader has taken what was before
+
+        await self.sending(len(body), send_slices)
+
+    async def sending(self, size: int, job: Callable[[], Awaitable[None]]) -> None:
+        """Let so many bytes count while they are sent.
+
+        Raises:
+            RateLimited: as `send`.
+        """
         if self._is_given_up:
             raise _given_up()
         before = self.kept
-        await self.keep(len(body))
+        await self.keep(size)
         try:
             async with asyncio.timeout(None) as self._sending:
-                for part in _parts(body):
-                    await send(part)
+                await job()
         except TimeoutError:
             if not self._is_given_up:
                 raise
             raise _given_up() from None
         finally:
             self._sending = None
-            self._downloads.release(self, max(0, self.kept - before))
+            self._release(self.kept - before)
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """Break it off: somebody else needs the memory."""
         self._is_given_up = True
-        self._downloads.release(self, self.kept)
+        self._downloads.freed(self._claim.party)
         if self._sending is not None:
             self._sending.reschedule(asyncio.get_running_loop().time())
 
     def close(self) -> None:
         """The request is over."""
-        self._downloads.release(self, self.kept)
+        self._release(self.kept)
+
+    def _release(self, size: int) -> None:
+        self._claim.give_back(max(0, size))
+        self._downloads.freed(self._claim.party)
 
 
 def _given_up() -> RateLimited:
@@ -230,7 +230,7 @@ async def keep_answer(scope: Mapping[str, Any], size: int) -> None:
     Raises:
         RateLimited: too much of what the caller asked for is on its way.
     """
-    if size > SLICE_BYTES:
+    if size > WHOLE_BYTES:
         answer: Answer | None = scope.get(ANSWER)
         if answer is not None:
             await answer.keep(size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -29,7 +30,7 @@ from hypha.gateways.http.errors import call_error_answer
 from hypha.gateways.http.incoming import answering, check_request, fault_of_handshake, receiving, without_host
 from hypha.gateways.http.probes import Probes
 from hypha.gateways.http.routes import CoreRoutes
-from hypha.gateways.http.sending import StartedSend
+from hypha.gateways.http.sending import StartedSend, send_whole
 from hypha.limits import Party
 from hypha.limits.turns import on_behalf_of
 from hypha.web.arrival import mount_of
@@ -166,7 +167,7 @@ class HttpApplication(Starlette):
             await self._serve(scope, receive, send)
         elif accepted is not None and _CODINGS.search(accepted):
             scope[UNCOMPRESSED] = send
-            await self._compressing(scope, receive, send)
+            await self._compressing(scope, receive, partial(send_whole, send))
         else:
             await self._serve(scope, receive, send)
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Send
 from hypha.errors import CallFailed, HyphaError, ResultNotJson
 from hypha.gateways.http.codings import accepts_gzip, zip_pieces
 from hypha.gateways.http.json_form import PLAIN, JsonForm, JsonWriter, is_weighty
-from hypha.web.downloads import SLICE_BYTES, keep_answer
+from hypha.web.downloads import WHOLE_BYTES, keep_answer
 from hypha.web.leaving import note_leaving, while_there
 from hypha.web.scope import HEADERS
 from hypha.web.workbench import Holding, holding_of
@@ -186,7 +186,7 @@ async def send_value(
     if writer.note:
         headers.append((b"x-json-values", writer.note.encode()))
     size = sum(map(len, pieces))
-    if size > SLICE_BYTES and scope is not None:
+    if size > WHOLE_BYTES and scope is not None:
         await keep_answer(scope, size)
     headers.append((b"content-length", b"%d" % size))
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -9,7 +9,7 @@ from starlette.types import Message, Scope, Send
 from hypha.limits import Party
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
-from hypha.web.downloads import SLICE_BYTES, Download, Downloads, Slice
+from hypha.web.downloads import PART_BYTES, SLICE_BYTES, WHOLE_BYTES, Download, Downloads, Slice
 from hypha.web.scope import PATH, PERSONAL, SENT_AS_IT_IS, UNCOMPRESSED
 from hypha.web.uploads import Upload
 from hypha.web.workbench import Holding
@@ -50,7 +50,7 @@ class StartedSend:
             if PERSONAL in self._scope:
                 in_app = mount_of(self._scope[PATH] or "") is not None
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
-        elif self._download is not None or len(message.get("body", b"")) > SLICE_BYTES:
+        elif _is_counted(message) or (self._download is not None and self._download.is_under_way):
             return self._send_large(message)
         self.has_started = True
         return self._send(message)
@@ -61,31 +61,55 @@ class StartedSend:
         Raises:
             RateLimited: see `Downloads.take`.
         """
-        if size > SLICE_BYTES and self.party is not None:
-            if self._download is None:
-                self._download = self._downloads.of(self.party)
-            await self._download.keep(size)
+        if size > WHOLE_BYTES and self.party is not None:
+            await self._counted(self.party).keep(size)
+
+    def _counted(self, party: Party) -> Download:
+        if self._download is None:
+            self._download = self._downloads.of(party)
+        return self._download
 
     async def _send_large(self, message: Message) -> None:
         """Send a part of a body that is too large to be handed over at once."""
         body: bytes = message.get("body", b"")
-        await self.keep(len(body))
-        if self._download is None:  # nobody knows yet who asks
+        if self.party is None:  # nobody knows yet who asks
             await self._send(message)
+            return
+        download, more = self._counted(self.party), message.get("more_body", False)
+        if not more and len(body) <= SLICE_BYTES and self._is_compressing:
+            await download.sending(len(body), lambda: self._send(message))
             return
 
         async def send_slice(part: Slice) -> None:
             await self._send({"type": message["type"], "body": part, "more_body": True})
 
-        await self._download.send(body, send_slice)
-        if not message.get("more_body", False):
+        await download.send(body, send_slice)
+        if not more:
             await self._send({"type": message["type"], "body": b"", "more_body": False})
+
+    @property
+    def _is_compressing(self) -> bool:
+        """Whether an answer is compressed as a whole, and sent so that it counts until it has left."""
+        return UNCOMPRESSED in self._scope and self._send is not self._scope[UNCOMPRESSED]
 
     def close(self) -> None:
         """The request is over."""
         for each in (self.upload, self.holding, self._download):
             if each is not None:
                 each.close()
+
+
+async def send_whole(send: Send, message: Message) -> None:
+    """Send a message; that of a large body has been sent only when its reader has taken most of it."""
+    if message["type"] == "http.response.body" and len(message.get("body", b"")) > WHOLE_BYTES:
+        await send({**message, "more_body": True})
+        message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
+    await send(message)
+
+
+def _is_counted(message: Message) -> bool:
+    size = len(message.get("body", b""))
+    return size > WHOLE_BYTES or (size > PART_BYTES and message.get("more_body", False))
 
 
 def _is_large(message: Message) -> bool:

@@ -150,7 +150,7 @@ async def large_answers_on_their_way(kit: Kit) -> None:
     kit.stack.callback(lambda: [reader.cancel() for reader in readers])
     await asyncio.sleep(0.2)
     assert 8 * MIB <= downloads.kept <= 10 * MIB
-    assert all(share.kept <= 4 * MIB for share in downloads._shares.values())
+    assert all(downloads.account.used_by(party) <= 4 * MIB for party in parties)
 
 
 async def packed_bodies(kit: Kit) -> None:

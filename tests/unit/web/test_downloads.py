@@ -9,7 +9,7 @@ import pytest
 
 from hypha.errors import RateLimited
 from hypha.limits import Party
-from hypha.web.downloads import MIB, SLICE_BYTES, DownloadLimits, Downloads, Slice, keep_answer
+from hypha.web.downloads import MIB, SLICE_BYTES, WHOLE_BYTES, DownloadLimits, Downloads, Slice, keep_answer
 
 A, B, C = (Party(f"203.0.113.{number}", is_stranger=True) for number in (7, 8, 9))
 ANNA = Party("user anna", is_stranger=False)
@@ -36,7 +36,7 @@ async def downloads() -> AsyncIterator[Downloads]:
     made = Downloads(LIMITS)
     yield made
     await asyncio.sleep(0)
-    assert (made.kept, made._shares) == (0, {})
+    assert (made.kept, made.account.parties, made._queues) == (0, 0, {})
 
 
 async def begun(*readers: Reader) -> None:
@@ -99,14 +99,14 @@ async def test_the_oldest_answer_of_who_has_most_gives_way(downloads: Downloads)
 async def test_an_answer_in_pieces_is_broken_off_between_them_too(downloads: Downloads) -> None:
     pieces = downloads.of(A)
     await pieces.keep(4 * MIB)
-    await downloads.of(B).keep(2 * MIB)
-    other = downloads.of(C)
-    await other.keep(2 * MIB)
+    others = downloads.of(B), downloads.of(C)
+    for other in others:
+        await other.keep(2 * MIB)
     assert downloads.kept == 4 * MIB
     with pytest.raises(RateLimited, match="Others needed"):
         await pieces.send(b"next", lambda part: asyncio.sleep(0))
-    for party in (B, C):
-        next(iter(downloads._shares[party].downloads)).close()
+    for other in others:
+        other.close()
 
 
 async def test_strangers_leave_room_for_who_is_signed_in(downloads: Downloads) -> None:
@@ -137,5 +137,5 @@ async def test_a_reader_that_leaves_frees_its_room(downloads: Downloads) -> None
 
 
 async def test_small_answers_ask_for_nothing() -> None:
-    await keep_answer({}, SLICE_BYTES)
+    await keep_answer({}, WHOLE_BYTES)
     await keep_answer({}, 3 * MIB)  # nor does one of a request that was not admitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import httpx
@@ -244,6 +245,54 @@ async def test_a_large_answer_leaves_in_slices_and_counts_for_who_asks(server: F
         refused = await http.get(url)
         assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
         assert (await http.get(url, headers={"authorization": "Bearer anna"})).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"accept-encoding": "gzip"}])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_answers_above_64_kib_and_parts_of_streamed_ones_count_until_they_are_read(
+    server: FakeServer, streamed: bool, headers: dict[str, str]
+) -> None:
+    text = os.urandom(60_000).hex()  # which gzip makes no smaller than 60 KB
+    one = {"_rtype": "generator", "_items": [text, text]} if streamed else text + text
+    server.add("large", f=lambda: one)
+    services = services_of(server, downloads=Downloads(DownloadLimits()))
+    sent: list[tuple[int, int, bool]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                more = message.get("more_body", False)
+                sent.append((len(message.get("body", b"")), services.downloads.kept, more))
+            await send(message)
+
+        await HttpApplication(services)(scope, receive, watched)
+
+    async with client_of(server, app=app) as http:
+        answer = await http.get("/ws-user-anna/services/large/f", headers=headers)
+    assert answer.text.count(text) == 2
+    assert services.downloads.kept == 0
+    large = [index for index, (size, _, _) in enumerate(sent) if size > 64 * 1024]
+    assert len(large) == (2 if streamed else 1)
+    for index in large:
+        assert sent[index][1] >= 120_000 and sent[index][2], "it counts, and is not the last message"
+        assert sent[index + 1][0] == 0 and (sent[index + 1][1] >= 120_000 or not sent[index + 1][2])
+
+
+async def test_small_answers_are_sent_at_once_and_count_nowhere(server: FakeServer) -> None:
+    server.add("small", f=lambda: "x" * 60_000)
+    services = services_of(server, downloads=Downloads(DownloadLimits()))
+    sent: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            sent.append(services.downloads.kept)
+            await send(message)
+
+        await HttpApplication(services)(scope, receive, watched)
+
+    async with client_of(server, app=app) as http:
+        assert (await http.get("/ws-user-anna/services/small/f")).status_code == 200
+    assert sent == [0, 0]
 
 
 async def test_streams_of_events_are_never_compressed(server: FakeServer) -> None:
