@@ -28,13 +28,15 @@ class Plugged:
     """The features that were started, and what they gave to the server.
 
     `pages` are routes of what other people wrote. `for_startup` are functions for the server object of
-    startup functions, `notes` lines for whoever starts the server.
+    startup functions, `inside` startup functions that features want to be run, `notes` lines for whoever
+    starts the server.
     """
 
     features: Sequence[Feature]
     routes: Sequence[BaseRoute]
     pages: Sequence[BaseRoute]
     for_startup: Mapping[str, Any]
+    inside: Sequence[str]
     notes: Sequence[str]
 
 
@@ -65,7 +67,7 @@ async def start_features(
         await feature.start(context)
         endings.add(f"the feature {make.name}", feature.stop)
         started.append(feature)
-    return Plugged(started, http.routes, http.pages, services.for_startup, notes)
+    return Plugged(started, http.routes, http.pages, services.for_startup, services.inside, notes)
 
 
 def objects_of(core: Core, tenants: Tenants, prompt: PromptNames) -> Objects:

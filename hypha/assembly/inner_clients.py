@@ -13,7 +13,7 @@ from hypha.ids import random_id
 from hypha.startup import run_startup_functions, server_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hypha.assembly.core import Core
     from hypha.assembly.tenants import Tenants
@@ -41,16 +41,22 @@ class InnerClients:
     """Makes the server object of startup functions, and more like it for them.
 
     `extras` are what the object has beside the functions of a client; `for_admins` what it has in addition
-    for those with the role admin.
+    for those with the role admin. `inside` are startup functions of workers that features ask for.
     """
 
     def __init__(
-        self, core: Core, tenants: Tenants, extras: Mapping[str, Any], for_admins: Mapping[str, Any]
+        self,
+        core: Core,
+        tenants: Tenants,
+        extras: Mapping[str, Any],
+        for_admins: Mapping[str, Any],
+        inside: Sequence[str] = (),
     ) -> None:
         self._core = core
         self._tenants = tenants
         self._extras = extras
         self._for_admins = for_admins
+        self._inside = inside
         self._startup_object: Any = None
 
     async def run_startup_functions(self) -> None:
@@ -60,7 +66,7 @@ class InnerClients:
             ConfigurationError: one cannot be loaded or failed.
         """
         settings = self._core.settings
-        uris = (*settings.workers_inside, *settings.startup_functions)
+        uris = tuple(dict.fromkeys((*self._inside, *settings.workers_inside, *settings.startup_functions)))
         if uris:
             CURRENT.set(self._core.tokens)
             # kept: it serves what the functions registered

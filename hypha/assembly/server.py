@@ -123,7 +123,7 @@ class Server:
         plugged = await start_features(self._features, core, tenants, prompt, of_features)
         edge = build_edge(core, tenants, self._doors, plugged, descriptors)
         extras = {"store": self, "get_workspace_interface": self.get_workspace_interface}
-        inner_clients = InnerClients(core, tenants, extras, plugged.for_startup)
+        inner_clients = InnerClients(core, tenants, extras, plugged.for_startup, plugged.inside)
         return Parts(core, tenants, plugged, edge, inner_clients)
 
     def get_workspace_interface(

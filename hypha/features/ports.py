@@ -45,7 +45,8 @@ _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 class ServicesPort:
     """Services of the server itself, who calls them, and calls of any service.
 
-    `for_startup` are the functions that the server object of startup functions has in addition.
+    `for_startup` are the functions that the server object of startup functions has in addition, `inside` the
+    startup functions that are run before those of the operator.
     """
 
     _offering: Offering
@@ -53,6 +54,7 @@ class ServicesPort:
     _calling: Calling
     _applications: Applications
     for_startup: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)
 
     def offer(
         self, service: BuiltinService, *, workspace: str = "public", visibility: str = "public"
@@ -168,6 +170,10 @@ class ServicesPort:
     def extend_server_object(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Give functions to the server object of startup functions, for those with the role admin."""
         self.for_startup.update(functions)
+
+    def run_inside(self, function: str) -> None:
+        """Run a startup function (`module:function`) once the server serves, such as that of a worker."""
+        self.inside.append(function)
 
     def has_left(self, caller: Context) -> bool:
         """True for a connected caller that is gone; of callers by HTTP it is not known."""

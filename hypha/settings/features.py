@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypha.options import flag, variable
+from hypha.options import flag
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
@@ -24,12 +24,6 @@ class Features:
     interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
     enable_server: bool = flag(False, "With --interactive: serve as well")
     in_docker: bool = flag(False, "Run the browser without its sandbox", feature="the browser in the server")
-    disable_inprocess_browser_worker: bool = variable(
-        False,
-        "Server apps without a local browser",
-        "HYPHA_DISABLE_INPROCESS_BROWSER_WORKER",
-        feature="the browser in the server",
-    )
     enable_service_search: bool = flag(False, "Search services by meaning", feature="search by meaning")
     enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")

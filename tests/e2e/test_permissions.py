@@ -89,7 +89,10 @@ class World:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world() -> AsyncIterator[World]:
-    server = ServerProcess(flags=flags_for_all(), env=NO_LIMITS)
+    without_workers = {
+        "HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"
+    }  # they are clients, not functions of the server
+    server = ServerProcess(flags=flags_for_all(), env={**NO_LIMITS, **without_workers})
     await asyncio.to_thread(server.start)
     connections = Connections(server)
     opened: list[RawClient] = []

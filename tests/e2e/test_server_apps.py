@@ -11,7 +11,7 @@ import pytest
 
 from hypha.testing import ServerProcess, eventually
 from tests.e2e.apps_lab import SCRIPT, SERVING, controller, own_worker
-from tests.kit.clients import Connect, shared_server
+from tests.kit.clients import Connect, StartServer, shared_server
 from tests.kit.people import Person, make_person
 
 GUIDE = Path(__file__).parent / "guide"
@@ -294,6 +294,17 @@ async def test_without_the_option_there_is_no_such_service(
     client = await connect(alice)
     with pytest.raises(Exception, match="not found"):
         await client.get_service("public/server-apps")
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_a_server_with_apps_has_a_worker_for_pages_unless_it_is_not_wanted(
+    connect: Connect, start_server: StartServer, is_wanted: bool
+) -> None:
+    without = {"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"}
+    server = await start_server(flags=["--enable-server-apps"], env={} if is_wanted else without)
+    apps = await controller(connect, server, make_person(server, "ann"))
+    assert len(await apps.list_workers("window")) == int(is_wanted)
+    assert await apps.list_workers("python-eval") == []
 
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="

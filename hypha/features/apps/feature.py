@@ -17,6 +17,9 @@ from hypha.workspaces.lifecycle import Workspaces
 if TYPE_CHECKING:
     from hypha.features.apps.parts import Apps
 
+BROWSER_WORKER = "hypha.workers.browser:hypha_startup"
+"""A worker is known by name alone: it sees the server as those elsewhere do."""
+
 
 class AppsFeature(Feature):
     """The public service `server-apps`, with `--enable-server-apps`."""
@@ -29,7 +32,8 @@ class AppsFeature(Feature):
 
     async def start(self, context: FeatureContext) -> None:
         """Offer the service, if apps are on."""
-        if not context.settings.of(AppOptions).enable_server_apps:
+        options = context.settings.of(AppOptions)
+        if not options.enable_server_apps:
             return
         from hypha.features.apps.parts import build  # servers without apps need none of this
 
@@ -41,6 +45,8 @@ class AppsFeature(Feature):
         context.services.add_source(apps.lazy)
         context.tasks.start(apps.idle.run(), "stopping apps that nobody uses")
         context.services.offer(apps.controller.service())
+        if not options.disable_inprocess_browser_worker:
+            context.services.run_inside(BROWSER_WORKER)
 
     async def stop(self) -> None:
         """Stop all sessions."""

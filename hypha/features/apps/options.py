@@ -14,6 +14,9 @@ class AppOptions(FeatureOptions):
     ALL_ON = ("--enable-server-apps",)
 
     enable_server_apps: bool = flag(False, "Apps: install programs, and start them on workers")
+    disable_inprocess_browser_worker: bool = variable(
+        False, "Server apps without a browser of the server's own", "HYPHA_DISABLE_INPROCESS_BROWSER_WORKER"
+    )
     disable_ssl: bool = flag(False, "Tell workers not to check the server's certificate")
     max_app_sessions: int = variable(
         1000, "Sessions of apps on the server", "HYPHA_MAX_APP_SESSIONS", unit="sessions"
