@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hypha.auth.scopes import Level
     from hypha.auth.users import Context
     from hypha.features.apps.artifacts import AppArtifacts
+    from hypha.features.apps.daemons import Daemons
     from hypha.features.apps.installing import Installing
     from hypha.features.apps.records import AppRecords
     from hypha.features.apps.running import Running
@@ -38,6 +39,7 @@ class Parts:
     starting: Starting
     running: Running
     installing: Installing
+    daemons: Daemons
 
 
 class Functions:

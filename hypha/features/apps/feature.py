@@ -38,12 +38,13 @@ class AppsFeature(Feature):
         from hypha.features.apps.parts import build  # servers without apps need none of this
 
         apps = self._apps = build(context)
-        context.events.on_service_added(apps.waiting.service_added)
+        context.events.on_service_added(apps.service_added)
         context.events.on_client_ended(apps.client_ended)
         context.events.on_workspace_ended(apps.running.workspace_ended)
         await apps.load()
         context.services.add_source(apps.lazy)
         context.tasks.start(apps.idle.run(), "stopping apps that nobody uses")
+        context.tasks.start(apps.daemons.run(), "keeping daemons running")
         context.services.offer(apps.controller.service())
         if not options.disable_inprocess_browser_worker:
             context.services.run_inside(BROWSER_WORKER)

@@ -91,7 +91,10 @@ class AppFunctions(Functions):
         Args:
             app_id: The app.
         """
-        await self.parts.installing.uninstall(self.app(app_id), context)
+        name = self.app(app_id)
+        await self.parts.artifacts.read(name, context)
+        self.parts.daemons.release(context.workspace, name)
+        await self.parts.installing.uninstall(name, context)
 
     @permission(Level.READ, gives_bytes=LIST_BYTES)
     async def list_apps(self, *, context: Context) -> list[Plain]:
@@ -105,10 +108,16 @@ class AppFunctions(Functions):
     ) -> Plain:
         """Read an app's artifact: its manifest, settings and versions.
 
+        Of a daemon that is kept running it has `daemon_state`: how often it failed in a row, why, and in how
+        many seconds it is started again.
+
         Args:
             app_id: The app.
             version: The version; the latest if left out.
             stage: Read what is staged of it.
         """
         wanted = checked_text(version, "version")
-        return await self.parts.artifacts.read(self.app(app_id), context, version=wanted, stage=stage is True)
+        name = self.app(app_id)
+        found = await self.parts.artifacts.read(name, context, version=wanted, stage=stage is True)
+        state = self.parts.daemons.state(context.workspace, name)
+        return found if state is None else {**found, "daemon_state": state}

@@ -110,6 +110,7 @@ class DraftFunctions(Functions):
         Startup.of(changed, {})
         await self._keep(name, changed, context)
         if disabled is True:
+            self.parts.daemons.release(context.workspace, name)
             for session in self.parts.running.sessions.of_app(context.workspace, name):
                 self.parts.running.stop_soon(session)
 

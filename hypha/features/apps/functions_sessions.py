@@ -75,6 +75,8 @@ class SessionFunctions(Functions):
         )  # fmt: skip
         steps = Steps(self.parts.services, progress_callback, context)
         session = await self.parts.starting.start(wish, context, steps)
+        if session.manifest.get("daemon") is True:
+            self.parts.daemons.keep(session.workspace, session.app_id)
         return self.parts.running.shown(session)
 
     @permission(Level.READ, note=ON_SESSION)
@@ -91,6 +93,7 @@ class SessionFunctions(Functions):
             if raise_exception is not False:
                 raise
             return
+        self.parts.daemons.release(session.workspace, session.app_id)
         await self.parts.running.stop(session)
 
     @permission(Level.READ, gives_bytes=ANSWER_BYTES)
@@ -139,6 +142,7 @@ class SessionFunctions(Functions):
     async def stop_all(self, *, context: Context) -> int:
         """Stop all sessions of the workspace; gives how many there were."""
         running = self.parts.running
+        self.parts.daemons.release_all(context.workspace)
         sessions = running.sessions.of(context.workspace)
         await asyncio.gather(*map(running.stop, sessions), return_exceptions=True)
         return len(sessions)

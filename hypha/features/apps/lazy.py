@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from hypha.features.ports import ServicesPort
     from hypha.registry.index import Registry, ServiceFilter
 
-MAX_WAITING, MAX_WAITING_PER_APP = 5_000, 1_000
+MAX_WAITING = 5_000
+MAX_WAITING_PER_APP = 1_000
 """Callers that wait for apps to start, of all and of one."""
 PAUSE_S = 3.0
 """So long after a start has failed nobody's look-up starts the app again."""

@@ -10,11 +10,13 @@ from hypha.auth.tokens import TokenAuthority
 from hypha.features.apps.artifacts import AppArtifacts
 from hypha.features.apps.base import Parts
 from hypha.features.apps.choosing import Choosing
+from hypha.features.apps.daemons import DaemonParts, Daemons
 from hypha.features.apps.grants import Grants
 from hypha.features.apps.identity import Identities
 from hypha.features.apps.idle import Idle
 from hypha.features.apps.installing import Installing, InstallParts
 from hypha.features.apps.lazy import LazyApps
+from hypha.features.apps.ledger import Ledger
 from hypha.features.apps.options import AppOptions
 from hypha.features.apps.records import AppRecords
 from hypha.features.apps.running import Running
@@ -26,6 +28,7 @@ from hypha.features.apps.workers import Workers
 from hypha.features.base import FeatureContext
 from hypha.hub.hub import Hub
 from hypha.registry.index import Registry
+from hypha.registry.records import ServiceRecord
 from hypha.workspaces.lifecycle import Workspaces
 
 
@@ -42,11 +45,21 @@ class Apps:
     idle: Idle
     workers: Workers
     records: AppRecords
+    ledger: Ledger
+    daemons: Daemons
 
     async def load(self) -> None:
-        """Read what is kept."""
+        """Read what is kept, and end what an earlier server has left."""
         self.workers.disable(*await self.records.disabled())
         await self.grants.load()
+        await self.ledger.recover()
+        await self.daemons.load()
+
+    def service_added(self, record: ServiceRecord) -> None:
+        """A service was registered."""
+        self.waiting.service_added(record)
+        self.ledger.service_added(record)
+        self.daemons.service_added(record)
 
     def client_ended(self, workspace: str, client_id: str) -> None:
         """A client is gone."""
@@ -61,39 +74,42 @@ class Apps:
 
 def build(context: FeatureContext) -> Apps:
     """Make all parts."""
-    options, settings, services = context.settings.of(AppOptions), context.settings, context.services
-    registry, hub = context.get(Registry), context.get(Hub)
-    artifacts = AppArtifacts(services, context.server_id)
+    services, registry, hub = context.services, context.get(Registry), context.get(Hub)
+    workspaces, tokens, guard = context.get(Workspaces), context.get(TokenAuthority), context.get(Guard)
+    artifacts, records = AppArtifacts(services, context.server_id), AppRecords(context.data.connections)
     workers = Workers(registry, hub, services)
-    choosing = Choosing(workers, services)
-    identities = Identities(context.get(TokenAuthority), context.get(Guard))
-    limits = SessionLimits(
-        options.max_app_sessions, options.max_app_sessions_per_workspace, options.max_app_sessions_per_user
-    )
-    running = Running(Sessions(limits), workers, identities, registry, services, context.tasks)
-    waiting = Waiting(registry, hub)
-    addresses = Addresses(context.base_url, settings.local_base_url, options.disable_ssl)
+    identities, grants = Identities(tokens, guard), Grants(records, workspaces, tokens, guard)
+    ledger = Ledger(records, workspaces, identities, workers, context.tasks)
+    sessions = Sessions(_limits(context))
+    running = Running(sessions, workers, identities, ledger, registry, services, context.tasks)
+    choosing, waiting, addresses = Choosing(workers, services), Waiting(registry, hub), _addresses(context)
+    expected = context.get(ExpectedClients)
     starting = Starting(
         StartParts(
-            artifacts,
-            choosing,
-            workers,
-            identities,
-            context.get(ExpectedClients),
-            waiting,
-            running,
-            addresses,
+            artifacts, choosing, workers, identities, ledger, expected, waiting, running, addresses
         )
-    )
-    records = AppRecords(context.data.connections)
-    grants = Grants(records, context.get(Workspaces), context.get(TokenAuthority), context.get(Guard))
+    )  # fmt: skip
     installing = Installing(
         InstallParts(services, artifacts, choosing, workers, starting, running, grants, addresses)
     )
-    lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
+    daemons = Daemons(DaemonParts(grants, artifacts, starting, running, services, context.tasks, hub))
     parts = Parts(
-        services, context.get(Workspaces), artifacts, records, workers, starting, running, installing
-    )
+        services, workspaces, artifacts, records, workers, starting, running, installing, daemons
+    )  # fmt: skip
+    lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
     return Apps(
-        AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub), workers, records
+        AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub), workers, records,
+        ledger, daemons,
+    )  # fmt: skip
+
+
+def _limits(context: FeatureContext) -> SessionLimits:
+    options = context.settings.of(AppOptions)
+    return SessionLimits(
+        options.max_app_sessions, options.max_app_sessions_per_workspace, options.max_app_sessions_per_user
     )
+
+
+def _addresses(context: FeatureContext) -> Addresses:
+    disable_ssl = context.settings.of(AppOptions).disable_ssl
+    return Addresses(context.base_url, context.settings.local_base_url, disable_ssl)

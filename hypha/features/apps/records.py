@@ -37,6 +37,7 @@ class LeftSession:
     worker_id: str
     token_mark: str
     token_until: float
+    created_at: float = 0.0
 
 
 class AppRecords(Repository):
@@ -110,12 +111,12 @@ class AppRecords(Repository):
 
     # -- sessions
 
-    async def begin(self, record: WorkspaceRecord, session: LeftSession, now: float) -> None:
+    async def begin(self, record: WorkspaceRecord, session: LeftSession) -> None:
         """Write a session down, before its program is started."""
         row = {
             "id": session.id, "workspace": session.workspace, "app_id": session.app_id,
             "worker_id": session.worker_id, "token_mark": session.token_mark,
-            "token_until": session.token_until, "created_at": now,
+            "token_until": session.token_until, "created_at": session.created_at,
         }  # fmt: skip
         async with self._connections.writing() as connection:
             await ensure(connection, record, self._connections.replica)
@@ -129,10 +130,14 @@ class AppRecords(Repository):
     async def left(self) -> list[LeftSession]:
         """The sessions that are written down."""
         async with self._connections.reading() as connection:
-            return [
-                LeftSession(row.id, row.workspace, row.app_id, row.worker_id, row.token_mark, row.token_until)
-                for row in await connection.execute(select(AppSession))
-            ]
+            rows = (await connection.execute(select(AppSession))).all()
+        return [
+            LeftSession(
+                row.id, row.workspace, row.app_id, row.worker_id,
+                row.token_mark, row.token_until, row.created_at,
+            )
+            for row in rows
+        ]  # fmt: skip
 
 
 def _grant(row: Any) -> Grant:

@@ -12,6 +12,7 @@ from hypha.features.apps.workers import STOP_TIMEOUT_S
 
 if TYPE_CHECKING:
     from hypha.features.apps.identity import Identities
+    from hypha.features.apps.ledger import Ledger
     from hypha.features.apps.workers import Workers
     from hypha.features.ports import ServicesPort, TasksPort
     from hypha.registry.index import Registry
@@ -31,6 +32,7 @@ class Running:
         sessions: Sessions,
         workers: Workers,
         identities: Identities,
+        ledger: Ledger,
         registry: Registry,
         services: ServicesPort,
         tasks: TasksPort,
@@ -39,6 +41,7 @@ class Running:
         self.sessions = sessions
         self._workers = workers
         self._identities = identities
+        self._ledger = ledger
         self._registry = registry
         self._services = services
         self._tasks = tasks
@@ -91,6 +94,8 @@ class Running:
         """Make the session's token invalid; its client is disconnected."""
         mark, session.token_mark = session.token_mark, ""
         await self._identities.end(mark, session.token_until)
+        if mark:
+            await self._ledger.end(session.id)
 
     def stop_soon(self, session: Session) -> None:
         """End a session without anybody waiting for that; it is no longer shown at once."""
@@ -109,7 +114,13 @@ class Running:
                 self.stop_soon(session)
         for lost in self.sessions.of_worker(workspace, client_id):
             if lost.starting is None and self.forget(lost):
-                self._tasks.start(self.end_token(lost), f"forgetting {lost.id}")
+                self._tasks.start(self._lost(lost), f"forgetting {lost.id}")
+
+    async def _lost(self, session: Session) -> None:
+        """Its worker is gone: should that come back, it is told to stop what it runs."""
+        self._ledger.leave(session)
+        mark, session.token_mark = session.token_mark, ""
+        await self._identities.end(mark, session.token_until)
 
     def _script_ended(self, session: Session) -> None:
         session.status = Status.STOPPED

@@ -18,7 +18,9 @@ _RAW_NAME = "Raw HTML App"
 _PAGE_STARTS = ("<!doctype html", "<html")
 _PLUGIN_ENDINGS = (".imjoy.html", ".hypha.html")
 _NEAR_HOSTS = ("localhost", "127.0.0.1")
-MAX_SOURCE_CHARS, MAX_ADDRESS_CHARS, _SHOWN_CHARS = 16 * 1_048_576, 2_048, 200
+MAX_SOURCE_CHARS = 16 * 1_048_576
+MAX_ADDRESS_CHARS = 2_048
+_SHOWN_CHARS = 200
 _SHA2_256 = b"\x12\x20"
 """A multihash begins with its kind and its length in bytes."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.choosing import Choosing
     from hypha.features.apps.identity import Identities
+    from hypha.features.apps.ledger import Ledger
     from hypha.features.apps.running import Running
     from hypha.features.apps.steps import Steps
     from hypha.features.apps.waiting import Waiting
@@ -66,6 +67,7 @@ class StartParts:
     choosing: Choosing
     workers: Workers
     identities: Identities
+    ledger: Ledger
     expected: ExpectedClients
     waiting: Waiting
     running: Running
@@ -159,6 +161,7 @@ class Starting:
             session.starter, session.client_id, wish.app_id, stage=wish.stage, daemon=daemon
         )
         session.token_mark, session.token_until = token.mark, token.until
+        await parts.ledger.begin(session)
         config = self._config(session, worker, startup, token)
         await steps.tell(f"Starting the app {wish.app_id}")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypha.auth.minting import TokenRequest, child_of
+from hypha.auth.minting import TokenRequest, child_of, program_of
 from hypha.auth.scopes import Level, Scope
 from hypha.auth.tokens import TokenAuthority
 from hypha.auth.users import Context, User, anonymous_user, root_user
@@ -301,3 +301,36 @@ def test_no_chain_of_logins_tokens_and_connections_reaches_what_the_first_token_
             assert level_for(made, after) <= max(level_for(start, after), level_for(holder, after)), after.id
         assert made.is_anonymous or not holder.is_anonymous
         holder = made
+
+
+@pytest.mark.parametrize(
+    ("has", "given"),
+    [(Level.READ, "r"), (Level.READ_WRITE, "rw"), (Level.ADMIN, "rw")],
+)
+def test_a_program_has_what_its_starter_has_and_never_more_than_read_write(has: Level, given: str) -> None:
+    starter = replace(child(has, credential="mark"), roles=("admin", "editor"))
+    made = program_of(Context(starter, "lab"), "app-1", has, ("draft/app",))
+    assert made.scope.to_claim() == f"ws:lab#{given} cid:app-1 wid:lab draft/app"
+    assert (made.roles, made.parent, made.is_admin) == (("editor",), "owner", False)
+    assert made.descent.credentials == ("mark",)  # it ends with the token of its starter
+
+
+def test_a_program_of_an_owner_is_good_for_as_long_as_that_is_one() -> None:
+    made = program_of(Context(OWNER.within("lab", None, Level.ADMIN), "lab"), "app-1", Level.ADMIN)
+    if OWNER.scope.level("lab") < Level.READ_WRITE:
+        assert made.descent.owner == OWNER.id
+    nobody = WorkspaceRecord("lab", owners=("somebody-else",))
+    owned = replace(made, descent=replace(made.descent, owner=OWNER.id))
+    assert level_for(owned, nobody) is Level.NONE
+
+
+def test_who_may_not_read_starts_no_programs() -> None:
+    elsewhere = child(Level.READ)
+    special = Scope({"lab": Level.READ}, "lab", None, ("files:read",))
+    for context, level in (
+        (Context(elsewhere, "lab"), Level.NONE),
+        (Context(elsewhere, "other"), Level.READ),
+        (Context(replace(elsewhere, scope=special), "lab"), Level.READ),
+    ):  # fmt: skip
+        with pytest.raises(PermissionDenied):
+            program_of(context, "app-1", level)

@@ -1,0 +1,57 @@
+"""Apps over the end of the server: nothing runs on unknown, and daemons come back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hypha.testing import eventually
+from tests.e2e.apps_lab import SCRIPT, SERVING, controller, own_worker
+from tests.kit.clients import Connect, StartServer
+from tests.kit.people import make_person
+
+FLAGS = ["--enable-server-apps", "--startup-functions=hypha.workers.python_eval:hypha_startup"]
+
+
+@pytest.mark.spec("apps-12.1.11", "faults-F2")
+async def test_after_a_kill_daemons_run_again_and_all_else_has_ended(
+    start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(flags=FLAGS)
+    ann = make_person(own, "ann")
+    apps = await controller(connect, own, ann)
+    await apps.install(source=SERVING, manifest={**SCRIPT, "daemon": True}, app_id="daemon")
+    await apps.start("daemon")
+    client = await connect(ann, url=own.url, client_id="outside")
+    stopped: list[str] = []
+    started: list[Any] = []
+    stop = {"stop": lambda session_id, context=None: stopped.append(session_id)}
+    await own_worker(client, started, **stop)
+    await apps.install(manifest={"name": "Own", "type": "own"}, app_id="own", wait_for_service=False)
+    session = await apps.start("own")
+    token = started[-1][0]["token"]
+    await asyncio.to_thread(own.restart, kill=True)
+
+    async def is_known_to_have_ended() -> bool:
+        return session["id"] in stopped  # its worker is back, and was told
+
+    await eventually(is_known_to_have_ended, within_s=60)
+    apps = await controller(connect, own, ann)
+    with pytest.raises(Exception, match="revoked"):
+        await connect(url=own.url, token=token, client_id=session["client_id"])
+
+    async def is_back() -> bool:
+        running = await apps.list_running()
+        return [each["status"] for each in running if each["app_id"] == "daemon"] == ["running"]
+
+    await eventually(is_back, within_s=60)
+    (daemon,) = await apps.list_running()
+    service = await client.get_service("default@daemon")
+    assert await service.double(4) == 8
+    assert (await apps.get_app_info("daemon"))["daemon_state"]["failures"] == 0
+    await apps.stop(daemon["id"])
+    assert "daemon_state" not in await apps.get_app_info("daemon")
+    with pytest.raises(Exception, match="Daemon apps should not have stop_after_inactive"):
+        await apps.start("daemon", stop_after_inactive=5)
