@@ -234,7 +234,8 @@ async def test_a_minio_that_is_installed_begins_and_ends_with_the_server(
 @pytest.mark.timeout(600)
 @pytest.mark.spec("artifacts-C3.8")
 def test_the_tests_of_artifacts_pass_where_files_lie_in_s3() -> None:
-    files = ["tests/e2e/test_artifacts.py", "tests/e2e/test_artifacts_http.py"]
+    names = ("test_artifacts", "test_artifacts_http", "test_artifact_transfers")
+    files = [f"tests/e2e/{name}.py" for name in names]
     line = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not slow and not node and not browser"]
     env = {**os.environ, "HYPHA_TEST_S3": "moto"}
     ended = subprocess.run([*line, *files], env=env, capture_output=True, text=True, check=False)

@@ -22,7 +22,8 @@ DEFAULT_REGION = "us-east-1"
 
 _KEY_ID = re.compile(r"[!-~]{1,128}")
 _SECRET = re.compile(r"[!-~]{1,256}")
-_REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
+_REGION = re.compile(r"(?![0-9]+$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""What stands in the name of a host."""
 _MAX_PREFIX_BYTES = 200
 _INSIDE = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 _PORTS = {"http": 80, "https": 443}

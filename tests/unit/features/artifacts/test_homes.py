@@ -138,6 +138,14 @@ def test_what_is_no_part_of_a_place_is_refused(name: str, value: object) -> None
         PLACES.of({**SECRETS, name: value})
 
 
+@pytest.mark.parametrize("region", ["123", "-x", "x-", "x.y", "eu west"])
+def test_a_region_is_a_word(region: str) -> None:
+    with pytest.raises(InvalidRequest, match="S3_REGION_NAME"):
+        PLACES.of({**SECRETS, "S3_REGION_NAME": region})
+    place = PLACES.of({**SECRETS, "S3_REGION_NAME": "eu-north-1"})
+    assert place is not None and place.region == "eu-north-1"
+
+
 @pytest.mark.parametrize("endpoint", ["http://s3.example.org", "s3.example.org", "ftp://x", "https://a:b@c"])
 def test_endpoints_outside_need_https(endpoint: str) -> None:
     with pytest.raises(ConfigurationError):
