@@ -20,7 +20,7 @@ from hypha.features.artifacts.file_records import File, Staged
 from hypha.features.artifacts.garbage import GRACE_S
 from hypha.features.artifacts.ids import Reference
 from hypha.features.artifacts.parts import Parts
-from hypha.features.artifacts.schemas import check_against
+from hypha.features.artifacts.schemas import check_against_beside
 from hypha.features.artifacts.sharing import Sharing, digest
 from hypha.features.artifacts.tables import ArtifactVersion
 from hypha.features.progress import Progress
@@ -73,7 +73,8 @@ class Committing:
         edited = artifact.latest if (intent or artifact.intent) == EDIT_VERSION else None
         after = replace(artifact.as_staged(), **(changes or {}))
         plan = self._plan(artifact, after, edited, name, comment)
-        check_against(artifact.parent_config.get("collection_schema"), plan.after.manifest)
+        schema = artifact.parent_config.get("collection_schema")
+        await check_against_beside(parts.crew, schema, plan.after.manifest)
         record = await parts.access.check_writable(artifact.workspace, is_admin=True)
         staged = await parts.files.staged(artifact.id)
         coming = [each for each in staged if not each.is_removed]

@@ -34,7 +34,7 @@ from hypha.features.artifacts.ids import (
 )
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.places import Place
-from hypha.features.artifacts.schemas import check_against
+from hypha.features.artifacts.schemas import check_against_beside
 from hypha.features.artifacts.secrets import Secrets
 from hypha.features.artifacts.tables import ArtifactFile, ArtifactSecret, ArtifactVersion
 from hypha.ids import random_id
@@ -113,7 +113,8 @@ class Creating:
         """
         await self._check_rights(wish, context)
         if not wish.stage and wish.parent is not None:
-            check_against(wish.parent.config.get("collection_schema"), wish.manifest)
+            schema = wish.parent.config.get("collection_schema")
+            await check_against_beside(self._parts.crew, schema, wish.manifest)
         wish = replace(wish, config=with_owner(wish.config, context))
         if wish.alias is not None and not is_pattern(wish.alias):
             return await self._create_as(wish, wish.alias, context)

@@ -31,7 +31,7 @@ from hypha.features.artifacts.checks import (
 from hypha.features.artifacts.creating import Creating, Wish, check_parent, target_of
 from hypha.features.artifacts.parts import Parts
 from hypha.features.artifacts.records import KIND
-from hypha.features.artifacts.schemas import check_against, check_schema
+from hypha.features.artifacts.schemas import check_against_beside, check_schema_beside
 from hypha.features.artifacts.secrets import Secrets, check_secrets
 from hypha.features.artifacts.staging import shown_staged
 
@@ -95,7 +95,7 @@ class ArtifactFunctions(Functions):
         kind = check_type(type)
         first = None if version in (None, "new", "stage") else check_version_name(version)
         checked = check_config(config)
-        check_schema(checked.get("collection_schema"))
+        await check_schema_beside(self.parts.crew, checked.get("collection_schema"))
         content = await self.parts.crew.work(partial(check_manifest, manifest, kind))
         kept = check_secrets(secrets)
         wish = Wish(
@@ -331,10 +331,11 @@ class ArtifactFunctions(Functions):
         if manifest is not None:
             changes["manifest"] = await self.parts.crew.work(partial(check_manifest, manifest, chosen))
             if artifact.is_committed:
-                check_against(artifact.parent_config.get("collection_schema"), changes["manifest"])
+                schema = artifact.parent_config.get("collection_schema")
+                await check_against_beside(self.parts.crew, schema, changes["manifest"])
         if config is not None:
             changes["config"] = checked = check_config(config)
-            check_schema(checked.get("collection_schema"))
+            await check_schema_beside(self.parts.crew, checked.get("collection_schema"))
             caller = await self.parts.access.caller(context, artifact.workspace)
             if not caller.may_grant(
                 artifact.permissions, checked.get("permissions"), artifact.parent_permissions

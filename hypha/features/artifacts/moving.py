@@ -19,7 +19,7 @@ from hypha.features.artifacts.files import FileView
 from hypha.features.artifacts.housing import Housing
 from hypha.features.artifacts.ids import Reference, new_id
 from hypha.features.artifacts.parts import Parts
-from hypha.features.artifacts.schemas import check_against
+from hypha.features.artifacts.schemas import check_against_beside
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.progress import Progress
 from hypha.ids import random_id
@@ -77,7 +77,8 @@ class Moving:
         if not source.is_committed:
             raise InvalidRequest(f"The artifact '{source.full_id}' is not committed: commit it first.")
         if not wish.stage and wish.parent is not None:
-            check_against(wish.parent.config.get("collection_schema"), wish.manifest)
+            schema = wish.parent.config.get("collection_schema")
+            await check_against_beside(self._parts.crew, schema, wish.manifest)
         copy = self._planned(wish, await self._creating.target(wish, context))
         folder = f"{folder_at(wish.workspace, Housing.home_for(wish.place, wish.parent))}/{copy.id}"
         filled = folder if copy.target is None else f"{folder}/{copy.place}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,6 +11,7 @@ import orjson
 
 from hypha.errors import InvalidRequest
 from hypha.features.artifacts.patterns import work_of
+from hypha.limits.crew import Crew
 
 SHOWN_CHARS = 500
 MAX_PARTS = 100_000
@@ -20,6 +22,18 @@ MAX_WORK = 100_000_000
 
 MAX_CHAIN = 64
 """References that lead from one to the next."""
+
+
+async def check_schema_beside(crew: Crew, schema: object) -> None:
+    """`check_schema` in a thread: a large one takes a tenth of a second. Raises as it does."""
+    if schema is not None:
+        await crew.work(partial(check_schema, schema))
+
+
+async def check_against_beside(crew: Crew, schema: object, manifest: Any) -> None:
+    """`check_against` in a thread. Raises as it does."""
+    if schema:
+        await crew.work(partial(check_against, schema, manifest))
 
 
 def check_schema(schema: object) -> None:
@@ -71,8 +85,13 @@ class _Expansion:
         self._bases = ("$id", "id") if isinstance(version, str) and "draft-0" in version else ("$id",)
 
     def check(self) -> int:
-        """How many parts it has; raises InvalidRequest if it is too large."""
-        return self._size(self._schema)
+        """How many parts it has; raises InvalidRequest if it is too large or too deep."""
+        try:
+            return self._size(self._schema)
+        except RecursionError:
+            raise InvalidRequest(
+                "config.collection_schema is nested too deep, with all that it refers to."
+            ) from None
 
     def _size(self, part: object) -> int:
         size = 1

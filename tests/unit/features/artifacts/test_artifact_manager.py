@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hypha.features.artifacts import tables
 from hypha.features.artifacts.artifact import FileNotFound, NotStaged
 from hypha.features.artifacts.file_records import Staged, rows_at
 from hypha.features.artifacts.ids import Reference
+from hypha.features.artifacts.schemas import check_against, check_schema
 from hypha.store import Store
 from hypha.store.usage import Quota
 from tests.unit.features.artifacts.lab import Lab
@@ -459,6 +461,30 @@ async def test_children_fit_the_schema_of_their_collection(lab: Lab) -> None:
     await lab.manager.commit("child", context=lab.owner)
     with pytest.raises(InvalidRequest, match="ValidationError"):
         await lab.manager.edit("child", manifest={"size": "3"}, context=lab.owner)
+
+
+async def test_schemas_are_looked_at_beside_the_event_loop(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas = "hypha.features.artifacts.schemas"
+    threads: list[threading.Thread] = []
+
+    def noting(function: Callable[..., None]) -> Callable[..., None]:
+        def noted(*given: Any) -> None:
+            threads.append(threading.current_thread())
+            function(*given)
+
+        return noted
+
+    monkeypatch.setattr(f"{schemas}.check_schema", noting(check_schema))
+    monkeypatch.setattr(f"{schemas}.check_against", noting(check_against))
+    config = {"collection_schema": {"type": "object"}}
+    await lab.create("strict", type="collection", config=config)
+    await lab.manager.edit("strict", config=config, context=lab.owner)
+    await lab.create("child", parent_id="strict", stage=True)
+    await lab.manager.commit("child", context=lab.owner)
+    await lab.manager.edit("child", manifest={"a": 1}, context=lab.owner)
+    await lab.manager.duplicate("child", "copy", target_parent_id="strict", context=lab.owner)
+    assert len(threads) >= 6
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.spec("artifacts-C1.18")

@@ -22,6 +22,17 @@ def doubling(name: str) -> dict[str, Any]:
     return {"$defs": {**parts, "a 40": {}}, "$ref": f"#/$defs/{name}0"}
 
 
+def deep_parts() -> dict[str, Any]:
+    """A schema of parts, each of which names the next one at its deepest level."""
+    parts: dict[str, Any] = {"40": {}}
+    for number in range(40):
+        part: dict[str, Any] = {"$ref": f"#/$defs/{number + 1}"}
+        for _ in range(90):
+            part = {"not": part}
+        parts[str(number)] = part
+    return {"$defs": parts, "$ref": "#/$defs/0"}
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -32,6 +43,7 @@ def doubling(name: str) -> dict[str, Any]:
         {"properties": {"x": {"$id": "http://a.example/b", "$ref": "#/$defs/c", "$defs": {"c": {}}}}},
         {"properties": {"x": {"allOf": [{"pattern": f"^(a|b|[{n}])*$"} for n in range(6000)]}}},
         {"patternProperties": {f"^[ab]*{n}$": {} for n in range(6000)}},
+        deep_parts(),
     ],
 )
 def test_a_schema_that_grows_by_what_it_refers_to_is_refused(schema: dict[str, Any]) -> None:
