@@ -34,7 +34,7 @@ REQUESTS = (
     Bound(
         "unfinished_bodies",
         "Bodies of requests that have not come to their end",
-        "in all; of one address or signed-in user",
+        "in all, three quarters of it for strangers; of one address or signed-in user",
         "429, or the oldest of who has most is given up",
         ("unfinished_bodies_bytes", "unfinished_bodies_per_address_bytes"),
     ),

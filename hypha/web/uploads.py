@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 from starlette.types import Message, Receive
 
 from hypha.errors import InvalidRequest, LimitReached
+from hypha.limits import Party, WaitingBytes, WaitingRoom
 
 if TYPE_CHECKING:
     from hypha.settings import Settings
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SILENCE_S = 30.0
 PART_BYTES = 64
 """What a part costs beside its bytes."""
+STRANGERS_SHARE = 0.75
+"""Of all memory for bodies, what strangers may have; the rest is for who is signed in."""
 MIB = 1024 * 1024
 
 
@@ -35,13 +37,10 @@ class Uploads:
         least_rate: float,
         patience_s: float,
     ) -> None:
-        self.limit_bytes = limit_bytes
-        self.per_party_bytes = min(per_party_bytes, limit_bytes)
+        each, of_strangers = min(per_party_bytes, limit_bytes), int(limit_bytes * STRANGERS_SHARE)
+        self.account = WaitingBytes(WaitingRoom(each, min(each, of_strangers), of_strangers, limit_bytes))
         self.least_rate = max(1.0, least_rate)
         self.patience_s = patience_s
-        self.held_bytes = 0
-        self._held: dict[str, dict[Upload, None]] = {}
-        self._bytes: Counter[str] = Counter()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -53,45 +52,20 @@ class Uploads:
             settings.body_patience_s,
         )
 
-    def of(self, receive: Receive, party: str) -> Upload:
+    def of(self, receive: Receive, party: Party) -> Upload:
         """The body of a request of a party; `close` it when the request is over."""
         return Upload(self, receive, party)
 
-    def held_by(self, party: str) -> int:
-        """Bytes that the unfinished bodies of a party take."""
-        return self._bytes[party]
-
-    def add(self, upload: Upload, size: int) -> None:
-        """A body keeps so many bytes more.
-
-        Raises:
-            LimitReached: its party has too much, or nobody has more than it.
-        """
-        party = upload.party
-        if self._bytes[party] + size > self.per_party_bytes:
-            raise _too_much(f"{self.per_party_bytes // MIB} MiB from your address or of your user")
-        while self.held_bytes + size > self.limit_bytes:
-            greediest = max(self._bytes, key=self._bytes.__getitem__, default=party)
-            if self._bytes[greediest] <= self._bytes[party] + size:
-                raise _too_much(f"{self.limit_bytes // MIB} MiB in all")
-            next(iter(self._held[greediest])).give_up()
-        self._held.setdefault(party, {})[upload] = None
-        upload.kept += size
-        self._bytes[party] += size
-        self.held_bytes += size
-
-    def release(self, upload: Upload) -> None:
-        """A body is complete or given up: what it kept counts no more."""
-        if not upload.kept:
-            return
-        party = upload.party
-        self.held_bytes -= upload.kept
-        self._bytes[party] -= upload.kept
-        upload.kept = 0
-        held = self._held[party]
-        del held[upload]
-        if not held:
-            del self._held[party], self._bytes[party]
+    def too_much(self, party: Party, size: int = 0) -> LimitReached:
+        """Why there is no room for so many bytes more of a party."""
+        room = self.account.room
+        each = room.stranger if party.is_stranger else room.person
+        if self.account.used_by(party) + size > each:
+            what = f"{each // MIB} MiB from your address or of your user"
+        else:
+            what = f"{(room.strangers if party.is_stranger else room.total) // MIB} MiB in all"
+        text = f"Too many request bodies are unfinished: at most {what}. Send fewer at once."
+        return LimitReached(text, retry_after_s=1.0)
 
 
 class Upload:
@@ -102,13 +76,12 @@ class Upload:
     with `keep`.
     """
 
-    __slots__ = ("_credit_s", "_is_given_up", "_is_over", "_receive", "_uploads", "_waiting", "kept", "party")
+    __slots__ = ("_claim", "_credit_s", "_is_given_up", "_is_over", "_receive", "_uploads", "_waiting")
 
-    def __init__(self, uploads: Uploads, receive: Receive, party: str) -> None:
+    def __init__(self, uploads: Uploads, receive: Receive, party: Party) -> None:
         self._uploads = uploads
         self._receive = receive
-        self.party = party
-        self.kept = 0
+        self._claim = uploads.account.claim(party, self._give_up)
         self._credit_s = uploads.patience_s
         self._is_over = self._is_given_up = False
         self._waiting: asyncio.Timeout | None = None
@@ -135,7 +108,7 @@ class Upload:
         finally:
             self._waiting = None
         if self._is_given_up:
-            raise _too_much(f"{self._uploads.limit_bytes // MIB} MiB in all")
+            raise self._uploads.too_much(self._claim.party)
         uploads = self._uploads
         credit_s = self._credit_s - (time.monotonic() - began)
         credit_s += len(message.get("body", b"")) / uploads.least_rate
@@ -149,18 +122,18 @@ class Upload:
         Raises:
             LimitReached: that is too much.
         """
-        self._uploads.add(self, size + PART_BYTES)
+        if not self._claim.take(size + PART_BYTES):
+            raise self._uploads.too_much(self._claim.party, size + PART_BYTES)
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """End this body: somebody else needs the memory."""
         self._is_given_up = True
-        self._uploads.release(self)
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     def close(self) -> None:
         """The request is over."""
-        self._uploads.release(self)
+        self._claim.close()
 
 
 def keep(receive: Receive, size: int) -> None:
@@ -171,8 +144,3 @@ def keep(receive: Receive, size: int) -> None:
     """
     if isinstance(receive, Upload):
         receive.keep(size)
-
-
-def _too_much(what: str) -> LimitReached:
-    text = f"Too many request bodies are unfinished: at most {what}. Send fewer at once."
-    return LimitReached(text, retry_after_s=1.0)

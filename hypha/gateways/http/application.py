@@ -236,7 +236,7 @@ class HttpApplication(Starlette):
         if path not in self._streams or scope["method"] != "GET":  # which runs as long as its client
             services.running.enter(started, party)
         if BODY_IS_HERE not in scope and _has_body(scope["method"], scope[HEADERS]):
-            receive = started.upload = services.uploads.of(receive, party.name)
+            receive = started.upload = services.uploads.of(receive, party)
         scope[HOLDING] = started.holding = services.workbench.holding(party)
         scope[ANSWER] = started
         return receive

@@ -57,7 +57,7 @@ from tests.faults.bounds.kit import KIB, MIB, Kit
 from tests.kit.app_sockets import Visit, frame, small_account
 from tests.kit.deadlines import check_that_a_reader_that_stops_is_let_go, opened_connections
 from tests.kit.registry import record, size_of
-from tests.kit.uploads import Sender
+from tests.kit.uploads import Sender, person
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 
 
@@ -117,8 +117,8 @@ async def unfinished_bodies(kit: Kit) -> None:
             await Sender(uploads, f"a{number % 4}").sends(15 * KIB)
         except LimitReached:
             refusals += 1
-    assert refusals and uploads.held_bytes <= 100 * KIB
-    assert all(uploads.held_by(f"a{number}") <= 40 * KIB for number in range(4))
+    assert refusals and uploads.account.used <= 100 * KIB
+    assert all(uploads.account.used_by(person(f"a{number}")) <= 40 * KIB for number in range(4))
     assert callable(keep)
 
 

@@ -8,6 +8,7 @@ from starlette.types import Message
 from hypha.errors import FrameTooLarge, LimitReached
 from hypha.web.bodies import ClientLeft, read_whole
 from hypha.web.uploads import PART_BYTES, Uploads
+from tests.kit.uploads import person
 
 
 class Sender:
@@ -46,8 +47,8 @@ async def test_nobody_is_told_who_has_left() -> None:
 
 async def test_parts_count_where_unfinished_bodies_are_counted() -> None:
     uploads = Uploads(3 * PART_BYTES, 3 * PART_BYTES, 1024.0, 20.0)
-    upload = uploads.of(Sender(b"ab", b"cd", b"e"), "a")
+    upload = uploads.of(Sender(b"ab", b"cd", b"e"), person("a"))
     with pytest.raises(LimitReached):
         await read_whole(upload, 100)
-    whole = uploads.of(Sender(bytes(100)), "b")
-    assert len(await read_whole(whole, 100)) == 100 and uploads.held_by("b") == 0
+    whole = uploads.of(Sender(bytes(100)), person("b"))
+    assert len(await read_whole(whole, 100)) == 100 and uploads.account.used_by(person("b")) == 0

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from hypha.errors import InvalidRequest, LimitReached
+from hypha.limits import Party
 from hypha.settings import Settings
 from hypha.web.uploads import PART_BYTES, Uploads
-from tests.kit.uploads import Sender, part
+from tests.kit.uploads import Sender, part, person
 
 
 def made(**options: float) -> Uploads:
@@ -64,7 +65,7 @@ async def test_a_party_has_its_share_and_no_more() -> None:
     with pytest.raises(LimitReached, match="from your address"):
         await second.sends(3000)
     await other.sends(3000)
-    assert uploads.held_bytes == 2 * (3000 + PART_BYTES)
+    assert uploads.account.used == 2 * (3000 + PART_BYTES)
     first.upload.close()
     await second.sends(3000)
 
@@ -81,11 +82,11 @@ async def test_the_greediest_gives_up_its_oldest_when_all_is_taken() -> None:
         await waiting
     with pytest.raises(LimitReached):
         await greedy[2].sends(2800)
-    assert uploads.held_by("honest") == 2000 + PART_BYTES
+    assert uploads.account.used_by(person("honest")) == 2000 + PART_BYTES
     for sender in greedy:
         sender.upload.close()
-    assert uploads.held_by("greedy") == 0
-    assert uploads.held_bytes == 2000 + PART_BYTES
+    assert uploads.account.used_by(person("greedy")) == 0
+    assert uploads.account.used == 2000 + PART_BYTES
 
 
 async def test_who_gave_up_while_nobody_waited_learns_it_at_the_next_part() -> None:
@@ -95,7 +96,7 @@ async def test_who_gave_up_while_nobody_waited_learns_it_at_the_next_part() -> N
     await Sender(uploads, "honest").sends(4000)
     with pytest.raises(LimitReached):
         await greedy.sends(10)
-    assert uploads.held_by("greedy") == 0
+    assert uploads.account.used_by(person("greedy")) == 0
 
 
 async def test_tiny_parts_count_for_what_they_cost() -> None:
@@ -103,4 +104,15 @@ async def test_tiny_parts_count_for_what_they_cost() -> None:
     sender = Sender(uploads, "a")
     for _ in range(10):
         await sender.sends(1)
-    assert uploads.held_bytes == 10 * (1 + PART_BYTES)
+    assert uploads.account.used == 10 * (1 + PART_BYTES)
+
+
+async def test_bodies_of_strangers_leave_room_for_who_is_signed_in() -> None:
+    uploads = made(unfinished_bodies_bytes=100_000, unfinished_bodies_per_address_bytes=30_000)
+    strangers = [Sender(uploads, Party(f"192.0.2.{number}", is_stranger=True)) for number in range(4)]
+    for sender in strangers[:3]:
+        await sender.sends(24_000)
+    with pytest.raises(LimitReached, match="in all"):
+        await strangers[3].sends(24_000)
+    await Sender(uploads, "anna").sends(24_000)
+    assert uploads.account.strangers.used <= 75_000 < uploads.account.used

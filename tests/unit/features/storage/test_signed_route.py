@@ -23,6 +23,7 @@ from hypha.objects.local.urls import LocalUrls
 from hypha.store import Store
 from hypha.web.bodies import ClientLeft
 from hypha.web.uploads import Uploads
+from tests.kit.uploads import person
 
 BUCKET, KEY = "hypha-workspaces", "ws-1/folder/file ü.txt"
 CONTENT = b"0123456789"
@@ -272,11 +273,11 @@ async def test_what_a_store_gathers_of_a_body_counts_among_unfinished_bodies(
 
     for name in ("gathered_bytes", "gathered_part_bytes"):
         monkeypatch.setattr(place.store, name, 5_000_000 if (name == "gathered_part_bytes") == is_part else 1)
-    await place.route(scope, uploads.of(receive, "a party"), send)
+    await place.route(scope, uploads.of(receive, person("a party")), send)
     assert statuses[0] == 429
     for name in ("gathered_bytes", "gathered_part_bytes"):
         monkeypatch.setattr(place.store, name, 5_000_000 if (name == "gathered_part_bytes") != is_part else 1)
-    await place.route(scope, uploads.of(receive, "a party"), send)
+    await place.route(scope, uploads.of(receive, person("a party")), send)
     assert statuses[2] == 200
 
 
