@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -156,9 +157,10 @@ async def test_an_execution_ends_with_the_timeout_or_when_the_shell_waits_for_so
 
 
 async def test_other_programs_have_prompts_too(worker: TerminalWorker, files: AppFiles) -> None:
-    config = config_of(files, command="python3 -q")
+    config = config_of(files, command=f"{sys.executable} -q")
     await worker.start(config)
     assert await run(worker, config["id"], "6 * 7") == "42"
+    assert await run(worker, config["id"], "import os; os.tcgetpgrp(0) == os.getpid()") == "True"
     done = await worker.execute(config["id"], "exit(3)", LONG)
     assert done["complete"] is True
     await eventually(lambda: worker._sessions[config["id"]].status is SessionStatus.FAILED)
@@ -261,6 +263,9 @@ async def test_a_start_that_fails_says_why(
     with pytest.raises(WorkerError, match=said):
         await worker.start(config)
     assert all(session.is_closed for session in worker._running.values())
+    for refused in (worker.execute(config["id"], "id"), worker.get_screen_content(config["id"])):
+        with pytest.raises(SessionNotFoundError):
+            await refused
 
 
 @pytest.mark.spec("apps-12.4.5")
