@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 LOOPBACK = "127.0.0.1"
 _OWN_PREFIX = 64
+_TRANSLATED = int(ip_network("64:ff9b::/96").network_address) >> 32
 
 
 def throttled(address: str) -> str:
@@ -39,6 +40,22 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+
+
+def is_of_internet(text: str) -> bool:
+    """Whether an address is of a machine of the internet: none of this one, of a private network or a group.
+
+    What an IPv6 address leads to by way of a translator (RFC 6052, 3056, 4380) counts as the address itself.
+    """
+    found = parse_address(text.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        if int(found) >> 32 in (0, _TRANSLATED):
+            found = IPv4Address(int(found) & 0xFFFF_FFFF)
+        else:
+            found = found.sixtofour or (found.teredo[1] if found.teredo else found)
+    if isinstance(found, IPv6Address) and found.is_site_local:
+        return False
+    return found is not None and found.is_global and not found.is_multicast
 
 
 def reachable_host(listening: str) -> str:

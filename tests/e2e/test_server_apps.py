@@ -386,6 +386,9 @@ async def test_manifests_are_looked_at_and_hashes_checked(
         await apps.install(source="print(1)", manifest={**SCRIPT, "source_hash": "QmWrong"})
     with pytest.raises(Exception, match="Only secured https urls"):
         await apps.install(source="http://example.org/app", manifest=SCRIPT)
+    for host in ("localhost", "127.0.0.1", "[::1]", "169.254.169.254", "no-such-host.invalid"):
+        with pytest.raises(Exception, match="The internet has no host"):
+            await apps.install(source=f"https://{host}/app.imjoy.html", manifest=SCRIPT)
     with pytest.raises(Exception, match="services"):
         await apps.install(source="print(1)", manifest=SCRIPT, app_id="s", stage=True)
         await apps.edit_app("s", manifest={"services": [{"id": "x"}]})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.daemons import Daemons
+    from hypha.features.apps.fetching import SourceFetcher
     from hypha.features.apps.installing import Installing
     from hypha.features.apps.records import AppRecords
     from hypha.features.apps.running import Running
@@ -40,6 +41,7 @@ class Parts:
     running: Running
     installing: Installing
     daemons: Daemons
+    fetcher: SourceFetcher
 
 
 class Functions:

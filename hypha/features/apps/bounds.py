@@ -32,6 +32,17 @@ BOUNDS = {
             ),
         ),
         Bound(
+            "app_sources",
+            "Sources of apps that are fetched at the same time; redirects",
+            "user; server; source",
+            "Refused",
+            (
+                "hypha.features.apps.fetching.MAX_FETCHES_PER_PARTY",
+                "hypha.features.apps.fetching.MAX_FETCHES",
+                "hypha.features.apps.fetching.MAX_REDIRECTS",
+            ),
+        ),
+        Bound(
             "app_callers",
             "Callers that wait for an app to start",
             "app; server",

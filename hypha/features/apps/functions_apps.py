@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypha.auth.scopes import Level
@@ -50,7 +51,8 @@ class AppFunctions(Functions):
         """Install an app: keep it, start it once to see that it works, and stop it again. Gives its manifest.
 
         Args:
-            source: Its program, as a text.
+            source: Its program, as a text, or the https address of a page or of a plugin (`.imjoy.html`,
+                `.hypha.html`), which the server fetches.
             manifest: What it is, such as `{"name": "My app", "type": "python-eval", "version": "0.1.0"}`.
             app_id: Its id in the workspace: letters, digits, `-`, `_`; a readable one is made if left out.
             config: Another name of `manifest`.
@@ -74,7 +76,8 @@ class AppFunctions(Functions):
             raise PermissionDenied("Anonymous users cannot install apps: sign in first.")
         place = await self.place(workspace, context, Level.READ_WRITE)
         alias = check_app_id(app_id)
-        parsed = await prepare(source, first_manifest(manifest, config), files)
+        fetch = partial(self.parts.fetcher.fetch, party=context.user.party)
+        parsed = await prepare(source, first_manifest(manifest, config), files, fetch)
         startup = given_startup(timeout, wait_for_service, additional_kwargs, stop_after_inactive)
         Startup.of(parsed.manifest, startup)
         order = Order(

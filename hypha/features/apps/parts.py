@@ -11,6 +11,7 @@ from hypha.features.apps.artifacts import AppArtifacts
 from hypha.features.apps.base import Parts
 from hypha.features.apps.choosing import Choosing
 from hypha.features.apps.daemons import DaemonParts, Daemons
+from hypha.features.apps.fetching import SourceFetcher
 from hypha.features.apps.grants import Grants
 from hypha.features.apps.identity import Identities
 from hypha.features.apps.idle import Idle
@@ -47,6 +48,7 @@ class Apps:
     records: AppRecords
     ledger: Ledger
     daemons: Daemons
+    fetcher: SourceFetcher
 
     async def load(self) -> None:
         """Read what is kept, and end what an earlier server has left."""
@@ -70,6 +72,7 @@ class Apps:
         """Break off starts, and stop all sessions."""
         await self.starting.close()
         await self.running.close()
+        self.fetcher.close()
 
 
 def build(context: FeatureContext) -> Apps:
@@ -93,13 +96,15 @@ def build(context: FeatureContext) -> Apps:
         InstallParts(services, artifacts, choosing, workers, starting, running, grants, addresses)
     )
     daemons = Daemons(DaemonParts(grants, artifacts, starting, running, services, context.tasks, hub))
+    fetcher = SourceFetcher()
     parts = Parts(
-        services, workspaces, artifacts, records, workers, starting, running, installing, daemons
+        services, workspaces, artifacts, records, workers, starting, running, installing, daemons,
+        fetcher,
     )  # fmt: skip
     lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
     return Apps(
         AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub), workers, records,
-        ledger, daemons,
+        ledger, daemons, fetcher,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hypha.errors import FrameTooLarge, InvalidRequest, LimitReached, QuotaExceeded
-from hypha.features.apps import lazy, logs, sources
+from hypha.features.apps import fetching, lazy, logs, sources
 from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
 from hypha.features.apps.file_formats import MAX_FILES, checked_files
 from hypha.features.apps.functions_sessions import MAX_SCRIPT_CHARS, SessionFunctions
@@ -78,6 +78,29 @@ async def one_app(kit: Kit) -> None:
     for attempt in attempts:
         with pytest.raises((InvalidRequest, FrameTooLarge)):
             attempt()
+
+
+async def app_sources(kit: Kit) -> None:
+    fetcher = fetching.SourceFetcher(lambda host: ["127.0.0.1"], lambda address: True)
+    kit.stack.callback(fetcher.close)
+    reached, let = asyncio.Event(), asyncio.Event()
+
+    async def answer(url: str) -> str:
+        reached.set()
+        await let.wait()
+        return url
+
+    kit.patch.setattr(fetcher, "_follow", answer)
+    kit.patch.setattr(fetching, "MAX_FETCHES", 3)
+    parties = ["ann"] * fetching.MAX_FETCHES_PER_PARTY + ["eve"]
+    running = [asyncio.create_task(fetcher.fetch("https://a.example/", party)) for party in parties]
+    await reached.wait()
+    for one_more in ("ann", "somebody else"):
+        with pytest.raises(LimitReached):
+            await fetcher.fetch("https://a.example/", one_more)
+    let.set()
+    await asyncio.gather(*running)
+    assert await fetcher.fetch("https://a.example/", "ann")
 
 
 async def app_callers(kit: Kit) -> None:
