@@ -40,7 +40,8 @@ def test_all_that_the_package_needs_is_there() -> None:
     extras = [need for needs in project["optional-dependencies"].values() for need in needs]
     for name, needs in (("requirements.lock", []), ("requirements-dev.lock", extras)):
         wanted = {
-            re.split(r"[\[><=;]", need)[0].strip().lower() for need in [*project["dependencies"], *needs]
+            re.split(r"[\[><=;]", need)[0].strip().lower().replace("_", "-")
+            for need in [*project["dependencies"], *needs]
         }
         assert wanted - set(releases(name)) == {"hypha-server"} & wanted
 

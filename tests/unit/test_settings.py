@@ -133,7 +133,7 @@ def test_flags_of_later_features_give_one_warning_that_names_them() -> None:
 
 def test_every_feature_flag_of_a_later_version_is_known() -> None:
     flags = [option.flag for option in all_options() if option.is_flag]
-    for name in ("enable-server-apps", "enable-a2a", "openai-api-key"):
+    for name in ("enable-terminal-worker", "enable-a2a", "openai-api-key"):
         assert f"--{name}" in flags
 
 

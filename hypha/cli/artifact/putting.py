@@ -16,7 +16,7 @@ from hypha.cli.artifact.remote import NEW_VERSION, Coming, Named, RemoteArtifact
 from hypha.cli.artifact.sending import LARGE_BYTES, Sending
 from hypha.cli.artifact.server import HyphaServer
 from hypha.errors import InvalidKey
-from hypha.features.artifacts.paths import check_folder, check_path
+from hypha.objects.paths import check_folder, check_path
 
 SHOWN_FAULTS = 20
 

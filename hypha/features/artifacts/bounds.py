@@ -32,7 +32,7 @@ _ROWS = (
             "hypha.features.artifacts.ids.MAX_ALIAS_CHARS",
             "hypha.features.artifacts.ids.MAX_PATTERN_CHARS",
             "hypha.features.artifacts.ids.MAX_PLACEHOLDERS",
-            "hypha.features.artifacts.paths.MAX_PATH_BYTES",
+            "hypha.objects.paths.MAX_PATH_BYTES",
         ),
     ),
     Bound(

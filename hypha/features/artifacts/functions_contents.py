@@ -19,8 +19,8 @@ from hypha.features.artifacts.contents import MAX_BYTES, checked_encoding, check
 from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.functions_artifacts import ArtifactFunctions
 from hypha.features.artifacts.ids import Reference
-from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.secrets import check_name, checked_value
+from hypha.objects.paths import check_path
 from hypha.values import check_offset, is_whole
 
 DEFAULT_BYTES = 65536

@@ -18,9 +18,10 @@ from hypha.features.artifacts.base import ON_ARTIFACT, Functions
 from hypha.features.artifacts.checks import check_weight
 from hypha.features.artifacts.file_records import Staged
 from hypha.features.artifacts.files import MAX_PATHS, check_expiry, download_weight
-from hypha.features.artifacts.paths import check_folder, check_path, rooted
+from hypha.features.artifacts.paths import rooted
 from hypha.features.artifacts.staging import staged_round
 from hypha.objects.digests import checked_sha256
+from hypha.objects.paths import check_folder, check_path
 from hypha.objects.store import MAX_PARTS
 from hypha.objects.urls import in_turns, reach_of
 from hypha.values import check_offset, is_whole

@@ -24,10 +24,10 @@ from hypha.features.artifacts.functions_files import (
 )
 from hypha.features.artifacts.inventory import Inventory
 from hypha.features.artifacts.parts import Parts
-from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.reusing import Reusing
 from hypha.features.artifacts.verifying import Verifying
 from hypha.objects.digests import checked_sha256
+from hypha.objects.paths import check_path
 from hypha.objects.store import MAX_PARTS, Part
 from hypha.objects.urls import in_turns, reach_of
 from hypha.values import is_whole

@@ -16,9 +16,9 @@ from hypha.features.artifacts.checks import check_weight
 from hypha.features.artifacts.file_records import SHOWN, Staged
 from hypha.features.artifacts.files import download_weight
 from hypha.features.artifacts.http_queries import reference_of, version_of, weight_of
-from hypha.features.artifacts.paths import check_folder, check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.objects.digests import told_sha256
+from hypha.objects.paths import check_folder, check_path
 from hypha.web.content import body_of, content_type_of, send_object
 from hypha.web.credentials import Credentials
 from hypha.web.file_routes import is_true, json_answer, method_refused, told_room, whole

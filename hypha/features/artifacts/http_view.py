@@ -23,11 +23,12 @@ from hypha.features.artifacts.files import Found
 from hypha.features.artifacts.functions_lists import MAX_STAGED_SHOWN
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import reference_of, version_of
-from hypha.features.artifacts.paths import check_folder, check_path, joined
+from hypha.features.artifacts.paths import joined
 from hypha.features.artifacts.renderer import Renderer, Template, source_of
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.view_config import INDEX, ViewConfig
 from hypha.features.artifacts.view_page import PAGE_POLICY, Shown, page_of
+from hypha.objects.paths import check_folder, check_path
 from hypha.objects.store import DEFAULT_TYPE
 from hypha.web.apps_origin import AppsOrigin
 from hypha.web.arrival import is_browser, is_navigation

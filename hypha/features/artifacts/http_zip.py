@@ -16,9 +16,9 @@ from hypha.features.artifacts.file_records import File
 from hypha.features.artifacts.files import MAX_PATHS, download_weight
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import reference_of, version_of
-from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.zip_writing import KEPT_CHECKSUMS, Archive, Checksums
+from hypha.objects.paths import check_path
 from hypha.objects.store import ObjectStore
 from hypha.web.content import disposition, one_range
 from hypha.web.credentials import Credentials

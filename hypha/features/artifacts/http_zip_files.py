@@ -18,11 +18,11 @@ from hypha.features.artifacts.artifact import FileNotFound
 from hypha.features.artifacts.files import Found
 from hypha.features.artifacts.http_files import FileRoute
 from hypha.features.artifacts.http_queries import reference_of, version_of
-from hypha.features.artifacts.paths import check_path
 from hypha.features.artifacts.service import ArtifactManager
 from hypha.features.artifacts.zip_directory import unix_of, words_of
 from hypha.features.artifacts.zip_index import PAGE, Row, Work, ZipIndex, ZipIndexes
 from hypha.features.artifacts.zip_reading import Member
+from hypha.objects.paths import check_path
 from hypha.web.content import send_object
 from hypha.web.credentials import Credentials
 from hypha.web.file_routes import is_true

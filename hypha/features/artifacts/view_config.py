@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypha.errors import InvalidKey, NotFound
-from hypha.features.artifacts.paths import check_folder, joined
+from hypha.features.artifacts.paths import joined
+from hypha.objects.paths import check_folder
 from hypha.web.headers import Headers, fields_of, is_ours
 
 INDEX = "index.html"

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from hypha.errors import InvalidKey
 from hypha.features.artifacts.artifact import Artifact, Version
-from hypha.features.artifacts.paths import check_path, joined
+from hypha.features.artifacts.paths import joined
+from hypha.objects.paths import check_path
 
 _STYLE = Path(__file__).with_name("view_page.css").read_text("utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

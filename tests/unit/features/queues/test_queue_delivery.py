@@ -47,13 +47,13 @@ async def test_a_look_at_large_tasks_is_bounded_in_bytes_and_shows_one_at_least(
 
 async def test_tasks_come_out_in_the_order_in_which_they_came(lab: Lab) -> None:
     me, queue = caller(), lab.service
-    for task in (1, {"b": b"\x00", 3: None}, ["x"]):
+    for task in (1, {"b": b"\x00", "3": None}, ["x"]):
         await queue.push("jobs", task, context=me)
-    assert await queue.peek("jobs", 2, context=me) == [1, {"b": b"\x00", 3: None}]
+    assert await queue.peek("jobs", 2, context=me) == [1, {"b": b"\x00", "3": None}]
     assert await queue.get_length("jobs", context=me) == 3
     assert [await queue.pop("jobs", 0, context=me) for _ in range(4)] == [
         1,
-        {"b": b"\x00", 3: None},
+        {"b": b"\x00", "3": None},
         ["x"],
         None,
     ]
