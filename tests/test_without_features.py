@@ -123,6 +123,13 @@ def test_no_file_of_tests_needs_a_feature_that_can_go_without_it() -> None:
     assert len(own) >= len([name for name in FEATURES if (ROOT / "tests/unit/features" / name).is_dir()])
 
 
+def test_nothing_outside_the_features_imports_one() -> None:
+    outside = [path for path in sorted((ROOT / "hypha").rglob("*.py")) if "features" not in path.parts]
+    assert len(outside) > 200
+    wrong = [f"{path.relative_to(ROOT)} imports {name}" for path in outside for name in features_in(path)]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", FEATURES)
 def test_without_a_feature_the_server_starts_and_old_databases_are_migrated(
