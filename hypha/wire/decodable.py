@@ -96,6 +96,26 @@ def unplain_place(value: Any) -> str:
     return ""
 
 
+def untagged(value: Any) -> Any:
+    """A value that `check_shown` let pass and JSON can say, with sets as lists and ordered maps as maps.
+
+    Raises:
+        InvalidRequest: such a map has keys that are no text.
+    """
+    if isinstance(value, dict):
+        tag = value.get(_TAG)
+        if tag == "set":
+            return list(value["_rvalue"])
+        if tag == "orderedmap":
+            if not all(isinstance(key, str) for key, _ in value["_rvalue"]):
+                raise InvalidRequest("A Map that is kept here must have texts as keys.")
+            return {key: untagged(part) for key, part in value["_rvalue"]}
+        return {key: untagged(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [untagged(part) for part in value]
+    return value
+
+
 def made_decodable(value: Any, is_handed_on: bool = False) -> Any:
     """A value that was stored somehow, changed in place: each key that would be refused is in brackets."""
     for _, item in _maps_in(value):

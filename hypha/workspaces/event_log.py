@@ -18,7 +18,7 @@ from hypha.store import Store
 from hypha.store.usage import Kind
 from hypha.values import is_number
 from hypha.workspaces.lifecycle import Workspaces
-from hypha.workspaces.values import MAX_VALUE_BYTES, encode_plain
+from hypha.workspaces.values import MAX_VALUE_BYTES, encode_plain, plain
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class EventLog:
             RateLimited: the user logs too fast. QuotaExceeded: the workspace's log is full.
         """
         name = _check_type(event_type)
+        data = plain(data, "data")
         size = len(encode_plain(data, "data"))
         self._rates.spend(context.user.id, size)
         async with self._workspaces.changing(context.workspace, context.user) as resident:

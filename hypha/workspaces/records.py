@@ -13,7 +13,7 @@ from hypha.auth.users import User
 from hypha.errors import InvalidRequest
 from hypha.store.records import Bookmark, ServiceType, WorkspaceRecord
 from hypha.wire.decodable import shown_key
-from hypha.workspaces.values import check_plain
+from hypha.workspaces.values import plain
 
 PUBLIC = "public"
 ANONYMOUS = "ws-anonymous"
@@ -109,10 +109,9 @@ def new_record(config: object, user: User) -> WorkspaceRecord:
         owners = (*owners, user.id)
     if user.parent is not None and user.parent not in owners and not user.is_admin:
         owners = (*owners, user.parent)
-    extra = config.get("config") or {}
+    extra = plain(config.get("config"), "config") or {}
     if not isinstance(extra, Mapping):
         raise InvalidRequest("The workspace's 'config' must be an object.")
-    plain = {str(key): value for key, value in extra.items() if key not in _HIDDEN_CONFIG}
     return WorkspaceRecord(
         workspace,
         _text(config, "name") or workspace,
@@ -121,9 +120,9 @@ def new_record(config: object, user: User) -> WorkspaceRecord:
         _flag(config, "persistent") or (workspace == user.own_workspace and user.parent is None),
         _flag(config, "read_only"),
         _text(config, "icon"),
-        check_plain(config.get("covers"), "covers"),
-        check_plain(config.get("docs"), "docs"),
-        check_plain(plain, "config"),
+        plain(config.get("covers"), "covers"),
+        plain(config.get("docs"), "docs"),
+        {key: value for key, value in extra.items() if key not in _HIDDEN_CONFIG},
         user.person,
         time.time(),
     )

@@ -18,7 +18,7 @@ from hypha.store.usage import Kind
 from hypha.wire.decodable import check_key
 from hypha.workspaces.lifecycle import Workspaces
 from hypha.workspaces.records import PUBLIC, type_info
-from hypha.workspaces.values import check_plain
+from hypha.workspaces.values import plain
 
 _KEYS = ("name", "definition", "description", "config", "docs")
 
@@ -91,7 +91,7 @@ def _parse(given: object, workspace: str) -> ServiceType:
     if not name:
         raise InvalidRequest("Service type id must be provided.")
     check_key(check_service_name(name), "the id of a service type")
-    values = {key: check_plain(given.get(key), key) for key in _KEYS}
+    values = {key: plain(given.get(key), key) for key in _KEYS}
     for key in ("name", "description"):
         if values[key] is not None and not isinstance(values[key], str):
             raise InvalidRequest(f"The '{key}' of a service type must be text.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from hypha.testing import NodeWorker, ServerProcess
@@ -69,6 +70,30 @@ async def test_names_and_tasks_are_held_to_it_too(connect: Connect, alice: Perso
     await store(client, "queue", ODD["codec"])
     queue = await client.get_service("public/queue")
     assert await queue.pop("odd", timeout=0) == {"deep": [ODD["codec"]]}
+
+
+async def test_sets_and_maps_are_kept_as_lists_and_objects(
+    connect: Connect, server: ServerProcess, alice: Person
+) -> None:
+    client = await connect(alice)
+    artifacts = await client.get_service("public/artifact-manager")
+    ordered = {"_rtype": "orderedmap", "_rvalue": [["b", {"c"}]]}  # as JavaScript sends a Map
+    await artifacts.create(alias="sets", manifest={"name": "sets", "tags": {"leaf"}, "map": ordered})
+    wanted = {"name": "sets", "tags": ["leaf"], "map": {"b": ["c"]}}
+    assert (await artifacts.read("sets"))["manifest"] == wanted
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        auth = {"Authorization": f"Bearer {alice.token}"}
+        answer = await http.get(f"/{alice.workspace}/artifacts/sets", headers=auth)
+    assert answer.json()["manifest"] == wanted
+    for odd in ({1}, {"_rtype": "orderedmap", "_rvalue": [[1, 2]]}):
+        with pytest.raises(Exception, match="ValueError: "):
+            await artifacts.create(alias="odd", manifest=odd)
+    await client.log_event("sets", {"a": {1}})
+    assert (await client.get_events("sets"))[0]["data"] == {"a": [1]}
+    await client.set_env("SETS", {1})
+    assert await client.get_env("SETS") == [1]
+    await client.register_service_type({"id": "sets", "definition": {"a": {1}}, "config": ordered})
+    assert (await client.get_service_type("sets"))["config"] == {"b": ["c"]}
 
 
 async def test_a_stranger_does_not_spoil_the_list_of_all_services(

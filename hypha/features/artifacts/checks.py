@@ -10,7 +10,7 @@ from hypha.errors import InvalidRequest
 from hypha.features.artifacts.filters import checked_key
 from hypha.features.artifacts.permissions import check_permissions
 from hypha.features.artifacts.selection import check_list_fields
-from hypha.workspaces.values import encode_plain
+from hypha.workspaces.values import plain
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_CONFIG_BYTES = 256 * 1024
@@ -64,7 +64,9 @@ def check_manifest(value: object, kind: str) -> dict[str, Any]:
         raise InvalidRequest("Manifest must be provided.")
     if not isinstance(value, Mapping):
         raise InvalidRequest("The manifest must be an object such as {'name': 'My data'}.")
-    manifest: dict[str, Any] = _plain(value, "manifest", MAX_MANIFEST_BYTES)
+    manifest = _plain(value, "manifest", MAX_MANIFEST_BYTES)
+    if not isinstance(manifest, dict):
+        raise InvalidRequest("The manifest must be an object such as {'name': 'My data'}.")
     if kind in _CHECKED_TYPES:
         for name, content in manifest.items():
             if content is not None and (wanted := _misfit(name, content)):
@@ -95,7 +97,9 @@ def check_config(value: object) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidRequest("The config must be an object.")
-    config: dict[str, Any] = _plain(value, "config", MAX_CONFIG_BYTES)
+    config = _plain(value, "config", MAX_CONFIG_BYTES)
+    if not isinstance(config, dict):
+        raise InvalidRequest("The config must be an object.")
     for name in _OWN_KEYS:
         config.pop(name, None)
     if "permissions" in config:
@@ -156,8 +160,7 @@ def check_comment(comment: object) -> str | None:
 
 def _plain(value: Any, what: str, limit_bytes: int) -> Any:
     """Plain data with infinite and undefined numbers as words, which is how they are stored."""
-    encode_plain(value, what, limit_bytes)  # what is too large is not walked through
-    return _finite(value, what, 0)
+    return _finite(plain(value, what, limit_bytes), what, 0)  # what is too large is not walked through
 
 
 def _finite(value: Any, what: str, depth: int) -> Any:
