@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from hypha.hub.shares import party_of
-from hypha.limits import Budget
+from hypha.hub.shares import party_of, payer
+from hypha.limits import Claim, WaitingBytes, WaitingRoom
 from hypha.limits.crew import Crew
 
 if TYPE_CHECKING:
@@ -71,12 +71,9 @@ class LargeAnswers:
 
     def __init__(self, room: AnswerRoom | None = None) -> None:
         self._room = room = room or MAX_LARGE_ANSWERS
-        self._all = Budget(room.total)
-        self._strangers = Budget(room.strangers, self._all)
-        self._parties: dict[str, Budget] = {}
-        """By party; none is unused."""
-        self._clients: dict[Client, tuple[str, Budget]] = {}
-        """By client, with its party; none is unused."""
+        self._account = WaitingBytes(WaitingRoom(room.party, room.party, room.strangers, room.total))
+        self._clients: dict[Client, Claim] = {}
+        """What each client has; none is empty."""
         self._waiting: OrderedDict[Client, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
         """What clients wait for: it is set when there is room for so many bytes."""
         self._crew = Crew(_THREADS, "answers")
@@ -84,18 +81,16 @@ class LargeAnswers:
     @property
     def used(self) -> int:
         """Bytes that are taken now."""
-        return self._all.used
+        return self._account.used
 
     def is_full(self, caller: Client) -> bool:
         """Whether a client has as much as it may have already: then it waits with whatever it asks for."""
-        known = self._clients.get(caller)
-        return known is not None and not known[1].has(1)
+        return caller in self._clients and not self._fits(caller, 1)
 
     async def place(self, caller: Client, size: int) -> Place:
         """Room for an answer of up to so many bytes; waits for it, in the order in which the client asked."""
-        has = self._has(caller)
-        if caller not in self._waiting and has[1].has(size):
-            self._take(caller, has, size)
+        if caller not in self._waiting and self._fits(caller, size):
+            self._take(caller, size)
             return Place(self, caller, size)
         found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append((found, size))
@@ -109,7 +104,7 @@ class LargeAnswers:
 
     def unasked(self, caller: Client, size: int) -> Place:
         """Room for an answer of which nobody knew before that it is large: others wait for it."""
-        self._take(caller, self._has(caller), size)
+        self._take(caller, size)
         return Place(self, caller, size)
 
     async def made(self, caller: Client, job: Callable[[], Result]) -> Result:
@@ -120,32 +115,25 @@ class LargeAnswers:
         """A client has so much more, or less; then those come who wait, as far as there is room."""
         if not more:
             return
-        party, budget = self._clients[caller]
-        budget.add(more)
-        if not budget.used:
+        claim = self._clients[caller]
+        claim.add(more)
+        if not claim.size:
             del self._clients[caller]
-            if not self._parties[party].used:
-                del self._parties[party]
         if more < 0 and self._waiting:
             self._wake()
 
-    def _has(self, caller: Client) -> tuple[str, Budget]:
-        """The party of a client, and what it has; one that has nothing yet gets that with `_take`."""
-        known = self._clients.get(caller)
-        if known is not None:
-            return known
-        party = party_of(caller)
-        of_party = self._parties.get(party)
-        if of_party is None:
-            of_party = Budget(self._room.party, self._strangers if caller.user.is_anonymous else self._all)
-        return party, Budget(self._room.client, of_party)
+    def _fits(self, caller: Client, size: int) -> bool:
+        claim = self._clients.get(caller)
+        if claim is None:
+            return size <= self._room.client and self._account.has_room(payer(caller), size)
+        return claim.size + size <= self._room.client and self._account.has_room(claim.party, size)
 
-    def _take(self, caller: Client, has: tuple[str, Budget], size: int) -> None:
-        party, budget = has
-        budget.add(size)
-        if caller not in self._clients and budget.whole is not None:
-            self._parties[party] = budget.whole
-            self._clients[caller] = has
+    def _take(self, caller: Client, size: int) -> None:
+        """Count so much more, whether that is there or not."""
+        claim = self._clients.get(caller)
+        if claim is None:
+            claim = self._clients[caller] = self._account.claim(payer(caller))
+        claim.add(size)
 
     def _wake(self) -> None:
         """Give room to those who wait: one place to each client in turn, until the next has none."""
@@ -155,10 +143,9 @@ class LargeAnswers:
             queue = self._waiting[caller]
             while queue and queue[0][0].done():  # it is wanted no more
                 queue.popleft()
-            has = self._has(caller)
-            if queue and has[1].has(queue[0][1]):
+            if queue and self._fits(caller, queue[0][1]):
                 found, size = queue.popleft()
-                self._take(caller, has, size)
+                self._take(caller, size)
                 found.set_result(None)
                 if queue:
                     callers.append(caller)

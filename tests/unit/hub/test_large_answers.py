@@ -84,7 +84,7 @@ async def test_all_get_their_room_and_nothing_is_left_over(answers: LargeAnswers
     async with asyncio.timeout(10):
         await asyncio.gather(*(call(callers[n % 6], n) for n in range(600)))
     assert answers.used == 0
-    assert not answers._clients and not answers._parties and not answers._waiting
+    assert not answers._clients and not answers._account.parties and not answers._waiting
 
 
 async def test_what_was_not_asked_for_keeps_the_next_waiting(answers: LargeAnswers) -> None:
