@@ -84,6 +84,18 @@ def make_private(root: Path) -> None:
         raise WorkerNotAvailableError(f"The folder {root} must belong to this user alone: name another one.")
 
 
+def size_of(folder: Path, most_bytes: int) -> int:
+    """How much the files in a folder have together; no further than beyond `most_bytes`."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+        if total > most_bytes:
+            break
+    return total
+
+
 def end_orphans(root: Path) -> None:
     """End the processes and delete the folders of workers that are gone."""
     for folder in root.glob("worker-*"):

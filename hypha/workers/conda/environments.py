@@ -21,9 +21,11 @@ from hypha.workers.children import Child, ProcessLimits, describe_code
 from hypha.workers.conda.backends import Backend, Step, build_variables, python_in
 from hypha.workers.conda.locks import FileLock
 from hypha.workers.conda.requirements import Requirements
-from hypha.workers.folders import SessionFolder, make_private
+from hypha.workers.folders import SessionFolder, make_private, size_of
 
 MOST_ENVIRONMENTS = 10
+MOST_DOWNLOADED_BYTES = 20 * 1024**3
+"""Of packages that are kept for further environments; when it is more, all go."""
 _KEPT_S = 30 * 86_400.0
 """How long an environment is kept that nobody uses."""
 _BUILD_S = 1_800.0
@@ -77,6 +79,7 @@ class Environments:
         self._root, self._locks, self._downloads = (
             root / name for name in ("environments", "locks", "downloads")
         )
+        self._downloading = root / "downloading"
         make_private(root)
         for each in (self._root, self._locks, self._downloads):
             make_private(each)
@@ -101,12 +104,11 @@ class Environments:
             await lock.take(shared=False)
             try:
                 if not (prefix / _MARKER).exists():
-                    await asyncio.to_thread(self._make_room, name)
-                    self._making.add(name)
-                    await self._make(prefix, steps, folder, told)
+                    await self._make_with_room(prefix, steps, folder, told)
                     is_new = True
             finally:
-                self._making.discard(name)
+                if not (prefix / _MARKER).exists():
+                    lock.delete()
                 lock.release()
 
     def _use(self, prefix: Path) -> bool:
@@ -117,6 +119,31 @@ class Environments:
         except FileNotFoundError:
             return False
         return True
+
+    async def _make_with_room(
+        self, prefix: Path, steps: Sequence[Step], folder: SessionFolder, told: Told
+    ) -> None:
+        await asyncio.to_thread(self._make_room, prefix.name)
+        await asyncio.to_thread(self._drop_downloads)
+        downloading = FileLock(self._downloading)
+        self._making.add(prefix.name)
+        try:
+            await downloading.take(shared=True)
+            await self._make(prefix, steps, folder, told)
+        finally:
+            downloading.release()
+            self._making.discard(prefix.name)
+
+    def _drop_downloads(self) -> None:
+        """Delete what was downloaded when it is too much, and nobody downloads."""
+        lock = FileLock(self._downloading)
+        if lock.try_take(shared=False):
+            try:
+                if size_of(self._downloads, MOST_DOWNLOADED_BYTES) > MOST_DOWNLOADED_BYTES:
+                    shutil.rmtree(self._downloads, ignore_errors=True)
+                    make_private(self._downloads)
+            finally:
+                lock.release()
 
     async def _make(self, prefix: Path, steps: Sequence[Step], folder: SessionFolder, told: Told) -> None:
         await asyncio.to_thread(shutil.rmtree, prefix, ignore_errors=True)

@@ -83,6 +83,9 @@ class Session:
             self._tasks.append(asyncio.create_task(self._watch(self._kernel)))
             await self._tell("Running the script")
             await self._settle(self._kernel, code)
+        except OSError as error:
+            await self.close()
+            raise WorkerError(f"The session cannot be made on this machine: {_reason(error)}.") from None
         except BaseException:
             await self.close()
             raise
@@ -96,11 +99,13 @@ class Session:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._kernel is not None:
-            await self._kernel.close()
-        if self._environment is not None:
-            self._environment.release()
-        await asyncio.to_thread(self._folder.remove)
+        try:
+            if self._kernel is not None:
+                await self._kernel.close()
+        finally:
+            if self._environment is not None:
+                self._environment.release()
+            await asyncio.to_thread(self._folder.remove)
 
     @property
     def kernel(self) -> Kernel | None:
@@ -234,6 +239,11 @@ def _text(source: bytes, config: WorkerConfig) -> str:
         return source.decode()
     except UnicodeDecodeError:
         raise WorkerError(f"The script of the app {config.app_id} is no text in UTF-8.") from None
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the file that it says it of."""
+    return error.strerror or type(error).__name__
 
 
 def _port(url: str) -> int:

@@ -70,6 +70,7 @@ class CondaWorker(FolderWorker):
         self._environments: Environments | None = None
         self._context: Context | None = None
         self._running: dict[str, Session] = {}
+        self._beginning = 0
         self._swarms = Swarms(self._limits.processes, self._endings)
 
     @property
@@ -178,11 +179,15 @@ class CondaWorker(FolderWorker):
         allowed = self._connection.authorized_workspaces
         if allowed and config.workspace not in (*allowed, self._own_workspace):
             raise PermissionDenied(f"This worker runs no apps of the workspace {config.workspace}.")
-        if sum(each.is_open for each in self._running.values()) >= self._most_sessions:
+        if self._beginning + sum(each.is_open for each in self._running.values()) >= self._most_sessions:
             raise WorkerError(
                 f"This worker has {self._most_sessions} sessions already: stop one, or try later."
             )
-        private = await self._new_folder()
+        self._beginning += 1
+        try:
+            private = await self._new_folder()
+        finally:
+            self._beginning -= 1
         assert self._environments is not None and self._context is not None
 
         def ended(wrong: str | None) -> None:

@@ -83,6 +83,7 @@ INTERNAL = {
     "hypha.wire.pieces._MAX_LOOKED_AT": "more values are packed the slow way",
     "hypha.workspaces.endings.HEARING_LIMIT_S": "how long a part may clean up after a workspace",
     "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
+    "hypha.workers.conda.environments.MOST_DOWNLOADED_BYTES": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.environments.MOST_ENVIRONMENTS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.environments._KEPT_S": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.kernel.MOST_OUTPUT_BYTES": "of a worker (tests/unit/workers/conda)",

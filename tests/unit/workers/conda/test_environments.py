@@ -13,9 +13,10 @@ import pytest
 from hypha.testing import eventually
 from hypha.workers.base import WorkerError, WorkerNotAvailableError
 from hypha.workers.children import ProcessLimits
-from hypha.workers.conda import backends
+from hypha.workers.conda import backends, environments
 from hypha.workers.conda.backends import CondaFamily, Uv, find_backend
 from hypha.workers.conda.environments import MOST_ENVIRONMENTS, Environment, Environments
+from hypha.workers.conda.locks import FileLock
 from hypha.workers.conda.requirements import Requirements, requirements_of
 from hypha.workers.folders import WorkerFolder
 from tests.kit.conda_stub import CondaStub
@@ -221,6 +222,33 @@ async def test_what_sessions_use_stays_and_a_further_one_is_refused(lab: Lab) ->
     used[4].release()
     await lab.get("one-more")
     assert used[4].prefix.name not in lab.kept() and len(lab.kept()) == MOST_ENVIRONMENTS
+
+
+async def test_builds_that_fail_leave_no_locks(lab: Lab) -> None:
+    lab.conda.fail()
+    for number in range(3):
+        with pytest.raises(WorkerError):
+            await lab.get(f"package{number}")
+    assert os.listdir(lab.root / "locks") == []
+
+
+async def test_downloads_go_when_they_are_too_much_but_not_while_somebody_downloads(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "MOST_DOWNLOADED_BYTES", 1_000)
+    kept = lab.root / "downloads" / "uv" / "package"
+    kept.parent.mkdir()
+    kept.write_bytes(b"x" * 900)
+    await lab.get("one")
+    assert kept.exists()
+    (kept.parent / "more").write_bytes(b"x" * 200)
+    other = FileLock(lab.root / "downloading")
+    assert other.try_take(shared=True)
+    await lab.get("two")
+    assert kept.exists()
+    other.release()
+    await lab.get("three")
+    assert not kept.exists() and (lab.root / "downloads").is_dir()
 
 
 @pytest.mark.parametrize(("days", "is_kept"), [(29, True), (31, False)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from hypha.workers.base import SessionNotFoundError, SessionStatus, WorkerError,
 from hypha.workers.children import ProcessLimits
 from hypha.workers.conda import kernel as kernels
 from hypha.workers.conda import session as sessions
+from hypha.workers.conda.locks import FileLock
 from hypha.workers.conda.worker import CondaWorker
 from hypha.workers.options import Connection
 from hypha.workers.processes import stat_of
@@ -390,6 +392,37 @@ async def test_only_apps_of_the_named_workspaces_run_where_some_are_named(
     await own.shutdown()
 
 
+async def test_an_environment_is_held_as_long_as_its_session(
+    worker: CondaWorker, files: AppFiles, place: Path
+) -> None:
+    config = config_of(files, "1")
+    await worker.start(config)
+    (name,) = os.listdir(place / "c" / "locks")
+    lock = FileLock(place / "c" / "locks" / name)
+    assert not lock.try_take(shared=False)
+    await worker.stop(config["id"])
+    assert lock.try_take(shared=False)
+    lock.release()
+    with pytest.raises(WorkerError, match="The script failed"):
+        await worker.start(config_of(files, "1 / 0"))
+    assert lock.try_take(shared=False)
+    lock.release()
+
+
+async def test_a_full_disk_is_told_without_folders(
+    worker: CondaWorker, files: AppFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret/folder")
+
+    monkeypatch.setattr("hypha.workers.conda.environments.Environments.provide", full)
+    config = config_of(files, "1")
+    with pytest.raises(WorkerError, match=r"cannot be made on this machine: No space left on device\.$"):
+        await worker.start(config)
+    (own,) = (worker._root).glob("worker-*")
+    assert not list(own.glob("session-*"))
+
+
 async def test_sessions_and_calls_are_bounded(
     place: Path, conda: CondaStub, files: AppFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,8 +430,9 @@ async def test_sessions_and_calls_are_bounded(
     own = made(place, conda, most_sessions=1)
     config = config_of(files, "import time")
     await own.start(config)
-    with pytest.raises(WorkerError, match="has 1 sessions already"):
-        await own.start(config_of(files, "1", 2))
+    for number in (2, 3):
+        with pytest.raises(WorkerError, match="has 1 sessions already"):
+            await own.start(config_of(files, "1", number))
     calls = [asyncio.create_task(own.execute(config["id"], "time.sleep(600)")) for _ in range(2)]
     await eventually(lambda: own._running[config["id"]]._calls == 2)
     with pytest.raises(WorkerError, match="runs 2 calls already"):
