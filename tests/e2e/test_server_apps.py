@@ -11,6 +11,7 @@ import pytest
 
 from hypha.testing import ServerProcess, eventually
 from tests.e2e.apps_lab import SCRIPT, SERVING, controller, own_worker
+from tests.e2e.guide_worker import running_javascript_worker
 from tests.kit.clients import Connect, StartServer, shared_server
 from tests.kit.people import Person, make_person
 
@@ -541,3 +542,42 @@ async def test_an_app_is_launched_once_and_published_without_secrets(
     with pytest.raises(Exception, match="not found"):
         await client.get_service("default@sold")
     await apps.stop_all()
+
+
+@pytest.mark.node
+@pytest.mark.spec("apps-12.3.2", "apps-12.3.3")
+async def test_the_guides_javascript_worker_runs_apps_of_its_type(
+    connect: Connect, apps_server: ServerProcess, tmp_path: Path
+) -> None:
+    ann = make_person(apps_server, "ann")
+    async with running_javascript_worker(apps_server, ann, tmp_path) as worker_id:
+        apps = await controller(connect, apps_server, ann)
+        assert [each["id"] for each in await apps.list_workers("js-worker")] == [worker_id]
+        manifest = {"name": "Task", "type": "js-worker", "version": "0.1.0"}
+        await apps.install(manifest=manifest, app_id="js", wait_for_service=False)
+        session = await apps.start("js")
+        text = f"Session {session['id']} started"
+        assert (await apps.get_logs(session["id"]))["items"] == [{"type": "log", "content": text}]
+        assert (await apps.get_logs(session["id"], "error"))["items"] == []
+        await apps.stop(session["id"])
+        with pytest.raises(Exception, match="not found"):
+            await apps.get_logs(session["id"])
+
+
+async def test_an_app_of_another_workspace_is_copied(connect: Connect, apps_server: ServerProcess) -> None:
+    ann, eve = make_person(apps_server, "ann"), make_person(apps_server, "eve")
+    apps, others = await controller(connect, apps_server, ann), await controller(connect, apps_server, eve)
+    await apps.install(source=SERVING, manifest=SCRIPT, app_id="shared")
+    source = f"{ann.workspace}/shared"
+    with pytest.raises(Exception, match="permission"):
+        await others.install(artifact_id=source, app_id="copy")
+    artifacts = await (await connect(ann, url=apps_server.url)).get_service("public/artifact-manager")
+    await artifacts.edit(source, config={"permissions": {"*": "r"}})
+    made = await others.install(artifact_id=source, app_id="copy")
+    assert (made["id"], made["name"], made["workspace"]) == ("copy", "Script", eve.workspace)
+    assert [each["id"] for each in made["manifest"]["services"]] == [f"{eve.workspace}/*:default"]
+    assert (await others.start("copy"))["workspace"] == eve.workspace
+    await artifacts.create("no-app", manifest={"name": "Data"}, config={"permissions": {"*": "r"}})
+    with pytest.raises(Exception, match="is no app"):
+        await others.install(artifact_id=f"{ann.workspace}/no-app")
+    await others.stop_all()

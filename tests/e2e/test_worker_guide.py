@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,11 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess
-from tests.kit.clients import JS_FOLDER, Connect, StartServer, require_node
+from tests.e2e.guide_worker import running_javascript_worker
+from tests.kit.clients import Connect, StartServer
 from tests.kit.people import Person, make_person
 
 GUIDE = Path(__file__).parent / "guide"
-PRELOAD = """
-globalThis.WebSocket = require("ws").WebSocket;
-globalThis.hyphaWebsocketClient = require("hypha-rpc").hyphaWebsocketClient;
-"""
 
 
 def config_of(workspace: str, server: ServerProcess) -> dict[str, Any]:
@@ -75,28 +70,8 @@ async def test_the_python_worker_runs_as_a_startup_function(
 @pytest_asyncio.fixture(loop_scope="session")
 async def javascript_worker(server: ServerProcess, alice: Person, tmp_path: Path) -> AsyncIterator[str]:
     """The guide's worker in a workspace of its own, with an `id`; what it is registered as."""
-    require_node()
-    text = (GUIDE / "custom-worker.js").read_text()
-    for old, new in (
-        ('server_url: "http://localhost:9527"', f'server_url: "{server.url}", token: "{alice.token}"'),
-        ('name: "JavaScript Custom', 'id: "worker", name: "JavaScript Custom'),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    (tmp_path / "custom-worker.js").write_text(text)
-    (tmp_path / "preload.cjs").write_text(PRELOAD)
-    (tmp_path / "node_modules").symlink_to(JS_FOLDER / "node_modules")
-    process = await asyncio.create_subprocess_exec(
-        "node", "-r", "./preload.cjs", "custom-worker.js", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(30):
-        while b"worker registered: " not in (line := await process.stdout.readline()):
-            assert line, "it ended"
-    yield line.decode().split()[-1]
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.communicate()
+    async with running_javascript_worker(server, alice, tmp_path) as worker_id:
+        yield worker_id
 
 
 @pytest.mark.node

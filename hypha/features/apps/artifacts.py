@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import AlreadyExists, AppNotFound, ArtifactNotFound, HyphaError
+from hypha.errors import AlreadyExists, AppNotFound, ArtifactNotFound, HyphaError, InvalidRequest
 
 if TYPE_CHECKING:
     from hypha.auth.users import Context
@@ -67,18 +67,19 @@ class AppArtifacts:
         Raises:
             AlreadyExists: there is something of that name. PermissionDenied, QuotaExceeded.
         """
-        await self._ensure_collection(context)
+        await self.ensure_collection(context)
         made: Plain = await self._call(
             "create", context, alias=app_id, parent_id=f"{context.workspace}/{COLLECTION}", type=TYPE,
             manifest=manifest, stage=True,
         )  # fmt: skip
         return made
 
-    async def _ensure_collection(self, context: Context) -> None:
+    async def ensure_collection(self, context: Context) -> str:
+        """Make the collection of the workspace's apps unless it is there; its id."""
         collection = f"{context.workspace}/{COLLECTION}"
         try:
             await self._call("read", context, artifact_id=collection, silent=True)
-            return
+            return collection
         except ArtifactNotFound:
             pass
         manifest = {"name": "Applications", "description": "The apps of this workspace"}
@@ -88,7 +89,8 @@ class AppArtifacts:
                 "create", context, artifact_id=collection, type="collection", manifest=manifest, config=config
             )
         except AlreadyExists:
-            return  # by another caller, meanwhile
+            pass  # by another caller, meanwhile
+        return collection
 
     async def restage(self, app_id: str, manifest: Plain, context: Context) -> None:
         """Begin a new version of an app, without files; readers see it once it is committed."""
@@ -150,6 +152,9 @@ class AppArtifacts:
             "duplicate", context, source_artifact_id=source, target_alias=alias, target_parent_id=collection,
             overwrite=overwrite, stage=True,
         )  # fmt: skip
+        if made["type"] != TYPE:
+            await self._call("delete", context, artifact_id=made["id"])
+            raise InvalidRequest(f"{source[:300]} is no app.")
         manifest, config = dict(made["manifest"]), dict(made["config"])
         for key in ("startup_context", "services", "service_ids"):
             manifest.pop(key, None)

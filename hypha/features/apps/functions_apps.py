@@ -8,7 +8,7 @@ from typing import Any
 from hypha.auth.scopes import Level
 from hypha.auth.users import Context
 from hypha.builtins.permission import permission
-from hypha.errors import PermissionDenied
+from hypha.errors import InvalidRequest, PermissionDenied
 from hypha.features.apps.base import ANSWER_BYTES, LIST_BYTES, Functions, checked_text
 from hypha.features.apps.installing import Order
 from hypha.features.apps.manifests import check_app_id, first_manifest
@@ -45,6 +45,7 @@ class AppFunctions(Functions):
         additional_kwargs: Plain | None = None,
         worker_id: str | None = None,
         worker_selection_mode: str | None = None,
+        artifact_id: str | None = None,
         *,
         context: Context,
     ) -> Plain:
@@ -69,6 +70,8 @@ class AppFunctions(Functions):
             worker_id: The worker that runs it.
             worker_selection_mode: How one of several workers is chosen: `random`, `first`, `last`, `exact`,
                 `min_load`, `select:min:function`.
+            artifact_id: An app to copy, as `workspace/alias`, in place of source and manifest; then the
+                copy's artifact is given.
         """
         steps = Steps(self.parts.services, progress_callback, context)
         await steps.tell("Parsing the manifest of the app")
@@ -76,15 +79,17 @@ class AppFunctions(Functions):
             raise PermissionDenied("Anonymous users cannot install apps: sign in first.")
         place = await self.place(workspace, context, Level.READ_WRITE)
         alias = check_app_id(app_id)
+        if artifact_id is not None:
+            _check_alone(source, manifest, config, files)
+            copy, wanted = self.parts.installing.copy, (overwrite is True, stage is True)
+            return await copy(str(checked_text(artifact_id, "artifact_id")), alias, place, steps, *wanted)
         fetch = partial(self.parts.fetcher.fetch, party=context.user.party)
         parsed = await prepare(source, first_manifest(manifest, config), files, fetch)
         startup = given_startup(timeout, wait_for_service, additional_kwargs, stop_after_inactive)
         Startup.of(parsed.manifest, startup)
-        order = Order(
-            parsed, alias, startup, overwrite is True, checked_text(version, "version"),
-            stage is True, checked_text(worker_id, "worker_id"),
-            checked_text(worker_selection_mode, "worker_selection_mode"),
-        )  # fmt: skip
+        chosen = checked_text(worker_id, "worker_id"), checked_text(worker_selection_mode, "mode")
+        name = checked_text(version, "version")
+        order = Order(parsed, alias, startup, overwrite is True, name, stage is True, *chosen)
         return await self.parts.installing.install(order, place, steps)
 
     @permission(Level.READ_WRITE, note="read_write on current workspace, and delete on the app's artifact")
@@ -124,3 +129,9 @@ class AppFunctions(Functions):
         found = await self.parts.artifacts.read(name, context, version=wanted, stage=stage is True)
         state = self.parts.daemons.state(context.workspace, name)
         return found if state is None else {**found, "daemon_state": state}
+
+
+def _check_alone(*others: object) -> None:
+    """Refuse what an app is made of where one is copied."""
+    if any(each is not None for each in others):
+        raise InvalidRequest("artifact_id names an app to copy: leave source, manifest, config, files out.")

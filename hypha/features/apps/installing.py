@@ -92,6 +92,31 @@ class Installing:
             await asyncio.shield(self._undo(app_id, is_new, context))
             raise
 
+    async def copy(
+        self, source: str, app_id: str | None, context: Context, steps: Steps, overwrite: bool, stage: bool
+    ) -> dict[str, Any]:
+        """Install a copy of an app; the artifact of the copy, with the app's `id` and `name`.
+
+        Raises:
+            InvalidRequest: it is no app. InstallFailed: the copy does not start, and is deleted.
+            ArtifactNotFound, AlreadyExists, PermissionDenied, QuotaExceeded.
+        """
+        artifacts = self._parts.artifacts
+        await steps.tell("Copying the app")
+        collection = await artifacts.ensure_collection(context)
+        made = await artifacts.copy(
+            source, collection, app_id, context, overwrite=overwrite, keep_secrets=True, stage=True
+        )
+        alias = str(made["alias"])
+        if not stage:
+            try:
+                await self.commit(Wish(alias, stage=True, fresh=True), None, context, steps)
+            except (HyphaError, asyncio.CancelledError):
+                await asyncio.shield(self._undo(alias, True, context))
+                raise
+        found = await artifacts.read(alias, context, stage=stage)
+        return {**found, "id": alias, "name": found["manifest"].get("name")}
+
     async def _compile(
         self, worker: Worker, parsed: ReadSource, context: Context, steps: Steps
     ) -> ReadSource:

@@ -1,0 +1,74 @@
+"""Pages that are installed with the app controller, and run by the browser worker inside the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import Any
+
+import pytest
+
+from hypha.testing import ServerProcess
+from hypha.workers.browser.chromium import NAMES, has_playwright
+from tests.e2e.apps_lab import controller
+from tests.kit.clients import Connect, shared_server
+from tests.kit.people import make_person
+
+pytestmark = pytest.mark.skipif(
+    not has_playwright() or not any(map(shutil.which, NAMES)),
+    reason="Chromium or playwright is not installed",
+)
+
+browser_server = shared_server(
+    flags=["--enable-server-apps", "--startup-functions=hypha.workers.browser:hypha_startup"],
+    env={key: os.environ[key] for key in ("HYPHA_CHROMIUM_PATH",) if key in os.environ},
+)
+PLUGIN = """
+<config lang="json">
+{{"name": "Adder", "type": "{type}", "version": "0.1.0", "description": "Adds"}}
+</config>
+<script lang="javascript">
+api.export({{
+  async setup() {{}}, add(a, b) {{ return a + b; }}, who() {{ return [env.get("HYPHA_APP_ID")]; }},
+}})
+</script>
+"""
+PAGE = "<!doctype html><title>Hello</title><p>Hello</p>"
+
+
+@pytest.mark.spec("apps-12.2.1", "apps-12.4.1")
+async def test_plugin_files_of_pages_and_workers_serve_when_they_are_looked_for(
+    connect: Connect, browser_server: ServerProcess
+) -> None:
+    ann = make_person(browser_server, "ann")
+    client = await connect(ann, url=browser_server.url, method_timeout=90)
+    apps = await controller(connect, browser_server, ann)
+
+    async def serve(kind: str) -> None:
+        made = await apps.install(source=PLUGIN.format(type=kind), app_id=kind)
+        assert (made["entry_point"], made["type"]) == ("index.html", kind)
+        service = await client.get_service(f"default@{kind}")
+        assert await service.add(1, 2) == 3
+        assert await service.who() == [kind]
+
+    await asyncio.gather(serve("window"), serve("web-worker"))
+    sessions = await apps.list_running()
+    assert {each["app_type"] for each in sessions} == {"window", "web-worker"}
+    picture = await apps.take_screenshot(sessions[0]["id"])
+    assert picture[:4] == b"\x89PNG"
+    assert await apps.execute(sessions[0]["id"], "1 + 2") == 3
+    assert await apps.stop_all() == 2
+
+
+@pytest.mark.spec("apps-12.2.3")
+async def test_a_raw_page_becomes_an_app_that_is_served_unchanged(
+    connect: Connect, browser_server: ServerProcess
+) -> None:
+    ann = make_person(browser_server, "ann")
+    apps: Any = await controller(connect, browser_server, ann)
+    made = await apps.install(source=PAGE, app_id="raw", wait_for_service=False)
+    assert (made["type"], made["name"], made["entry_point"]) == ("window", "Raw HTML App", "index.html")
+    assert await apps.read_file("raw", "index.html") == PAGE
+    with pytest.raises(Exception, match="Failed to install app 'bad'"):
+        await apps.install(source=PLUGIN.format(type="window").replace("api.export", "nothing"), app_id="bad")
