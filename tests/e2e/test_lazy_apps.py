@@ -159,3 +159,61 @@ async def test_an_app_that_nobody_uses_is_stopped_and_one_in_use_is_not(
         return await apps.list_running() == []
 
     await eventually(is_gone, within_s=15)
+
+
+async def test_fifty_callers_are_told_when_the_worker_dies_under_them(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    worker = await connect(ann, url=apps_server.url, method_timeout=60)
+    begun = asyncio.Event()
+    attempts: list[Any] = []
+
+    async def start(config: Any, context: Any = None) -> None:
+        attempts.append(config)
+        if len(attempts) > 1:
+            begun.set()
+            await asyncio.Event().wait()
+        program = await connect(
+            url=apps_server.url, token=config["token"], client_id=config["client_id"],
+            workspace=config["workspace"],
+        )  # fmt: skip
+        await program.register_service({"id": "default"})
+
+    await own_worker(worker, [], start=start)
+    apps = await controller(connect, apps_server, ann)
+    await apps.install(manifest={"name": "Own", "type": "own", "version": "0.1.0"}, app_id="own")
+    client = await connect(ann, url=apps_server.url, method_timeout=60)
+    waiting = [asyncio.ensure_future(client.get_service("default@own")) for _ in range(50)]
+    await asyncio.wait_for(begun.wait(), 60)
+    await worker.disconnect()
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
+    assert all(isinstance(each, Exception) for each in results)
+    assert len(attempts) == 2
+    assert await apps.list_running() == []
+
+
+async def test_what_a_worker_answers_is_values_and_no_functions(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    ann = make_person(apps_server, "ann")
+    worker = await connect(ann, url=apps_server.url, method_timeout=60)
+    answers: dict[str, Any] = {
+        "get_logs": lambda *given, context=None: {"items": [{"type": "log", "content": lambda: "called"}]},
+        "execute": lambda *given, context=None: {"then": [lambda: "called"]},
+        "take_screenshot": lambda *given, context=None: "no picture",
+    }
+    await own_worker(worker, [], **answers)
+    apps = await controller(connect, apps_server, ann)
+    await apps.install(
+        manifest={"name": "Own", "type": "own", "version": "0.1.0"}, app_id="own", wait_for_service=False
+    )
+    session = await apps.start("own")
+    for call, text in (
+        (apps.get_logs(session["id"]), "functions instead of values"),
+        (apps.execute(session["id"], "x"), "functions instead of values"),
+        (apps.take_screenshot(session["id"]), "gave no picture"),
+    ):
+        with pytest.raises(Exception, match=text):
+            await call
+    await apps.stop_all()

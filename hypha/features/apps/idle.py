@@ -32,9 +32,11 @@ class Idle:
             self.look()
 
     def look(self) -> None:
-        """Stop the sessions that have been without traffic for too long."""
-        now, loop_now = time.monotonic(), self._hub.time()
+        """Stop the sessions that have been without traffic for too long, and those whose tokens are over."""
+        now, loop_now, today = time.monotonic(), self._hub.time(), time.time()
         for session in self._running.sessions.all():
+            if 0 < session.token_until <= today:
+                self._running.stop_soon(session)
             if session.stop_after_inactive_s is None or session.status is not Status.RUNNING:
                 continue
             quiet_s = self._quiet_s(session, now, loop_now)
