@@ -13,7 +13,7 @@ from typing import Any
 from hypha.workers.base import WorkerError
 from hypha.workers.children import Tail
 from hypha.workers.terminal.prompts import is_prompt, prompt_of, without_prompt
-from hypha.workers.terminal.sequences import Sequences, plain
+from hypha.workers.terminal.sequences import PlainStream, plain
 from hypha.workers.terminal.session import MOST_KEPT_BYTES, TerminalSession
 
 _USUAL_S, _MOST_S = 5.0, 3_600.0
@@ -81,22 +81,17 @@ async def execute(session: TerminalSession, script: str, wish: Wish) -> dict[str
 
 async def execute_stream(session: TerminalSession, script: str, wish: Wish) -> AsyncIterator[dict[str, Any]]:
     """Type a script, and give out what is printed as it comes: `{type: output|error|complete}`."""
-    reading, sequences = _Reading(session, script), Sequences()
+    reading, stream = _Reading(session, script), PlainStream()
     try:
         async with aclosing(reading.printed(wish.timeout_s)) as printed:
             async for text in printed:
-                shown = text if wish.is_raw else _ended_alike(sequences.plain(text))
+                shown = text if wish.is_raw else stream.read(text)
                 if shown:
                     yield {"type": "output", "content": shown}
     except WorkerError as error:
         yield {"type": "error", "content": str(error)}
         return
     yield {"type": "complete", "status": "ok", "complete": reading.is_complete}
-
-
-def _ended_alike(text: str) -> str:
-    """Lines that end with a newline alone; a return to the begin of an empty line says nothing."""
-    return text.replace("\r\n", "\n").replace("\n\r", "\n")
 
 
 class _Reading:

@@ -68,6 +68,29 @@ class Sequences:
                 yield str(token.lastgroup), token[0]
 
 
+class PlainStream:
+    """Texts without control sequences, as they come; each line ends with a newline alone."""
+
+    def __init__(self) -> None:
+        self._sequences = Sequences()
+        self._held = ""
+        self._is_at_begin = False
+
+    def read(self, text: str) -> str:
+        """What is to be shown of the next piece."""
+        text = self._held + self._sequences.plain(text)
+        self._held = "\r" if text.endswith("\r") else ""  # a newline may follow
+        text = text.removesuffix("\r").replace("\r\n", "\n")
+        if self._is_at_begin:
+            text = text.lstrip("\r")  # a return to the begin of an empty line says nothing
+        if text:
+            self._is_at_begin = text.endswith("\n")
+        return _RETURNS.sub("\n", text)
+
+
+_RETURNS = re.compile(r"\n\r+")
+
+
 def plain(text: str) -> str:
     """A text without control sequences, its lines ended by a newline, and what was written over gone."""
     text = Sequences().plain(text).replace("\r\n", "\n")

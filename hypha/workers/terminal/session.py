@@ -95,7 +95,7 @@ class TerminalSession:
         self._pace = pace
         self._log = Tail(MOST_KEPT_BYTES)
         self._listeners: set[Listener] = {self.unread}
-        self._typing = asyncio.Lock()
+        self._typing, self._taking = asyncio.Lock(), asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_ended = asyncio.Event()
 
@@ -113,7 +113,9 @@ class TerminalSession:
     async def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while True:
-            await self._take(await self.terminal.read(), decoder)
+            data = await self.terminal.read()
+            async with self._taking:  # whoever breaks this off waits until it is noted
+                await self._take(data, decoder)
 
     async def _take(self, data: bytes, decoder: codecs.IncrementalDecoder) -> None:
         self._log.add(data)
@@ -125,8 +127,8 @@ class TerminalSession:
         self, program: TerminalProgram, reading: asyncio.Task[None], on_end: Callable[[SessionStatus], None]
     ) -> None:
         code = await program.wait()
-        await asyncio.wait([reading], timeout=0)  # what it printed last may be on its way
-        reading.cancel()
+        async with self._taking:
+            reading.cancel()
         await asyncio.wait([reading])
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         left = MOST_KEPT_BYTES  # others may hold the terminal and go on

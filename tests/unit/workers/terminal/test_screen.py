@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from hypha.workers.terminal.screen import TerminalScreen
-from hypha.workers.terminal.sequences import Sequences, plain
+from hypha.workers.terminal.sequences import PlainStream, Sequences, plain
 from tests.kit.linear_time import N_BYTES, check_growth, check_reader_of_texts, repeated
 
 HOSTILE = (
@@ -77,6 +77,15 @@ def test_sequences_are_taken_away_wherever_they_are_cut() -> None:
     for cut in range(len(text)):
         sequences = Sequences()
         assert sequences.plain(text[:cut]) + sequences.plain(text[cut:]) == "abcdefg"
+
+
+def test_lines_end_alike_wherever_an_output_is_cut() -> None:
+    text = "cat go\r\n\x1b[?2004l\rone\r\n\r\n10%\r20%\r\n$ "
+    for first in range(len(text)):
+        for second in range(first, len(text)):
+            stream = PlainStream()
+            pieces = (text[:first], text[first:second], text[second:])
+            assert "".join(map(stream.read, pieces)) == "cat go\none\n\n10%\r20%\n$ "
 
 
 def test_a_plain_text_is_as_it_is_seen() -> None:

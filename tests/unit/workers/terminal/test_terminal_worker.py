@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -379,3 +381,38 @@ async def test_a_terminal_with_too_many_processes_is_ended(
     page = await worker.get_logs(config["id"], "info")
     assert "It had more than 5 processes and was ended." in [item["content"] for item in page["items"]]
     await worker.shutdown()
+
+
+WORKER = """
+import asyncio, json, sys
+from pathlib import Path
+from hypha.workers.terminal import TerminalWorker
+
+async def main():
+    worker = TerminalWorker(root=Path(sys.argv[1]))
+    config = json.loads(sys.argv[2])
+    await worker.start(config)
+    script = "(trap '' HUP; exec setsid bash -c 'echo $$ > pid; exec sleep 600') & until [ -s pid ]; do sleep 0.02; done; cat pid"
+    done = await worker.execute(config["id"], script, {"timeout": 60})
+    printed = [word for word in done["outputs"][0]["text"].split() if word.isdigit()]
+    print(worker._running[config["id"]].program.pid, printed[-1], flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""  # noqa: E501
+
+
+async def test_what_a_killed_worker_has_left_ends(files: AppFiles, tmp_path: Path) -> None:
+    line = [sys.executable, "-c", WORKER, str(tmp_path), json.dumps(config_of(files))]
+    process = await asyncio.create_subprocess_exec(*line, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    shell, left = (int(word) for word in (await process.stdout.readline()).split())
+    assert lives(shell) and lives(left)
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not lives(shell))  # the system ends it with its parent
+    fresh = TerminalWorker(root=tmp_path)
+    await fresh.prepare()
+    assert not lives(left)
+    await fresh.shutdown()
+    assert os.listdir(tmp_path) == []
