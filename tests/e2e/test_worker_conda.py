@@ -141,6 +141,11 @@ async def test_it_runs_as_a_program_and_its_scripts_serve(
     assert os.listdir(place / "work") == []
 
 
+def text_of(result: dict[str, Any]) -> str:
+    """The text of what code gave."""
+    return str(result["outputs"][0]["data"]["text/plain"])
+
+
 @pytest.mark.spec("apps-12.4.4")
 async def test_apps_with_environments_and_files_are_installed_and_started(
     start_server: StartServer, connect: Connect, place: Path
@@ -172,6 +177,11 @@ async def test_apps_with_environments_and_files_are_installed_and_started(
     assert await service.double(21) == 42
     page = await apps.get_logs(session["id"], type="stdout")
     assert "1,2 three\n" in "".join(item["content"] for item in page["items"])
+    assert text_of(await apps.execute(session["id"], "open('data.csv').read()")) == "'1,2'"
+    late = await apps.execute(session["id"], "import time; time.sleep(600)", {"timeout": 1})
+    assert late["error"]["ename"] == "TimeoutError"
+    failed = await apps.execute(session["id"], "1/0")
+    assert (failed["status"], failed["error"]["ename"]) == ("error", "ZeroDivisionError")
     await apps.stop(session["id"])
     with pytest.raises(Exception, match="no dependency"):
         await apps.install(
