@@ -33,7 +33,8 @@ REQUESTS = (
     ),
     Bound(
         "unfinished_bodies",
-        "Bodies of requests that have not come to their end",
+        "Bodies of requests that have not come to their end; what is in those of 1 to 64 KiB, while the "
+        "function that is called runs",
         "in all, three quarters of it for strangers; of one address or signed-in user",
         "429, or the oldest of who has most is given up",
         ("unfinished_bodies_bytes", "unfinished_bodies_per_address_bytes"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.types import Message, Receive
 
 from hypha.errors import InvalidRequest, LimitReached
-from hypha.limits import Party, WaitingBytes, WaitingRoom
+from hypha.limits import Claim, Party, WaitingBytes, WaitingRoom
 
 if TYPE_CHECKING:
     from hypha.settings import Settings
@@ -56,6 +56,17 @@ class Uploads:
         """The body of a request of a party; `close` it when the request is over."""
         return Upload(self, receive, party)
 
+    def hold(self, party: Party, size: int) -> Claim:
+        """Count so many bytes of what was in a body while its request runs; close what is returned.
+
+        Raises:
+            LimitReached: that is too much.
+        """
+        claim = self.account.claim(party)
+        if not claim.take(size):
+            raise self.too_much(party, size)
+        return claim
+
     def too_much(self, party: Party, size: int = 0) -> LimitReached:
         """Why there is no room for so many bytes more of a party."""
         room = self.account.room
@@ -64,7 +75,9 @@ class Uploads:
             what = f"{each // MIB} MiB from your address or of your user"
         else:
             what = f"{(room.strangers if party.is_stranger else room.total) // MIB} MiB in all"
-        text = f"Too many request bodies are unfinished: at most {what}. Send fewer at once."
+        text = (
+            f"Too many request bodies are unfinished or wait for answers: at most {what}. Send fewer at once."
+        )
         return LimitReached(text, retry_after_s=1.0)
 
 

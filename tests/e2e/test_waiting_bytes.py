@@ -8,6 +8,7 @@ import socket as tcp
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
@@ -15,7 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 
 from hypha.testing import ServerProcess, eventually
-from tests.kit.clients import Connect, shared_server
+from hypha.testing.rawclient import Frame
+from tests.kit.clients import Connect, ConnectRaw, shared_server
 from tests.kit.people import Person, make_person
 
 MIB = 1024 * 1024
@@ -214,3 +216,36 @@ async def test_what_a_stranger_has_waiting_in_calls_of_one_frame_is_bounded(
     finally:
         for each in visitors:
             each.close()
+
+
+@pytest.mark.spec("faults-F14", "wire-16.13")
+async def test_arguments_of_http_calls_that_wait_count_with_the_memory_of_their_values(
+    own: ServerProcess, connect_raw: ConnectRaw, person: Person
+) -> None:
+    provider = await connect_raw(person, url=own.ws_url)
+    await provider.offer("lab", {"now": lambda *values: len(values)}, visibility="public")
+    base = f"{own.url}/{provider.workspace}/services/{provider.info['client_id']}:lab"
+    dense = b'{"value": [' + b"[]," * 20_000 + b"[]]}"
+    async with (
+        httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=300)) as http,
+        httpx.AsyncClient(timeout=60, transport=httpx.AsyncHTTPTransport(local_address=ELSEWHERE)) as other,
+    ):
+        waiting: list[asyncio.Task[httpx.Response]] = []
+        refused: list[httpx.Response] = []
+        frames: list[Frame] = []
+        while not refused and len(waiting) < 160:  # one after the other: each takes its time to be parsed
+            waiting.append(asyncio.create_task(http.post(f"{base}/wait", content=dense)))
+            seen = asyncio.create_task(provider.wait_call(30))
+            await asyncio.wait((waiting[-1], seen), return_when=asyncio.FIRST_COMPLETED)
+            if waiting[-1].done():
+                refused.append(waiting.pop().result())
+                seen.cancel()
+            else:
+                frames.append(await seen)
+        assert 60 < len(waiting) < 130 and refused[0].status_code == 429
+        assert "wait for answers" in refused[0].text
+        assert (await other.post(f"{base}/now", content=dense)).status_code == 200
+        for frame in frames:
+            await provider.resolve(frame, 1)
+        assert {(await call).status_code for call in waiting} == {200}
+        assert (await http.post(f"{base}/now", content=dense)).status_code == 200

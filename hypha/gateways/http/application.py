@@ -227,7 +227,7 @@ class HttpApplication(Starlette):
         if not services.credentials.serves_anonymous and not is_for_all(path, services.mounts):
             await services.credentials.check_insider(scope, as_visitor=mount_of(path) is not None)
         party = await services.party(scope)
-        started.party = party
+        started.party, started.uploads = party, services.uploads
         if path not in self._streams:
             if self._limits is not None:
                 self._check_limits(self._limits, party, started)

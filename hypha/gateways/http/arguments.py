@@ -22,11 +22,14 @@ from hypha.gateways.http.parameters import (
 )
 from hypha.registry.calling import Intake
 from hypha.web.bodies import body_at_hand
-from hypha.web.scope import HEADERS
+from hypha.web.scope import ANSWER, HEADERS
 from hypha.web.workbench import holding_of
 from hypha.wire.packed import PackedList, PackedMap
 from hypha.wire.values import MAX_DEPTH
+from hypha.wire.weights import memory_of
 
+UNCOUNTED_BYTES = 1024
+"""What is in a smaller body is not counted while it waits for the answer: requests are few."""
 _PLAIN_JSON = JSON_TYPE.encode()
 
 
@@ -48,6 +51,7 @@ async def request_arguments(
 
     Raises:
         FrameTooLarge, InvalidRequest, UnsupportedContent, RateLimited, ClientLeft: see `read_body`.
+        LimitReached: too much of what the caller sent waits for answers.
     """
     if scope["method"] == "GET":
         return _checked(([], query_arguments(pairs, schema)))
@@ -66,6 +70,8 @@ async def request_arguments(
         check_charset(content_type, body)
     if len(body) <= SMALL_BYTES:
         arguments = body_arguments(body, kind, schema, intake.max_values)
+        if len(body) > UNCOUNTED_BYTES and ANSWER in scope:
+            scope[ANSWER].hold(memory_of(arguments))
         return arguments if kind == JSON_TYPE and _is_harmless(body) else _checked(arguments)
     holding = holding_of(scope)
     await holding.grow(len(body))

@@ -6,12 +6,12 @@ from collections.abc import Awaitable
 
 from starlette.types import Message, Scope, Send
 
-from hypha.limits import Party
+from hypha.limits import Claim, Party
 from hypha.web.arrival import mount_of
 from hypha.web.caching import for_one_person
 from hypha.web.downloads import PART_BYTES, SLICE_BYTES, WHOLE_BYTES, Download, Downloads, Slice
 from hypha.web.scope import PATH, PERSONAL, SENT_AS_IT_IS, UNCOMPRESSED
-from hypha.web.uploads import Upload
+from hypha.web.uploads import Upload, Uploads
 from hypha.web.workbench import Holding
 
 COMPRESSED_BYTES = 256 * 1024
@@ -25,7 +25,17 @@ class StartedSend:
     """
 
     __slots__ = (
-        "_download", "_downloads", "_scope", "_send", "extra", "has_started", "holding", "party", "upload",
+        "_arguments",
+        "_download",
+        "_downloads",
+        "_scope",
+        "_send",
+        "extra",
+        "has_started",
+        "holding",
+        "party",
+        "upload",
+        "uploads",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, send: Send, downloads: Downloads) -> None:
@@ -38,6 +48,9 @@ class StartedSend:
         """Who pays; None before the request is admitted."""
         self.extra: list[tuple[bytes, bytes]] = []
         self.upload: Upload | None = None
+        self.uploads: Uploads | None = None
+        """Where bodies count; set with the party."""
+        self._arguments: Claim | None = None
         self.holding: Holding | None = None
 
     def __call__(self, message: Message) -> Awaitable[None]:
@@ -63,6 +76,15 @@ class StartedSend:
         """
         if size > WHOLE_BYTES and self.party is not None:
             await self._counted(self.party).keep(size)
+
+    def hold(self, size: int) -> None:
+        """Count so many bytes of what was in the body until the request is over.
+
+        Raises:
+            LimitReached: see `Uploads.hold`.
+        """
+        if self.uploads is not None and self.party is not None:
+            self._arguments = self.uploads.hold(self.party, size)
 
     def _counted(self, party: Party) -> Download:
         if self._download is None:
@@ -94,7 +116,7 @@ class StartedSend:
 
     def close(self) -> None:
         """The request is over."""
-        for each in (self.upload, self.holding, self._download):
+        for each in (self.upload, self._arguments, self.holding, self._download):
             if each is not None:
                 each.close()
 
