@@ -46,7 +46,7 @@ from hypha.wire.json_text import loads
 from hypha.wire.tracebacks import remote_error
 from hypha.wire.values import absolute_targets, maps_in
 from hypha.workspaces.functions_events import parse_event_names
-from hypha.workspaces.values import check_plain
+from hypha.workspaces.values import plain
 from tests.kit.linear_time import check_growth, check_reader_of_texts, repeated
 from tests.unit.gateways.http.fakes import FakeServer, services_of
 
@@ -128,7 +128,7 @@ READERS: dict[str, Callable[[str], Any]] = {
         orjson.dumps({"token": given, "client_id": given})
     ),
     "control message": parse_control,
-    "plain value": lambda given: check_plain({given: given}, "value", 2**24),
+    "plain value": lambda given: plain({given: given}, "value", 2**24),
     "msgpack": octets(lambda given: unpack(given, 100_000)),
     "envelope": octets(lambda given: EnvelopeParser().parse(given)),
     "envelope with a text": lambda given: method(to=given, method=given),
@@ -176,7 +176,7 @@ STRUCTURE_READERS: dict[str, Callable[[Any], Any]] = {
     "search": searched,
     "description": lambda value: described(schema_of(value)),
     "event names": lambda value: parse_event_names(value, "w"),
-    "plain value": lambda value: check_plain(value, "value", 2**24),
+    "plain value": lambda value: plain(value, "value", 2**24),
     "functions in arguments": refuse_functions,
     "functions in results": lambda value: absolute_targets(value, "w"),
     "maps": lambda value: all_of(maps_in(value)),

@@ -9,7 +9,7 @@ from typing import Any
 from hypha.errors import InvalidRequest
 from hypha.values import is_number
 from hypha.wire.values import is_function, maps_in
-from hypha.workspaces.values import encode_plain
+from hypha.workspaces.values import plain
 
 DEFAULT_TIMEOUT_S = 60.0
 MAX_TIMEOUT_S = 3600.0
@@ -79,8 +79,8 @@ def checked_kwargs(value: object, what: str = "additional_kwargs") -> Mapping[st
         raise InvalidRequest(f"{what} is an object such as {{'key': 'value'}}.")
     if any(is_function(each) for each in maps_in(dict(value))):
         raise InvalidRequest(f"{what} must not hold functions.")
-    encode_plain(value, what, MAX_KWARGS_BYTES)
-    return dict(value)
+    found: dict[str, Any] = plain(dict(value), what, MAX_KWARGS_BYTES)
+    return found
 
 
 def _timeout(value: object) -> float:
