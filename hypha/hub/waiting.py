@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from hypha.hub.outbox import Entry, Kind, PendingCall
+from hypha.hub.outbox import CallKey, Entry, Kind, PendingCall
 from hypha.hub.refusals import too_much_waits
 from hypha.hub.shares import Room, Shares
 
@@ -151,20 +151,24 @@ class Waiting:
         first = outbox.written - outbox.base
         entries = list(outbox.entries)
         keep: list[Entry] = []
+        over: list[CallKey] = []
         for entry in entries[first:]:
-            call = client.pending.get(entry[2]) if entry[2] is not None else None
-            if call is not None and now >= patience_until(call):
-                del client.pending[entry[2]]
-                self._callers.tell_undelivered(client, entry[2])
+            key = entry[2]
+            call = client.pending.get(key) if key is not None else None
+            if key is not None and call is not None and now >= patience_until(call):
+                del client.pending[key]
+                over.append(key)
             else:
                 keep.append(entry)
-        if len(keep) != len(entries) - first:
+        if over:
             written = entries[:first]
             outbox.entries.clear()
             outbox.entries.extend([*written, *keep])
             outbox.end = outbox.written + len(keep)
             outbox.bytes = sum(len(entry[0]) for entry in outbox.entries)
             renumber(client)
+        for key in over:  # last: who called itself is told in this very outbox
+            self._callers.tell_undelivered(client, key)
 
     def _fail_written(self, client: Client, now: float) -> None:
         """End calls that were passed on and whose callers' patience ends by `now`."""

@@ -384,6 +384,15 @@ class TestManyLives(Lives.TestCase):
     )
 
 
+def test_who_called_itself_and_is_away_is_told_that_nobody_took_the_call() -> None:
+    lives = Lives()
+    lives.call("w/a", "w/a", REPEATABLE)
+    lives.come_back("w/a", newer=True)
+    lives.cut("w/a", 1006, had_read=False)
+    lives.wait(11.0)
+    lives.teardown()  # it reads what waited for it, and every caller has been told
+
+
 # -- the transitions themselves
 
 WAYS: dict[State, Callable[[World, Client], object]] = {
