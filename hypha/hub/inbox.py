@@ -5,12 +5,14 @@ All peers of the server share this; what they differ in stands in `service_peer`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hypha.background import Tasks
 from hypha.builtins.permission import STRANGER_BYTES
 from hypha.errors import LimitReached, MalformedFrame, NotFound, TooManyBytes, TooManyValues
+from hypha.hub.handing_on import hand_on
 from hypha.hub.opening import Opened, Opener
 from hypha.hub.requests import Request, text_in
 from hypha.hub.serving import Serving
@@ -41,9 +43,17 @@ class Inbox:
         calls: those that the peer makes: answers to them come here.
         hosted: what it offers.
         max_values: how many values one message may hold.
+        guest_for: the guest at this address for whom a message in chunks is, by its envelope.
     """
 
-    def __init__(self, ports: PeerPorts, calls: Calls, hosted: HostedServices, max_values: int) -> None:
+    def __init__(
+        self,
+        ports: PeerPorts,
+        calls: Calls,
+        hosted: HostedServices,
+        max_values: int,
+        guest_for: Callable[[dict[str, Any]], Client | None] = lambda main: None,
+    ) -> None:
         self.serving = Serving(ports, calls, hosted, self._process)
         """Answers what is no answer itself."""
         self.unfinished = self.serving.cache.unfinished
@@ -52,6 +62,7 @@ class Inbox:
         self._calls = calls
         self._hosted = hosted
         self._max_values = max_values
+        self._guest_for = guest_for
         self._opener = Opener()
         self._opening = Tasks()
         """Frames that are opened in a thread."""
@@ -190,6 +201,8 @@ class Inbox:
         A large one, or one of many values, is opened in a thread, so that the others need not wait.
         """
         try:
+            if session is None and self._pass_to_guest(request, taken):
+                return False
             self._check_message(request.sender, taken.chunks)
             if sum(map(len, taken.chunks)) < OPENED_IN_THREAD_BYTES:
                 with suppress(TooManyValues):
@@ -208,6 +221,24 @@ class Inbox:
         if not self.serving.running.start(request, "a message in chunks", open_large):
             taken.release()
         return False
+
+    def _pass_to_guest(self, request: Request, taken: Taken) -> bool:
+        """Hand a message on to the guest; False if it is for the server itself."""
+        main, _ = read_envelope(Pieces(taken.chunks))
+        guest = self._guest_for(main)
+        if guest is None:
+            return False
+
+        async def pass_on() -> None:
+            try:
+                address = self._addressed(request.sender, main)
+                await hand_on(self._ports, request.sender, guest, address, taken.hand_over())
+            finally:
+                taken.release()
+
+        if not self.serving.running.start(request, "a message in chunks", pass_on):
+            taken.release()
+        return True
 
     def _check_message(self, sender: Client, pieces: list[bytes]) -> None:
         size = sum(map(len, pieces))

@@ -95,6 +95,16 @@ class MessageCacheFunctions:
                 self._calls.give_up(request.sender, given["key"], error.message)
 
 
+def session_of_chunk(function: str, body: Mapping[str, Any]) -> Any:
+    """The session that a call of the cache says its message answers; None for other messages."""
+    names, args = _ARGUMENTS.get(function), body.get("args")
+    if names is None or "heartbeat" not in names or not isinstance(args, list):
+        return None
+    kwargs = args[-1] if body.get("with_kwargs") and args and isinstance(args[-1], dict) else {}
+    given = dict(zip(names, _given(function, args[:-1] if kwargs else args, kwargs), strict=True))
+    return given["key"] if given["heartbeat"] else None
+
+
 def _given(function: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
     """The arguments of a function of the cache, in their order; None for what was not given."""
     names = _ARGUMENTS[function]

@@ -1,7 +1,8 @@
 """A peer of the server that offers built-in services under one address: the manager, and the server itself.
 
 The server's own end in a workspace, `public/<server_id>`, may share its address with a guest: the client
-library's object of the startup functions, to which everything goes that is not the server's.
+library's object of the startup functions, to which everything goes that is not the server's. Messages in
+chunks are put together here for both.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from hypha.errors import MalformedFrame
 from hypha.hub.calls import GET_SERVICE, Calls
 from hypha.hub.hosted import HostedServices, IsUsable
 from hypha.hub.inbox import Inbox
+from hypha.hub.message_cache import session_of_chunk
 from hypha.wire.bounded import MAX_QUICK_VALUES, MAX_VALUES
 from hypha.wire.frames import Buffer, decode_body
-from hypha.wire.values import BUILT_IN, SERVICES
+from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -36,7 +38,7 @@ class ServicePeer:
         self.address = address
         self.services = HostedServices(address, server_url, is_usable)
         self.calls = Calls(ports, lambda workspace: address, server_url)
-        self._inbox = Inbox(ports, self.calls, self.services, MAX_VALUES)
+        self._inbox = Inbox(ports, self.calls, self.services, MAX_VALUES, self._guest_for)
         self.unfinished = self._inbox.unfinished
         self.running = self._inbox.serving.running
         self._ports = ports
@@ -55,13 +57,26 @@ class ServicePeer:
             return self.calls.is_open(method.partition(".")[0])
         if not method.startswith(BUILT_IN):
             return method.split(".", 2)[1] in self.services
-        if method != GET_SERVICE:
+        is_chunk = method.startswith(MESSAGE_CACHE)
+        if method != GET_SERVICE and not is_chunk:
             return False
         try:
-            args = decode_body(data, head, MAX_QUICK_VALUES).get("args")
+            body = decode_body(data, head, MAX_QUICK_VALUES)
         except MalformedFrame:
             return True  # and refused here
+        if is_chunk:
+            session = session_of_chunk(method[len(BUILT_IN) :], body)
+            return session is None or self.calls.is_open(str(session))
+        args = body.get("args")
         return isinstance(args, list) and bool(args) and str(args[0]).rpartition(":")[2] in self.services
+
+    def _guest_for(self, main: dict[str, Any]) -> Client | None:
+        """The guest, if a message that came in chunks is for it."""
+        guest = self._ports.clients.guest(self.address)
+        method = main.get("method")
+        if guest is None or not isinstance(method, str) or method.startswith(BUILT_IN):
+            return None
+        return None if self._is_ours(main, b"", 0) else guest
 
     async def close(self) -> None:
         """Cancel running calls, drop unfinished messages."""
