@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from hypha.errors import RateLimited
 from hypha.limits import BoundedMap, Bucket, Budget, Party
+from hypha.limits.pace import Pace
 from hypha.web.scope import HOLDING
 
 MIB = 1024 * 1024
@@ -107,6 +108,12 @@ class Holding:
             self._bench.give_back(self.party, self.size - size)
             self.size = size
 
+    async def begin(self) -> None:
+        """Wait for a turn of the event loop in which some milliseconds of work may begin on the spot."""
+        pace = self._bench.pace
+        if not pace.may_begin():
+            await pace.wait(self.party.name)
+
     async def work(self, job: Callable[[], Result]) -> Result:
         """Run a job in a thread, when it is the caller's turn.
 
@@ -130,6 +137,7 @@ class Workbench:
     clock: Callable[[], float] = time.monotonic
     cpu_clock: Callable[[], float] = time.thread_time
     max_tracked: int = MAX_TRACKED
+    pace: Pace = field(default_factory=Pace)
     held: Budget = field(init=False)
     strangers_held: Budget = field(init=False)
     _accounts: BoundedMap[Party, _Account] = field(init=False)

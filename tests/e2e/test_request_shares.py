@@ -129,3 +129,30 @@ async def test_calls_that_never_end_leave_room_for_others(
         with contextlib.suppress(httpx.HTTPError):
             await asyncio.gather(*calls)
         assert (await greedy.get(f"{base}/hello")).json() == "hi"
+
+
+async def test_bodies_of_many_values_that_are_complete_together_are_parsed_in_several_turns(
+    connect: Connect, start_server: StartServer
+) -> None:
+    """The servers of all tests tell of turns that take too long, and the test fails then."""
+    server = await start_server(env={"HYPHA_HTTP_RATE_LIMIT": "0"})
+    body = b'{"data":[' + b",".join([b"{}"] * 20_000) + b"]}"
+    client = await connect(make_person(server, "ann"), url=server.url)
+    await client.register_service({"id": "sink", "config": {"visibility": "public"}, "take": lambda data: 1})
+    head = (
+        f"POST /{client.config.workspace}/services/sink/take HTTP/1.1\r\nHost: x\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    links = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(30)]
+    try:
+        for _, writer in links:
+            writer.write(head + body[:-1])
+            await writer.drain()
+        for _, writer in links:
+            writer.write(body[-1:])
+        answers = [await reader.readline() for reader, _ in links]
+    finally:
+        for _, writer in links:
+            writer.close()
+    assert len(answers) == 30 and all(answer.startswith(b"HTTP/1.1 ") for answer in answers)
+    assert sum(b" 200 " in answer for answer in answers) > 10, answers

@@ -30,6 +30,8 @@ from hypha.wire.weights import memory_of
 
 UNCOUNTED_BYTES = 1024
 """What is in a smaller body is not counted while it waits for the answer: requests are few."""
+QUICK_BYTES = 4096
+"""A larger body may take milliseconds to parse: of many that are ready at once, some wait for later turns."""
 _PLAIN_JSON = JSON_TYPE.encode()
 
 
@@ -69,6 +71,8 @@ async def request_arguments(
     if not is_plain:
         check_charset(content_type, body)
     if len(body) <= SMALL_BYTES:
+        if len(body) > QUICK_BYTES:
+            await holding_of(scope).begin()
         arguments = body_arguments(body, kind, schema, intake.max_values)
         if len(body) > UNCOUNTED_BYTES and ANSWER in scope:
             scope[ANSWER].hold(memory_of(arguments))
