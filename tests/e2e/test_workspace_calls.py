@@ -99,7 +99,7 @@ hostile.__schema__ = {  # type: ignore[attr-defined]
             MARKUP: {"type": "string", "description": MARKUP, "title": MARKUP},
             "choice": {"enum": [MARKUP, "a"], "default": MARKUP, "description": MARKUP},
             "loop": {"$ref": "#/$defs/Loop"},
-            "__proto__": {"type": "object", "default": {"a": 1}},
+            "constructor": {"type": "object", "default": {"a": 1}},
             "odd": 5,
         },
         "$defs": {

@@ -61,6 +61,7 @@ INTERNAL = {
     "hypha.objects.keys.MAX_WORD_BYTES": FILES,
     "hypha.objects.keys.MAX_WORDS": FILES,
     "hypha.objects.local.facts.MAX_FACTS_BYTES": FILES,
+    "hypha.objects.paths.MAX_PATH_BYTES": FILES,
     "hypha.objects.s3.counting.MAX_COUNTED": "of times of counts; the oldest go",
     "hypha.objects.s3.facts.MAX_METADATA_BYTES": FILES,
     "hypha.objects.s3.store.MAX_PART_BYTES": FILES,
