@@ -59,7 +59,7 @@ def resume(connect_raw: ConnectRaw) -> Resume:
 async def lose(client: RawClient, witness: RawClient) -> None:
     """Drop a client's link and return when the server has surely seen it."""
     await client.abort()
-    for _ in range(2):
+    for _ in range(6):
         await witness.call_manager("echo", "fence")
 
 

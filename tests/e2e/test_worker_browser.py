@@ -44,13 +44,19 @@ async def start(
     manager = await client.get_service("public/artifact-manager")
     started: list[str] = []
 
-    async def run(script: str, type: str = "window", client_id: str = "app-1", **more: Any) -> dict[str, Any]:
+    async def run(
+        script: str, type: str = "window", client_id: str = "app-1", app_id: str = "", **more: Any
+    ) -> dict[str, Any]:
         manifest = {"name": "Page", "type": type, **more.pop("manifest", {})}
         entry = manifest.setdefault("entry_point", "main.js")
         files = [{"name": entry, "content": script, "format": "text"}] if script else []
         manifest, files = await worker.compile(manifest, files)
         made = await manager.create(
-            type="application", alias=f"page-{client_id}", manifest=manifest, stage=True, overwrite=True
+            type="application",
+            alias=app_id or f"page-{client_id}",
+            manifest=manifest,
+            stage=True,
+            overwrite=True,
         )
         for file in files:
             await manager.write_file(made["id"], file["name"], file["content"])
@@ -246,7 +252,7 @@ async def test_kept_addresses_are_asked_for_once(
     await worker.stop(first["id"])
     asked = server.url + "/assets/config.json"
     assert worker._cache.find(key, asked) is not None
-    await start(script, manifest=routes)
+    await start(script, client_id="app-2", app_id=first["app_id"], manifest=routes)
     again = await worker.get_app_cache_stats(*key)
     assert (again["entry_count"], again["newest_entry"]) == (1, stats["newest_entry"])
     assert await worker.clear_app_cache(*key) == {"deleted_entries": 1}
