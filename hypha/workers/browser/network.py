@@ -15,7 +15,7 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,6 +29,7 @@ _CONNECTIONS = 64
 """Of one page at the same time; the browser itself opens no more than half of them for requests."""
 _CONNECT_S = 20.0
 _PIECE_BYTES = 64 * 1024
+_TRANSLATED = int(IPv6Address("64:ff9b::")) >> 32
 _DONE, _REFUSED, _UNREACHABLE = 0, 2, 4
 """Answers to a wish to connect (RFC 1928, 6)."""
 
@@ -38,8 +39,23 @@ class PrivateAddress(ValueError):
 
 
 def is_private(address: str) -> bool:
-    """Whether an address is not one of the internet."""
-    return not ip_address(address.partition("%")[0]).is_global
+    """Whether an address is not that of a machine of the internet; as `hypha.networks.is_of_internet` has it.
+
+    What an IPv6 address leads to by way of a translator counts as the address itself.
+    """
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        if found.is_site_local:
+            return True
+        found = _led_to(found)
+    return not found.is_global or found.is_multicast
+
+
+def _led_to(found: IPv6Address) -> IPv4Address | IPv6Address:
+    """The address behind one that a translator leads elsewhere (RFC 4291, 6052, 3056, 4380), else itself."""
+    if int(found) >> 32 in (0, 0xFFFF, _TRANSLATED):
+        return IPv4Address(int(found) & 0xFFFF_FFFF)
+    return found.sixtofour or (found.teredo[1] if found.teredo else found)
 
 
 def _host(parts: SplitResult) -> str:

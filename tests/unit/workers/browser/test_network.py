@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hypha.networks import is_of_internet
 from hypha.workers.base import WorkerConfig
 from hypha.workers.browser.network import Gate, Network, is_private
 
@@ -131,6 +132,22 @@ async def test_too_many_connections_of_a_page_and_other_protocols_are_closed() -
     for _, each in (*opened, (reader, writer)):
         each.close()
     network.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::", "2002:a00:1::1", "::ffff:10.0.0.1", "::7f00:1",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe", "fec0::1", "224.0.0.1", "ff0e::1",
+    ],
+)  # fmt: skip
+def test_addresses_that_lead_to_private_ones_are_private_as_are_those_of_groups(address: str) -> None:
+    assert is_private(address) and not is_of_internet(address)
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::101:101", "2002:101:101::1", "2606:4700::1111"])
+def test_addresses_that_lead_into_the_internet_are_of_it(address: str) -> None:
+    assert not is_private(address) and is_of_internet(address)
 
 
 def test_what_is_private() -> None:
