@@ -5,7 +5,7 @@ All peers of the server share this; what they differ in stands in `service_peer`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class Inbox:
         calls: those that the peer makes: answers to them come here.
         hosted: what it offers.
         max_values: how many values one message may hold.
-        guest_for: the guest at this address for whom a message in chunks is, by its envelope.
+        guest_for: the guest at this address, if a message of these chunks is for it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Inbox:
         calls: Calls,
         hosted: HostedServices,
         max_values: int,
-        guest_for: Callable[[dict[str, Any]], Client | None] = lambda main: None,
+        guest_for: Callable[[Sequence[bytes]], Client | None] = lambda chunks: None,
     ) -> None:
         self.serving = Serving(ports, calls, hosted, self._process)
         """Answers what is no answer itself."""
@@ -224,15 +224,13 @@ class Inbox:
 
     def _pass_to_guest(self, request: Request, taken: Taken) -> bool:
         """Hand a message on to the guest; False if it is for the server itself."""
-        main, _ = read_envelope(Pieces(taken.chunks))
-        guest = self._guest_for(main)
+        guest = self._guest_for(taken.chunks)
         if guest is None:
             return False
 
         async def pass_on() -> None:
             try:
-                address = self._addressed(request.sender, main)
-                await hand_on(self._ports, request.sender, guest, address, taken.hand_over())
+                await hand_on(self._ports, request.sender, guest, request.address, taken.hand_over())
             finally:
                 taken.release()
 

@@ -7,6 +7,7 @@ chunks are put together here for both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import MalformedFrame
@@ -15,7 +16,8 @@ from hypha.hub.hosted import HostedServices, IsUsable
 from hypha.hub.inbox import Inbox
 from hypha.hub.message_cache import session_of_chunk
 from hypha.wire.bounded import MAX_QUICK_VALUES, MAX_VALUES
-from hypha.wire.frames import Buffer, decode_body
+from hypha.wire.frames import Buffer, decode_body, read_envelope
+from hypha.wire.pieces import Pieces
 from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES
 
 if TYPE_CHECKING:
@@ -70,11 +72,14 @@ class ServicePeer:
         args = body.get("args")
         return isinstance(args, list) and bool(args) and str(args[0]).rpartition(":")[2] in self.services
 
-    def _guest_for(self, main: dict[str, Any]) -> Client | None:
+    def _guest_for(self, chunks: Sequence[bytes]) -> Client | None:
         """The guest, if a message that came in chunks is for it."""
         guest = self._ports.clients.guest(self.address)
+        if guest is None:
+            return None
+        main, _ = read_envelope(Pieces(chunks))
         method = main.get("method")
-        if guest is None or not isinstance(method, str) or method.startswith(BUILT_IN):
+        if not isinstance(method, str) or method.startswith(BUILT_IN):
             return None
         return None if self._is_ours(main, b"", 0) else guest
 
