@@ -150,11 +150,18 @@ class GrammarProtocol(HttpToolsProtocol):
         self._is_handshake = self._is_passed_over = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head came, or of the trailer."""
-        super().on_header(name, value)
-        if len(self.headers) > MAX_HEAD_FIELDS:
+        """A field of the head came, or of the trailer.
+
+        It is called for every field, so it does itself what the method of the base does.
+        """
+        headers = self.headers
+        if len(headers) >= MAX_HEAD_FIELDS:
             self._problem = HTTPException(431, MANY_FIELDS)
             raise self._problem
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""

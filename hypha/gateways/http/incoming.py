@@ -37,7 +37,8 @@ def check_request(scope: Scope, fields: Mapping[bytes, bytes], *, in_app: bool) 
         InvalidRequest, HTTPException: with the reason.
     """
     check_head(scope, fields)
-    check_cookies(fields)
+    if b"cookie" in fields:
+        check_cookies(fields)
     if SIZE_IS_CHECKED not in scope:
         check_size(len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")), scope["headers"])
     if scope["method"] not in METHODS and not in_app:

@@ -63,7 +63,7 @@ class StartedSend:
             if PERSONAL in self._scope:
                 in_app = mount_of(self._scope[PATH] or "") is not None
                 message["headers"] = for_one_person(message.get("headers", ()), may_store=in_app)
-        elif _is_counted(message) or (self._download is not None and self._download.is_under_way):
+        elif self._is_counted(message):
             return self._send_large(message)
         self.has_started = True
         return self._send(message)
@@ -85,6 +85,13 @@ class StartedSend:
         """
         if self.uploads is not None and self.party is not None:
             self._arguments = self.uploads.hold(self.party, size)
+
+    def _is_counted(self, message: Message) -> bool:
+        """Whether a part of a body counts until it is read."""
+        if self._download is not None and self._download.is_under_way:
+            return True
+        size = len(message.get("body", b""))
+        return size > PART_BYTES and (size > WHOLE_BYTES or message.get("more_body", False))
 
     def _counted(self, party: Party) -> Download:
         if self._download is None:
@@ -127,11 +134,6 @@ async def send_whole(send: Send, message: Message) -> None:
         await send({**message, "more_body": True})
         message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
     await send(message)
-
-
-def _is_counted(message: Message) -> bool:
-    size = len(message.get("body", b""))
-    return size > WHOLE_BYTES or (size > PART_BYTES and message.get("more_body", False))
 
 
 def _is_large(message: Message) -> bool:
