@@ -19,7 +19,7 @@ from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-AREAS = ("services", "clients", "files", "artifacts", "tokens", "environment", "events")
+AREAS = ("services", "apps", "clients", "files", "artifacts", "tokens", "environment", "events")
 SNAP = {
     "name": "snap",
     "description": "Take one picture.\n\nThe stage must be still.",
@@ -240,7 +240,8 @@ async def test_events_and_clients_come_live(visit: Visit, owner: Person, connect
 async def test_readers_get_the_parts_that_they_may_use(visit: Visit, owner: Person) -> None:
     await visit.open(owner.workspace, token=owner.token_for("r"))
     await visit.shows("Hidden one", ".service-list")
-    assert (await visit.text("#areas")).split() == ["Services", "Clients", "Files", "Artifacts", "Events"]
+    shown = ["Services", "Apps", "Clients", "Files", "Artifacts", "Events"]
+    assert (await visit.text("#areas")).split() == shown
     await visit.shows("read", "#session")
 
 
@@ -268,8 +269,8 @@ async def test_the_tabs_obey_the_keyboard(visit: Visit, owner: Person) -> None:
         tab.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
         """
     )
-    await visit.shows("connected to this workspace now")
-    assert await visit.page.run("return document.activeElement.id;") == "areas-clients"
+    await visit.shows("--enable-server-apps")
+    assert await visit.page.run("return document.activeElement.id;") == "areas-apps"
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="the npm packages are missing: run `npm install` in tests/js")

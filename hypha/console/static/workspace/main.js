@@ -1,6 +1,7 @@
 // The page of one workspace: who is here, which parts they may see, and moving between them.
 
 import { getJson, manager, withToken, workspace } from "./api.js";
+import * as apps from "./apps.js";
 import * as artifacts from "./artifacts.js";
 import * as clients from "./clients.js";
 import { announce, button, byId, failure, make, tabBar } from "./dom.js";
@@ -15,6 +16,7 @@ import { forgetUnfinished } from "./unfinished.js";
 
 const AREAS = [
   ["services", "Services", services, 0],
+  ["apps", "Apps", apps, 1],
   ["clients", "Clients", clients, 1],
   ["files", "Files", files, 1],
   ["artifacts", "Artifacts", artifacts, 0],
@@ -23,6 +25,7 @@ const AREAS = [
   ["events", "Events", events, 1],
 ];
 const LEVELS = { r: 1, rw: 2, a: 3 };
+const NOT_LIVE = { isOn: () => false, text: () => "Not live", settled: async () => {} };
 const LEVEL_TEXTS = ["", "read", "read and write", "admin"];
 
 const page = { level: 0, user: null, shown: null, live: null, part: {}, hasArtifacts: false };
@@ -51,7 +54,7 @@ async function render() {
   const inner = make("div", { className: `area-${name}` });
   area.replaceChildren(inner);
   page.part = {};
-  const part = await module.show(inner, { chosen, open, go, level: page.level, live: page.live || { isOn: () => false, text: () => "Not live" } });
+  const part = await module.show(inner, { chosen, open, go, level: page.level, live: page.live || NOT_LIVE });
   if (page.shown === name && inner.isConnected) page.part = part || {};
 }
 
@@ -142,6 +145,7 @@ function connect() {
       if (page.part.onEvent) page.part.onEvent(type, data);
     },
     () => page.part.onLive && page.part.onLive(),
+    page.level >= 2 ? "read_write" : "read",
   );
 }
 

@@ -1,0 +1,223 @@
+"""Apps on the workspace page: run, watched, stopped and removed by clicking, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from hypha.testing import ServerProcess, eventually
+from tests.e2e.apps_lab import own_worker
+from tests.e2e.chromium import Page
+from tests.e2e.visit import AXE, ONLY_HERE, Visit, click
+from tests.kit.clients import Connect, shared_server
+from tests.kit.people import Person, make_person
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+apps_server = shared_server(
+    flags=["--enable-server-apps"], env={"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"}
+)
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ATTACK = '<img src=x onerror="window.complaints.push(1)">'
+APP = {"name": f"Leaves {ATTACK}", "type": "own", "version": "0.1.0", "description": f"Counts {ATTACK}"}
+
+
+@dataclass
+class Stage:
+    """A worker in somebody's workspace whose programs do what the test says."""
+
+    owner: Person
+    client: Any
+    apps: Any
+    logs: list[dict[str, str]] = field(default_factory=list)
+    failure: str = ""
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self, config: Any, context: Any = None) -> None:
+        await config["progress_callback"]({"type": "info", "message": f"Warming up {ATTACK}"})
+        await asyncio.wait_for(self.hold.wait(), 30)
+        if self.failure:
+            raise RuntimeError(self.failure)
+
+    def get_logs(
+        self,
+        session_id: str,
+        type: str | None = None,
+        offset: int = 0,
+        limit: Any = None,
+        context: Any = None,
+    ) -> Any:
+        return {"items": list(self.logs), "total": len(self.logs), "offset": 0, "limit": None}
+
+    def picture(self, session_id: str, format: str = "png", context: Any = None) -> bytes:
+        return PICTURE
+
+    async def install(self, app_id: str, **manifest: Any) -> None:
+        self.hold.set()
+        await self.apps.install(
+            source="x", manifest={**APP, **manifest}, app_id=app_id, wait_for_service=False
+        )
+
+    async def remove_all(self) -> None:
+        self.hold.set()
+        await self.apps.stop_all()
+        for each in await self.apps.list_apps():
+            await self.apps.uninstall(each["id"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(module_connect: Connect, apps_server: ServerProcess) -> Stage:
+    owner = make_person(apps_server, "grower")
+    client = await module_connect(owner, url=apps_server.url, method_timeout=60)
+    stage = Stage(owner, client, await client.get_service("public/server-apps"))
+    more = {"start": stage.start, "get_logs": stage.get_logs, "take_screenshot": stage.picture}
+    await own_worker(client, [], **more)
+    return stage
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def leaves(stage: Stage) -> AsyncIterator[Stage]:
+    """The stage with one app."""
+    stage.logs, stage.failure = [], ""
+    await stage.install("leaves")
+    yield stage
+    stage.failure = ""
+    await stage.remove_all()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def look(apps_server: ServerProcess) -> AsyncIterator[Visit]:
+    async with Page(ONLY_HERE) as page:
+        await page.command("Page.enable")
+        yield Visit(page, apps_server)
+
+
+async def test_an_app_is_run_watched_stopped_and_removed(look: Visit, leaves: Stage) -> None:
+    leaves.hold.clear()
+    leaves.logs[:] = [{"type": "stdout", "content": f"first {ATTACK}\n"}]
+    await look.open(leaves.owner.workspace, "#apps", leaves.owner.token)
+    await look.shows(APP["description"], ".app-list")
+    await look.shows("No app runs now.", "#area")
+    await click(look, "Run")
+    await look.shows("Initializing worker", ".steps")
+    await look.shows(f"Warming up {ATTACK}", ".steps")
+    leaves.hold.set()
+    await look.shows("App leaves started", ".steps")
+    await look.shows(f"first {ATTACK}", ".log-lines")
+    leaves.logs.append({"type": "stderr", "content": "\x1b[31mhot\x1b[0m"})
+    await look.shows("hot", ".log-item.is-error")
+    assert await look.text(".log-item.is-error") == "hot"
+    leaves.logs[0] = {"type": "stdout", "content": f"first {ATTACK}\nsecond\n"}
+    await look.shows("second", ".log-lines")
+    await click(look, "Screenshot")
+
+    async def has_picture() -> bool:
+        script = "return (document.querySelector('.screenshot img') || {}).naturalWidth;"
+        return await look.page.run(script) == 1
+
+    await eventually(has_picture, within_s=10)
+    await look.go("#apps")
+    await look.shows("running", ".sessions")
+    await click(look, "Stop", ".sessions")
+    await click(look, "Really stop?", ".sessions")
+    await look.shows("No app runs now.", "#area")
+    assert await leaves.apps.list_running() == []
+    await look.go("#apps/leaves")
+    await click(look, "Uninstall")
+    await click(look, "Really uninstall?")
+    await look.shows("No app is installed here yet.", "#area")
+    assert await leaves.apps.list_apps() == []
+    assert await look.complaints() == []
+
+
+async def test_a_start_that_fails_says_why_with_the_log_of_the_program(look: Visit, leaves: Stage) -> None:
+    leaves.failure = f"no light {ATTACK}"
+    leaves.logs[:] = [{"type": "stderr", "content": "the lamp is broken"}]
+    await look.open(leaves.owner.workspace, "#apps/leaves", leaves.owner.token)
+    await click(look, "Run")
+    await look.shows(f"no light {ATTACK}", ".progress .failure")
+    await look.shows("the lamp is broken", ".progress .result")
+    assert "RemoteError" not in await look.text(".progress")
+    await look.go("#apps")
+    await look.shows("Run", ".app-list")
+    await look.go("#apps/leaves")
+    await look.shows("no light", ".progress")
+    await click(look, "Close", ".progress")
+    await look.shows("It does not run now.", "#area")
+    assert await look.text(".progress") == ""
+    assert await look.complaints() == []
+
+
+async def test_readers_run_and_stop_apps_and_change_none(look: Visit, leaves: Stage) -> None:
+    await look.open(leaves.owner.workspace, "#apps/leaves", leaves.owner.token_for("r"))
+    await click(look, "Run")
+    await look.shows("App leaves started", ".steps")
+    assert "Uninstall" not in await look.text("#area")
+    await click(look, "Restart")
+    await look.shows("Stopping", ".steps")
+    await look.shows("App leaves started", ".steps")
+    assert len(await leaves.apps.list_running()) == 1
+    assert await look.complaints() == []
+
+
+async def test_a_server_without_apps_says_so(visit: Visit) -> None:
+    person = make_person(visit.server, "plain")
+    await visit.open(person.workspace, "#apps", person.token)
+    await visit.shows("--enable-server-apps", "#area")
+
+
+@pytest.mark.slow
+async def test_an_app_that_is_disabled_is_not_run(look: Visit, leaves: Stage) -> None:
+    await leaves.install("off", name="Off", disabled=True)
+    await look.open(leaves.owner.workspace, "#apps/off", leaves.owner.token)
+    await look.shows("disabled", ".tags")
+    assert await look.page.run("return document.querySelector('#area .button.primary').disabled;")
+
+
+@pytest.mark.slow
+async def test_many_apps_come_page_by_page_and_are_found(look: Visit, leaves: Stage) -> None:
+    numbers = range(55)
+    await asyncio.gather(*(leaves.install(f"app-{n}", name=f"App {n}", disabled=True) for n in numbers))
+    await look.open(leaves.owner.workspace, "#apps", leaves.owner.token)
+    await look.shows("Show more", "#area")
+    script = "return document.querySelectorAll('.app-list > li').length;"
+    assert await look.page.run(script) == 50
+    await click(look, "Show more")
+    assert await look.page.run(script) == 56
+    await look.fill(**{"app-search": "app-31"})
+    await look.shows("App 31", ".app-list")
+    assert await look.page.run(script) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AXE.exists(), reason="the npm packages are missing: run `npm install` in tests/js")
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_axe_finds_nothing_to_mend_in_apps(look: Visit, leaves: Stage, width: int) -> None:
+    leaves.logs[:] = [{"type": "stdout", "content": "word " * 200}]
+    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 800}
+    await look.page.command("Emulation.setDeviceMetricsOverride", **screen)
+    try:
+        await look.open(leaves.owner.workspace, "#apps/leaves", leaves.owner.token)
+        await click(look, "Run")
+        await look.shows("word", ".log-lines")
+        await click(look, "Screenshot")
+        await look.shows("Taken at", ".screenshot")
+        await look.page.command("Runtime.evaluate", expression=AXE.read_text("utf-8"))
+        for place, text in {"#apps/leaves": "Uninstall", "#apps": "running"}.items():
+            await look.go(place)
+            await look.shows(text, "#area")
+            found = await look.page.run(
+                "return (await axe.run()).violations.map((v) => v.id + ': ' + v.nodes[0].html);"
+            )
+            assert found == [], place
+            assert await look.page.run("return document.documentElement.scrollWidth;") <= width, place
+    finally:
+        await look.page.command("Emulation.clearDeviceMetricsOverride")
