@@ -239,7 +239,7 @@ async def test_address_blocks_cannot_be_evaded_with_forged_headers(
         assert behind.status_code == 403
 
 
-@pytest.mark.spec("core-11.1.2", "core-4.2")
+@pytest.mark.spec("core-11.1.2", "core-4.2", "apps-12.7.4")
 async def test_admin_utilities_are_for_the_role_admin_alone(
     admin: Any, connect: Connect, connect_raw: ConnectRaw, server: ServerProcess, alice: Person
 ) -> None:
@@ -382,7 +382,7 @@ async def terminal(with_terminal: ServerProcess, connect: Connect) -> Any:
     return await root.get_service("ws-user-root/admin-utils")
 
 
-@pytest.mark.spec("core-O5")
+@pytest.mark.spec("core-O5", "apps-12.7.4")
 async def test_terminal_is_there_only_behind_its_flag_and_for_root(
     admin: Any, terminal: Any, with_terminal: ServerProcess, connect_raw: ConnectRaw
 ) -> None:

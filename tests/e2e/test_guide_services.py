@@ -27,7 +27,7 @@ async def get(server: ServerProcess, path: str, person: Person | None = None) ->
         return await http.get(path)
 
 
-@pytest.mark.spec("core-M15")
+@pytest.mark.spec("core-M15", "apps-12.8.4")
 async def test_probes_over_http(server: ServerProcess, connect: Connect, alice: Person) -> None:
     client = await connect(alice)
     state = {"alive": True}

@@ -179,7 +179,7 @@ async def mounts(server: ServerProcess, module_connect: Connect) -> AsyncIterato
         yield Mounts(http, owner.workspace, seen)
 
 
-@pytest.mark.spec("core-H6")
+@pytest.mark.spec("core-H6", "apps-12.5.3")
 async def test_functions_are_chosen_by_path(mounts: Mounts) -> None:
     answer = await mounts.http.get(f"/{mounts.workspace}/apps/pages")
     assert answer.status_code == 307
@@ -198,7 +198,7 @@ async def test_functions_are_chosen_by_path(mounts: Mounts) -> None:
         assert (answer.status_code, answer.text) == (status, text), path
 
 
-@pytest.mark.spec("core-H6")
+@pytest.mark.spec("core-H6", "apps-12.5.3")
 async def test_answers_of_functions(mounts: Mounts) -> None:
     assert (await mounts.http.get(mounts.path("pages"))).headers["content-type"] == "text/html"
     answer = await mounts.http.get(mounts.path("pages", "raw"))
@@ -217,7 +217,7 @@ async def test_answers_of_functions(mounts: Mounts) -> None:
     assert re.fullmatch(rf"app-\w+-mine=1; Path={mounts.path('pages').rstrip('/')}; SameSite=Lax", line), line
 
 
-@pytest.mark.spec("core-H6")
+@pytest.mark.spec("core-H6", "apps-12.5.3", "apps-12.5.4")
 async def test_the_event_holds_the_whole_request(mounts: Mounts) -> None:
     url = mounts.path("pages", "keep") + "?a=1&flag&b=%C3%BC"
     answer = await mounts.http.put(url, content=b"\x01body", headers={"X-Mine": "yes"})
@@ -249,7 +249,7 @@ async def test_credentials_reach_only_code_of_ones_own(mounts: Mounts, alice: Pe
             assert seen["cookie"] == (cookies if is_shown else "other=1")
 
 
-@pytest.mark.spec("core-H6")
+@pytest.mark.spec("core-H6", "apps-12.5.5")
 async def test_refusals_are_plain_text(mounts: Mounts, alice: Person) -> None:
     owner: Person = mounts.seen["owner"]
     for url, status, text in (
@@ -273,6 +273,7 @@ async def test_refusals_are_plain_text(mounts: Mounts, alice: Person) -> None:
     assert (await mounts.http.get(mounts.path("hidden"), headers=own)).status_code == 200
 
 
+@pytest.mark.spec("apps-12.5.3")
 async def test_cors_of_mounts(mounts: Mounts) -> None:
     answer = await mounts.http.get(mounts.path("web"), headers={"Origin": "https://page.example"})
     assert answer.headers.get_list("access-control-allow-origin") == ["https://page.example"]
@@ -280,6 +281,7 @@ async def test_cors_of_mounts(mounts: Mounts) -> None:
     assert (await mounts.http.options(mounts.path("pages"), headers=preflight)).status_code == 200
 
 
+@pytest.mark.spec("apps-12.5.4")
 async def test_an_asgi_application_sees_paths_relative_to_its_mount(mounts: Mounts) -> None:
     body = (await mounts.http.get(mounts.path("web") + "?a=1&flag")).json()
     assert body["root"] == mounts.path("web").rstrip("/")
@@ -308,6 +310,7 @@ async def test_bodies_stream_both_ways(mounts: Mounts) -> None:
         assert sum([len(part) async for part in download.aiter_bytes()]) == 24 * MIB
 
 
+@pytest.mark.spec("apps-12.5.1")
 async def test_parts_arrive_as_they_are_made_and_leaving_ends_the_application(mounts: Mounts) -> None:
     mounts.seen.pop("closed", None)
     async with mounts.http.stream("GET", mounts.path("web", "slow")) as answer:
@@ -318,9 +321,12 @@ async def test_parts_arrive_as_they_are_made_and_leaving_ends_the_application(mo
     await eventually(lambda: mounts.seen.get("closed"), within_s=8)
 
 
-async def test_many_requests_at_once(mounts: Mounts) -> None:
+@pytest.mark.spec("apps-12.5.7")
+async def test_many_requests_at_once_leave_no_client(mounts: Mounts) -> None:
+    before = await mounts.seen["client"].list_clients()
     answers = await asyncio.gather(*(mounts.http.get(mounts.path("web", "things/")) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
+    assert await mounts.seen["client"].list_clients() == before
 
 
 async def test_functions_of_a_request_end_with_it_and_belong_to_the_provider(

@@ -502,6 +502,7 @@ async def test_client_keeps_trying_while_the_server_is_away(
 @pytest.mark.node
 @pytest.mark.spec("wire-45")
 @pytest.mark.parametrize("web_server", ["own", "uvicorn"])
+@pytest.mark.spec("resume-8")
 async def test_clients_keep_trying_while_the_server_is_busy_with_handshakes(
     start_server: StartServer, connect: Connect, node_worker: NewWorker, tmp_path: Path, web_server: str
 ) -> None:
@@ -560,7 +561,7 @@ async def test_a_server_with_another_secret_refuses_old_reconnection_tokens(
         await connect_raw(url=own.ws_url, client_id="old", reconnection_token=raw.info["reconnection_token"])
 
 
-@pytest.mark.spec("wire-43")
+@pytest.mark.spec("wire-43", "resume-12")
 async def test_secret_and_manager_id_live_in_the_data_folder(
     start_server: StartServer, connect_raw: ConnectRaw
 ) -> None:

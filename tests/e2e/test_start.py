@@ -72,7 +72,7 @@ def test_port_given_twice_differently_under_uvicorn_is_refused(tmp_path: Path) -
     assert "ValueError" in result.stderr and "9101" in result.stderr and "9102" in result.stderr
 
 
-@pytest.mark.spec("core-L2")
+@pytest.mark.spec("core-L2", "apps-12.9.2")
 async def test_server_runs_under_uvicorn(start_server: StartServer, connect: Connect, tmp_path: Path) -> None:
     port = free_port()
     line = [sys.executable, "-m", "uvicorn", "hypha.server:app", "--host", "127.0.0.1", f"--port={port}"]

@@ -34,7 +34,7 @@ async def test_a_call_comes_from_the_address_of_its_link_also_when_that_is_gone(
     assert (a.peer_address, a.context.network_address) == ("127.0.0.1", "127.0.0.1")
 
 
-@pytest.mark.spec("wire-42")
+@pytest.mark.spec("wire-42", "resume-12")
 async def test_unacknowledged_answers_are_sent_again_and_calls_are_not(world: World) -> None:
     a, la = world.join("a")
     b, _ = world.join("b")
@@ -64,6 +64,7 @@ async def test_a_pong_acknowledges_everything_before_it(world: World) -> None:
     assert link.methods() == ["S9.resolve"]
 
 
+@pytest.mark.spec("resume-2")
 async def test_an_answer_acknowledges_its_call_and_what_came_before(world: World) -> None:
     a, _ = world.join("a")
     b, _ = world.join("b")
@@ -92,6 +93,23 @@ async def test_a_call_in_doubt_is_unknown_after_the_grace_and_not_before(world: 
     world.call(a, "w/b", t=5.0)
     world.lose(b)
     world.now += 1
+    world.rejoin(b)
+    world.hub.resume.open(b)
+    world.tick(5.9)
+    assert rejected(la) == []
+    world.tick(0.2)
+    assert rejected(la) == ["OutcomeUnknown"]
+
+
+@pytest.mark.spec("resume-5")
+async def test_a_call_that_arrived_is_unknown_too_when_the_client_is_back_and_silent(world: World) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    world.call(a, "w/b", t=5.0)
+    world.answer(a, "w/b", "S0")  # what is kept until a PONG proves it, and the call before it
+    world.tick(0.1)
+    world.pong(b, lb)
+    world.lose(b)
     world.rejoin(b)
     world.hub.resume.open(b)
     world.tick(5.9)
