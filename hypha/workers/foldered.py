@@ -26,8 +26,8 @@ class Leader(NamedTuple):
 class FolderWorker(ConnectedWorker):
     """A worker with a folder below `root`; a subclass says in `_leaders` what runs."""
 
-    def __init__(self, connection: Connection, root: Path) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, root: Path, most_sessions: int) -> None:
+        super().__init__(connection, most_sessions)
         self._root = root
         self._folder: WorkerFolder | None = None
         self._making_folder = asyncio.Lock()

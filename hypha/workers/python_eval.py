@@ -70,9 +70,9 @@ class PythonEvalWorker(FolderWorker):
         root: Path | None = None,
         most_sessions: int = 200,
     ) -> None:
-        super().__init__(connection or Connection(use_local_url=True), root or default_root("python-eval"))
+        usual = Connection(use_local_url=True)
+        super().__init__(connection or usual, root or default_root("python-eval"), most_sessions)
         self._limits = limits or ProcessLimits()
-        self._most_sessions = most_sessions
         self._running: dict[str, _Session] = {}
         self._swarms = Swarms(self._limits.processes, self._endings)
 
@@ -116,6 +116,9 @@ class PythonEvalWorker(FolderWorker):
         session.watching = asyncio.create_task(self._watch(config.id, session, child))
         self._swarms.watch()
         await self._settle(config, child, session.watching)
+
+    def _takes_place(self, session_id: str) -> bool:
+        return session_id in self._running or super()._takes_place(session_id)
 
     async def _settle(self, config: WorkerConfig, child: Child, watching: asyncio.Task[None]) -> None:
         """Wait until the script has ended, or has connected to the server, or has run for long.

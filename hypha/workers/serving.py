@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hypha.workers.base import BaseWorker, WorkerError
+from hypha.workers.base import BaseWorker, CallContext, SessionStatus, WorkerConfig, WorkerError
 from hypha.workers.options import Connection, Options, connection_of
 
 logger = logging.getLogger(__name__)
@@ -20,12 +20,23 @@ REMOTE = ("server_url", "workspace", "token")
 """The options without which a worker cannot find its place."""
 
 
-class ConnectedWorker(BaseWorker):
-    """A worker whose service is registered as its connection says."""
+PUBLIC = "public"
+"""The workspace whose workers all may use."""
 
-    def __init__(self, connection: Connection) -> None:
+
+class ConnectedWorker(BaseWorker):
+    """A worker whose service is registered as its connection says, and that has room for so many sessions.
+
+    Where everybody may use it, no person has more than half of the places.
+    """
+
+    def __init__(self, connection: Connection, most_sessions: int) -> None:
         super().__init__()
         self._connection = connection
+        self._most_sessions = most_sessions
+        self._own_workspace = ""
+        self._people: dict[str, str] = {}
+        """Who has started the sessions that are there, as far as the server said so."""
 
     @property
     def service_id(self) -> str:
@@ -51,6 +62,51 @@ class ConnectedWorker(BaseWorker):
     def require_context(self) -> bool:
         """Always: sessions belong to their workspace."""
         return True
+
+    async def register_worker_service(self, server: Any) -> Any:
+        """Register it, and learn in which workspace it is."""
+        registered = await super().register_worker_service(server)
+        self._own_workspace = str(registered["id"]).partition("/")[0]
+        return registered
+
+    async def start(
+        self, config: WorkerConfig | Mapping[str, Any], context: CallContext | None = None
+    ) -> str:
+        """Start a session and return its id.
+
+        Raises:
+            WorkerError: a person has as many as may be of a worker that is there for all.
+            Exception: see `BaseWorker.start`.
+        """
+        config = config if isinstance(config, WorkerConfig) else WorkerConfig(**config)
+        person = self._person(context)
+        if person is not None and config.id not in self._sessions:
+            self._check_share(person)
+            self._people[config.id] = person
+        return await super().start(config, context)
+
+    def _person(self, context: CallContext | None) -> str | None:
+        """Whose share counts: of who calls a worker that is there for all, as the server names them."""
+        user = context.get("user") if context is not None and self._own_workspace == PUBLIC else None
+        found = (user.get("parent") or user.get("id")) if isinstance(user, Mapping) else None
+        return found if isinstance(found, str) else None
+
+    def _check_share(self, person: str) -> None:
+        self._people = {key: who for key, who in self._people.items() if key in self._sessions}
+        share = share_of(self._most_sessions)
+        if sum(who == person and self._takes_place(key) for key, who in self._people.items()) >= share:
+            raise WorkerError(
+                f"You have {share} sessions of this worker, and others may need it, too: stop one first."
+            )
+
+    def _takes_place(self, session_id: str) -> bool:
+        """Whether a session that is there counts among those of which there may be so many."""
+        return self._sessions[session_id].status in (SessionStatus.STARTING, SessionStatus.RUNNING)
+
+
+def share_of(places: int) -> int:
+    """How many places of a worker for all one person may have."""
+    return max(1, places // 2)
 
 
 MakeWorker = Callable[[Mapping[str, Any], Connection], BaseWorker]

@@ -53,12 +53,12 @@ class BrowserWorker(ConnectedWorker):
         self, environment: Mapping[str, str] | None = None, *, in_container: bool = False,
         connection: Connection | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(connection or Connection(use_local_url=True))
         self._environment = os.environ if environment is None else environment
+        most_sessions = int(self._environment.get(_SESSIONS_VARIABLE) or _DEFAULT_SESSIONS)
+        super().__init__(connection or Connection(use_local_url=True), most_sessions)
         self._chromium = Chromium(self._environment, self._died, in_container)
         self._cache = RouteCache()
         self._network = Network(self._environment)
-        self._most_sessions = int(self._environment.get(_SESSIONS_VARIABLE) or _DEFAULT_SESSIONS)
 
     @property
     def supported_types(self) -> list[str]:

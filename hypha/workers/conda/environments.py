@@ -84,6 +84,10 @@ class Environments:
         for each in (self._root, self._locks, self._downloads):
             make_private(each)
 
+    def name_of(self, wanted: Requirements) -> str:
+        """The name of the environment for this."""
+        return wanted.digest(self._backend.name)
+
     async def provide(self, wanted: Requirements, folder: SessionFolder, told: Told) -> Environment:
         """The environment for this, made if it isn't there; `folder` is where commands of a build run.
 
@@ -91,7 +95,7 @@ class Environments:
             WorkerError: it cannot be made; with the last lines of what was tried. Or all that may be kept
                 are in use.
         """
-        name = wanted.digest(self._backend.name)
+        name = self.name_of(wanted)
         prefix, lock = self._root / name, FileLock(self._locks / name)
         steps = self._backend.steps(wanted, prefix)
         is_new = False

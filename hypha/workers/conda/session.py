@@ -42,8 +42,12 @@ Ended = Callable[[str | None], None]
 class Session:
     """What a session consists of. It is opened once, and closed at the latest when it is stopped."""
 
-    def __init__(self, config: WorkerConfig, folder: SessionFolder, ended: Ended) -> None:
+    def __init__(
+        self, config: WorkerConfig, folder: SessionFolder, ended: Ended, environment: str = ""
+    ) -> None:
         self.config = config
+        self.environment = environment
+        """The name of the one that it wants."""
         self.log = SessionLog()
         self.is_open = True
         self._folder = folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import InvalidArguments, PermissionDenied
+from hypha.errors import HyphaError, InvalidArguments, PermissionDenied
 from hypha.workers.base import (
     Callback,
     CallContext,
@@ -21,16 +22,16 @@ from hypha.workers.base import (
 )
 from hypha.workers.children import Child, ProcessLimits
 from hypha.workers.conda.backends import find_backend
-from hypha.workers.conda.environments import Environments
+from hypha.workers.conda.environments import MOST_ENVIRONMENTS, Environments
 from hypha.workers.conda.kernel import Kernel, check_path, new_context
-from hypha.workers.conda.requirements import with_needed
+from hypha.workers.conda.requirements import requirements_of, with_needed
 from hypha.workers.conda.session import DEFAULT_ENTRY, Session
 from hypha.workers.foldered import FolderWorker, Leader
 from hypha.workers.folders import default_root
 from hypha.workers.limit_options import add_limits, limits_of
 from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
-from hypha.workers.serving import run_command
+from hypha.workers.serving import run_command, share_of
 from hypha.workers.staging import wishes
 from hypha.workers.swarms import EndSession, Swarms
 
@@ -61,12 +62,11 @@ class CondaWorker(FolderWorker):
         most_sessions: int = 50,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(connection or Connection(use_local_url=True), root or default_root("conda"))
+        usual = Connection(use_local_url=True)
+        super().__init__(connection or usual, root or default_root("conda"), most_sessions)
         self._limits = limits or ProcessLimits()
         self._cache = cache or default_root("environments")
-        self._most_sessions = most_sessions
         self._variables = os.environ if variables is None else variables
-        self._own_workspace = ""
         self._environments: Environments | None = None
         self._context: Context | None = None
         self._running: dict[str, Session] = {}
@@ -87,12 +87,6 @@ class CondaWorker(FolderWorker):
     def description(self) -> str:
         """For people."""
         return "Runs Python in environments of its own, as Jupyter kernels"
-
-    async def register_worker_service(self, server: Any) -> Any:
-        """Register it, and learn in which workspace it is."""
-        registered = await super().register_worker_service(server)
-        self._own_workspace = str(registered["id"]).partition("/")[0]
-        return registered
 
     async def prepare(self) -> None:
         """Find what makes environments, make the folders, and end what an earlier worker has left.
@@ -195,10 +189,31 @@ class CondaWorker(FolderWorker):
             if info is not None and info.status in (SessionStatus.STARTING, SessionStatus.RUNNING):
                 info.status, info.error = SessionStatus.FAILED, wrong
 
-        session = self._running[config.id] = Session(config, private, ended)
+        try:
+            environment = self._environments.name_of(requirements_of(config.manifest))
+            self._check_environments(config.id, environment)
+        except HyphaError:
+            await asyncio.to_thread(private.remove)
+            raise
+        session = self._running[config.id] = Session(config, private, ended, environment)
         path = self._variables.get("PATH", os.defpath)
         make = partial(Kernel.start, self._context, limits=self._limits)
         await session.open(self._environments, make, path, self._swarms.watch)
+
+    def _check_environments(self, session_id: str, wanted: str) -> None:
+        """Of the environments that are kept, a person's sessions use no more than half."""
+        person = self._people.get(session_id)
+        open_ones = [each for key, each in self._running.items() if self._people.get(key) == person]
+        used, share = {each.environment for each in open_ones if each.is_open}, share_of(MOST_ENVIRONMENTS)
+        if person is not None and wanted not in used and len(used) >= share:
+            raise WorkerError(
+                f"Your sessions of this worker use {share} environments, and others may need some, too: stop "
+                "one first."
+            )
+
+    def _takes_place(self, session_id: str) -> bool:
+        session = self._running.get(session_id)
+        return super()._takes_place(session_id) if session is None else session.is_open
 
     async def _stop_session(self, session_id: str) -> None:
         if session := self._running.pop(session_id, None):

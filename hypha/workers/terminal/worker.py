@@ -29,6 +29,7 @@ from hypha.workers.foldered import FolderWorker, Leader
 from hypha.workers.folders import default_root
 from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection
+from hypha.workers.serving import PUBLIC
 from hypha.workers.staging import stage
 from hypha.workers.swarms import EndSession, Swarms
 from hypha.workers.terminal.executing import Wish, execute, execute_stream
@@ -47,7 +48,6 @@ _STARTED_S = 2.0
 """A program that prints nothing for so long counts as started."""
 _SETTLED_S = 0.1
 _TOLD_CHARS = 3_000
-_PUBLIC = "public"
 
 
 class TerminalWorker(FolderWorker):
@@ -64,10 +64,9 @@ class TerminalWorker(FolderWorker):
         root: Path | None = None,
         most_sessions: int = MOST_SESSIONS,
     ) -> None:
-        super().__init__(connection or Connection(use_local_url=True), root or default_root("terminal"))
+        usual = Connection(use_local_url=True)
+        super().__init__(connection or usual, root or default_root("terminal"), most_sessions)
         self._limits = limits or ProcessLimits()
-        self._most_sessions = most_sessions
-        self._own_workspace = ""
         self._running: dict[str, TerminalSession] = {}
         self._pace = Pace()
         self._swarms = Swarms(self._limits.processes, self._endings)
@@ -95,12 +94,6 @@ class TerminalWorker(FolderWorker):
         )  # fmt: skip
         return super().get_worker_service() | {each.__name__: each for each in more}
 
-    async def register_worker_service(self, server: Any) -> Any:
-        """Register it, and learn in which workspace it is."""
-        registered = await super().register_worker_service(server)
-        self._own_workspace = str(registered["id"]).partition("/")[0]
-        return registered
-
     # -- sessions
 
     async def start(
@@ -117,7 +110,7 @@ class TerminalWorker(FolderWorker):
         return await super().start(config, context)
 
     def _check_served(self, workspace: str, context: CallContext) -> None:
-        is_own = workspace == self._own_workspace != _PUBLIC
+        is_own = workspace == self._own_workspace != PUBLIC
         if is_own or workspace in self.authorized_workspaces or self.visibility == "public":
             return
         if not _is_administrator(context.get("user")):
@@ -171,6 +164,10 @@ class TerminalWorker(FolderWorker):
                     break
         if session.has_ended and program.code:
             raise WorkerError(f"{session.notes[-1]}\n{session.screen.text()[-_TOLD_CHARS:]}")
+
+    def _takes_place(self, session_id: str) -> bool:
+        session = self._running.get(session_id)
+        return super()._takes_place(session_id) if session is None else not session.is_closed
 
     def _note_end(self, session_id: str, status: SessionStatus) -> None:
         info = self._sessions.get(session_id)

@@ -20,6 +20,7 @@ from hypha.workers.base import SessionNotFoundError, SessionStatus, WorkerError,
 from hypha.workers.children import ProcessLimits
 from hypha.workers.conda import kernel as kernels
 from hypha.workers.conda import session as sessions
+from hypha.workers.conda import worker as workers
 from hypha.workers.conda.locks import FileLock
 from hypha.workers.conda.worker import CondaWorker
 from hypha.workers.options import Connection
@@ -500,3 +501,25 @@ async def test_a_worker_without_what_it_needs_says_so(place: Path, monkeypatch: 
     long = place / ("x" * 100)
     with pytest.raises(WorkerNotAvailableError, match="too long"):
         kernels.check_path(long)
+
+
+async def test_the_sessions_of_one_person_use_half_of_the_environments_of_a_worker_for_all(
+    worker: CondaWorker, place: Path, files: AppFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_ENVIRONMENTS", 2)
+    worker._own_workspace = "public"
+
+    def context(person: str) -> dict[str, Any]:
+        return {"from": "*/server", "user": {"id": person}}
+
+    def wants(number: int, package: str) -> dict[str, Any]:
+        return config_of(files, "", number, fields={"dependencies": [package]})
+
+    await worker.start(wants(1, "numpy"), context("eve"))
+    await worker.start(wants(2, "numpy"), context("eve"))
+    with pytest.raises(WorkerError, match="Your sessions of this worker use 1 environments"):
+        await worker.start(wants(3, "scipy"), context("eve"))
+    with pytest.raises(InvalidArguments):
+        await worker.start(wants(4, " "), context("eve"))
+    assert len(list((place / "r").glob("*/session-*"))) == 2  # folders of sessions that run
+    await worker.start(wants(5, "scipy"), context("ann"))
