@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
 
 from hypha.bus.base import HIGH_BYTES, Bus, Target
-from tests.kit.deployments import Deployment, Listener, MemoryDeployment
+from tests.kit.deployments import Deployment, Listener
+from tests.kit.redis_deployment import deployed
 
 LAB = "lab"
 TO_B = Target("b", LAB, "c", 7)
 
 
-@pytest.fixture(params=["memory"])
-def deployment(request: pytest.FixtureRequest) -> Deployment:
-    return MemoryDeployment()
+@pytest_asyncio.fixture(params=["memory", "redis", "valkey"])
+async def deployment(request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
+    async with deployed(request) as made:
+        yield made
 
 
 @pytest.fixture

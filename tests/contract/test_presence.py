@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from hypha.errors import LeaseLost
 from hypha.presence.base import Presence
@@ -32,15 +33,17 @@ from hypha.presence.entries import (
     Taken,
     Wanted,
 )
-from tests.kit.deployments import Deployment, MemoryDeployment
+from tests.kit.deployments import Deployment
+from tests.kit.redis_deployment import deployed
 
 LAB = "lab"
 Wish = Callable[[], Awaitable[Any]]
 
 
-@pytest.fixture(params=["memory"])
-def deployment(request: pytest.FixtureRequest) -> Deployment:
-    return MemoryDeployment()
+@pytest_asyncio.fixture(params=["memory", "redis", "valkey"])
+async def deployment(request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
+    async with deployed(request) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hypha.errors import LeaseLost
@@ -26,6 +26,8 @@ from hypha.presence.entries import (
     Wanted,
 )
 from tests.kit.deployments import Deployment, MemoryDeployment
+from tests.kit.redis import RedisServer
+from tests.kit.redis_deployment import RedisDeployment
 
 WORKSPACES, NAMES, REPLICAS = ("lab", "far"), ("s", "t"), ("a", "b")
 KEYS = ("lab", "c"), ("lab", "d"), ("lab", "e"), ("far", "c")
@@ -274,18 +276,41 @@ class History:
         assert await self.observer.services(wanted) == expected
 
 
-@pytest.mark.parametrize("make", [MemoryDeployment], ids=["memory"])
-def test_every_history_is_told_and_found_as_it_was(make: Callable[[], Deployment]) -> None:
-    @settings(max_examples=100, deadline=None)
+def play(make: Callable[[], Awaitable[Deployment]], examples: int, *, shrinks: bool = True) -> None:
+    phases = [phase for phase in Phase if shrinks or phase is not Phase.shrink]
+
+    @settings(max_examples=examples, deadline=None, phases=phases)
     @given(steps)
-    def play(wishes: list[Step]) -> None:
+    def test(wishes: list[Step]) -> None:
         async def main() -> None:
-            history = History(make())
-            await history.begin()
-            for wish in wishes:
-                await history.run(*wish)
-                await history.check()
+            deployment = await make()
+            try:
+                history = History(deployment)
+                await history.begin()
+                for wish in wishes:
+                    await history.run(*wish)
+                    await history.check()
+            finally:
+                await deployment.close()
 
         asyncio.run(main())
 
-    play()
+    test()
+
+
+def test_every_history_is_told_and_found_as_it_was() -> None:
+    async def make() -> Deployment:
+        return MemoryDeployment()
+
+    play(make, 100)
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+@pytest.mark.parametrize(
+    "examples", [3, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_every_history_over_a_server_is_told_and_found_as_it_was(
+    request: pytest.FixtureRequest, kind: str, examples: int
+) -> None:
+    server: RedisServer = request.getfixturevalue(kind)
+    play(lambda: RedisDeployment(server).begin(), examples, shrinks=False)

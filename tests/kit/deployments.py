@@ -71,6 +71,10 @@ class Deployment(ABC):
     async def settle(self) -> None:
         """Wait until all have heard what they are to hear."""
 
+    @abstractmethod
+    async def close(self) -> None:
+        """End all replicas."""
+
 
 class MemoryDeployment(Deployment):
     """Replicas in this process, with a clock of their own."""
@@ -99,3 +103,6 @@ class MemoryDeployment(Deployment):
     async def settle(self) -> None:
         while self.clock.timers:
             self.clock.advance(0)
+
+    async def close(self) -> None:
+        pass
