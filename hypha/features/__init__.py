@@ -13,6 +13,7 @@ FEATURES: tuple[str, ...] = (
     "storage",
     "artifacts",
     "apps",
+    "pyodide",
     "triton",
     "oidc",
 )

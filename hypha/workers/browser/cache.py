@@ -18,20 +18,25 @@ _ENTRY_BYTES = 32 * 1024 * 1024
 _ENTRY_COST_BYTES = 1000
 """What an entry takes beside its texts: empty answers are bounded, too."""
 _ROUTES = 50
+_PACKAGE_ROUTES = (
+    "https://cdn.jsdelivr.net/**", "https://pypi.org/**", "https://files.pythonhosted.org/**", "**/*.whl",
+    "**/*.tar.gz",
+)  # fmt: skip
+"""Where Python in a page has its packages from."""
 
 AppKey = tuple[str, str]
 """Workspace and id of an app."""
 
 
 def routes_of(manifest: Mapping[str, Any]) -> list[str]:
-    """The patterns of addresses whose answers are kept.
+    """The patterns of addresses whose answers are kept: those of packages where web-python says nothing.
 
     Raises:
         ValueError: `cache_routes` is no list of texts.
     """
     asked = manifest.get("cache_routes")
     if asked is None:
-        return []
+        return list(_PACKAGE_ROUTES) if manifest.get("type") == "web-python" else []
     if not isinstance(asked, Sequence) or isinstance(asked, str) or len(asked) > _ROUTES:
         raise ValueError(f"cache_routes is a list of at most {_ROUTES} patterns, such as 'https://host/**'.")
     if not all(isinstance(pattern, str) and pattern for pattern in asked):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TYPES = ("web-worker", "window", "iframe", "hypha", "web-app")
+TYPES = ("web-python", "web-worker", "window", "iframe", "hypha", "web-app")
 _SESSIONS_VARIABLE = "HYPHA_MAX_BROWSER_SESSIONS"
 _DEFAULT_SESSIONS = 20
 _START_S = 60.0

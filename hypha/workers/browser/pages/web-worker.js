@@ -4,6 +4,11 @@ const report = globalThis.hyphaReport || (() => {});
 const inWorker = URL.createObjectURL(new Blob([WORKER_SCRIPT], { type: "text/javascript" }));
 const worker = new Worker(inWorker, { type: "module" });
 worker.onmessage = ({ data }) => {
+  if ("output" in data) {
+    console[data.stream](data.output);
+    document.body.append(Object.assign(document.createElement("pre"), { textContent: data.output }));
+    return;
+  }
   if (data.state === "failed") console.error(data.text);
   report(data.state, data.text || "");
 };

@@ -47,6 +47,27 @@ def test_each_type_has_a_page_of_its_own_facts(type: str) -> None:
     assert manifest["type"] == type
 
 
+def test_python_runs_in_a_worker_of_its_page_and_knows_its_files() -> None:
+    _, files = made(type="web-python", requirements=["munch"], required_artifact_files=["data/a.csv"])
+    found = facts(files["index.html"])
+    assert (found["requirements"], found["required_artifact_files"]) == (["munch"], ["data/a.csv"])
+    assert "loadPyodide" in files["index.html"] and files["index.html"].count("</script>") == 2
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ({"type": "window", "required_artifact_files": ["a"]}, "are for web-python, not for window"),
+        ({"type": "web-python", "required_artifact_files": ["../a"]}, "the app's own files"),
+        ({"type": "web-python", "requirements": "munch"}, "requirements is a list of texts"),
+        ({"type": "web-python", "requirements": [1]}, "requirements is a list of texts"),
+    ],
+)
+def test_what_cannot_be_required_is_refused(manifest: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(**manifest)
+
+
 def test_hypha_becomes_window() -> None:
     assert made(type="hypha")[0]["type"] == "window"
 
