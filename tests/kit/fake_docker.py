@@ -1,0 +1,236 @@
+"""A container engine of our own: it answers as Docker does, notes what it is asked for, and runs commands.
+
+A container is a process of this machine with the variables that were asked for, and nothing contains it: that
+an engine holds to the settings which it is sent is the engine's to show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+
+
+@dataclass
+class FakeContainer:
+    id: str
+    wished: dict[str, Any]
+    process: Process | None = None
+    pieces: list[bytes] = field(default_factory=list)
+    code: int | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def listed(self) -> dict[str, Any]:
+        return {"Id": self.id, "Labels": self.wished["Labels"]}
+
+
+async def run(command: list[str], variables: list[str]) -> Process:
+    env = {"PATH": os.environ["PATH"], **dict(each.split("=", 1) for each in variables)}
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env, start_new_session=True
+    )
+
+
+async def read_both(process: Process, pieces: list[bytes], told: asyncio.Event | None = None) -> int:
+    async def read(number: int, reader: asyncio.StreamReader | None) -> None:
+        assert reader is not None
+        while data := await reader.read(65_536):
+            pieces.append(frame(number, data))
+
+    await asyncio.gather(read(1, process.stdout), read(2, process.stderr))
+    return await process.wait()
+
+
+class FakeDocker:
+    """The engine; `containers` are those that are there by name, `asked` all requests."""
+
+    def __init__(self) -> None:
+        self.images = {"there:1"}
+        self.pullable = {"far/away:2"}
+        self.containers: dict[str, FakeContainer] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.programs: dict[str, Process] = {}
+        self.creating = asyncio.Event()
+        """Set: create answers at once."""
+        self.creating.set()
+        self._codes: dict[str, int] = {}
+        self._wished: dict[str, tuple[FakeContainer, list[str]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def app(self) -> Starlette:
+        v, c = "/v1.41", "/v1.41/containers/{name}"
+        return Starlette(
+            routes=[
+                Route(f"{v}/info", self.info),
+                Route(f"{v}/images/create", self.pull, methods=["POST"]),
+                Route(f"{v}/images/{{name:path}}/json", self.image),
+                Route(f"{v}/containers/json", self.list),
+                Route(f"{v}/containers/create", self.create, methods=["POST"]),
+                Route(f"{c}/json", self.inspect),
+                Route(f"{c}/logs", self.logs),
+                *(Route(f"{c}/{name}", getattr(self, name), methods=["POST"])
+                  for name in ("start", "stop", "kill", "wait", "exec")),
+                Route(c, self.delete, methods=["DELETE"]),
+                Route(f"{v}/exec/{{id}}/start", self.begin, methods=["POST"]),
+                Route(f"{v}/exec/{{id}}/json", self.executed),
+            ]
+        )  # fmt: skip
+
+    def _of(self, request: Request) -> FakeContainer | None:
+        self.asked.append((request.method, request.url.path))
+        name = request.path_params["name"]
+        return self.containers.get(name) or next((c for c in self.containers.values() if c.id == name), None)
+
+    async def info(self, request: Request) -> Response:
+        return JSONResponse({"ServerVersion": "fake"})
+
+    async def image(self, request: Request) -> Response:
+        is_there = request.path_params["name"] in self.images
+        return JSONResponse({"message": "No such image"}, 200 if is_there else 404)
+
+    async def pull(self, request: Request) -> Response:
+        image = request.query_params["fromImage"]
+        self.asked.append(("PULL", image))
+        if image not in self.pullable:
+            return Response('{"status": "looking"}\n{"error": "manifest unknown"}\n')
+        self.images.add(image)
+        return Response('{"status": "Downloaded"}\n')
+
+    async def list(self, request: Request) -> Response:
+        wished = json.loads(request.query_params["filters"])["label"]
+        pairs = [tuple(each.split("=")) for each in wished]
+        found = [
+            c.listed()
+            for c in self.containers.values()
+            if all(c.wished["Labels"].get(k) == v for k, v in pairs)
+        ]
+        return JSONResponse(found)
+
+    async def create(self, request: Request) -> Response:
+        wished, name = await request.json(), request.query_params["name"]
+        await self.creating.wait()
+        if name in self.containers:
+            return JSONResponse({"message": f"The name {name} is in use"}, 409)
+        self.containers[name] = FakeContainer(os.urandom(8).hex(), wished)
+        return JSONResponse({"Id": self.containers[name].id}, 201)
+
+    async def start(self, request: Request) -> Response:
+        container = self._of(request)
+        assert container is not None
+        if not container.wished.get("Entrypoint"):
+            return JSONResponse({"message": "no command specified"}, 400)
+        container.process = await run(container.wished["Entrypoint"], container.wished["Env"])
+        task = asyncio.create_task(self._follow(container, container.process))
+        self._tasks.add(task)
+        return Response(status_code=204)
+
+    async def _follow(self, container: FakeContainer, process: Process) -> None:
+        container.code = await read_both(process, container.pieces)
+        container.over.set()
+
+    async def inspect(self, request: Request) -> Response:
+        container = self._of(request)
+        return JSONResponse({"State": {"OOMKilled": container is not None and container.code == -9}})
+
+    async def wait(self, request: Request) -> Response:
+        container = self._of(request)
+        if container is None:
+            return JSONResponse({"message": "No such container"}, 404)
+        await container.over.wait()
+        return JSONResponse({"StatusCode": container.code})
+
+    async def logs(self, request: Request) -> Response:
+        container = self._of(request)
+        if container is None:
+            return JSONResponse({"message": "No such container"}, 404)
+        return Response(b"".join(container.pieces))
+
+    async def kill(self, request: Request) -> Response:
+        container = self._of(request)
+        if container is None or container.process is None:
+            return JSONResponse({"message": "No such container"}, 404)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(container.process.pid, signal.SIGKILL)
+        return Response(status_code=204)
+
+    async def stop(self, request: Request) -> Response:
+        return await self.kill(request)
+
+    async def delete(self, request: Request) -> Response:
+        container = self._of(request)
+        if container is None:
+            return JSONResponse({"message": "No such container"}, 404)
+        self.containers = {name: each for name, each in self.containers.items() if each is not container}
+        return Response(status_code=204)
+
+    async def exec(self, request: Request) -> Response:
+        container = self._of(request)
+        assert container is not None
+        number = str(len(self._wished))
+        self._wished[number] = (container, (await request.json())["Cmd"])
+        return JSONResponse({"Id": number}, 201)
+
+    async def begin(self, request: Request) -> Response:
+        number = request.path_params["id"]
+        container, command = self._wished[number]
+        process = self.programs[number] = await run(command, container.wished["Env"])
+
+        async def body() -> AsyncIterator[bytes]:
+            pieces: list[bytes] = []
+            reading = asyncio.create_task(read_both(process, pieces))
+            while not reading.done() or pieces:
+                while pieces:
+                    data = pieces.pop(0)
+                    yield data[:5]  # a head may come in parts
+                    yield data[5:]
+                await asyncio.wait([reading], timeout=0.02)
+            self._codes[number] = await reading
+
+        return StreamingResponse(body())
+
+    async def executed(self, request: Request) -> Response:
+        return JSONResponse({"ExitCode": self._codes.get(request.path_params["id"])})
+
+    async def end(self) -> None:
+        processes = [c.process for c in self.containers.values()] + list(self.programs.values())
+        for process in processes:
+            if process is not None and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+@asynccontextmanager
+async def served(app: Starlette, socket: Path | None = None, port: int = 0) -> AsyncIterator[None]:
+    """Serve an application at a socket, or at a port of this machine."""
+    place: dict[str, Any] = {"uds": str(socket)} if socket else {"host": "127.0.0.1", "port": port}
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", **place))
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server._serve())
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
