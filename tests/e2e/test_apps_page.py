@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,7 +147,7 @@ async def test_a_start_that_fails_says_why_with_the_log_of_the_program(look: Vis
     await click(look, "Run")
     await look.shows(f"no light {ATTACK}", ".progress .failure")
     await look.shows("the lamp is broken", ".progress .result")
-    assert "RemoteError" not in await look.text(".progress")
+    assert "Remote" not in await look.text(".progress")
     await look.go("#apps")
     await look.shows("Run", ".app-list")
     await look.go("#apps/leaves")
@@ -161,10 +163,78 @@ async def test_readers_run_and_stop_apps_and_change_none(look: Visit, leaves: St
     await click(look, "Run")
     await look.shows("App leaves started", ".steps")
     assert "Uninstall" not in await look.text("#area")
+    await look.go("#apps/+install")
+    await look.shows("Installed", "#area")
+    assert "Install an app" not in await look.text("#area")
+    await look.go("#apps/leaves")
     await click(look, "Restart")
     await look.shows("Stopping", ".steps")
     await look.shows("App leaves started", ".steps")
     assert len(await leaves.apps.list_running()) == 1
+    assert await look.complaints() == []
+
+
+async def drop(look: Visit, path: Path) -> None:
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await look.page.command("Input.dispatchDragEvent", type=kind, x=300, y=420, data=data)
+
+
+def folder_in(tmp_path: Path, **manifest: Any) -> Path:
+    folder = tmp_path / f"my {ATTACK.replace('/', '')}"
+    (folder / "data" / ".git").mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"type": "own", "name": "Dropped", **manifest}))
+    (folder / "main.py").write_text("print(1)")
+    (folder / "data" / "a.bin").write_bytes(b"\xff\x00\xfe")
+    (folder / "data" / ".git" / "x").write_text("not sent")
+    return folder
+
+
+async def test_a_folder_that_is_dropped_is_installed(look: Visit, leaves: Stage, tmp_path: Path) -> None:
+    await look.open(leaves.owner.workspace, "#apps", leaves.owner.token)
+    await look.shows(APP["description"], ".app-list")
+    await drop(look, folder_in(tmp_path))
+    await look.shows("3 files", "#area")
+    await look.fill(**{"app-name": "Dropped here", "app-waits": "no"})
+    await click(look, "Install")
+    await look.shows("It does not run now.", "#area")
+    assert await look.text("#area h2") == "Dropped here"
+    assert (await leaves.apps.get_app_info("dropped-here"))["manifest"]["entry_point"] == "main.py"
+    assert await leaves.apps.read_file("dropped-here", "main.py") == "print(1)"
+    assert await leaves.apps.read_file("dropped-here", "data/a.bin", format="binary") == "/wD+"
+    with pytest.raises(Exception, match="Failed to get file content"):
+        await leaves.apps.read_file("dropped-here", "data/.git/x")
+    assert await look.complaints() == []
+
+
+async def test_what_cannot_be_installed_is_told(look: Visit, leaves: Stage, tmp_path: Path) -> None:
+    await look.open(leaves.owner.workspace, "#apps/+install", leaves.owner.token)
+    await look.shows("No worker here runs apps of this type.", "#area")
+    await click(look, "Address")
+    await look.shows("https only", "#area")
+    await look.fill(**{"app-address": "http://example.org/x"})
+    await click(look, "Install")
+    await look.shows("Only secured https urls are allowed", ".progress .failure")
+    await click(look, "Close", ".progress")
+    await click(look, "Files or folder")
+    await look.shows("drop it", "#area")
+    await drop(look, folder_in(tmp_path, name="Leaves"))
+    await look.shows("3 files", "#area")
+    await look.fill(**{"app-id": "no id!"})
+    await click(look, "Install")
+    await look.shows("An app id has letters", "#area")
+    await look.fill(**{"app-id": "leaves", "app-waits": "no"})
+    await click(look, "Install")
+    await look.shows("already exists", ".progress .failure")
+    await look.page.run("document.getElementById('app-over').click();")
+    await click(look, "Install")
+    await look.shows("It does not run now.", "#area")
+    assert await leaves.apps.read_file("leaves", "main.py") == "print(1)"
+    (tmp_path / "manifest.json").write_text("{")
+    await look.go("#apps/+install/files")
+    await look.shows("drop it", "#area")
+    await drop(look, tmp_path / "manifest.json")
+    await look.shows("manifest.json is no JSON", "#area")
     assert await look.complaints() == []
 
 
@@ -211,7 +281,11 @@ async def test_axe_finds_nothing_to_mend_in_apps(look: Visit, leaves: Stage, wid
         await click(look, "Screenshot")
         await look.shows("Taken at", ".screenshot")
         await look.page.command("Runtime.evaluate", expression=AXE.read_text("utf-8"))
-        for place, text in {"#apps/leaves": "Uninstall", "#apps": "running"}.items():
+        places = {
+            "#apps/leaves": "Uninstall", "#apps": "running", "#apps/+install": "FastAPI",
+            "#apps/+install/files": "drop it", "#apps/+install/address": "https only",
+        }  # fmt: skip
+        for place, text in places.items():
             await look.go(place)
             await look.shows(text, "#area")
             found = await look.page.run(

@@ -4,9 +4,11 @@ import { showApp } from "./app.js";
 import { Controller } from "./controller.js";
 import { announce, button, failure, make, nothing } from "./dom.js";
 import { nameOfApp, startApp, tagsOfApp } from "./installed.js";
+import { installDropped, showInstall } from "./install.js";
 import { lookOut } from "./looking.js";
 import { operationOf, watch } from "./operations.js";
 import { SessionList } from "./sessions.js";
+import { dropZone } from "./uploading.js";
 import { countText } from "./words.js";
 
 const PAGE = 50;
@@ -25,7 +27,9 @@ export async function show(area, parts) {
     area.replaceChildren(failure(error));
     return {};
   }
-  return parts.chosen ? showApp(area, controller, parts) : showAll(area, controller, parts);
+  const isInstalling = parts.chosen === "+install";
+  if (isInstalling && parts.level >= 2) return showInstall(area, controller, parts);
+  return parts.chosen && !isInstalling ? showApp(area, controller, parts) : showAll(area, controller, parts);
 }
 
 async function showAll(area, controller, { go, level }) {
@@ -35,12 +39,13 @@ async function showAll(area, controller, { go, level }) {
   const stopAll = level >= 2 ? button("Stop all", () => controller.call("stop_all").then(() => news.look(), (error) => answer.replaceChildren(failure(error))), "small quiet danger", { hidden: true }) : null;
   const list = new AppList(controller, { go, answer, look: () => news.look() });
   area.replaceChildren(
-    make("div", { className: "area-head" }, make("h2", {}, "Apps")),
+    make("div", { className: "area-head" }, make("h2", {}, "Apps"), level >= 2 ? button("Install an app", () => go("apps", "+install"), "small primary") : null),
     make("p", { className: "soft" }, "Programs that are kept here. A worker runs them: when you start them, or when somebody looks for one of their services."),
     answer,
     make("section", { className: "part" }, make("div", { className: "area-head" }, make("h3", {}, "Running"), stopAll), none, sessions.element),
     make("section", { className: "part" }, make("h3", {}, "Installed"), list.element),
   );
+  if (level >= 2) dropZone(area, (files) => installDropped(files, go));
   const news = lookOut(area, async () => {
     const running = await controller.call("list_running");
     sessions.show(running);
