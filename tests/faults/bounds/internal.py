@@ -44,6 +44,7 @@ INTERNAL = {
     "hypha.registry.search.MAX_SEARCHES": "searches that go on at once, further ones wait for their turn",
     "hypha.hub.calls._STAMPS_KEPT": "packed identities, the oldest are packed anew",
     "hypha.hub.requests.MAX_INTERVAL_S": "pause of heartbeats",
+    "hypha.hub.clients.MAX_RETIRED": "clients of which is known why they are gone, the oldest are forgotten",
     "hypha.hub.notices.MAX_LOGGED_PER_S": "lines of the log",
     "hypha.hub.notices.MAX_TOLD_PER_S": "errors about events that were refused",
     "hypha.observe.memory._KEPT_BYTES": "memory that the process keeps for itself",
