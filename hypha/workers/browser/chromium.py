@@ -96,6 +96,22 @@ class Chromium:
             flags.append("--disable-web-security")
         return flags
 
+    async def has_died(self, browser: Browser) -> bool:
+        """Whether a browser makes no context any more; then the next is a new one.
+
+        Nobody else tells when the program has died that stands between it and us.
+        """
+        from playwright.async_api import Error
+
+        try:
+            await (await browser.new_context()).close()
+        except Error:
+            if self._browser is browser:
+                self._browser = self._playwright = None
+                self._on_death()
+            return True
+        return False
+
     async def close(self) -> None:
         """End the browser."""
         browser, self._browser = self._browser, None

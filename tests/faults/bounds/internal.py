@@ -86,6 +86,8 @@ INTERNAL = {
     "hypha.workspaces.endings.HEARING_LIMIT_S": "how long a part may clean up after a workspace",
     "hypha.workspaces.membership.MAX_NAME_CHARS": SAME,
     "hypha.workers.conda.environments.MOST_DOWNLOADED_BYTES": "of a worker (tests/unit/workers/conda)",
+    "hypha.workers.browser.pipe.MOST_ANSWER_BYTES": "of a worker (tests/unit/workers/browser)",
+    "hypha.workers.browser.pipe.MOST_ANSWER_VALUES": "of a worker (tests/unit/workers/browser)",
     "hypha.workers.conda.environments.MOST_ENVIRONMENTS": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.environments._KEPT_S": "of a worker (tests/unit/workers/conda)",
     "hypha.workers.conda.kernel.MOST_OUTPUT_BYTES": "of a worker (tests/unit/workers/conda)",
