@@ -111,7 +111,7 @@ class Router:
         ):
             raise _unfit(main, len(data))
         if sender.rights is not target.rights and (
-            (sender.is_outsider or needs_look(method, data, head))
+            (sender.is_outsider or needs_look(main, method, data, head))
             and not self._border.admits(sender, target, main, data, head)
         ):
             return
@@ -230,11 +230,17 @@ class Router:
             else:
                 self._notices.event_refused(sender, kind, error)
             return
+        target = self._find(address)
+        if target is None:
+            reaches_others = self._events.reach_others(workspace, kind, sender)
+        else:
+            reaches_others = target.rights is not sender.rights
+        if reaches_others:
+            self._border.check_event(main, data, head)
         frame = sender.stamp.apply(main, data, head, address, True)
         if client_id == "*":
             self._events.broadcast(workspace, kind, frame, sender)
             return
-        target = self._find(address)
         if target is not None:
             target.deliver(frame, _EVENT)
             if target.pressure is not None:

@@ -78,6 +78,7 @@ INTERNAL = {
     "hypha.wire.bounded.MAX_QUICK_VALUES": "more values are opened in a thread",
     "hypha.wire.frames.MAX_FRAME_BYTES": SAME,
     "hypha.wire.frames._MAX_KEY_VALUES": SAME,
+    "hypha.wire.readable.MAX_ENTRIES": "in a frame between people; honest ones have fewer",
     "hypha.wire.arriving._MAX_KEY_BYTES": "longer keys mean nothing to the libraries",
     "hypha.wire.arriving._MAX_NAME_BYTES": "longer than any address or path of a method",
     "hypha.wire.frames._PACKED_KEPT": "packed facts of users, the oldest are packed anew",
