@@ -27,7 +27,7 @@ class Features:
     enable_service_search: bool = flag(False, "Search services by meaning", feature="search by meaning")
     enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
-    enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
+    enable_k8s_worker: bool = flag(False, "Apps as pods of a Kubernetes cluster")
     enable_terminal_worker: bool = flag(
         False, "Apps in a terminal, for administrators and workspaces in TERMINAL_AUTHORIZED_WORKSPACES"
     )

@@ -7,22 +7,19 @@ an engine holds to the settings which it is sent is the engine's to show.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.kit.fake_engines import kill, read_both, run
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -40,23 +37,6 @@ class FakeContainer:
 
     def listed(self) -> dict[str, Any]:
         return {"Id": self.id, "Labels": self.wished["Labels"]}
-
-
-async def run(command: list[str], variables: list[str]) -> Process:
-    env = {"PATH": os.environ["PATH"], **dict(each.split("=", 1) for each in variables)}
-    return await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env, start_new_session=True
-    )
-
-
-async def read_both(process: Process, pieces: list[bytes], told: asyncio.Event | None = None) -> int:
-    async def read(number: int, reader: asyncio.StreamReader | None) -> None:
-        assert reader is not None
-        while data := await reader.read(65_536):
-            pieces.append(frame(number, data))
-
-    await asyncio.gather(read(1, process.stdout), read(2, process.stderr))
-    return await process.wait()
 
 
 class FakeDocker:
@@ -143,7 +123,7 @@ class FakeDocker:
         return Response(status_code=204)
 
     async def _follow(self, container: FakeContainer, process: Process) -> None:
-        container.code = await read_both(process, container.pieces)
+        container.code = await read_both(process, lambda n, data: container.pieces.append(frame(n, data)))
         container.over.set()
 
     async def inspect(self, request: Request) -> Response:
@@ -167,8 +147,7 @@ class FakeDocker:
         container = self._of(request)
         if container is None or container.process is None:
             return JSONResponse({"message": "No such container"}, 404)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(container.process.pid, signal.SIGKILL)
+        kill(container.process)
         return Response(status_code=204)
 
     async def stop(self, request: Request) -> Response:
@@ -195,7 +174,7 @@ class FakeDocker:
 
         async def body() -> AsyncIterator[bytes]:
             pieces: list[bytes] = []
-            reading = asyncio.create_task(read_both(process, pieces))
+            reading = asyncio.create_task(read_both(process, lambda n, data: pieces.append(frame(n, data))))
             while not reading.done() or pieces:
                 while pieces:
                     data = pieces.pop(0)
@@ -213,24 +192,7 @@ class FakeDocker:
         processes = [c.process for c in self.containers.values()] + list(self.programs.values())
         for process in processes:
             if process is not None and process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                kill(process)
                 await process.wait()
         if self._tasks:
             await asyncio.wait(self._tasks)
-
-
-@asynccontextmanager
-async def served(app: Starlette, socket: Path | None = None, port: int = 0) -> AsyncIterator[None]:
-    """Serve an application at a socket, or at a port of this machine."""
-    place: dict[str, Any] = {"uds": str(socket)} if socket else {"host": "127.0.0.1", "port": port}
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", **place))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server._serve())
-    while not server.started:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = server.force_exit = True
-        await task

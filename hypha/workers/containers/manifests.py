@@ -13,7 +13,7 @@ from hypha.workers.base import WorkerConfig
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_PULLS = ("IfNotPresent", "Always", "Never")
+PULLS = ("IfNotPresent", "Always", "Never")
 ALL_RESTARTS = ("Never", "OnFailure", "Always")
 _WORDS, _WORD_CHARS, _VARIABLES, _VALUE_CHARS = 256, 16_384, 256, 16_384
 _LONGEST_S = 7 * 24 * 3600
@@ -64,7 +64,7 @@ def checked_manifest(manifest: Mapping[str, Any], usual: Usual) -> dict[str, Any
     _check_command(ready.get("command"))
     _check_variables(ready.get("env"))
     for name, known, first in (
-        ("image_pull_policy", _PULLS, usual.pull),
+        ("image_pull_policy", PULLS, usual.pull),
         ("restart_policy", usual.restarts, usual.restarts[0]),
     ):
         if ready.setdefault(name, first) not in known:

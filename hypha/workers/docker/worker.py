@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hypha.workers.containers.worker import ContainerWorker
 from hypha.workers.docker.api import DockerApi
 from hypha.workers.docker.engine import ContainerLimits, DockerEngine
 from hypha.workers.folders import default_root
-from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
+from hypha.workers.options import Connection, Options, add_connection, count, folder, positive, words_of
 from hypha.workers.serving import run_command
 
 logger = logging.getLogger(__name__)
@@ -61,13 +60,6 @@ class DockerWorker(ContainerWorker):
         return "Runs containers of an engine, each with limits and without rights on the machine"
 
 
-def _cpus(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise ArgumentTypeError("it must be above 0")
-    return value
-
-
 def _options() -> Options:
     usual = ContainerLimits()
     options = Options("python -m hypha.workers.docker", f"Runs apps of the type {TYPE}.")
@@ -78,7 +70,7 @@ def _options() -> Options:
         "--docker-timeout-s", _TIMEOUT_S, "Seconds that a container runs, if its app says nothing", count
     )
     options.add("--docker-memory-mb", usual.memory_mb, "Memory of a container in MiB", count)
-    options.add("--docker-cpus", usual.cpus, "Processors of a container", _cpus)
+    options.add("--docker-cpus", usual.cpus, "Processors of a container", positive)
     options.add("--docker-processes", usual.processes, "Processes of a container", count)
     options.add("--docker-scratch-mb", usual.scratch_mb, "What it may write, in memory, in MiB", count)
     options.add("--docker-user", usual.user, "User and group inside of it")

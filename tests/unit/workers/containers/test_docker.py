@@ -22,7 +22,8 @@ from hypha.workers.containers import worker as workers
 from hypha.workers.docker.engine import ContainerLimits
 from hypha.workers.docker.worker import DockerWorker
 from hypha.workers.options import Connection
-from tests.kit.fake_docker import FakeDocker, served
+from tests.kit.fake_docker import FakeDocker
+from tests.kit.fake_engines import served
 
 ID = "w/_rapp_1__rlb"
 HERE = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "rw"}}}}
