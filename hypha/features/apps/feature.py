@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BROWSER_WORKER = "hypha.workers.browser:hypha_startup"
 """A worker is known by name alone: it sees the server as those elsewhere do."""
+BROWSER_WORKER_IN_CONTAINER = "hypha.workers.browser:startup_in_container"
 
 
 class AppsFeature(Feature):
@@ -49,7 +50,8 @@ class AppsFeature(Feature):
         context.tasks.start(apps.scaler.run(), "scaling apps")
         context.services.offer(apps.controller.service())
         if not options.disable_inprocess_browser_worker:
-            context.services.run_inside(BROWSER_WORKER)
+            is_contained = context.settings.in_docker
+            context.services.run_inside(BROWSER_WORKER_IN_CONTAINER if is_contained else BROWSER_WORKER)
 
     async def stop(self) -> None:
         """Stop all sessions."""

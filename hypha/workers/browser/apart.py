@@ -27,7 +27,7 @@ from hypha.workers.base import (
     WorkerNotAvailableError,
     safe_call_callback,
 )
-from hypha.workers.browser.chromium import find_chromium, has_playwright
+from hypha.workers.browser.chromium import IN_CONTAINER, find_chromium, has_playwright
 from hypha.workers.browser.pipe import Message, packed, read
 from hypha.workers.browser.worker import BrowserWorker
 from hypha.workers.logs import LogPage
@@ -228,9 +228,18 @@ class ApartWorker(BrowserWorker):
 
 async def hypha_startup(server: Any) -> None:
     """Register the worker, as a startup function of a server; one warning where there is no browser."""
+    await _register(server, os.environ)
+
+
+async def startup_in_container(server: Any) -> None:
+    """The same where the kernel gives the browser no sandbox of its own (`--in-docker`)."""
+    await _register(server, {**os.environ, IN_CONTAINER: "true"})
+
+
+async def _register(server: Any, environment: Mapping[str, str]) -> None:
     if not has_playwright():
         logger.warning("No apps in a browser: install the package playwright (hypha-server[browser]).")
-    elif find_chromium(os.environ) is None:
+    elif find_chromium(environment) is None:
         logger.warning("No apps in a browser: install Chromium, or name one in HYPHA_CHROMIUM_PATH.")
     else:
-        await ApartWorker().register_worker_service(server)
+        await ApartWorker(environment).register_worker_service(server)

@@ -14,6 +14,8 @@ from hypha.workers.browser.options import is_on
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
+IN_CONTAINER = "HYPHA_BROWSER_IN_CONTAINER"
+"""Variable by which the server tells the process of its browser that it runs in a container."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _FLAGS = ("--enable-unsafe-webgpu", "--use-vulkan", "--enable-features=Vulkan,WebAssemblyLazyCompilation,"
           "WebAssemblyTiering", "--site-per-process", "--disable-dev-shm-usage", "--mute-audio",
@@ -47,7 +49,8 @@ class Chromium:
     ) -> None:
         self._environment = environment
         self._on_death = on_death
-        self._has_no_sandbox = in_container or (hasattr(os, "geteuid") and os.geteuid() == 0)
+        is_contained = in_container or is_on(environment.get(IN_CONTAINER, "false"))
+        self._has_no_sandbox = is_contained or (hasattr(os, "geteuid") and os.geteuid() == 0)
         """Chromium refuses to start as root with its sandbox."""
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
