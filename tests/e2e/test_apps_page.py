@@ -238,6 +238,55 @@ async def test_what_cannot_be_installed_is_told(look: Visit, leaves: Stage, tmp_
     assert await look.complaints() == []
 
 
+async def flip(look: Visit, *names: str) -> None:
+    for name in names:
+        await look.page.run("document.getElementById(args.id).click();", id=f"set-{name}")
+
+
+async def test_switches_are_kept_once_the_app_was_tried(look: Visit, leaves: Stage) -> None:
+    await leaves.apps.start("leaves")
+    await look.open(leaves.owner.workspace, "#apps/leaves", leaves.owner.token)
+    await look.shows("Singleton", "#area")
+    await flip(look, "singleton")
+    await look.fill(**{"set-idle": "30"})
+    await click(look, "Save")
+    await look.shows("singleton", ".tags")
+    manifest = (await leaves.apps.get_app_info("leaves"))["manifest"]
+    assert (manifest["singleton"], manifest["daemon"]) == (True, False)
+    assert manifest["startup_config"] == {"wait_for_service": False, "stop_after_inactive": 30}
+    leaves.failure = "no light"
+    await flip(look, "daemon")
+    await click(look, "Save")
+    await look.shows("There are changes that are not committed.", "#area")
+    await look.shows("no light", ".progress")
+    assert "daemon" not in await look.text(".tags")
+    leaves.failure = ""
+    await click(look, "Try and commit")
+    await look.shows("daemon", ".tags")
+    manifest = (await leaves.apps.get_app_info("leaves"))["manifest"]
+    assert manifest["startup_config"] == {"wait_for_service": False}
+    await flip(look, "disabled")
+    await click(look, "Save")
+    await look.shows("disabled", ".tags")
+    await look.shows("It does not run now.", "#area")
+    assert await leaves.apps.list_running() == []
+    assert await look.complaints() == []
+
+
+async def test_a_worker_of_the_workspace_is_disabled_and_enabled(look: Visit, leaves: Stage) -> None:
+    await look.open(leaves.owner.workspace, "#apps", leaves.owner.token)
+    await look.shows("this workspace", "table")
+    await click(look, "Disable", "table")
+    await look.shows("disabled", "table")
+    assert [each["disabled"] for each in await leaves.apps.list_workers()] == [True]
+    await click(look, "Enable", "table")
+    await look.shows("Disable", "table")
+    assert [each["disabled"] for each in await leaves.apps.list_workers()] == [False]
+    await look.open(leaves.owner.workspace, "#apps", leaves.owner.token_for("r"))
+    await look.shows("this workspace", "table")
+    assert "Disable" not in await look.text("table")
+
+
 async def test_a_server_without_apps_says_so(visit: Visit) -> None:
     person = make_person(visit.server, "plain")
     await visit.open(person.workspace, "#apps", person.token)
@@ -250,6 +299,31 @@ async def test_an_app_that_is_disabled_is_not_run(look: Visit, leaves: Stage) ->
     await look.open(leaves.owner.workspace, "#apps/off", leaves.owner.token)
     await look.shows("disabled", ".tags")
     assert await look.page.run("return document.querySelector('#area .button.primary').disabled;")
+
+
+@pytest.mark.slow
+async def test_a_draft_is_run_discarded_and_committed(look: Visit, leaves: Stage) -> None:
+    leaves.hold.set()
+    await leaves.apps.install(source="x", manifest=APP, app_id="draft", wait_for_service=False, stage=True)
+    await look.open(leaves.owner.workspace, "#apps/draft", leaves.owner.token)
+    await look.shows("It is a draft.", "#area")
+    await leaves.apps.edit_app("draft", startup_config={"wait_for_service": False})
+    await click(look, "Run")
+    await look.shows("App draft started", ".steps")
+    await click(look, "Try and commit")
+    await look.shows("v0", "#area")
+    await leaves.apps.edit_app("draft", manifest={"description": "changed"})
+    await look.go("#apps")
+    await look.go("#apps/draft")
+    await click(look, "Discard")
+    await click(look, "Really discard?")
+
+    async def is_gone() -> bool:
+        return "not committed" not in await look.text("#area")
+
+    await eventually(is_gone, within_s=10)
+    assert (await leaves.apps.get_app_info("draft", stage=True))["staging"] is None
+    assert await look.complaints() == []
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import { operationOf, watch } from "./operations.js";
 import { SessionList } from "./sessions.js";
 import { dropZone } from "./uploading.js";
 import { countText } from "./words.js";
+import { workerList } from "./workers.js";
 
 const PAGE = 50;
 const ABSENT = "This server runs no apps. Who runs it can turn them on with the option --enable-server-apps.";
@@ -37,6 +38,7 @@ async function showAll(area, controller, { go, level }) {
   const sessions = new SessionList(controller, { go, onChange: () => news.look() });
   const none = nothing("No app runs now.");
   const stopAll = level >= 2 ? button("Stop all", () => controller.call("stop_all").then(() => news.look(), (error) => answer.replaceChildren(failure(error))), "small quiet danger", { hidden: true }) : null;
+  const workers = workerList(controller, level);
   const list = new AppList(controller, { go, answer, look: () => news.look() });
   area.replaceChildren(
     make("div", { className: "area-head" }, make("h2", {}, "Apps"), level >= 2 ? button("Install an app", () => go("apps", "+install"), "small primary") : null),
@@ -44,6 +46,7 @@ async function showAll(area, controller, { go, level }) {
     answer,
     make("section", { className: "part" }, make("div", { className: "area-head" }, make("h3", {}, "Running"), stopAll), none, sessions.element),
     make("section", { className: "part" }, make("h3", {}, "Installed"), list.element),
+    make("section", { className: "part" }, make("h3", {}, "Workers"), workers.element),
   );
   if (level >= 2) dropZone(area, (files) => installDropped(files, go));
   const news = lookOut(area, async () => {
@@ -53,8 +56,13 @@ async function showAll(area, controller, { go, level }) {
     if (stopAll) stopAll.hidden = running.length < 2;
     list.mark(running);
   }, answer);
-  await Promise.all([news.look(), list.load()]);
-  return news;
+  await Promise.all([news.look(), list.load(), workers.load()]);
+  return {
+    onEvent: (type, data) => {
+      news.onEvent(type);
+      if (/^service_/.test(type) && data?.type === "server-app-worker") workers.load();
+    },
+  };
 }
 
 class AppList {
@@ -112,6 +120,7 @@ class AppList {
       run.disabled = isStarting || app.disabled === true;
       run.hidden = isRunning && !isStarting;
       state.textContent = isStarting ? "starting…" : isRunning ? "runs" : "";
+      state.hidden = !state.textContent;
     };
     this.rows.set(app.id, { update });
     update();

@@ -34,6 +34,7 @@ export async function showInstall(area, controller, { open = "", go }) {
     progress,
     make("div", { className: "card install" }, bar, panel),
   );
+  dropZone(area, (files) => installDropped(files, go));
   tabBar(bar, WAYS, way, (name) => go("apps", "+install", name), panel.id);
   const draw = () => {
     const operation = operationOf(KEY);
@@ -90,7 +91,6 @@ async function showFiles(panel, { install, types }) {
     make("div", { className: "drop-place" }, make("p", {}, "A plugin file (.hypha.html), a page, a script, or a folder with all that belongs to an app."), pickers(take, "Choose files", "Choose a folder"), make("p", { className: "drop-hint" }, "Or drop it anywhere here.")),
     answer, found,
   );
-  dropZone(panel, take);
   const waiting = dropped;
   dropped = null;
   if (waiting) await take(waiting);
