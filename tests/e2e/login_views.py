@@ -19,6 +19,12 @@ const view = document.querySelector(".view:not([hidden])");
 return view ? view.dataset.view : "";
 """
 
+MAY_ALLOW = """
+const button = document.querySelector("[data-act=approve]");
+return Boolean(button && button.offsetParent && !button.disabled);
+"""
+ALLOW = "document.querySelector('[data-act=approve]').click();"
+
 
 async def until(page: Page, script: str, expected: Any) -> None:
     """Wait until a script in the page gives a value."""

@@ -14,7 +14,7 @@ from hypha_rpc import connect_to_server, login
 
 from hypha.testing import ServerProcess
 from tests.e2e.chromium import Page
-from tests.e2e.login_views import SEEN, SUBMIT, until
+from tests.e2e.login_views import ALLOW, MAY_ALLOW, SEEN, SUBMIT, until
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,8 @@ async def test_sign_up_approve_and_the_program_goes_on(server: ServerProcess, pa
     text = await page.run("return document.querySelector('[data-view=approve]').innerText;")
     assert "signed in as Zoë" in text and email in text and url[-6:] in text
     assert not task.done(), "nothing is handed over before the person allows it"
-    await page.run("document.querySelector('[data-act=approve]').click();")
+    await until(page, MAY_ALLOW, True)
+    await page.run(ALLOW)
     token = await asyncio.wait_for(task, 20)
     client = await connect_to_server({"server_url": server.url, "token": token})
     assert client.config.user["id"].startswith("local-")
@@ -84,6 +85,26 @@ async def test_sign_up_approve_and_the_program_goes_on(server: ServerProcess, pa
     await until(page, SEEN, "sign-in")
     await page.open(f"{server.url}/public/apps/hypha-login/")
     await until(page, SEEN, "sign-in")
+
+
+async def test_a_click_that_was_meant_for_another_page_allows_nothing(
+    server: ServerProcess, page: Page
+) -> None:
+    task, url = await waiting_program(server)
+    await page.open(url)
+    await sign_up(page, f"zoe-{uuid.uuid4().hex[:8]}@example.org")
+    await until(page, SEEN, "approve")
+    hasty = (
+        "const button = document.querySelector('[data-act=approve]'); button.click(); return button.disabled;"
+    )
+    # the page of somebody else that lay above this one is gone: the second of two clicks arrives here
+    assert await page.run(f"dispatchEvent(new Event('focus')); {hasty}") is True
+    await until(page, MAY_ALLOW, True)
+    assert await page.run(f"document.dispatchEvent(new Event('visibilitychange')); {hasty}") is True
+    await until(page, MAY_ALLOW, True)
+    assert await page.run(SEEN) == "approve" and not task.done()
+    await page.run(ALLOW)
+    assert await asyncio.wait_for(task, 20)
 
 
 async def test_popup_redirect_and_frame(server: ServerProcess, page: Page) -> None:

@@ -19,6 +19,7 @@ from hypha.testing import ServerProcess, mint_token
 from hypha.testing.server import free_port
 from hypha.testing.tokens import read_claims
 from tests.e2e.chromium import Page
+from tests.e2e.login_views import ALLOW, MAY_ALLOW
 from tests.e2e.oidc_lab import (
     AUDIENCE,
     CLIENT_ID,
@@ -591,12 +592,11 @@ async def test_the_whole_way_in_a_browser(ours: ServerProcess, oidc: OidcServer)
         await page.run(f"{fill} setTimeout(() => {form}.submit());")
         await arrive(page, "return document.body.innerText.includes('Authorize') && !document.login;")
         await page.run(f"setTimeout(() => {form}.submit());")
-        allow = "document.querySelector('[data-act=approve]')"
-        await arrive(page, f"return !!{allow} && {allow}.offsetParent !== null;")
+        await arrive(page, MAY_ALLOW)
         assert await page.run("return document.cookie;") == "", "scripts don't see the cookie"
         checked = await program.post(f"{service}/check", json={"key": started["key"], "timeout": 0})
         assert checked.json() is None, "nothing is handed out before the person allows it"
-        await page.run(f"{allow}.click();")
+        await page.run(ALLOW)
         token = (await program.post(f"{service}/check", json={"key": started["key"], "timeout": 10})).json()
     assert user_of(await whoami(ours, token))["id"] == "lab|bea"
 

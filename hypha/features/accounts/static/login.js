@@ -154,10 +154,27 @@ function proceed() {
     fill("scope", workspace ? `what you may do in the workspace ${workspace}` : "everything that you may do");
     fill("life", lifeText(Number(query.get("expires_in")), workspace));
     show("approve");
+    hold();
   } else {
     finish("signed-in", "You are signed in", "You can close this page.");
   }
 }
+
+// A page of others may lead here, or close itself over this one, between the two clicks of a double click: the
+// second one, meant for that page, must not meet the button.
+const CONSIDER_MS = 800;
+let considered = 0;
+
+function hold() {
+  const button = $('[data-act="approve"]');
+  button.disabled = true;
+  clearTimeout(considered);
+  considered = setTimeout(() => { button.disabled = document.visibilityState !== "visible"; }, CONSIDER_MS);
+}
+
+document.addEventListener("visibilitychange", hold);
+// in a frame, which is one of our own pages, the first click brings the focus
+if (window.top === window) window.addEventListener("focus", hold);
 
 function lifeText(seconds, workspace) {
   if (!(seconds > 0)) return workspace ? "1 hour" : "24 hours";
