@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import httptools
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hypha.errors import HyphaError, InvalidRequest
@@ -205,9 +206,19 @@ class GrammarProtocol(HttpToolsProtocol):
         self.headers[:] = [(b"host", host), *(pair for pair in self.headers if pair[0] != b"host")]
 
     def on_body(self, body: bytes) -> None:
-        """Part of a body came."""
-        if not self._is_handshake:
+        """Part of a body came. The first since somebody took what there was is kept without copies of it."""
+        if self._is_handshake:
+            return
+        cycle: Any = self.cycle
+        if cycle.body or cycle.response_complete:
+            if isinstance(cycle.body, bytes):
+                cycle.body = bytearray(cycle.body)
             super().on_body(body)
+            return
+        cycle.body = body
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """A request is complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,20 @@ async def test_files_and_addresses_outlast_the_server(start_server: StartServer)
     storage = await (await connections.connect(person)).get_service("public/s3-storage")
     assert (await get(await storage.get_file("folder/data ü.bin"))).content == content
     await connections.close()
+
+
+async def test_a_body_in_pieces_of_all_sizes_is_kept_as_it_was_sent(storage: Any) -> None:
+    sizes = [1, 0, 70_000, 3, 300_000, 1, 1, 1_500_000, *[7] * 500, 2_000_000]
+    pieces = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
+
+    async def sent() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    url = await storage.put_file("pieces.bin")
+    async with httpx.AsyncClient() as http:
+        assert (await http.put(url, content=sent())).status_code == 200
+    assert (await get(await storage.get_file("pieces.bin"))).content == b"".join(pieces)
 
 
 @pytest.mark.spec("artifacts-C3.2")

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -41,14 +41,26 @@ class Draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._descriptor: int | None = os.open(self.path, flags, 0o600)
 
-    def write(self, data: bytes) -> None:
-        """Add bytes."""
+    def write(self, *pieces: bytes) -> None:
+        """Add bytes, and take them into the digest."""
+        self.digest(pieces)
+        self.store(pieces)
+
+    def digest(self, pieces: Sequence[bytes]) -> None:
+        """Take bytes into the digest, while or before they are stored."""
+        for piece in pieces:
+            self._hash.update(piece)
+
+    def store(self, pieces: Sequence[bytes]) -> None:
+        """Add bytes that the digest takes in by itself."""
         assert self._descriptor is not None
-        self._hash.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        self.size += len(data)
+        size = sum(map(len, pieces))
+        done = os.writev(self._descriptor, pieces)
+        if done < size:  # the system took a part
+            view = memoryview(b"".join(pieces))[done:]
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        self.size += size
         if self.size - self._flushed_size >= FLUSH_BYTES and self._flushers is not None:
             self._begin_flush(self._flushers)
 

@@ -40,6 +40,8 @@ from hypha.objects.store import (
 
 BLOCK_BYTES = 1024 * 1024
 """Read and written at a time: each costs a trip to a worker thread."""
+PIECES = 64
+"""Of a block that is written as it came; more are put together first."""
 THREADS = 8
 FLUSHERS = 2
 """Beside those, because they are waited for by them."""
@@ -114,12 +116,9 @@ class LocalObjects(ObjectStore):
         key, more = check_key(key), checked_metadata(metadata)
         facts = Facts(0, 0, "", content_type, more, (sha256 or "").lower())
         blocks = _blocks(source)
-        async for first in blocks:
-            if isinstance(source, bytes) or len(first) < BLOCK_BYTES:
-                return await self._put_small(first, key, facts, if_absent, max_bytes)
-            break
-        else:
-            return await self._put_small(b"", key, facts, if_absent, max_bytes)
+        first: Sequence[bytes] = await anext(blocks, [])  # a tuple would be taken apart
+        if isinstance(source, bytes) or sum(map(len, first)) < BLOCK_BYTES:
+            return await self._put_small(b"".join(first), key, facts, if_absent, max_bytes)
         async with self._draft(key) as draft:
             await self._write(draft, key, first, max_bytes)
             await self._fill(draft, key, blocks, max_bytes)
@@ -225,7 +224,7 @@ class LocalObjects(ObjectStore):
         check_number(number)
         await self._run(self._uploads.about, check_key(key), upload)
         async with self._draft(key) as draft:
-            await self._fill(draft, key, source, max_bytes)
+            await self._fill(draft, key, _blocks(source), max_bytes)
             if sha256 and sha256.lower() != draft.sha256:
                 raise Corrupted(f"The bytes that came for a part of {key[:200]} have another sha-256.")
             return await self._run(self._keep_part, draft, key, upload, number)
@@ -366,11 +365,13 @@ class LocalObjects(ObjectStore):
 
     # -- between the event loop and the threads
 
-    async def _fill(self, draft: Draft, key: str, source: Source, max_bytes: int | None) -> None:
+    async def _fill(
+        self, draft: Draft, key: str, blocks: AsyncIterator[Sequence[bytes]], max_bytes: int | None
+    ) -> None:
         """Write what comes; while a block is on its way to disk, the next one is taken in."""
         writing: asyncio.Task[None] | None = None
         try:
-            async for block in _blocks(source):
+            async for block in blocks:
                 if writing is not None:
                     await writing
                 writing = asyncio.create_task(self._write(draft, key, block, max_bytes))
@@ -379,11 +380,17 @@ class LocalObjects(ObjectStore):
             if writing is not None:
                 await writing
 
-    async def _write(self, draft: Draft, key: str, block: bytes, max_bytes: int | None) -> None:
-        _check_size(draft.size + len(block), max_bytes)
-        self.room.take(owner_of(key), len(block))
-        draft.held += len(block)
-        await self._run(draft.write, block)
+    async def _write(self, draft: Draft, key: str, block: Sequence[bytes], max_bytes: int | None) -> None:
+        """Store a block and take it into the digest, side by side."""
+        size = sum(map(len, block))
+        _check_size(draft.size + size, max_bytes)
+        self.room.take(owner_of(key), size)
+        draft.held += size
+        digesting = asyncio.ensure_future(self._run(draft.digest, block))
+        try:
+            await self._run(draft.store, block)
+        finally:
+            await to_its_end(digesting)
 
     @asynccontextmanager
     async def _draft(self, key: str, *, takes_room: bool = True) -> AsyncIterator[Draft]:
@@ -477,10 +484,10 @@ def _check_size(size: int, max_bytes: int | None) -> None:
         raise FrameTooLarge(f"The file is larger than {max_bytes:,} bytes.")
 
 
-async def _blocks(source: Source) -> AsyncIterator[bytes]:
-    """The bytes of a source in pieces that are worth a trip to a thread."""
+async def _blocks(source: Source) -> AsyncIterator[Sequence[bytes]]:
+    """The pieces of a source, as many together as are worth a trip to a thread."""
     if not isinstance(source, AsyncIterable):
-        yield source
+        yield (source,)
         return
     waiting: list[bytes] = []
     size = 0
@@ -488,7 +495,7 @@ async def _blocks(source: Source) -> AsyncIterator[bytes]:
         waiting.append(piece)
         size += len(piece)
         if size >= BLOCK_BYTES:
-            yield b"".join(waiting)
+            yield waiting if len(waiting) <= PIECES else [b"".join(waiting)]
             waiting, size = [], 0
     if waiting:
-        yield b"".join(waiting)
+        yield [b"".join(waiting)]
