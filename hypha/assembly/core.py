@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypha import __version__
 from hypha.assembly.access import open_guard, open_tokens
 from hypha.assembly.readings import connections_of
+from hypha.assembly.shared_secrets import shared_manager_id
 from hypha.auth.expected import ExpectedClients
 from hypha.background import Background
 from hypha.datafolder import DataFolder
@@ -75,7 +76,7 @@ async def open_core(settings: Settings, server_id: str, endings: Endings) -> Cor
         ConfigurationError: they cannot be used; its text is for the user.
     """
     folder, store = await open_data(settings, server_id, endings)
-    hub = Hub(folder.manager_id(), HubLimits.from_settings(settings))
+    hub = Hub(shared_manager_id(settings) or folder.manager_id(), HubLimits.from_settings(settings))
     tokens = await open_tokens(settings, folder, store, hub)
     guard = await open_guard(settings, store, tokens, hub)
     if guard.issued is not None:
@@ -107,7 +108,7 @@ async def open_data(settings: Settings, server_id: str, endings: Endings) -> tup
     endings.add("the data folder", folder.close)
     store = Store(settings.database_uri or folder.database_url)
     endings.add("the store", store.close)
-    await store.open(settings.announced_base_url, server_id)
+    await store.open(settings.announced_base_url, server_id, shares=bool(settings.redis_uri))
     return folder, store
 
 

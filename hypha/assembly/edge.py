@@ -65,6 +65,7 @@ def build_reception(core: Core, tenants: Tenants, descriptors: int) -> Reception
         core.rates,
         Sockets.of_settings(settings, descriptors, hub.time, core.proxies.trusts),
         core.manager_peer.calls.ping,
+        tenants.replica,
     )
 
 

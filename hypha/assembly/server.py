@@ -14,6 +14,7 @@ from hypha.assembly.edge import Edge, build_edge, http_protocol
 from hypha.assembly.endings import Endings
 from hypha.assembly.features import Features, Plugged, in_order, listed_features, start_features
 from hypha.assembly.inner_clients import InnerClients, Opening
+from hypha.assembly.replication import join_others
 from hypha.assembly.tenants import Tenants, open_tenants
 from hypha.assembly.upkeep import start_upkeep
 from hypha.assembly.web import Doors, listed_doors
@@ -101,6 +102,7 @@ class Server:
         try:
             parts = self._parts = await self._build()
             await parts.inner_clients.run_startup_functions()
+            await join_others(parts.core, parts.tenants.replica)
         except BaseException:
             await self.stop()
             raise

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from hypha.assembly.access import check_http_user, end_clients_of
 from hypha.assembly.manager import build_manager
+from hypha.assembly.replication import build_replica
+from hypha.assembly.shared_secrets import derived_secret
 from hypha.registry.balance import Selection
 from hypha.registry.calling import Calling
 from hypha.registry.roster import LocalRoster
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from hypha.assembly.core import Core
     from hypha.assembly.endings import Endings
     from hypha.builtins.service import BuiltinService
+    from hypha.replicas.replica import Replica
     from hypha.workspaces.lifecycle import Workspaces
 
 
@@ -35,6 +38,8 @@ class Tenants:
     calling: Calling
     manager: BuiltinService
     credentials: Credentials
+    replica: Replica | None
+    """What ties it to the other replicas, if it is not alone."""
 
     @property
     def workspaces(self) -> Workspaces:
@@ -48,7 +53,7 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
     tenancy = Tenancy.build(
         core.store,
         core.settings,
-        Seal(core.folder.secret("sealing")),
+        Seal(derived_secret(core.settings, "sealing") or core.folder.secret("sealing")),
         hub.events.publish,
         partial(end_clients_of, hub),
         tokens.revocations.apply,
@@ -73,4 +78,5 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
         origins=Origins(core.base_url, core.proxies),
     )
     manager = build_manager(core, tenancy, members, selection, calling)
-    return Tenants(tenancy, members, selection, calling, manager, credentials)
+    replica = build_replica(core, members, endings)
+    return Tenants(tenancy, members, selection, calling, manager, credentials, replica)

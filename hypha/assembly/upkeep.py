@@ -7,6 +7,7 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hypha.assembly.replication import end_lapsed
 from hypha.observe.memory import trim_regularly
 from hypha.registry.records import BUILT_IN
 from hypha.transports.stream_watch import StreamWatch, WatchLimits
@@ -37,6 +38,8 @@ def start_upkeep(core: Core, tenants: Tenants, edge: Edge) -> None:
     stop = partial(signal.raise_signal, signal.SIGTERM)
     start(store.claim.keep(stop), "keeping the database")
     start(store.lease.keep(stop), "keeping what is owned in the database")
+    if tenants.replica is not None:
+        start(end_lapsed(store), "ending what replicas that are gone owned")
     start(edge.lasting.run(), "looking after answers that last")
     watch = StreamWatch(
         core.hub, WatchLimits.from_settings(settings), core.manager_peer.calls.ping, hosts_built_in

@@ -39,7 +39,7 @@ class Target:
 class Receiver(Protocol):
     """What a replica does with what comes; called by the bus, in a turn of the event loop of its own."""
 
-    def frame(self, target: Target, frame: bytes) -> bool:
+    def frame(self, sender: str, target: Target, frame: bytes) -> bool:
         """A frame for a client of this replica; False if it is not here with this generation."""
 
     def refused(self, target: Target, label: bytes) -> None:

@@ -156,7 +156,7 @@ class MemoryBus(Bus):
             self,
             target.replica,
             len(frame),
-            lambda there: there.frame(target, frame),
+            lambda there: there.frame(self.replica, target, frame),
             lambda here: here.refused(target, label),
         )
 

@@ -277,7 +277,7 @@ class RedisBus(Bus):
     def _receive_frame(
         self, sender: str, workspace: str, client_id: str, generation: int, label: bytes, frame: bytes
     ) -> None:
-        if not self.receiver.frame(Target(self.replica, workspace, client_id, generation), frame):
+        if not self.receiver.frame(sender, Target(self.replica, workspace, client_id, generation), frame):
             self._put(sender, (_REFUSED, workspace, client_id, generation, label))
 
     def _acknowledge(self, sender: str, size_bytes: int) -> None:

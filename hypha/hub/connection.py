@@ -16,6 +16,8 @@ class LinkKind(StrEnum):
     """Its client has nothing to send while it is idle."""
     INNER = "inner"
     """A client inside the server's own process."""
+    REPLICA = "replica"
+    """A client at another replica."""
 
 
 class Connection(Protocol):

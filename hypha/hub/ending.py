@@ -57,6 +57,10 @@ class Ending:
         """
         if client.ended:
             return
+        if client.is_mirror:
+            if self._upcalls.elsewhere is not None:
+                self._upcalls.elsewhere.end(client, why)
+            return
         logger.debug("The state of %s ends: %s", client.address, why)
         link = client.end()
         self._clients.hide(client)

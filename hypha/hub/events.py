@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hypha.hub.client import Client
     from hypha.hub.flow import Flow
     from hypha.hub.stats import HubStats
+    from hypha.hub.upcalls import Upcalls
 
 MAX_SUBSCRIPTIONS = 1000
 MAX_ALL_SUBSCRIPTIONS = Room(free=32, party=50_000, strangers=100_000, total=1_000_000)
@@ -29,32 +30,15 @@ RESERVED_EVENTS = frozenset(
     }
 )  # fmt: skip
 """Event names that only the server may send (docs/spec/wire-protocol.md#reserved-names)."""
-_OF_OBJECTS = frozenset(
-    {
-        "__proto__",
-        "__defineGetter__",
-        "__defineSetter__",
-        "__lookupGetter__",
-        "__lookupSetter__",
-        "constructor",
-        "hasOwnProperty",
-        "isPrototypeOf",
-        "propertyIsEnumerable",
-        "toLocaleString",
-        "toString",
-        "valueOf",
-    }
-)
-"""Names that JavaScript finds on any object: its library takes a function there for a list of listeners, and
-throws out of its socket."""
 
 
 class Events:
     """Delivers events to the clients of a workspace that subscribed to their type."""
 
-    def __init__(self, flow: Flow, stats: HubStats) -> None:
+    def __init__(self, flow: Flow, stats: HubStats, upcalls: Upcalls) -> None:
         self._flow = flow
         self._stats = stats
+        self._upcalls = upcalls
         self._subscribers: dict[str, dict[str, set[Client]]] = {}
         """By workspace and type; nothing in it is empty."""
         self._counted = Shares(MAX_ALL_SUBSCRIPTIONS)
@@ -107,13 +91,14 @@ class Events:
         if not of_workspace:
             del self._subscribers[client.workspace]
 
-    def reach_others(self, workspace: str, kind: str, sender: Client) -> bool:
-        """Whether somebody with other rights than the sender subscribed to these events."""
-        clients = self._subscribers.get(workspace, {}).get(kind, ())
-        return any(client.rights is not sender.rights for client in clients)
-
     def broadcast(self, workspace: str, kind: str, frame: Frame, sender: Client | None = None) -> None:
         """Send one packed event to all subscribers; `sender` is paused if one of them is full."""
+        if self._upcalls.elsewhere is not None:
+            self._upcalls.elsewhere.publish(workspace, kind, frame)
+        self.spread(workspace, kind, frame, sender)
+
+    def spread(self, workspace: str, kind: str, frame: Frame, sender: Client | None = None) -> None:
+        """The same, to those of this replica alone."""
         of_workspace = self._subscribers.get(workspace)
         clients = of_workspace.get(kind) if of_workspace else None
         if not clients:
@@ -127,7 +112,7 @@ class Events:
     def publish(self, workspace: str, kind: str, data: Any) -> None:
         """Send an event of the server to a workspace; it is packed only if somebody subscribed to it."""
         of_workspace = self._subscribers.get(workspace)
-        if of_workspace and kind in of_workspace:
+        if (of_workspace and kind in of_workspace) or self._upcalls.elsewhere is not None:
             self.broadcast(workspace, kind, encode({"type": kind, "to": "*", "data": data}))
 
 
@@ -135,13 +120,10 @@ def check_event(sender: Client, kind: str, workspace: str, client_id: str, size:
     """Events stay where their sender may write.
 
     Raises:
-        InvalidRequest: it is too large, or has a name that JavaScript cannot read.
-        PermissionDenied: its name is the server's, or it may not go there.
+        InvalidRequest: it is too large. PermissionDenied: its name is the server's, or it may not go there.
     """
     if kind in RESERVED_EVENTS:
         raise PermissionDenied(f"Event name {kind!r} is reserved for the server.")
-    if kind in _OF_OBJECTS:
-        raise InvalidRequest(f"No event can have the name {kind!r}: JavaScript cannot read it.")
     if size > MAX_EVENT_BYTES:
         raise InvalidRequest("Events may not be larger than 512 KiB; send large data in a call.")
     if workspace == "*":

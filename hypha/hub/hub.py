@@ -95,7 +95,7 @@ class Hub:
         self.pulse = pulse = Pulse(clock, limits.ack_interval_s)
         self.flow = flow = Flow(clock, pulse, stats)
         self.acknowledgement = proof = Acknowledgement(clock, pulse, flow, stats)
-        self.events = events = Events(flow, stats)
+        self.events = events = Events(flow, stats, upcalls)
         self.waiting = waiting = Waiting(flow, callers := Callers(clients, stats), limits.held_limit_bytes)
         self.border = border = Border(peers, upcalls, clock)
         self._ending = ending = Ending(clients, callers, flow, leftovers, upcalls, stats)
@@ -149,10 +149,6 @@ class Hub:
     def end(self, client: Client, why: str) -> None:
         """End a client's state now: services go, callers are told, events are sent."""
         self._ending.end(client, why)
-
-    def retire(self, client: Client) -> None:
-        """Send no more calls to a client that is one of several, and is about to stop."""
-        self.clients.retire(client)
 
     def kick(self, client: Client, code: int, reason: str) -> None:
         """Close a client's link with a code and end its state."""

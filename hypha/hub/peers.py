@@ -56,6 +56,12 @@ class Peers:
         """A peer is reached under its address."""
         self._by_address[peer.address] = peer
 
+    def remove(self, peer: Peer) -> None:
+        """A peer is reached no more."""
+        for peers in (self._everywhere, self._by_address):
+            for key in [key for key, known in peers.items() if known is peer]:
+                del peers[key]
+
     def __iter__(self) -> Iterator[Peer]:
         if self._manager is not None:
             yield self._manager

@@ -56,7 +56,7 @@ class SlowReaders:
         """Release those that have drained, and close those that have waited for too long."""
         for client in list(self._flow.choked):
             self._flow.drained(client)
-            if client.pressure is not None:
+            if client.pressure is not None and not client.is_mirror:  # its own replica looks at it
                 self._look_at(client, client.pressure, now)
         if self._flow.choked:
             self._pulse.wake()

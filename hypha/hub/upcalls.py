@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.hub.client import Client
+    from hypha.wire.frames import Buffer, Frame
 
 
 class MembersPort(Protocol):
@@ -25,6 +26,22 @@ class MembersPort(Protocol):
 
     def may_follow(self, caller: Context, target: Client, method: str) -> bool:
         """Whether `services.<name>…` is of a registered service that the caller may call itself."""
+
+
+class Elsewhere(Protocol):
+    """The other replicas."""
+
+    def seek(self, sender: Client, address: str, data: Buffer) -> bool:
+        """Take a frame for somebody who is not here; it is routed again when more is known.
+
+        False: there is nobody at that address.
+        """
+
+    def publish(self, workspace: str, kind: str, frame: Frame) -> None:
+        """Send an event to the clients of a workspace there, too."""
+
+    def end(self, mirror: Client, why: str) -> None:
+        """Forget a client of another replica; its callers are told."""
 
 
 class NothingAbove:
@@ -61,5 +78,7 @@ class Upcalls:
     """Who keeps workspaces and services in step with the clients."""
     on_refused: Callable[[Client, str, str], None] = _note_nothing
     """Hears of a frame that was refused: its sender, the workspace to which it went, what it was."""
+    elsewhere: Elsewhere | None = None
+    """The other replicas; None for a server that has none."""
     gather_turn: Callable[[], None] = _gather_nothing
     """Lets transports write what is sent until this turn of the event loop ends together."""

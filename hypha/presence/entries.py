@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,8 @@ class ClientLeft:
     """A client has ended, after its services."""
 
     client: ClientEntry
+    is_lost: bool = field(default=False, compare=False)
+    """Whether it went with its replica, which can tell nobody of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ class ServiceWithdrawn:
     """A service is gone."""
 
     service: ServiceEntry
+    is_lost: bool = field(default=False, compare=False)
+    """Whether it went with its replica, which can tell nobody of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class MemorySpace:
         lease, member.lease = member.lease, None
         del self._members[member.replica]
         for client in list(lease.clients.values()) if lease is not None else ():
-            self._remove(client, by=member)
+            self._remove(client, by=member, is_lost=True)
         for other in self._members.values():
             other.hear(ReplicaEnded(member.replica))
 
@@ -161,10 +161,10 @@ class MemorySpace:
         if member.lease is not None:
             member.lease.clients[client.workspace, client.client_id] = client
 
-    def _remove(self, client: ClientEntry, by: MemoryPresence) -> None:
-        self._drop(self._services.of_client(client), by)
+    def _remove(self, client: ClientEntry, by: MemoryPresence, *, is_lost: bool = False) -> None:
+        self._drop(self._services.of_client(client), by, is_lost=is_lost)
         self._forget(client)
-        self._tell(ClientLeft(client), client.workspace, by)
+        self._tell(ClientLeft(client, is_lost), client.workspace, by)
 
     def _forget(self, client: ClientEntry) -> None:
         of_workspace = self._clients[client.workspace]
@@ -227,10 +227,10 @@ class MemorySpace:
         """See `Presence.services`."""
         return self._services.find(wanted)[:limit]
 
-    def _drop(self, services: Iterable[ServiceEntry], by: MemoryPresence) -> None:
+    def _drop(self, services: Iterable[ServiceEntry], by: MemoryPresence, *, is_lost: bool = False) -> None:
         for service in services:
             self._services.remove(service)
-            self._tell(ServiceWithdrawn(service), service.workspace, by, service)
+            self._tell(ServiceWithdrawn(service, is_lost), service.workspace, by, service)
 
     # -- changes
 

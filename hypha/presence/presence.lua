@@ -127,21 +127,21 @@ local function put_in(workspace, id, name, service)
   count(workspace, id, service, 1)
 end
 
-local function drop(workspace, id, name, service, client, by)
+local function drop(workspace, id, name, service, client, by, lost)
   take_out(workspace, id, name, service)
-  tell({'-', service_parts(workspace, id, name, service, client)}, workspace, by, client[REPLICA])
+  tell({'-', service_parts(workspace, id, name, service, client), lost or 0}, workspace, by, client[REPLICA])
 end
 
-local function drop_all(workspace, id, client, by)
+local function drop_all(workspace, id, client, by, lost)
   for _, field in ipairs(call('ZRANGE', of_workspace(workspace, 'client:' .. id), 0, -1)) do
-    drop(workspace, id, unpacked(field)[2], find_service(workspace, field), client, by)
+    drop(workspace, id, unpacked(field)[2], find_service(workspace, field), client, by, lost)
   end
 end
 
-local function remove(workspace, id, client, by)
-  drop_all(workspace, id, client, by)
+local function remove(workspace, id, client, by, lost)
+  drop_all(workspace, id, client, by, lost)
   forget_client(workspace, id, client)
-  tell({'l', client_parts(workspace, id, client)}, workspace, by)
+  tell({'l', client_parts(workspace, id, client), lost or 0}, workspace, by)
 end
 
 -- The client of that id if it is that stay at the one who asks
@@ -163,7 +163,7 @@ local function finish(replica)
   for _, place in ipairs(call('SMEMBERS', of_replica(replica, 'clients'))) do
     local workspace, id = unpack(unpacked(place))
     local client = find_client(workspace, id)
-    if client and client[REPLICA] == replica then remove(workspace, id, client, replica) end
+    if client and client[REPLICA] == replica then remove(workspace, id, client, replica, 1) end
   end
   call('DEL', of_replica(replica, 'watched'), of_replica(replica, 'clients'))
   if number then call('DEL', of_replica(replica, 'told:' .. number)) end

@@ -316,9 +316,9 @@ def _replaced(parts: Any) -> ServiceEntry | None:
 _CHANGES: dict[bytes, Callable[..., Change]] = {
     b"e": lambda client, before: ClientEntered(_client(client), int(before) if before else None),
     b"c": lambda client: ClientChanged(_client(client)),
-    b"l": lambda client: ClientLeft(_client(client)),
+    b"l": lambda client, is_lost: ClientLeft(_client(client), bool(is_lost)),
     b"+": lambda service, before: ServiceOffered(_service(service), _replaced(before)),
-    b"-": lambda service: ServiceWithdrawn(_service(service)),
+    b"-": lambda service, is_lost: ServiceWithdrawn(_service(service), bool(is_lost)),
     b"r": lambda parts: ReplicaEnded(_text(parts[0])),
 }
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hypha.addresses import ServiceQuery
+from hypha.registry.elsewhere import OtherReplicas
 from hypha.registry.records import ServiceRecord
 
 Key = tuple[str, str, str]
@@ -65,6 +66,8 @@ class Registry:
         self._order = itertools.count(1)
         self._bytes: Counter[tuple[str, ...]] = Counter()
         self._hearers: list[Callable[[ServiceRecord], None]] = []
+        self.elsewhere: OtherReplicas | None = None
+        """The other replicas, whose services are held here as far as somebody asks; None: there are none."""
 
     def follow(self, hear: Callable[[ServiceRecord], None]) -> None:
         """Call `hear` with each record that is stored from now on; it must return at once, and not raise."""

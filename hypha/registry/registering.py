@@ -52,7 +52,7 @@ class Registered:
 
 
 class Registering:
-    """Changes the registry of this process: it is awaited, for another may be elsewhere, and never waits."""
+    """Changes the registry of this process: it waits for nothing but other replicas, where there are some."""
 
     def __init__(self, registry: Registry, hub: Hub, limits: ServiceLimits) -> None:
         self._registry = registry
@@ -71,6 +71,8 @@ class Registering:
         if known is None:
             self._check_count(record)
         displaced = self._displaced_by(record)
+        if self._registry.elsewhere is not None:
+            await self._registry.elsewhere.offer(record)
         for other in displaced:
             self._registry.remove(*other.key)
         self._registry.add(record)
@@ -78,7 +80,10 @@ class Registering:
 
     async def remove(self, workspace: str, client_id: str, name: str) -> ServiceRecord | None:
         """Forget a service and return it; None if there is none."""
-        return self._registry.remove(workspace, client_id, name)
+        record = self._registry.remove(workspace, client_id, name)
+        if record is not None and self._registry.elsewhere is not None:
+            await self._registry.elsewhere.withdraw(record)
+        return record
 
     def _check_count(self, record: ServiceRecord) -> None:
         registry, most = self._registry, self._limits.max_services_per_client

@@ -47,14 +47,14 @@ class Roster(Protocol):
 
 
 class LocalRoster:
-    """The clients of this process."""
+    """The clients of this process, and those of other replicas that it knows."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
     async def of(self, workspace: str) -> Sequence[Present]:
         """See `Roster`."""
-        return self._hub.clients.of(workspace)
+        return self._hub.clients.everywhere(workspace)
 
     async def find(self, clients: Sequence[Key]) -> Sequence[Present | None]:
         """See `Roster`."""

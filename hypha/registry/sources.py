@@ -41,11 +41,19 @@ class RunningServices:
 
     async def candidates(self, query: ServiceQuery) -> Sequence[ServiceRecord]:
         """See `ServiceSource`."""
+        if self._registry.elsewhere is not None:
+            await self._registry.elsewhere.prepare(query.workspace)
         return self._registry.candidates(query)
 
     async def find(self, wanted: ServiceFilter) -> Sequence[ServiceRecord]:
         """See `ServiceSource`."""
-        return self._registry.find(wanted)
+        elsewhere = self._registry.elsewhere
+        if elsewhere is None:
+            return self._registry.find(wanted)
+        if wanted.workspace is not None:
+            await elsewhere.prepare(wanted.workspace)
+            return self._registry.find(wanted)
+        return [*self._registry.find(wanted), *filter(wanted.matches, await elsewhere.public())]
 
     async def running(self, record: ServiceRecord, context: Context) -> ServiceRecord:
         """It runs, or is not here."""

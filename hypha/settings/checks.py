@@ -29,6 +29,10 @@ def check_settings(settings: Settings) -> None:
         _check_root_token(settings.root_token)
     if settings.redis_uri and not settings.redis_uri.startswith(REDIS_SCHEMES):
         raise ConfigurationError("--redis-uri must start with redis://, rediss:// or unix://")
+    if settings.redis_uri and not settings.jwt_secret:
+        raise ConfigurationError(
+            "--redis-uri needs the secret that all replicas sign with: set HYPHA_JWT_SECRET"
+        )
     for options in settings.of_features:
         options.check()
     if settings.workers != 1:

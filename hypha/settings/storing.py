@@ -23,8 +23,7 @@ class Storing:
     )
     redis_uri: str | None = flag(
         None,
-        "Redis that replicas share, as redis://, rediss:// or unix://",
-        feature="replicas over Redis",
+        "Redis that replicas share, as redis://, rediss:// or unix://; unfinished",
         secret=True,
     )
     reset_redis: bool = flag(False, "Empty Redis at start", feature="replicas over Redis")

@@ -88,12 +88,13 @@ class Store:
         self.issued_tokens = IssuedTokens(self)
         self.audit = AuditRecords(self)
 
-    async def open(self, holder: str | None = None, name: str = "") -> Self:
+    async def open(self, holder: str | None = None, name: str = "", *, shares: bool = False) -> Self:
         """Connect and bring the database to the newest shape.
 
         Args:
             holder: the address of a server that claims the database for itself, before it changes anything.
             name: the id of that server, for people.
+            shares: it claims the database beside other replicas, if that can be; see `is_shareable`.
 
         Raises:
             ConfigurationError: it cannot be reached or written, another server holds it, or it was written
@@ -103,14 +104,14 @@ class Store:
             with self._options_told():
                 async with self.reading():
                     pass  # what the driver refuses is told from what the database refuses
-            if holder is not None and not self.is_memory:
+            if holder is not None and not self.is_memory and not (shares and self.is_shareable):
                 async with self._translated():
                     await self.claim.take(holder)
             async with self.writing() as connection:
                 await connection.run_sync(schema.prepare)
             if holder is not None:
                 await self.lease.take(name, holder)
-                await self.lease.end_others()
+                await (self.lease.end_lapsed() if shares and self.is_shareable else self.lease.end_others())
         except BaseException as error:
             await self.close()
             if isinstance(error, BackendUnavailable):
@@ -135,6 +136,11 @@ class Store:
     def replica(self) -> int | None:
         """Whose the rows are that are written here (`hypha/store/replicas.py`); None where no server runs."""
         return self.lease.replica
+
+    @property
+    def is_shareable(self) -> bool:
+        """Whether several replicas can work on the database: it is PostgreSQL."""
+        return not self._is_sqlite
 
     @property
     def shown(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from hypha.addresses import check_client_id
 from hypha.auth.blocklist import Blocked
@@ -50,6 +50,18 @@ RECENTLY_ALIVE_S = 1.0
 PREFIX = "Failed to establish connection: "
 Ping = Callable[[str, float], Awaitable[None]]
 """Asks a client, by its address, for a sign of life within so many seconds; HyphaError: there was none."""
+
+
+class Stays(Protocol):
+    """Who has which client id in the whole deployment."""
+
+    async def prepare(self, workspace: str) -> None:
+        """Let the hub know the clients that others have in a workspace."""
+
+    async def enter(self, workspace: str, client_id: str, user: User, over: Client | None) -> bool:
+        """Have a client's id, in place of that client of another replica; False if another one got it."""
+
+
 RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
 
 
@@ -93,6 +105,7 @@ class Reception:
         guard: who is kept out, and where refusals are noted.
         rates: limits that all connections of a user or workspace share.
         sockets: who has how many of them.
+        stays: of the other replicas; None where there are none.
         ping: asks the holder of an id that a newcomer wants whether it is there.
     """
 
@@ -109,6 +122,7 @@ class Reception:
         rates: Rates,
         sockets: Sockets,
         ping: Ping,
+        stays: Stays | None = None,
     ) -> None:
         self.hub = hub
         self.admission = admission
@@ -121,6 +135,7 @@ class Reception:
         self.rates = rates
         self.sockets = sockets
         self._ping = ping
+        self._stays = stays
         places = limits.handshakes, limits.handshakes_per_address
         self.newcomers: Places[Connection] = Places(*places, _turn_away, hub.time)
         """Handshakes of links of which only the address is known."""
@@ -174,12 +189,14 @@ class Reception:
             raise Refused(error.message, 1008, kind=PermissionDenied) from None
         hub = self.hub
         address = f"{identity.workspace}/{identity.client_id}"
+        await self._prepare(identity.workspace)
         present = hub.clients.get(address)
         if present is not None and identity.resumes and _is_same(present.user, identity.user):
-            self._take_place(identity, connection)
-            hub.rejoin(present, connection)
-            return present
-        if present is not None and _is_second_stream(identity, connection, present):
+            if not present.is_mirror:
+                self._take_place(identity, connection)
+                hub.rejoin(present, connection)
+                return present
+        elif present is not None and _is_second_stream(identity, connection, present):
             hub.end(present, "a second stream of its user took its id")
         elif present is not None:
             await self._make_room(present, identity)
@@ -188,11 +205,32 @@ class Reception:
         self._check_limits(identity)
         self._take_place(identity, connection)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
+        await self._enter(identity, user, present)
         client = hub.join(identity.workspace, identity.client_id, user, first.token, connection)
         self.members.joined(client, restore=identity.resumes)
         if first.token is not None and not identity.resumes:
             self.guard.note_connected(identity.user, identity.workspace, connection.peer_address)
         return client
+
+    async def _prepare(self, workspace: str) -> None:
+        """Know who else is in the workspace."""
+        if self._stays is not None:
+            try:
+                await self._stays.prepare(workspace)
+            except BackendUnavailable as error:
+                raise Busy(error.message) from None
+
+    async def _enter(self, identity: Identity, user: User, present: Client | None) -> None:
+        """Have the id among all replicas, in place of a client of another one if that was present."""
+        if self._stays is None:
+            return
+        over = present if present is not None and present.is_mirror else None
+        try:
+            is_in = await self._stays.enter(identity.workspace, identity.client_id, user, over)
+        except BackendUnavailable as error:
+            raise Busy(error.message) from None
+        if not is_in:
+            raise Busy("another client came with this id at the same time")
 
     def _reserve(self, connection: Connection, identity: Identity, first: FirstMessage) -> None:
         """Who has shown a valid credential goes on in a place that strangers cannot take."""
@@ -271,10 +309,12 @@ class Reception:
                 "else",
                 kind=AlreadyExists,
             )
-        self.hub.end(present, "a new client took its id")
+        if not present.is_mirror:  # its replica ends it
+            self.hub.end(present, "a new client took its id")
 
     async def _answers(self, present: Client) -> bool:
-        if self.hub.time() - max(present.last_received, present.last_alive) < RECENTLY_ALIVE_S:
+        last_sign = max(present.last_received, present.last_alive)
+        if not present.is_mirror and self.hub.time() - last_sign < RECENTLY_ALIVE_S:
             return True
         try:
             await self._ping(present.address, self.limits.ping_timeout_s)
@@ -289,7 +329,7 @@ class Reception:
     def _check_limits(self, identity: Identity) -> None:
         address = f"{identity.workspace}/{identity.client_id}"
         present = self.hub.clients.get(address)
-        if present is not None:
+        if present is not None and not present.is_mirror:
             raise Refused(f"{PREFIX}Client already exists and is active: {address}", kind=AlreadyExists)
         user, workspace, members = identity.user, identity.workspace, self.members
         count, limit = members.connections_of(user.id), self.limits.connections_per_user

@@ -226,8 +226,8 @@ async def test_an_answer_that_is_sent_while_a_frame_is_received_arrives(
     at_a.clients[LAB, "caller"] = 3
 
     class Answering(Listener):
-        def frame(self, target: Target, frame: bytes) -> bool:
-            bus.send(Target("a", LAB, "caller", 3), b"answer to " + frame)
+        def frame(self, sender: str, target: Target, frame: bytes) -> bool:
+            bus.send(Target(sender, LAB, "caller", 3), b"answer to " + frame)
             return True
 
     bus = await deployment.bus(Answering("b"))

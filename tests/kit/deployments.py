@@ -21,7 +21,7 @@ class Listener:
     """Generations by workspace and id."""
     log: list[tuple[object, ...]] = field(default_factory=list)
 
-    def frame(self, target: Target, frame: bytes) -> bool:
+    def frame(self, sender: str, target: Target, frame: bytes) -> bool:
         if self.clients.get((target.workspace, target.client_id)) != target.generation:
             return False
         self.log.append(("frame", target.client_id, frame))

@@ -44,6 +44,9 @@ class FakeClients(dict[str, FakeClient]):
     def of(self, workspace: str) -> list[FakeClient]:
         return [client for client in self.values() if client.workspace == workspace]
 
+    def everywhere(self, workspace: str) -> list[FakeClient]:
+        return self.of(workspace)
+
 
 class FakeEvents:
     """The events published, and who subscribed to what."""

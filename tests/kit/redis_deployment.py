@@ -78,14 +78,14 @@ class RedisDeployment(Deployment):
             await self._redis.zincrby("hypha:expiry", -seconds * 1000, replica)
 
     async def settle(self) -> None:
-        is_quiet = False
-        while not is_quiet:  # what is heard may be answered
-            is_quiet = True
+        quiet_rounds = 0
+        while quiet_rounds < 3:  # what is heard may be answered
+            quiet_rounds += 1
             for member in self._opened:
                 await member.flush()
             for member in self._opened:
                 while member.is_hearing and not await self._has_heard(member):
-                    is_quiet = False
+                    quiet_rounds = 0
                     await asyncio.sleep(0.001)
 
     async def _has_heard(self, member: RedisPresence | RedisBus) -> bool:

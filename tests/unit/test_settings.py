@@ -126,9 +126,9 @@ def test_strong_root_tokens_pass() -> None:
 
 
 def test_flags_of_later_features_give_one_warning_that_names_them() -> None:
-    _, warnings = load("--enable-a2a", "--enable-mcp", "--redis-uri", "redis://h/0")
+    _, warnings = load("--enable-a2a", "--enable-mcp", "--reset-redis")
     assert len(warnings) == 1
-    assert all(name in warnings[0] for name in ("--enable-a2a", "--enable-mcp", "--redis-uri"))
+    assert all(name in warnings[0] for name in ("--enable-a2a", "--enable-mcp", "--reset-redis"))
 
 
 def test_every_feature_flag_of_a_later_version_is_known() -> None:
@@ -290,3 +290,9 @@ def test_a_root_token_or_secret_with_a_line_end_is_meant_without_it(end: str) ->
 def test_a_data_folder_without_a_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="--data-dir is empty"):
         load("--data-dir", " ")
+
+
+def test_replicas_need_a_secret_that_they_share() -> None:
+    with pytest.raises(ConfigurationError, match="HYPHA_JWT_SECRET"):
+        load("--redis-uri", "redis://h/0")
+    assert load("--redis-uri", "redis://h/0", HYPHA_JWT_SECRET="s")[0].redis_uri

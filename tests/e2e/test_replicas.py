@@ -1,0 +1,201 @@
+"""Two servers that share a Redis: whoever is connected to one uses what is at the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from hypha_rpc.rpc import RemoteException
+
+from hypha.testing import RawCallError, RawClient, ServerProcess, eventually
+from tests.kit.clients import Connections
+from tests.kit.people import Person, make_person
+from tests.kit.redis import RedisServer, running_redis
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    yield from running_redis("valkey")
+
+
+@pytest.fixture(scope="module")
+def servers(redis: RedisServer) -> Iterator[list[ServerProcess]]:
+    made = [ServerProcess(flags=[f"--redis-uri={redis.uri}"], start_timeout_s=60) for _ in range(2)]
+    with ExitStack() as stack, ThreadPoolExecutor() as side_by_side:
+        for server in made:
+            stack.callback(server.close)
+        list(side_by_side.map(ServerProcess.start, made))
+        yield made
+
+
+@pytest.fixture
+def person(servers: list[ServerProcess]) -> Person:
+    return make_person(servers[0], "alice")
+
+
+class Two:
+    """Clients at either of the two servers."""
+
+    def __init__(self, servers: list[ServerProcess]) -> None:
+        self.servers = servers
+        self._connections = Connections(servers[0])
+
+    async def at(self, number: int, person: Person | None, **config: Any) -> Any:
+        return await self._connections.connect(person, url=self.servers[number].url, **config)
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def two(servers: list[ServerProcess]) -> AsyncIterator[Two]:
+    made = Two(servers)
+    yield made
+    await made.close()
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def call_back(function: Any, value: int) -> int:
+    return int(await function(value)) + 1
+
+
+def service(id: str = "echo", **config: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "name": id,
+        "config": config,
+        "hello": lambda value: value,
+        "numbers": numbers,
+        "call_back": call_back,
+    }
+
+
+async def ids_of(client: Any) -> list[str]:
+    return [info["id"].partition("/")[2] for info in await client.list_services()]
+
+
+@pytest.mark.spec("core-C1")
+async def test_a_service_at_the_other_server_is_listed_got_and_called(two: Two, person: Person) -> None:
+    a, b = await two.at(0, person, client_id="a"), await two.at(1, person, client_id="b")
+    assert a.config.manager_id == b.config.manager_id
+    await b.register_service(service())
+    assert "b:echo" in await ids_of(a)
+    echo = await a.get_service("echo")
+    assert await echo.hello({"x": [1, "y", b"z"]}) == {"x": [1, "y", b"z"]}
+    assert await echo.call_back(lambda value: value * 2, 4) == 9
+    assert [number async for number in await echo.numbers(4)] == [0, 1, 2, 3]
+    back = await b.get_service(await _registered(a, "other"))
+    assert await back.hello("back") == "back"
+
+
+async def _registered(client: Any, id: str) -> str:
+    return str((await client.register_service(service(id)))["id"])
+
+
+async def test_large_arguments_and_results_cross(two: Two, person: Person) -> None:
+    a, b = await two.at(0, person), await two.at(1, person)
+    await b.register_service(service())
+    echo = await a.get_service("echo")
+    large = b"\x00\xff" * 1_500_000
+    assert await echo.hello(large) == large
+
+
+async def test_clients_at_both_servers_are_listed_and_pinged(two: Two, person: Person) -> None:
+    a, b = await two.at(0, person, client_id="a"), await two.at(1, person, client_id="b")
+    for client in (a, b):
+        assert {one["id"].partition("/")[2] for one in await client.list_clients()} == {"a", "b"}
+    assert await a.ping("b") == "pong" and await b.ping("a") == "pong"
+
+
+@pytest.mark.spec("core-C1")
+async def test_events_reach_clients_at_the_other_server(two: Two, person: Person) -> None:
+    a, b = await two.at(0, person, client_id="a"), await two.at(1, person, client_id="b")
+    heard: list[tuple[str, Any]] = []
+    kinds = ["service_added", "service_removed", "client_disconnected", "client_connected", "custom"]
+    await a.subscribe(kinds)
+    for kind in kinds:
+        a.on(kind, lambda event, kind=kind: heard.append((kind, event)))
+    await b.register_service(service())
+    await b.emit({"type": "custom", "to": "*", "data": {"x": 1}})
+    await b.unregister_service("echo")
+    await b.disconnect()
+    await eventually(lambda: "client_disconnected" in dict(heard), within_s=20)
+    assert [kind for kind, _ in heard] == [
+        "service_added",
+        "custom",
+        "service_removed",
+        "client_disconnected",
+    ]
+    assert await ids_of(a) == ["a:built-in"]
+
+
+@pytest.mark.spec("core-C1")
+async def test_a_service_is_called_by_http_at_the_other_server(two: Two, person: Person) -> None:
+    b = await two.at(1, person, client_id="b")
+    await b.register_service(service())
+    await b.register_service(service("open", visibility="public"))
+    base = f"{two.servers[0].url}/{person.workspace}/services"
+    async with httpx.AsyncClient(timeout=20) as http:
+        own = {"Authorization": f"Bearer {person.token}"}
+        answer = await http.post(f"{base}/b:echo/hello", json={"value": "hi"}, headers=own)
+        assert (answer.status_code, answer.json()) == (200, "hi")
+        assert (await http.post(f"{base}/b:open/hello", json={"value": 1})).json() == 1
+        refused = await http.post(f"{base}/b:echo/hello", json={"value": "hi"})
+        assert refused.status_code in (401, 403)
+
+
+async def test_a_protected_service_of_another_workspace_stays_closed_across_servers(
+    two: Two, person: Person
+) -> None:
+    b = await two.at(1, person, client_id="b")
+    await b.register_service(service())
+    await b.register_service(service("open", visibility="public"))
+    stranger = await two.at(0, make_person(two.servers[0], "mallory"))
+    opened = await stranger.get_service(f"{person.workspace}/b:open")
+    assert await opened.hello("hi") == "hi"
+    with pytest.raises(RemoteException, match="Permission denied"):
+        await stranger.get_service(f"{person.workspace}/b:echo")
+    async with await RawClient.connect(
+        two.servers[0].ws_url, token=make_person(two.servers[0], "eve").token
+    ) as raw:
+        with pytest.raises(RawCallError, match="Permission denied"):
+            await raw.call(f"{person.workspace}/b", "services.echo.hello", "x")
+
+
+@pytest.mark.spec("core-C3")
+async def test_an_id_in_use_at_the_other_server_is_refused_and_its_client_keeps_its_services(
+    two: Two, person: Person
+) -> None:
+    a, b = await two.at(0, person), await two.at(1, person, client_id="b")
+    await b.register_service(service())
+    with pytest.raises(Exception, match="already exists"):
+        await two.at(0, person, client_id="b")
+    assert await (await a.get_service("b:echo")).hello("hi") == "hi"
+
+
+async def test_a_call_to_a_client_that_has_left_the_other_server_is_refused_at_once(
+    two: Two, person: Person
+) -> None:
+    a, b = await two.at(0, person), await two.at(1, person, client_id="b")
+    await b.register_service(service())
+    echo = await a.get_service("echo")
+    await b.disconnect()
+    await eventually(lambda: _is_gone(a), within_s=20)
+    with pytest.raises(RemoteException, match="not connected"):
+        await asyncio.wait_for(echo.hello("hi"), 10)
+
+
+async def _is_gone(client: Any) -> bool:
+    return "b:echo" not in await ids_of(client)
