@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypha.workers.base import CallContext
+from hypha.errors import HyphaError
+from hypha.workers.base import CallContext, WorkerError
 from hypha.workers.folders import SessionFolder, WorkerFolder
 from hypha.workers.options import Connection
 from hypha.workers.processes import end_all
 from hypha.workers.serving import ConnectedWorker
+
+
+@contextlib.contextmanager
+def on_this_machine() -> Iterator[None]:
+    """Tell what the system refuses, such as room on a disk, without the file that it says it of.
+
+    Raises:
+        WorkerError: the system refused something.
+    """
+    try:
+        yield
+    except HyphaError:  # of which some are errors of the system, too
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WorkerError(f"The session cannot be made on this machine: {reason}.") from None
 
 
 class Leader(NamedTuple):

@@ -20,7 +20,7 @@ from hypha.workers.base import (
     safe_call_callback,
 )
 from hypha.workers.children import Child, ProcessLimits, describe_code
-from hypha.workers.foldered import FolderWorker, Leader
+from hypha.workers.foldered import FolderWorker, Leader, on_this_machine
 from hypha.workers.folders import SessionFolder, default_root
 from hypha.workers.limit_options import add_limits, limits_of
 from hypha.workers.logs import LogItem, LogPage, page_of
@@ -99,10 +99,19 @@ class PythonEvalWorker(FolderWorker):
                 f"This worker has {self._most_sessions} sessions already: stop one, or try later."
             )
         session = self._running[config.id] = _Session()
+        try:
+            with on_this_machine():
+                await self._run(config, config.entry_point, session)
+        except BaseException:  # its log stays, but nothing of it runs
+            if session.child is not None:
+                await session.child.end()
+            raise
+
+    async def _run(self, config: WorkerConfig, entry_point: str, session: _Session) -> None:
         session.folder = await self._new_folder()
         work = session.folder.work
         await safe_call_callback(config.progress_callback, progress("Fetching the script"))
-        source = await fetch(config, config.entry_point, MOST_SCRIPT_BYTES)
+        source = await fetch(config, entry_point, MOST_SCRIPT_BYTES)
         await asyncio.to_thread((work / "main.py").write_bytes, source)
         await safe_call_callback(config.progress_callback, progress("Running the script"))
         child = session.child = await Child.start(

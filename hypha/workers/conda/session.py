@@ -87,9 +87,6 @@ class Session:
             self._tasks.append(asyncio.create_task(self._watch(self._kernel)))
             await self._tell("Running the script")
             await self._settle(self._kernel, code)
-        except OSError as error:
-            await self.close()
-            raise WorkerError(f"The session cannot be made on this machine: {_reason(error)}.") from None
         except BaseException:
             await self.close()
             raise
@@ -243,11 +240,6 @@ def _text(source: bytes, config: WorkerConfig) -> str:
         return source.decode()
     except UnicodeDecodeError:
         raise WorkerError(f"The script of the app {config.app_id} is no text in UTF-8.") from None
-
-
-def _reason(error: OSError) -> str:
-    """What the system says, without the file that it says it of."""
-    return error.strerror or type(error).__name__
 
 
 def _port(url: str) -> int:

@@ -26,7 +26,7 @@ from hypha.workers.conda.environments import MOST_ENVIRONMENTS, Environments
 from hypha.workers.conda.kernel import Kernel, check_path, new_context
 from hypha.workers.conda.requirements import requirements_of, with_needed
 from hypha.workers.conda.session import DEFAULT_ENTRY, Session
-from hypha.workers.foldered import FolderWorker, Leader
+from hypha.workers.foldered import FolderWorker, Leader, on_this_machine
 from hypha.workers.folders import default_root
 from hypha.workers.limit_options import add_limits, limits_of
 from hypha.workers.logs import LogPage, page_of
@@ -198,7 +198,8 @@ class CondaWorker(FolderWorker):
         session = self._running[config.id] = Session(config, private, ended, environment)
         path = self._variables.get("PATH", os.defpath)
         make = partial(Kernel.start, self._context, limits=self._limits)
-        await session.open(self._environments, make, path, self._swarms.watch)
+        with on_this_machine():
+            await session.open(self._environments, make, path, self._swarms.watch)
 
     def _check_environments(self, session_id: str, wanted: str) -> None:
         """Of the environments that are kept, a person's sessions use no more than half."""

@@ -25,7 +25,7 @@ from hypha.workers.base import (
     safe_call_callback,
 )
 from hypha.workers.children import ProcessLimits
-from hypha.workers.foldered import FolderWorker, Leader
+from hypha.workers.foldered import FolderWorker, Leader, on_this_machine
 from hypha.workers.folders import default_root
 from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection
@@ -128,7 +128,8 @@ class TerminalWorker(FolderWorker):
             )
         session = self._running[config.id] = TerminalSession(self._pace)
         try:
-            await self._run(config, session, command)
+            with on_this_machine():
+                await self._run(config, session, command)
         except BaseException:  # its log stays
             await session.end()
             raise
