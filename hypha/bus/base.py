@@ -78,6 +78,10 @@ class Bus(ABC):
         """Be reached by others from now on."""
 
     @abstractmethod
+    async def renew(self) -> None:
+        """Be reached, also if what the replicas share has forgotten it; what was on its way is lost then."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Be no longer reached: what comes is refused, and nothing is received."""
 

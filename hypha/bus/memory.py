@@ -146,6 +146,10 @@ class MemoryBus(Bus):
         """See `Bus`."""
         self._wire.enter(self)
 
+    async def renew(self) -> None:
+        """See `Bus`."""
+        self._wire.enter(self)
+
     async def close(self) -> None:
         """See `Bus`."""
         self._wire.leave(self)

@@ -66,6 +66,7 @@ class RedisBus(Bus):
         self._read_bytes: dict[str, int] = {}
         """What was read of each sender, and is not acknowledged."""
         self._is_flushing = False
+        self._renewing = asyncio.Lock()
 
     # -- coming and going
 
@@ -76,10 +77,20 @@ class RedisBus(Bus):
         await self._begin()
         self._hearing = asyncio.create_task(self._hear())
 
+    async def renew(self) -> None:
+        """See `Bus`."""
+        async with self._renewing:
+            stays = self.link.run(self._script, "stay", self.replica, self._session, STAY_MS, self.heard)
+            if not await stays:
+                await self._begin()
+                self._tell_all((_LOST,))
+
     async def _begin(self) -> None:
         """Have a stream, and listen again where it listened."""
-        self._session = random_id()
-        self.heard = await self._ears.run(self._script, "open", self.replica, self._session, STAY_MS)
+        self._session, self.heard = random_id(), b"0"
+        begins_at = await self.link.run(self._script, "open", self.replica, self._session, STAY_MS)
+        if self.heard == b"0":  # else something was received already
+            self.heard = begins_at
         for workspace in self._workspaces:
             self.link.run(self._script, "listen", self.replica, workspace)
 
@@ -245,13 +256,14 @@ class RedisBus(Bus):
         )
         for place, (sender, packed) in found[0][1] if found else ():
             self.heard = place
-            if sender == b"s":
-                return False
+            if sender == b"s":  # where a stream begins
+                if packed.decode() != self._session:
+                    return False
+                continue
             for parcel in msgpack.unpackb(packed):
                 self._receive(sender.decode(), parcel)
         if not await stay:
-            await self._begin()
-            self._tell_all((_LOST,))
+            await self.renew()
         return True
 
     def _receive(self, sender: str, parcel: list[Any]) -> None:

@@ -96,6 +96,7 @@ class Replica:
     async def _begin_anew(self) -> None:
         """Take a new lease, and enter again what is here."""
         workspaces = self._watching.clear()
+        await self._bus.renew()
         await self._presence.open()
         self._crossing.stays.clear()
         for client in self._hub.clients.all():
