@@ -22,9 +22,10 @@ from hypha.features import FEATURES
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
-    "hypha", "tests", "tools", "docs", "pyproject.toml", "Makefile", "ARCHITECTURE.md", "CONTRIBUTING.md",
+    "hypha", "tests", "tools", "docs", "deploy", "docker-compose", "helm-charts",
+    "pyproject.toml", "Makefile", "ARCHITECTURE.md", "CONTRIBUTING.md",
     "CHANGELOG.md", "README.md", "LICENSE", "requirements.lock", "requirements-dev.lock",
-    "requirements-clients.lock",
+    "requirements-clients.lock", "requirements-image.lock",
 )  # fmt: skip
 LEFT_OUT = shutil.ignore_patterns("node_modules")
 BOUNDS = "tests/faults/bounds/test_every_bound.py"

@@ -15,6 +15,9 @@ ROOT = Path(__file__).parent.parent
 OLDEST_PYTHON = "3.11"
 EXTRAS = ("dev", "oidc", "postgres", "redis", "s3", "terminal", "triton")
 RUNTIME, EVERYTHING, TOOL = "requirements.lock", "requirements-dev.lock", "tools/lock-tool.lock"
+IMAGE = "requirements-image.lock"
+IMAGE_EXTRAS = ("browser", "conda", "oidc", "postgres", "redis", "s3", "terminal", "triton")
+"""What the container image holds beside the server."""
 CLIENTS = "requirements-clients.lock"
 CLIENT_PACKAGES = "hypha-artifact>=0.2.5,<0.3\ntqdm>=4.67\n"
 """Other people's clients that tests run, without what they depend on: what they ask for of packages that the
@@ -24,10 +27,12 @@ BUILD = "hatchling\neditables\n"
 
 
 def main(options: list[str]) -> None:
-    """Write the four files."""
+    """Write the five files."""
     extras = [word for extra in EXTRAS for word in ("--extra", extra)]
     compile_lock(EVERYTHING, ["pyproject.toml", "-", *extras], BUILD, options)
     compile_lock(RUNTIME, ["pyproject.toml", "-", "--constraint", EVERYTHING], BUILD, options)
+    image = [word for extra in IMAGE_EXTRAS for word in ("--extra", extra)]
+    compile_lock(IMAGE, ["pyproject.toml", "-", *image, "--constraint", EVERYTHING], BUILD, options)
     compile_lock(CLIENTS, ["-"], CLIENT_PACKAGES, [*options, "--no-deps"])
     compile_lock(TOOL, ["-"], "uv\n", options)
 

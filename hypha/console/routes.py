@@ -16,6 +16,8 @@ from hypha.web.destinations import is_workspace_word
 from hypha.web.files import LargeChunkFileResponse, StaticFolder
 
 STATIC_FOLDER = Path(__file__).parent / "static"
+TEMPLATES_FOLDER = Path(__file__).parent / "templates"
+"""Apps to begin with, each in one file."""
 CLIENT_BUILDS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs")
 LIVE_WORKER = "workspace-live.js"
 _POLICY = (
@@ -51,11 +53,12 @@ class Console:
         }
 
     def first(self) -> list[BaseRoute]:
-        """Files: they own the words `static` and `assets`."""
+        """Files: they own the words `static` and `assets`, and names below `ws`."""
         builds = [Route(f"/assets/{name}", self.client_build) for name in CLIENT_BUILDS]
         folder = StaticFolder(STATIC_FOLDER, cache_control="no-cache")
         worker = Route(f"/assets/{LIVE_WORKER}", self.live_worker)
-        return [Mount("/static", folder), *builds, worker]
+        templates = [Route(f"/ws/{path.name}", self.template) for path in sorted(TEMPLATES_FOLDER.iterdir())]
+        return [Mount("/static", folder), *builds, worker, *templates]
 
     def last(self) -> list[BaseRoute]:
         """Pages, behind everything else that could be meant."""
@@ -87,6 +90,12 @@ class Console:
         return LargeChunkFileResponse(
             STATIC_FOLDER / name, headers=headers, media_type="application/javascript"
         )
+
+    async def template(self, request: Request) -> Response:
+        """An app to begin with: a text, which no browser runs as a page of this server."""
+        path = TEMPLATES_FOLDER / request.url.path.rpartition("/")[2]
+        headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+        return LargeChunkFileResponse(path, headers=headers, media_type="text/plain")
 
     async def live_worker(self, request: Request) -> Response:
         """The worker in which the workspace page runs the client; its policy is its own."""

@@ -163,6 +163,10 @@ class ServicesPort:
         """Don't do so any more."""
         self._applications.forget_program(workspace, client_id)
 
+    def retire_program(self, workspace: str, client_id: str) -> None:
+        """Choose others for look-ups, where there are some: this one is about to stop."""
+        self._applications.retire_program(workspace, client_id)
+
     def trying_application(self, workspace: str, app_id: str) -> AbstractContextManager[None]:
         """Take the app id of a draft meanwhile, as that of an application."""
         return self._applications.trying(workspace, app_id)

@@ -2,8 +2,9 @@
 
 The library of a receiver turns a function value into a call that runs with the receiver's own rights: of
 the manager, of the receiver's other clients. So the sender of one may name only itself; within one
-workspace, also the other clients there. Frames between clients with the same rights are not looked into,
-and nobody can look into encrypted ones. Large messages are looked into as their chunks pass.
+workspace, also the other clients there. And what the receiver's library cannot read may end the receiver's
+program. Frames between clients with the same rights are not looked into, and nobody can look into
+encrypted ones. Large messages are looked into as their chunks pass.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from hypha.hub.events import check_event
 from hypha.hub.parcels import Parcels
 from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.bounded import MAX_QUICK_VALUES
-from hypha.wire.frames import Buffer, decode_body
+from hypha.wire.frames import Buffer, decode_body, in_call
 from hypha.wire.pieces import open_message
-from hypha.wire.spelling import holds_oddly_spelt_key, may_be_oddly_spelt
+from hypha.wire.readable import Reader, check_entries, is_session, may_be_nested
 from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, is_function, maps_in
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ if TYPE_CHECKING:
 
 _TARGETS = re.compile(rb"_rtarget")
 _METHOD_KEYS = ("_rmethod", "_rclose_method")
+_SESSION_KEYS = ("session", "parent")
 _HIDDEN = ".__"
 
 
-def needs_look(method: str, data: Buffer, head: int) -> bool:
-    """Whether a frame may hold a function, or is a chunk: this is all that is done for one that isn't."""
-    if _HIDDEN in method or method.startswith(MESSAGE_CACHE):
-        return True
-    names = data.find(b"_rtarget", head) >= 0 if type(data) is bytes else bool(_TARGETS.search(data, head))
-    return names or may_be_oddly_spelt(data, head)
+def needs_look(main: dict[str, Any], method: str, data: Buffer, head: int) -> bool:
+    """Whether a frame may hold a map, or is a chunk: this is all that is done for one that isn't."""
+    return (
+        may_be_nested(data, head)
+        or _HIDDEN in method
+        or method.startswith(MESSAGE_CACHE)
+        or ("session" in main and not is_session(main["session"]))
+        or ("parent" in main and not is_session(main["parent"]))
+    )
 
 
 class Border:
@@ -48,37 +53,70 @@ class Border:
     def __init__(self, peers: Peers, upcalls: Upcalls, clock: Clock) -> None:
         self._peers = peers
         self._upcalls = upcalls
+        self._reader = Reader()
         self.parcels = Parcels(self._open_message, clock.time)
         """Messages in chunks that are passing."""
 
     def admits(self, sender: Client, target: Client, main: dict[str, Any], data: Buffer, head: int) -> bool:
-        """Whether the frame may pass; if not, the call to which it belongs is ended with the reason."""
+        """Whether the frame may pass; if not, the call to which it belongs is ended with the reason.
+
+        Raises:
+            MalformedFrame: the library of the receiver may not be able to read it.
+        """
         method = str(main.get("method"))
         if sender.is_outsider:
             self._refuse(sender, target, main, method, NotAuthenticated(OUTSIDER_TEXT))
             return False
         try:
-            self._check_frame(sender, target, method, data, head)
+            self._check_frame(sender, target, main, method, data, head)
+        except MalformedFrame as error:
+            raise in_call(main, error) from None
         except HyphaError as error:
             self._refuse(sender, target, main, method, error)
             return False
         return True
 
-    def _check_frame(self, sender: Client, target: Client, method: str, data: Buffer, head: int) -> None:
+    def check_event(self, main: dict[str, Any], data: Buffer, head: int) -> None:
+        """Let an event pass to others.
+
+        Raises:
+            MalformedFrame: their libraries may not be able to read it.
+        """
+        try:
+            self._reader.check(data[:head])
+            self._check_readable(main, data, head)
+        except MalformedFrame as error:
+            raise in_call(main, error) from None
+
+    def _check_readable(self, main: dict[str, Any], data: Buffer, head: int) -> None:
+        if head < len(data):
+            self._reader.check(data[head:])
+        self._check_sessions(main)
+
+    @staticmethod
+    def _check_sessions(main: dict[str, Any]) -> None:
+        for key in _SESSION_KEYS:
+            if key in main and not is_session(main[key]):
+                raise MalformedFrame(f"Malformed frame: no {key} has such a name")
+
+    def _check_frame(
+        self, sender: Client, target: Client, main: dict[str, Any], method: str, data: Buffer, head: int
+    ) -> None:
         if _HIDDEN in method:
             raise PermissionDenied("Permission denied: no path of a method has a name that begins with '__'.")
         if method.startswith(MESSAGE_CACHE):
             self._check_chunk(sender, target, method[len(MESSAGE_CACHE) :], data, head)
+            self._check_sessions(main)
             return
-        if not self._names_sender_alone(sender, data, head):
+        self._check_readable(main, data, head)
+        if _TARGETS.search(data, head) is not None and not self._names_sender_alone(sender, data, head):
             self._check(sender, target, data, head)
-        if may_be_oddly_spelt(data, head) and _is_oddly_spelt(data, head):
-            raise ForeignFunction("A key of a function is spelt in UTF-8 that is longer than it must be.")
 
     def _check_chunk(self, sender: Client, target: Client, function: str, data: Buffer, head: int) -> None:
         """Let a call of the receiver's message cache pass only for messages that are looked into."""
         _, body = open_message([bytes(data)])
         for item in maps_in({key: value for key, value in body.items() if key != "args"}):
+            check_entries(item.items())
             if is_function(item) and not self._may_name(sender, target, item):
                 raise _foreign(sender)
         self.parcels.check(sender, target, function, body)
@@ -95,6 +133,7 @@ class Border:
         kind, method = main.get("type"), main.get("method", "")
         if not isinstance(kind, str) or not isinstance(method, str):
             raise MalformedFrame("Malformed message: no type, or no method")
+        self._check_sessions(main)
         if kind != "method":
             check_event(sender, kind, target.workspace, "", 0)
         elif _HIDDEN in method or method.startswith(MESSAGE_CACHE):
@@ -165,14 +204,6 @@ def _foreign(sender: Client) -> ForeignFunction:
         f"A function in a value that {sender.address} sent names somebody else; "
         "hand over only functions of your own."
     )
-
-
-def _is_oddly_spelt(data: Buffer, head: int) -> bool:
-    try:
-        decode_body(data, head, MAX_QUICK_VALUES, any_keys=True)
-    except HyphaError:  # it has texts that are not UTF-8, or many values
-        return holds_oddly_spelt_key(data, head)
-    return False
 
 
 def _names(data: Buffer, head: int) -> Iterator[bytes | None]:

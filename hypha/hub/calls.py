@@ -17,7 +17,7 @@ from hypha.errors import (
 )
 from hypha.hub.callbacks import Function, Session, Sessions
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
-from hypha.hub.refusals import absent, unreadable
+from hypha.hub.refusals import unreadable
 from hypha.ids import random_id
 from hypha.limits import BoundedMap
 from hypha.wire.chunks import CHUNK_BYTES, SINGLE_FRAME_BYTES
@@ -120,8 +120,8 @@ class Calls:
             ForeignFunction: it answered with functions that are not its own.
         """
         client = self._ports.clients.find(target)
-        if client is None or client.fails_fast:
-            raise absent(target)
+        if client is None or (client.fails_fast and not client.takes(method)):
+            raise self._ports.clients.absent(target)
         stamp = self._stamp(context, client.workspace)
         result, functions = await self._exchange(client, stamp, method, args, kwargs, timeout_s)
         if functions:
@@ -158,7 +158,7 @@ class Calls:
                 await self.send_chunked(client, Pieces(pieces), random_id(), False, stamp)
             else:
                 kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
-                client.calls_recent += 1
+                client.calls += 1
                 self._ports.upcalls.gather_turn()
                 client.deliver(join_frame(*pieces), kind, (self, session), timeout_s / 2)
             return await future, waiting.functions

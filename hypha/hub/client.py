@@ -32,6 +32,8 @@ _PENDING_STEP = 250
 """Pending calls are counted together in such steps: each of them is on the way of a frame."""
 NOWHERE = ""
 STRANGERS = "ws-anonymous"
+BUILT_IN = "services.built-in."
+"""What comes in many parts, answers too, comes by functions of this service."""
 MEASURED_SUFFIX = "__rlb"
 """Client ids that end so ask for their load to be measured (docs/spec/manager.md#modes)."""
 FLAP_LIFE_S = 5.0
@@ -118,7 +120,8 @@ class Client:
 
     __slots__ = (
         "address",
-        "calls_recent",
+        "calls",
+        "calls_seen",
         "client_id",
         "connected_at",
         "connection",
@@ -130,6 +133,7 @@ class Client:
         "is_mirror",
         "is_open",
         "is_outsider",
+        "is_retired",
         "last_alive",
         "last_received",
         "load",
@@ -180,7 +184,9 @@ class Client:
     is_open: bool
     """`state is OPEN`, for the way of a frame."""
     fails_fast: bool
-    """`state is FAILING_FAST`, for the way of a frame."""
+    """`state is FAILING_FAST or is_retired`, for the way of a frame: not all of them are passed on."""
+    is_retired: bool
+    """It is about to stop: calls of its services are refused, see `takes`."""
     connection: Connection | None
     """Its link while it is opening or open."""
     hold: Hold | None
@@ -208,8 +214,10 @@ class Client:
     """While too much waits for it; kept by `Flow`."""
     paused_by: set[Client]
     """Because of whom its link is not read; kept by `Flow`."""
-    calls_recent: int
-    """Calls passed on to it since `load_at`; counted by who passes them on."""
+    calls: int
+    """Calls of its services that were ever passed on to it; counted by who passes them on."""
+    calls_seen: int
+    """Of these, those that `load` counts."""
     load: float
     """Its load until `load_at` in calls, fading; changed by `load_per_min`."""
     load_at: float
@@ -227,9 +235,9 @@ class Client:
         self.token = token
         self.act_as(user)
         self.state = State.NEW
-        self.is_mirror = self.is_open = self.fails_fast = False
+        self.is_mirror = self.is_open = self.fails_fast = self.is_retired = False
         self.connection = self.hold = self.pressure = None
-        self.generation = self.flaps = self.calls_recent = 0
+        self.generation = self.flaps = self.calls = self.calls_seen = 0
         self.connected_at = self.last_received = self.last_alive = self.load = 0.0
         self.load_at = ports.time()
         self.noticed = (0, 0)
@@ -258,7 +266,7 @@ class Client:
             raise ServerFault(f"{self.address} cannot become {state.value}: it is {self.state.value}.")
         self.state = state
         self.is_open = state is State.OPEN
-        self.fails_fast = state is State.FAILING_FAST
+        self.fails_fast = state is State.FAILING_FAST or self.is_retired
 
     def attach(self, connection: Connection) -> None:
         """It has a link, its first or a new one: nothing is written before it is opened."""
@@ -283,6 +291,10 @@ class Client:
         """Callers wait for it no more: their calls are refused."""
         self._become(State.FAILING_FAST)
 
+    def retire(self) -> None:
+        """It is about to stop: it gets no more calls, and ends what it has begun."""
+        self.is_retired = self.fails_fast = True
+
     def end(self) -> Connection | None:
         """It is no more; the link that it had is to be closed."""
         self._become(State.ENDED)
@@ -305,6 +317,13 @@ class Client:
         return self.connection is not None
 
     # -- What others ask about it
+
+    def takes(self, method: object) -> bool:
+        """Whether a frame for this method is passed on to it; answers to a retired one are."""
+        if self.state is State.FAILING_FAST:
+            return False
+        is_call = self.is_retired and isinstance(method, str) and method.startswith("services.")
+        return not is_call or str(method).startswith(BUILT_IN)
 
     @property
     def is_choked(self) -> bool:
@@ -341,8 +360,8 @@ class Client:
         minutes = (now - self.load_at) / 60.0
         faded = math.exp(-minutes)
         spread = (1.0 - faded) / minutes if minutes > 0.001 else 1.0
-        self.load = self.load * faded + self.calls_recent * spread
-        self.load_at, self.calls_recent = now, 0
+        self.load = self.load * faded + (self.calls - self.calls_seen) * spread
+        self.load_at, self.calls_seen = now, self.calls
         return self.load
 
     @property

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hypha.hub.refusals import absent, retired
+from hypha.limits import BoundedMap
+
 if TYPE_CHECKING:
+    from hypha.errors import NotDelivered
     from hypha.hub.client import Client
+
+MAX_RETIRED = 10_000
+"""Of so many clients that were retired it is known why they are gone."""
 
 
 class Clients:
@@ -21,6 +28,7 @@ class Clients:
         """Those that share the address of a peer inside the server, which passes on what isn't its own."""
         self._by_workspace: dict[str, set[Client]] = {}
         """All, guests included; no set is empty."""
+        self._retired: BoundedMap[str, bool] = BoundedMap(MAX_RETIRED)
 
     def __len__(self) -> int:
         return len(self.by_address) - len(self._mirrors)
@@ -36,6 +44,15 @@ class Clients:
     def find(self, address: str) -> Client | None:
         """The client with this address, guests included."""
         return self.by_address.get(address) or self._guests.get(address)
+
+    def retire(self, client: Client) -> None:
+        """It is one of several, and about to stop: its callers are told to look for another, later too."""
+        client.retire()
+        self._retired.put(client.address, True)
+
+    def absent(self, address: str) -> NotDelivered:
+        """For the caller of a client that takes no calls, or is not here."""
+        return absent(address) if self._retired.get(address) is None else retired(address)
 
     def all(self) -> list[Client]:
         """All but guests; a copy."""

@@ -30,6 +30,24 @@ RESERVED_EVENTS = frozenset(
     }
 )  # fmt: skip
 """Event names that only the server may send (docs/spec/wire-protocol.md#reserved-names)."""
+_OF_OBJECTS = frozenset(
+    {
+        "__proto__",
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+    }
+)
+"""Names that JavaScript finds on any object: its library takes a function there for a list of listeners, and
+throws out of its socket."""
 
 
 class Events:
@@ -91,6 +109,11 @@ class Events:
         if not of_workspace:
             del self._subscribers[client.workspace]
 
+    def reach_others(self, workspace: str, kind: str, sender: Client) -> bool:
+        """Whether somebody with other rights than the sender subscribed to these events."""
+        clients = self._subscribers.get(workspace, {}).get(kind, ())
+        return any(client.rights is not sender.rights for client in clients)
+
     def broadcast(self, workspace: str, kind: str, frame: Frame, sender: Client | None = None) -> None:
         """Send one packed event to all subscribers; `sender` is paused if one of them is full."""
         if self._upcalls.elsewhere is not None:
@@ -120,10 +143,13 @@ def check_event(sender: Client, kind: str, workspace: str, client_id: str, size:
     """Events stay where their sender may write.
 
     Raises:
-        InvalidRequest: it is too large. PermissionDenied: its name is the server's, or it may not go there.
+        InvalidRequest: it is too large, or has a name that JavaScript cannot read.
+        PermissionDenied: its name is the server's, or it may not go there.
     """
     if kind in RESERVED_EVENTS:
         raise PermissionDenied(f"Event name {kind!r} is reserved for the server.")
+    if kind in _OF_OBJECTS:
+        raise InvalidRequest(f"No event can have the name {kind!r}: JavaScript cannot read it.")
     if size > MAX_EVENT_BYTES:
         raise InvalidRequest("Events may not be larger than 512 KiB; send large data in a call.")
     if workspace == "*":

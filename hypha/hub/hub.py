@@ -150,6 +150,10 @@ class Hub:
         """End a client's state now: services go, callers are told, events are sent."""
         self._ending.end(client, why)
 
+    def retire(self, client: Client) -> None:
+        """Send no more calls to a client that is one of several, and is about to stop."""
+        self.clients.retire(client)
+
     def kick(self, client: Client, code: int, reason: str) -> None:
         """Close a client's link with a code and end its state."""
         connection = client.connection

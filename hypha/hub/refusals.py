@@ -16,6 +16,14 @@ def absent(address: str) -> NotDelivered:
     )
 
 
+def retired(address: str) -> NotDelivered:
+    """For the caller of a client that is one of several, and stops, or did so."""
+    return NotDelivered(
+        f"Peer {address} takes no more calls, for it was not needed any more. The call was not delivered: "
+        "look the service up again, and repeat it."
+    )
+
+
 def too_much_waits(address: str) -> NotDelivered:
     """For the caller of a client without a link for which no more is kept."""
     return NotDelivered(f"Too much is waiting for {address}, which is reconnecting; try again shortly.")

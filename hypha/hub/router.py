@@ -55,6 +55,7 @@ class Router:
         traffic: Traffic,
         clock: Clock,
     ) -> None:
+        self._clients = clients
         self._find = clients.by_address.get
         """The client under an address as it stands; a dict's own method, for every frame."""
         self._peers = peers
@@ -110,7 +111,7 @@ class Router:
         ):
             raise _unfit(main, len(data))
         if sender.rights is not target.rights and (
-            (sender.is_outsider or needs_look(method, data, head))
+            (sender.is_outsider or needs_look(main, method, data, head))
             and not self._border.admits(sender, target, main, data, head)
         ):
             return
@@ -124,7 +125,7 @@ class Router:
                 target.deliver(frame, _EVENT)
             else:
                 kind = _REPEATABLE if method in REPEATABLE_METHODS else _CALL
-                target.calls_recent += 1
+                target.calls += 1
                 target.deliver(frame, kind, (sender, session), interval_s or DEFAULT_INTERVAL_S)
         else:
             self._forward_session(sender, target, method, main, data, head, interval_s)
@@ -196,7 +197,7 @@ class Router:
         address = to if "/" in to else f"{sender.workspace}/{to}"
         workspace, _, client_id = address.partition("/")
         target = self._find(address)
-        if target is not None and not target.fails_fast:
+        if target is not None and target.takes(main.get("method")):
             self.forward(sender, target, main, data, head, interval_s)
             return
         peer = self._peers.at(workspace, client_id, address)
@@ -209,7 +210,7 @@ class Router:
             if elsewhere is not None and target is None and elsewhere.seek(sender, address, data):
                 return
             self._stats.rejects_not_delivered += 1
-            sender.reject(session, address, absent(address))
+            sender.reject(session, address, self._clients.absent(address))
         elif target is not None and str(main.get("method")).endswith((".resolve", ".reject")):
             self.forward(sender, target, main, data, head, None)  # kept until its client is back
 
@@ -232,11 +233,17 @@ class Router:
             else:
                 self._notices.event_refused(sender, kind, error)
             return
+        target = self._find(address)
+        if target is None:
+            reaches_others = self._events.reach_others(workspace, kind, sender)
+        else:
+            reaches_others = target.rights is not sender.rights
+        if reaches_others:
+            self._border.check_event(main, data, head)
         frame = sender.stamp.apply(main, data, head, address, True)
         if client_id == "*":
             self._events.broadcast(workspace, kind, frame, sender)
             return
-        target = self._find(address)
         if target is not None:
             target.deliver(frame, _EVENT)
             if target.pressure is not None:

@@ -18,6 +18,8 @@ ANY_APP = "*"
 MAX_DECLARED = 256
 """Services of a manifest that count."""
 MAX_PART_CHARS = 256
+MODE_OF_SCALED = "random"
+"""How one of several instances is chosen of an application that is scaled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ class Application:
         services = manifest.get("services")
         listed = services[:MAX_DECLARED] if isinstance(services, list) else []
         declared = (_declared(each) for each in listed if isinstance(each, Mapping))
-        return cls(_text(manifest.get("service_selection_mode")), tuple(each for each in declared if each[0]))
+        mode = _text(manifest.get("service_selection_mode")) or (
+            MODE_OF_SCALED if _is_scaled(manifest) else ""
+        )
+        return cls(mode, tuple(each for each in declared if each[0]))
 
     def declares(self, name: str) -> bool:
         """Whether it has a service of that name."""
@@ -52,6 +57,11 @@ class Application:
 
 def _declared(service: Mapping[Any, Any]) -> tuple[str, str]:
     return _text(service.get("id")).rpartition(":")[2], _text(service.get("type"))
+
+
+def _is_scaled(manifest: Mapping[Any, Any]) -> bool:
+    scaling = manifest.get("autoscaling")
+    return isinstance(scaling, Mapping) and scaling.get("enabled") is True
 
 
 def _text(value: object) -> str:
@@ -77,6 +87,8 @@ class Applications:
         """Drafts that are being tried, by workspace and app id."""
         self._programs: dict[tuple[str, str], str] = {}
         """App ids by workspace and client id."""
+        self._retired: set[tuple[str, str]] = set()
+        """Of these, those that are about to stop."""
 
     def note_program(self, workspace: str, client_id: str, app_id: str) -> None:
         """A client is a program of an application: so are its services that say nothing else."""
@@ -85,6 +97,16 @@ class Applications:
     def forget_program(self, workspace: str, client_id: str) -> None:
         """It is one no more."""
         self._programs.pop((workspace, client_id), None)
+        self._retired.discard((workspace, client_id))
+
+    def retire_program(self, workspace: str, client_id: str) -> None:
+        """It is about to stop: look-ups choose others, where there are some."""
+        if (workspace, client_id) in self._programs:
+            self._retired.add((workspace, client_id))
+
+    def is_retired(self, workspace: str, client_id: str) -> bool:
+        """Whether a program is about to stop."""
+        return (workspace, client_id) in self._retired
 
     def of_program(self, workspace: str, client_id: str) -> str | None:
         """The app id of a program that the server has started."""

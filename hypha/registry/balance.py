@@ -84,7 +84,7 @@ class Selection:
         if not usable:
             raise PermissionDenied(f"Permission denied for non-public service in workspace {query.workspace}")
         if len(usable) > 1:
-            usable = await self._live_first(usable)
+            usable = await self._live_first(self._staying(usable))
         record = usable[0]
         if len(usable) > 1:
             if mode is not None and not isinstance(mode, str):
@@ -105,6 +105,12 @@ class Selection:
                 f"{query.app_id}. Mode must be {MODES}."
             )
         return application.mode
+
+    def _staying(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
+        """Without those of programs that are about to stop, unless there are no others."""
+        is_retired = self.sources.applications.is_retired
+        staying = [record for record in records if not is_retired(record.workspace, record.client_id)]
+        return staying or records
 
     async def _live_first(self, records: list[ServiceRecord]) -> list[ServiceRecord]:
         """Without those of clients between two connections, unless there are no others."""

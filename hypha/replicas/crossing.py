@@ -139,7 +139,7 @@ class Crossing:
             client.deliver(frame, Kind.ANSWER)
         elif self._may_pass(caller, client, method, session):
             kind = Kind.REPEATABLE if method in REPEATABLE_METHODS else Kind.CALL
-            client.calls_recent += 1
+            client.calls += 1
             key = (caller, str(session)) if session is not None else None
             client.deliver(frame, Kind.EVENT if key is None else kind, key, interval_s)
 

@@ -23,11 +23,11 @@ class Features:
 
     interactive: bool = flag(False, "A Python prompt with `app` and `store`, on this terminal")
     enable_server: bool = flag(False, "With --interactive: serve as well")
-    in_docker: bool = flag(False, "Run the browser without its sandbox", feature="the browser in the server")
+    in_docker: bool = flag(False, "Run the browser of the server without its sandbox, which containers lack")
     enable_service_search: bool = flag(False, "Search services by meaning", feature="search by meaning")
     enable_mcp: bool = flag(False, "Services as MCP tools", feature="MCP")
     enable_a2a: bool = flag(False, "Services as A2A agents", feature="A2A")
-    enable_k8s_worker: bool = flag(False, "Apps on Kubernetes", feature="the Kubernetes worker")
+    enable_k8s_worker: bool = flag(False, "Apps as pods of a Kubernetes cluster")
     enable_terminal_worker: bool = flag(
         False, "Apps in a terminal, for administrators and workspaces in TERMINAL_AUTHORIZED_WORKSPACES"
     )

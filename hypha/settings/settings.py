@@ -48,7 +48,8 @@ class Settings(Features, Files, Limits, Quotas, Connecting, SigningIn, Storing, 
     @property
     def workers_inside(self) -> tuple[str, ...]:
         """Startup functions of workers that options ask for; workers are known by name alone."""
-        return ("hypha.workers.terminal:hypha_startup",) if self.enable_terminal_worker else ()
+        wished = {"terminal": self.enable_terminal_worker, "k8s": self.enable_k8s_worker}
+        return tuple(f"hypha.workers.{name}:hypha_startup" for name, is_on in wished.items() if is_on)
 
     @property
     def inactive_features(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Connections that stay open between uses: to take one from a pool costs as much as a small statement."""
+"""Connections to SQLite that stay open: to take one from a pool costs as much as a small statement."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hypha.store.prepared import driven_by, told
 
 
 class KeptConnections:
@@ -26,9 +28,19 @@ class KeptConnections:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One of them, in a transaction that is committed at the end, or taken back with an error."""
-        async with self._taken() as connection, connection.begin():
+        """One of them, in a transaction that is committed at the end; it ends with its use after an error.
+
+        SQLAlchemy begins and commits one of its own only where a statement goes its way.
+        """
+        async with self._taken() as connection:
+            driven = driven_by(connection)
+            driven.begin_later()
             yield connection
+            if connection.in_transaction():
+                await connection.commit()
+            else:
+                with told(connection):
+                    await driven.commit()
 
     @contextlib.asynccontextmanager
     async def _taken(self) -> AsyncIterator[AsyncConnection]:

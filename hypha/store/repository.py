@@ -46,7 +46,12 @@ def encoded_size(value: Any) -> int:
 
 def insert(connection: AsyncConnection, model: type[Base]) -> Any:
     """An INSERT that can say what to do on conflict, for the dialect of the connection."""
-    if connection.dialect.name == "postgresql":  # each is imported where it is used: they are large
+    return insert_for(connection.dialect.name, model)
+
+
+def insert_for(database: str, model: type[Base]) -> Any:
+    """The same for a database, `sqlite` or `postgresql`."""
+    if database == "postgresql":  # each is imported where it is used: they are large
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(model)

@@ -17,7 +17,7 @@ from hypha.store.base import Base
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0022"
+HEAD = "0023"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 _VERSION_TABLE = "alembic_version"

@@ -69,8 +69,7 @@ class TripCursor:
         parameters: Any,
         connection: sqlite3.Connection,
     ) -> None:
-        if self._connection.is_cut_off:
-            raise sqlite3.OperationalError(INTERRUPTED)
+        self._connection.check_not_cut_off()
         cursor = connection.cursor()
         try:
             run(cursor, operation, parameters)
@@ -90,14 +89,28 @@ class TripConnection(aiosqlite.Connection):
     _is_settled = True
     """False once somebody has gone without waiting for what the thread does."""
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> None:
+        super().__init__(connector, iter_chunk_size)
+        self.compiled: dict[Any, Any] = {}
+        """Of the statements that `hypha.store.prepared` runs here, which are so many as the code names."""
+
     def begin_later(self) -> None:
-        """Begin a transaction with the next statement."""
-        self._is_begun_later = True
+        """Begin a transaction with the next statement, unless one is begun."""
+        self._is_begun_later = not self._conn.in_transaction
 
     def cut_off(self) -> None:
         """Break off the statement that runs, and refuse others until a rollback or `is_cut_off` is unset."""
         self.is_cut_off = True
         self._conn.interrupt()
+
+    def check_not_cut_off(self) -> None:
+        """Refuse to run a statement after `cut_off`.
+
+        Raises:
+            sqlite3.OperationalError.
+        """
+        if self.is_cut_off:
+            raise sqlite3.OperationalError(INTERRUPTED)
 
     def cursor(self) -> TripCursor:  # type: ignore[override]
         """For one statement."""

@@ -11,8 +11,9 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hypha.errors import QuotaExceeded
+from hypha.store.prepared import Prepared
 from hypha.store.records import WorkspaceRecord
-from hypha.store.repository import Connections, Repository, insert
+from hypha.store.repository import Connections, Repository, insert, insert_for
 from hypha.store.tables import StoredUse, Workspace
 
 MEASURED_EVERY_S = 10.0
@@ -22,7 +23,9 @@ FILES_SUFFIX = "_files"
 """Ends the names of kinds whose bytes lie in the object store: they have bounds of their own, and are no part
 of what the database keeps for a person or in all."""
 
-_OF = select(StoredUse.kind, StoredUse.count, StoredUse.size).where(StoredUse.workspace == bindparam("of"))
+_OF = Prepared(
+    select(StoredUse.kind, StoredUse.count, StoredUse.size).where(StoredUse.workspace == bindparam("of"))
+)
 
 
 class Kind(StrEnum):
@@ -66,12 +69,11 @@ class Usage(Repository):
         super().__init__(connections)
         self._measured_at = {True: -MEASURED_EVERY_S, False: -MEASURED_EVERY_S}
         self._measured = {True: 0, False: 0}
-        self._adding: Any = None
 
     async def of(self, workspace: str) -> dict[str, tuple[int, int]]:
         """Number and bytes of what a workspace keeps, by kind."""
         async with self._connections.reading() as connection:
-            rows = await connection.execute(_OF, {"of": workspace})
+            rows = await _OF.run(connection, {"of": workspace})
             return {kind: (int(count), int(size)) for kind, count, size in rows}
 
     @staticmethod
@@ -97,10 +99,8 @@ class Usage(Repository):
         Raises:
             QuotaExceeded: the workspace, its person or the server would keep more than it may.
         """
-        if self._adding is None:
-            self._adding = _adding(connection)
         added = {"workspace": record.id, "kind": kind, "count": count, "size": size}
-        total_count, total_size = (await connection.execute(self._adding, added)).one()
+        total_count, total_size = (await _ADDING.run(connection, added)).one()
         if allowance is not None and (count > 0 or size > 0):
             _check_quota(record, allowance.quota, int(total_count), int(total_size))
             if kind.endswith(FILES_SUFFIX):
@@ -133,7 +133,7 @@ class Usage(Repository):
     ) -> None:
         if record.created_by is None or not allowance.of_person_bytes:
             return
-        theirs = await connection.execute(_OF_PERSON, {"person": record.created_by})
+        theirs = await _OF_PERSON.run(connection, {"person": record.created_by})
         if int(theirs.scalar_one()) > allowance.of_person_bytes:
             raise QuotaExceeded(
                 f"The workspaces of {record.created_by} keep more than {allowance.of_person_bytes} bytes: "
@@ -165,21 +165,24 @@ class Usage(Repository):
             )
 
 
-_IS_RECORD = StoredUse.kind.not_like("%" + FILES_SUFFIX.replace("_", "\\_"), escape="\\")
-_OF_PERSON = select(func.coalesce(func.sum(StoredUse.size), 0)).where(
-    StoredUse.workspace == Workspace.id, Workspace.created_by == bindparam("person"), _IS_RECORD
-)
-
-
-def _adding(connection: AsyncConnection) -> Any:
-    """The statement that adds to a count and tells the sum; made once, which takes longer than to run it."""
-    statement = insert(connection, StoredUse)
+def _adding(database: str) -> Any:
+    """The statement that adds to a count and tells the sum."""
+    statement = insert_for(database, StoredUse)
     changes = {
         "count": StoredUse.count + statement.excluded.count,
         "size": StoredUse.size + statement.excluded.size,
     }
     statement = statement.on_conflict_do_update(index_elements=["workspace", "kind"], set_=changes)
     return statement.returning(StoredUse.count, StoredUse.size)
+
+
+_ADDING = Prepared(_adding)
+_IS_RECORD = StoredUse.kind.not_like("%" + FILES_SUFFIX.replace("_", "\\_"), escape="\\")
+_OF_PERSON = Prepared(
+    select(func.coalesce(func.sum(StoredUse.size), 0)).where(
+        StoredUse.workspace == Workspace.id, Workspace.created_by == bindparam("person"), _IS_RECORD
+    )
+)
 
 
 def is_of_stranger(record: WorkspaceRecord) -> bool:

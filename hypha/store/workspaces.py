@@ -12,14 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hypha.addresses import fold_email
 from hypha.errors import AlreadyExists
 from hypha.store.issued_tokens import end_tokens_for
+from hypha.store.prepared import Prepared
 from hypha.store.records import WorkspaceRecord
 from hypha.store.replicas import owning
-from hypha.store.repository import Repository, insert_if_absent
+from hypha.store.repository import Repository, insert_for
 from hypha.store.tables import Subscription, Workspace, WorkspaceOwner
 
 MATCHABLE = ("id", "name", "description", "persistent", "read_only")
 _FIELDS = frozenset(("name", "description", "persistent", "read_only", "icon", "covers", "docs", "config"))
 _COLUMNS = [column for column in Workspace.__table__.columns if column.name != "replica"]
+_ENSURED = Prepared(lambda database: insert_for(database, Workspace).on_conflict_do_nothing())
 
 
 async def ensure(connection: AsyncConnection, record: WorkspaceRecord, replica: int | None) -> None:
@@ -32,8 +34,8 @@ async def ensure(connection: AsyncConnection, record: WorkspaceRecord, replica: 
         LeaseLost: the lease of that replica has ended.
     """
     async with owning():
-        is_new = await insert_if_absent(connection, Workspace, _values(record, replica))
-    if is_new:
+        added = await _ENSURED.run(connection, _values(record, replica))
+    if added.rowcount == 1:
         await write_owners(connection, record)
 
 

@@ -201,11 +201,11 @@ class RawClient:
         return await self.call(self.manager, f"services.default.{function}", *args, **options)
 
     async def offer(
-        self, name: str, functions: Mapping[str, Callable[..., Any]] | None = None, **config: Any
+        self, name: str, functions: Mapping[str, Callable[..., Any] | None] | None = None, **config: Any
     ) -> str:
         """Register `built-in` and a service; its plain functions are called with the arguments.
 
-        Calls to names without a function wait in `calls`. Returns the service's full id.
+        Calls to names without a function, or with None, wait in `calls`. Returns the service's full id.
         """
         config = {"visibility": "protected", "require_context": False, **config}
         self._services[name] = {"config": config, "functions": dict(functions or {})}
@@ -328,8 +328,8 @@ class RawClient:
             await self._resolve_promise(frame, "pong")
         elif frame.method == "services.built-in.get_service" and args and args[0] in self._services:
             await self._resolve_promise(frame, self._describe(args[0]))
-        elif function in self._services.get(service, {}).get("functions", {}):
-            await self._resolve_promise(frame, self._services[service]["functions"][function](*args))
+        elif (run := self._services.get(service, {}).get("functions", {}).get(function)) is not None:
+            await self._resolve_promise(frame, run(*args))
         else:
             self.calls.put_nowait(frame)
 

@@ -16,12 +16,10 @@ from typing import Any, TypeAlias
 import orjson
 
 from hypha.errors import InvalidRequest
-from hypha.wire.values import MAX_DEPTH
+from hypha.wire.values import BARRED_KEYS, MAX_DEPTH
 
 _TAG = "_rtype"
-_BARRED_KEYS = frozenset({"__proto__", "hasOwnProperty"})
-"""msgpack of JavaScript refuses the first, the second hides what hypha-rpc calls there on maps."""
-_KEYS = tuple(sorted((_TAG, *_BARRED_KEYS)))
+_KEYS = tuple(sorted((_TAG, *BARRED_KEYS)))
 _WIDTHS = {
     **{"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4},
     **{"float32": 4, "int64": 8, "uint64": 8, "float64": 8, "complex64": 8, "complex128": 16},
@@ -119,7 +117,7 @@ def untagged(value: Any) -> Any:
 def made_decodable(value: Any, is_handed_on: bool = False) -> Any:
     """A value that was stored somehow, changed in place: each key that would be refused is in brackets."""
     for _, item in _maps_in(value):
-        wrong = {key for key in item if key in _BARRED_KEYS}
+        wrong = {key for key in item if key in BARRED_KEYS}
         if _TAG in item and _fault(item, is_handed_on):
             wrong.add(_TAG)
         if wrong:
@@ -150,7 +148,7 @@ def _check(value: Any, what: str, json: bytes | None, is_handed_on: bool) -> Non
 
 def _check_maps(value: Any, what: str, is_handed_on: bool) -> None:
     for place, item in _maps_in(value):
-        for key in _BARRED_KEYS.intersection(item):
+        for key in BARRED_KEYS.intersection(item):
             raise InvalidRequest(
                 f"'{what}' holds the key '{key}'{_at(place)}: JavaScript cannot read it, rename it."
             )

@@ -135,6 +135,17 @@ def map_entries(data: Bytes) -> int:
     raise MalformedFrame("Malformed frame: it must begin with a map")
 
 
+def in_call(main: Any, error: Exception) -> MalformedFrame:
+    """The same error, with the call to which a frame of this envelope belongs."""
+    if main is None and isinstance(error, MalformedFrame):
+        return error
+    names = [main.get(key) if isinstance(main, dict) else None for key in ("session", "to", "method")]
+    session, target, method = [name if isinstance(name, str) else None for name in names]
+    text = str(error) if isinstance(error, MalformedFrame) else "Malformed frame: it cannot be decoded"
+    kind = TooManyValues if isinstance(error, TooManyValues) else MalformedFrame
+    return kind(text, session=session, target=target, method=method)
+
+
 class EnvelopeParser:
     """Reads envelopes and checks bodies; keeps one unpacker, so it is for one thread only."""
 
@@ -179,17 +190,7 @@ class EnvelopeParser:
             return main, head, interval
         except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
             self._renew()
-            raise self._malformed(main, error) from None
-
-    @staticmethod
-    def _malformed(main: Any, error: Exception) -> MalformedFrame:
-        if main is None and isinstance(error, MalformedFrame):
-            return error
-        names = [main.get(key) if isinstance(main, dict) else None for key in ("session", "to", "method")]
-        session, target, method = [name if isinstance(name, str) else None for name in names]
-        text = str(error) if isinstance(error, MalformedFrame) else "Malformed frame: it cannot be decoded"
-        kind = TooManyValues if isinstance(error, TooManyValues) else MalformedFrame
-        return kind(text, session=session, target=target, method=method)
+            raise in_call(main, error) from None
 
     @staticmethod
     def _check_body(unpacker: Any, is_method: bool) -> float | None:
@@ -242,7 +243,7 @@ def walk(
         body = _Walker(data, head, max_values, dense_bytes)
         interval = body.check(main.get("type") == "method")
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
-        raise EnvelopeParser._malformed(main, error) from None
+        raise in_call(main, error) from None
     return main, head, interval, body.large
 
 
@@ -465,7 +466,7 @@ class Stamp:
         if not ENVELOPE_KEYS.issuperset(main) and main.get("type") == "method":
             odd = next(str(key) for key in main if key not in ENVELOPE_KEYS)[:40]
             error = MalformedFrame(f"Malformed frame: key {odd!r} is not allowed in the envelope")
-            raise EnvelopeParser._malformed(main, error)
+            raise in_call(main, error)
         for key in ("ctx", "user", "ws"):
             main.pop(key, None)
         main["from"] = self.address

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 
-from hypha.wire.frames import Buffer
-
 KEYS = ("_rtarget", "_rmethod", "_rclose_method")
-_PLAIN = tuple(key.encode() for key in KEYS)
 
 
 def _low(value: int) -> bytes:
@@ -33,22 +30,6 @@ def _any(text: str) -> bytes:
 _AFTER_UNDERSCORE = _any("r") + b"(?:%s)" % b"|".join(_any(key[2:]) for key in KEYS)
 _SPELLINGS = tuple(re.compile(first + _AFTER_UNDERSCORE, re.DOTALL) for first in (b"_", *_long("_")))
 """One for each first byte: `re` is slow where a pattern may begin in several ways."""
-_LONG = re.compile(rb"[\xc1\xe0\xf0]")
-
-
-def may_be_oddly_spelt(data: Buffer, head: int) -> bool:
-    """Whether packed data has a byte that keys longer than they must be have: quick, and often true."""
-    if type(data) is bytes:
-        return data.find(b"\xc1", head) >= 0 or data.find(b"\xe0", head) >= 0 or data.find(b"\xf0", head) >= 0
-    return _LONG.search(data, head) is not None
-
-
-def holds_oddly_spelt_key(data: Buffer, head: int) -> bool:
-    """Whether a key of a function value is in packed data, not as it is spelt by everybody else."""
-    plain, *others = _SPELLINGS
-    if any(pattern.search(data, head) for pattern in others):
-        return True
-    return any(found.group() not in _PLAIN for found in plain.finditer(data, head))
 
 
 def places_of_keys(data: bytes) -> list[int]:

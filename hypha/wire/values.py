@@ -28,7 +28,9 @@ _SCALARS = frozenset({int, float, bool, type(None), str})
 _TEXT_CHARS = 4096
 _FUNCTION_TAGS = frozenset({"method", "generator"})
 _FUNCTION_KEYS = frozenset({"_rtarget", "_rmethod", "_rclose_method"})
-_FLAT_KEYS = _FUNCTION_KEYS | {"_rtype", "_rintf"}
+BARRED_KEYS = frozenset({"__proto__", "hasOwnProperty"})
+"""Of maps for JavaScript: msgpack there refuses the first, the second hides what hypha-rpc calls on maps."""
+_FLAT_KEYS = _FUNCTION_KEYS | BARRED_KEYS | {"_rtype", "_rintf"}
 
 
 def is_hidden(path: str) -> bool:
@@ -39,8 +41,8 @@ def is_hidden(path: str) -> bool:
 def is_flat(value: Any) -> bool:
     """Whether a look shows that there is nothing to look for inside: a number, a text, or few of them.
 
-    Most arguments and results are so, with at most one list or map in another. A map with a tag, or with a
-    part of a function value, is not; nor are bytes.
+    Most arguments and results are so, with at most one list or map in another. A map with a tag, with a
+    part of a function value, or with a barred key, is not; nor are bytes.
     """
     for _ in range(_FLAT_LEVELS):
         kind = type(value)

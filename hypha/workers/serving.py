@@ -66,8 +66,12 @@ class ConnectedWorker(BaseWorker):
     async def register_worker_service(self, server: Any) -> Any:
         """Register it, and learn in which workspace it is."""
         registered = await super().register_worker_service(server)
-        self._own_workspace = str(registered["id"]).partition("/")[0]
+        self.belongs_to(str(registered["id"]).partition("/")[0])
         return registered
+
+    def belongs_to(self, workspace: str) -> None:
+        """Its service is registered in this workspace."""
+        self._own_workspace = workspace
 
     async def start(
         self, config: WorkerConfig | Mapping[str, Any], context: CallContext | None = None

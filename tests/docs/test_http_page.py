@@ -14,7 +14,9 @@ from hypha.testing import ServerProcess
 from tests.docs.pages import ROOT, code_in, section, tables
 
 TEXT = (ROOT / "docs" / "http.md").read_text()
-EXAMPLE = {"<workspace>": "public", "<service>": "desk", "/ws/<function>": "/ws/list_services"}
+EXAMPLE = {
+    "<workspace>": "public", "<service>": "desk", "/ws/<function>": "/ws/list_services", "<template>": "code",
+}  # fmt: skip
 ADDRESSES = [
     (address, int(status))
     for cells, _, status in next(tables(section(TEXT, "addresses"))).rows

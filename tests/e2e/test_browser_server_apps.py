@@ -72,3 +72,37 @@ async def test_a_raw_page_becomes_an_app_that_is_served_unchanged(
     assert await apps.read_file("raw", "index.html") == PAGE
     with pytest.raises(Exception, match="Failed to install app 'bad'"):
         await apps.install(source=PLUGIN.format(type="window").replace("api.export", "nothing"), app_id="bad")
+
+
+LOUD = """
+<config lang="json">
+{"name": "Loud", "type": "window", "version": "0.1.0"}
+</config>
+<script lang="javascript">
+api.export({
+  shout() {
+    for (let n = 0; n < 1500; n++) { console.log("x".repeat(20000)); hyphaReport("x".repeat(20000), "y"); }
+    return "done";
+  },
+})
+</script>
+"""
+
+
+async def test_a_page_that_says_a_lot_holds_up_the_server_for_nobody(
+    connect: Connect, browser_server: ServerProcess
+) -> None:
+    """The server is watched as in all tests: a long turn of its event loop fails this one."""
+    eve = make_person(browser_server, "eve")
+    client = await connect(eve, url=browser_server.url, method_timeout=90)
+    apps = await controller(connect, browser_server, eve)
+    await apps.install(source=LOUD, app_id="loud")
+    service = await client.get_service("default@loud")
+    (session,) = await apps.list_running()
+    for script in ("'x'.repeat(2**26)", "new Array(300000).fill({a: 1})"):
+        with pytest.raises(Exception, match="The answer is too large"):
+            await apps.execute(session["id"], script)
+    assert await service.shout() == "done"
+    page = await apps.get_logs(session["id"], type="console")
+    assert sum(len(item["content"]) for item in page["items"]) <= 1_000_000
+    await apps.stop(session["id"])

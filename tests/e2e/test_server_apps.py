@@ -393,8 +393,11 @@ async def test_manifests_are_looked_at_and_hashes_checked(
     with pytest.raises(Exception, match="services"):
         await apps.install(source="print(1)", manifest=SCRIPT, app_id="s", stage=True)
         await apps.edit_app("s", manifest={"services": [{"id": "x"}]})
-    with pytest.raises(Exception, match="scale"):
-        await apps.edit_app("s", autoscaling_config={"enabled": True})
+    for refused in ({"enabled": "yes"}, {"max_instances": 1000}, {"enabled": True, "instances": 3}):
+        with pytest.raises(Exception, match="autoscaling"):
+            await apps.edit_app("s", autoscaling_config=refused)
+    with pytest.raises(Exception, match="give one of them"):
+        await apps.edit_app("s", autoscaling_config={}, autoscaling_manifest={})
 
 
 async def test_a_page_is_compiled_and_served_while_it_is_tried(

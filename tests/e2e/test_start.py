@@ -515,7 +515,7 @@ def test_version_is_told() -> None:
 
 @pytest.mark.spec("core-1.2")
 async def test_flags_of_later_features_are_accepted_with_one_warning(start_server: StartServer) -> None:
-    flags = ["--enable-mcp", "--enable-a2a", "--in-docker", "--openai-api-key=sk-123"]
+    flags = ["--enable-mcp", "--enable-a2a", "--enable-service-search", "--openai-api-key=sk-123"]
     own = await start_server(flags=flags)
     warnings = [line for line in own.log.splitlines() if "enable-mcp" in line]
     assert len(warnings) == 1 and all(flag.partition("=")[0] in warnings[0] for flag in flags)

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-clients.lock", "tools/lock-tool.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-clients.lock",
+    "requirements-image.lock",
+    "tools/lock-tool.lock",
+)
 
 
 def releases(name: str) -> dict[str, tuple[str, list[str]]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hypha.features.apps.installing import Installing
     from hypha.features.apps.records import AppRecords
     from hypha.features.apps.running import Running
+    from hypha.features.apps.scaler import Scaler
     from hypha.features.apps.starting import Starting
     from hypha.features.apps.workers import Workers
     from hypha.features.ports import ServicesPort
@@ -41,6 +42,7 @@ class Parts:
     running: Running
     installing: Installing
     daemons: Daemons
+    scaler: Scaler
     fetcher: SourceFetcher
 
 

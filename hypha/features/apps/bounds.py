@@ -16,7 +16,7 @@ BOUNDS = {
         Bound(
             "one_app",
             "Files of an app that is installed; its source; an address as source; its id; "
-            "`additional_kwargs`; `timeout`; name of a service; script to run; other texts",
+            "`additional_kwargs`; `timeout`; name of a service; script to run; other texts; instances",
             "call",
             "Refused",
             (
@@ -29,6 +29,7 @@ BOUNDS = {
                 "hypha.features.apps.startup.MAX_SERVICE_CHARS",
                 "hypha.features.apps.base.MAX_TEXT_CHARS",
                 "hypha.features.apps.functions_sessions.MAX_SCRIPT_CHARS",
+                "hypha.features.apps.scaling.MAX_INSTANCES",
             ),
         ),
         Bound(

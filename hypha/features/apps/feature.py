@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BROWSER_WORKER = "hypha.workers.browser:hypha_startup"
 """A worker is known by name alone: it sees the server as those elsewhere do."""
+BROWSER_WORKER_IN_CONTAINER = "hypha.workers.browser:startup_in_container"
 
 
 class AppsFeature(Feature):
@@ -41,13 +42,16 @@ class AppsFeature(Feature):
         context.events.on_service_added(apps.service_added)
         context.events.on_client_ended(apps.client_ended)
         context.events.on_workspace_ended(apps.running.workspace_ended)
+        context.events.on_workspace_ended(apps.scaler.workspace_ended)
         await apps.load()
         context.services.add_source(apps.lazy)
         context.tasks.start(apps.idle.run(), "stopping apps that nobody uses")
         context.tasks.start(apps.daemons.run(), "keeping daemons running")
+        context.tasks.start(apps.scaler.run(), "scaling apps")
         context.services.offer(apps.controller.service())
         if not options.disable_inprocess_browser_worker:
-            context.services.run_inside(BROWSER_WORKER)
+            is_contained = context.settings.in_docker
+            context.services.run_inside(BROWSER_WORKER_IN_CONTAINER if is_contained else BROWSER_WORKER)
 
     async def stop(self) -> None:
         """Stop all sessions."""

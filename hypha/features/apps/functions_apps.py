@@ -102,6 +102,7 @@ class AppFunctions(Functions):
         name = self.app(app_id)
         await self.parts.artifacts.read(name, context)
         self.parts.daemons.release(context.workspace, name)
+        self.parts.scaler.release(context.workspace, name)
         await self.parts.installing.uninstall(name, context)
 
     @permission(Level.READ, gives_bytes=LIST_BYTES)
@@ -117,7 +118,8 @@ class AppFunctions(Functions):
         """Read an app's artifact: its manifest, settings and versions.
 
         Of a daemon that is kept running it has `daemon_state`: how often it failed in a row, why, and in how
-        many seconds it is started again.
+        many seconds it is started again. Of an app that is scaled `scaling_state`: how many instances it has,
+        how many it is to have, their loads, how often one could not be added, and why.
 
         Args:
             app_id: The app.
@@ -127,8 +129,11 @@ class AppFunctions(Functions):
         wanted = checked_text(version, "version")
         name = self.app(app_id)
         found = await self.parts.artifacts.read(name, context, version=wanted, stage=stage is True)
-        state = self.parts.daemons.state(context.workspace, name)
-        return found if state is None else {**found, "daemon_state": state}
+        for key, states in (("daemon_state", self.parts.daemons), ("scaling_state", self.parts.scaler)):
+            state = states.state(context.workspace, name)
+            if state is not None:
+                found[key] = state
+        return found
 
 
 def _check_alone(*others: object) -> None:

@@ -12,6 +12,7 @@ from hypha.errors import InvalidRequest, NotFound
 from hypha.features.apps.artifacts import MAX_READ_BYTES
 from hypha.features.apps.base import ANSWER_BYTES, LIST_BYTES, Functions, checked_text
 from hypha.features.apps.manifests import check_installable, first_manifest, validate_app_manifest
+from hypha.features.apps.scaling import FIELD, Scaling
 from hypha.features.apps.starting import Wish
 from hypha.features.apps.startup import Startup, given_startup
 from hypha.features.apps.steps import Steps
@@ -86,14 +87,13 @@ class DraftFunctions(Functions):
             app_id: The app.
             manifest: Fields of the manifest that are to be others.
             disabled: true: it cannot be started, and its sessions are stopped at once.
-            autoscaling_config: Not there yet.
+            autoscaling_config: How many instances it has, such as `{"enabled": true, "max_instances": 3}`, in
+                place of what was said; empty for one.
             autoscaling_manifest: Another name of it.
             startup_config: How it is started, in place of what was said: `timeout`, `wait_for_service`,
                 `stop_after_inactive`, `additional_kwargs`; empty for the usual.
         """
-        if autoscaling_config or autoscaling_manifest:
-            raise InvalidRequest("This server does not scale apps: leave autoscaling_config out.")
-        name = self.app(app_id)
+        name, scaling = self.app(app_id), _one_of(autoscaling_config, autoscaling_manifest)
         known = await self.parts.artifacts.read(name, context, stage=True)
         changed = {**known["manifest"], **(first_manifest(manifest) if manifest is not None else {})}
         own = {key: known["manifest"].get(key) for key in ("services", "service_ids")}
@@ -107,10 +107,16 @@ class DraftFunctions(Functions):
             changed.pop("startup_config", None)
             if startup_config:
                 changed["startup_config"] = dict(startup_config)
+        if scaling is not None:
+            changed.pop(FIELD, None)
+            if scaling:
+                changed[FIELD] = scaling
         Startup.of(changed, {})
+        Scaling.of(changed)
         await self._keep(name, changed, context)
         if disabled is True:
             self.parts.daemons.release(context.workspace, name)
+            self.parts.scaler.release(context.workspace, name)
             for session in self.parts.running.sessions.of_app(context.workspace, name):
                 self.parts.running.stop_soon(session)
 
@@ -216,6 +222,12 @@ def checked_path(path: object) -> str:
     if found is None:
         raise InvalidRequest("file_path is the path of a file.")
     return found
+
+
+def _one_of(config: object, other: object) -> object:
+    if config is not None and other is not None:
+        raise InvalidRequest("autoscaling_manifest is another name of autoscaling_config: give one of them.")
+    return other if config is None else config
 
 
 def _with_startup(manifest: Mapping[str, Any], said: Plain) -> Plain:

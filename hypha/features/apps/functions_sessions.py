@@ -52,6 +52,8 @@ class SessionFunctions(Functions):
     ) -> Plain:
         """Start an app, or find the session of it that runs; gives the session.
 
+        Of an app that is scaled one more instance is started.
+
         The program acts with your rights on the workspace, up to read_write, until the session ends.
 
         Args:
@@ -71,7 +73,7 @@ class SessionFunctions(Functions):
         wish = Wish(
             self.app(app_id), given, checked_text(version, "version"), stage is True,
             checked_text(worker_id, "worker_id"),
-            checked_text(worker_selection_mode, "worker_selection_mode"),
+            checked_text(worker_selection_mode, "worker_selection_mode"), another=True,
         )  # fmt: skip
         steps = Steps(self.parts.services, progress_callback, context)
         session = await self.parts.starting.start(wish, context, steps)
@@ -95,6 +97,7 @@ class SessionFunctions(Functions):
             return
         self.parts.daemons.release(session.workspace, session.app_id)
         await self.parts.running.stop(session)
+        self.parts.scaler.stopped(session.workspace, session.app_id)
 
     @permission(Level.READ, gives_bytes=ANSWER_BYTES)
     async def list_running(self, *, context: Context) -> list[Plain]:
@@ -143,6 +146,7 @@ class SessionFunctions(Functions):
         """Stop all sessions of the workspace; gives how many there were."""
         running = self.parts.running
         self.parts.daemons.release_all(context.workspace)
+        self.parts.scaler.release_all(context.workspace)
         sessions = running.sessions.of(context.workspace)
         await asyncio.gather(*map(running.stop, sessions), return_exceptions=True)
         return len(sessions)

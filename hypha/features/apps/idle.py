@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypha.features.apps.sessions import Session, Status
@@ -18,12 +19,16 @@ LOOK_S = 0.5
 class Idle:
     """Looks at all sessions now and then.
 
-    A program is in use while it owes an answer, and whenever it sends something, answers included.
+    A program is in use while it owes an answer, and whenever it sends something, answers included. How
+    many there are of an app that is scaled is seen to elsewhere (`scaler`).
     """
 
-    def __init__(self, running: Running, hub: Hub) -> None:
+    def __init__(
+        self, running: Running, hub: Hub, is_scaled: Callable[[str, str], bool] = lambda *_: False
+    ) -> None:
         self._running = running
         self._hub = hub
+        self._is_scaled = is_scaled
 
     async def run(self) -> None:
         """Look, until it is cancelled."""
@@ -40,7 +45,8 @@ class Idle:
             if session.stop_after_inactive_s is None or session.status is not Status.RUNNING:
                 continue
             quiet_s = self._quiet_s(session, now, loop_now)
-            if quiet_s >= session.stop_after_inactive_s:
+            is_over = quiet_s >= session.stop_after_inactive_s
+            if is_over and not self._is_scaled(session.workspace, session.app_id):
                 self._running.stop_soon(session)
 
     def _quiet_s(self, session: Session, now: float, loop_now: float) -> float:

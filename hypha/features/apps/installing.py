@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hypha.features.apps.choosing import Choosing
     from hypha.features.apps.grants import Grants
     from hypha.features.apps.running import Running
+    from hypha.features.apps.scaler import Scaler
     from hypha.features.apps.starting import Addresses, Starting
     from hypha.features.apps.steps import Steps
     from hypha.features.apps.workers import Worker, Workers
@@ -59,6 +60,7 @@ class InstallParts:
     starting: Starting
     running: Running
     grants: Grants
+    scaler: Scaler
     addresses: Addresses
 
 
@@ -203,6 +205,7 @@ class Installing:
         done = await artifacts.commit(app_id, version, context)
         await self._parts.grants.give(done, context)
         found: dict[str, Any] = done["manifest"]
+        self._parts.scaler.changed(context.workspace, app_id, found)
         return found
 
     async def _try(self, wish: Wish, context: Context, steps: Steps) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hypha.errors import InvalidRequest
+from hypha.features.apps.scaling import Scaling
 
 UNTITLED, USUAL_VERSION, ANY_PAGE = "Untitled App", "0.1.0", "hypha"
 BROWSER_TYPES = ("web-python", "web-worker", "window", "iframe", "hypha", "web-app")
@@ -75,6 +76,7 @@ def check_installable(manifest: Mapping[str, Any], has_source: bool) -> str:
         raise InvalidRequest(f"The manifest needs a type, such as window or python-eval, not {_shown(kind)}.")
     if kind == ANY_PAGE and not has_source:
         raise InvalidRequest("An app of the type hypha needs a source: give one, or another type.")
+    Scaling.of(manifest)
     return kind
 
 
@@ -127,6 +129,10 @@ class _Look:
                 f"{', '.join(KNOWN_TYPES)}"
             )
         self._entry_point(manifest.get("entry_point"))
+        try:
+            Scaling.of(manifest)
+        except InvalidRequest as error:
+            self.errors.append(error.message)
         for key in ("description", "tags"):
             if not manifest.get(key):
                 self.suggestions.append(f"Consider adding '{key}', by which people find the app")

@@ -11,6 +11,7 @@ from hypha.features.apps.artifacts import AppArtifacts
 from hypha.features.apps.base import Parts
 from hypha.features.apps.choosing import Choosing
 from hypha.features.apps.daemons import DaemonParts, Daemons
+from hypha.features.apps.draining import Draining
 from hypha.features.apps.fetching import SourceFetcher
 from hypha.features.apps.grants import Grants
 from hypha.features.apps.identity import Identities
@@ -21,6 +22,8 @@ from hypha.features.apps.ledger import Ledger
 from hypha.features.apps.options import AppOptions
 from hypha.features.apps.records import AppRecords
 from hypha.features.apps.running import Running
+from hypha.features.apps.scaler import Scaler, ScalerParts
+from hypha.features.apps.scaling_records import ScalingRecords
 from hypha.features.apps.service import AppController
 from hypha.features.apps.sessions import SessionLimits, Sessions
 from hypha.features.apps.starting import Addresses, Starting, StartParts
@@ -48,6 +51,7 @@ class Apps:
     records: AppRecords
     ledger: Ledger
     daemons: Daemons
+    scaler: Scaler
     fetcher: SourceFetcher
 
     async def load(self) -> None:
@@ -56,6 +60,7 @@ class Apps:
         await self.grants.load()
         await self.ledger.recover()
         await self.daemons.load()
+        await self.scaler.load()
 
     def service_added(self, record: ServiceRecord) -> None:
         """A service was registered."""
@@ -92,19 +97,26 @@ def build(context: FeatureContext) -> Apps:
             artifacts, choosing, workers, identities, ledger, expected, waiting, running, addresses
         )
     )  # fmt: skip
+    scaler = Scaler(
+        ScalerParts(
+            ScalingRecords(context.data.connections), grants, artifacts, starting, running,
+            Draining(running, services, hub), workspaces, services, context.tasks, hub,
+        )
+    )  # fmt: skip
+    running.follow(scaler.started, scaler.lost)
     installing = Installing(
-        InstallParts(services, artifacts, choosing, workers, starting, running, grants, addresses)
+        InstallParts(services, artifacts, choosing, workers, starting, running, grants, scaler, addresses)
     )
     daemons = Daemons(DaemonParts(grants, artifacts, starting, running, services, context.tasks, hub))
     fetcher = SourceFetcher()
     parts = Parts(
         services, workspaces, artifacts, records, workers, starting, running, installing, daemons,
-        fetcher,
+        scaler, fetcher,
     )  # fmt: skip
     lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
     return Apps(
-        AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub), workers, records,
-        ledger, daemons, fetcher,
+        AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub, scaler.has),
+        workers, records, ledger, daemons, scaler, fetcher,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import HyphaError
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 STOPPED_KEPT_S = 300.0
 """How long the log of a script that has ended can be read."""
 CLOSE_TIMEOUT_S = 5.0
+LIVELY = (Status.RUNNING, Status.STOPPING)
 
 
 class Running:
@@ -47,6 +49,19 @@ class Running:
         self._tasks = tasks
         self._stopped_kept_s = stopped_kept_s
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._hear_started: list[Callable[[Session], None]] = []
+        self._hear_lost: list[Callable[[Session], None]] = []
+
+    def follow(self, started: Callable[[Session], None], lost: Callable[[Session], None]) -> None:
+        """Hear of each session that runs from now on, and of each whose program ends by itself."""
+        self._hear_started.append(started)
+        self._hear_lost.append(lost)
+
+    def started(self, session: Session) -> None:
+        """A session's program is ready."""
+        session.status, session.starting = Status.RUNNING, None
+        for hear in self._hear_started:
+            hear(session)
 
     def shown(self, session: Session) -> dict[str, Any]:
         """A session, with the services that it offers now."""
@@ -107,7 +122,9 @@ class Running:
     def client_ended(self, workspace: str, client_id: str) -> None:
         """A client is gone: it may be the program of a session, or the worker of some."""
         session = self.sessions.find(f"{workspace}/{client_id}")
-        if session is not None and session.status is Status.RUNNING and not session.outlives_client:
+        if session is not None and session.status in LIVELY and not session.outlives_client:
+            for hear in self._hear_lost:
+                hear(session)
             if session.is_detached:
                 self._script_ended(session)
             else:

@@ -22,6 +22,8 @@ class Status(StrEnum):
 
     STARTING = "starting"
     RUNNING = "running"
+    STOPPING = "stopping"
+    """It gets no more calls, and is stopped once it has answered those that it has."""
     STOPPED = "stopped"
     """Its program has ended; its log can still be read."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypha.errors import CallFailed, HyphaError, InvalidRequest
 from hypha.features.apps import logs
 from hypha.features.apps.identity import SessionToken, new_client_id
+from hypha.features.apps.scaling import Scaling, check_room
 from hypha.features.apps.sessions import Session, Status
 from hypha.features.apps.startup import Startup
 from hypha.features.apps.workers import LOGS_TIMEOUT_S, START_MARGIN_S, Worker
@@ -48,7 +49,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What shall be started, and how. With `fresh` a session that runs already will not do."""
+    """What shall be started, and how. With `fresh` a session that runs already will not do.
+
+    With `another` a scaled app gets one more instance.
+    """
 
     app_id: str
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +61,7 @@ class Wish:
     worker_id: str | None = None
     mode: str | None = None
     fresh: bool = False
+    another: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,8 @@ class Starting:
         if manifest.get("disabled") is True:
             raise InvalidRequest(f"App {wish.app_id} is disabled")
         startup = Startup.of(manifest, wish.given)
-        is_single = manifest.get("singleton") is True
-        if wish.fresh or not (is_single or manifest.get("daemon") is not True):
+        is_single, is_scaled = manifest.get("singleton") is True, Scaling.of(manifest) is not None
+        if wish.fresh or (not is_single and (manifest.get("daemon") is True or (is_scaled and wish.another))):
             return await self._alone(wish, artifact, startup, context, steps)
         key = (context.workspace, wish.app_id)
         under_way = self._shared.get(key)
@@ -142,6 +147,11 @@ class Starting:
             is_trial=wish.fresh,
             starting=asyncio.current_task(),
         )  # fmt: skip
+        if not session.is_trial:
+            count = sum(
+                not each.is_trial for each in parts.running.sessions.of_app(session.workspace, wish.app_id)
+            )
+            check_room(Scaling.of(manifest), wish.app_id, count)
         parts.running.begin(session)
         await steps.tell(f"Initializing worker {worker.id}")
         try:
@@ -149,7 +159,7 @@ class Starting:
         except (HyphaError, asyncio.CancelledError) as error:
             await self._fail(session, error)
             raise AssertionError from error  # `_fail` raises
-        session.status, session.starting = Status.RUNNING, None
+        parts.running.started(session)
         await steps.tell(f"App {wish.app_id} started", "success")
         return session
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Float, String
+from sqlalchemy import Boolean, Float, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hypha.store.base import Base, Json, of_workspace
+from hypha.store.tables import of_replica
 
 
 class AppGrant(Base):
@@ -44,3 +45,16 @@ class AppSession(Base):
     token_mark: Mapped[str] = mapped_column(String(64))
     token_until: Mapped[float] = mapped_column(Float)
     created_at: Mapped[float] = mapped_column(Float)
+
+
+class AppScaling(Base):
+    """An app that is scaled: how many instances it is to have, and which replica sees to that."""
+
+    __tablename__ = "app_scaling"
+
+    workspace: Mapped[str] = of_workspace()
+    app_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    wanted: Mapped[int] = mapped_column(Integer)
+    up_at: Mapped[float] = mapped_column(Float)
+    down_at: Mapped[float] = mapped_column(Float)
+    replica: Mapped[int | None] = of_replica()

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hypha.errors import LimitReached, QuotaExceeded
 from hypha.features.artifacts.paths import joined, split
 from hypha.features.artifacts.tables import Artifact, ArtifactFile, ArtifactUpload, StagedFile
+from hypha.store.prepared import Prepared, together
 from hypha.store.repository import Repository
 
 Item = TypeVar("Item")
@@ -82,7 +83,7 @@ class Files(Repository):
         async with self._connections.reading() as connection:
             if len(paths) == 1:
                 values = {"artifact": artifact, "version": version, **_names(paths[0])}
-                row = (await connection.execute(_FIND_ONE, values)).one_or_none()
+                row = (await _FIND_ONE.run(connection, values)).one_or_none()
                 return {} if row is None else {paths[0]: _file(row)}
             for some in batches(paths):
                 where = ArtifactFile.artifact == artifact, ArtifactFile.version == version
@@ -144,12 +145,10 @@ class Files(Repository):
         found: list[Staged] = []
         async with self._connections.reading() as connection:
             while True:
-                query = _STAGED
+                query, values = _STAGED, {"of": artifact}
                 if found:
-                    folder, name = split(found[-1].path)
-                    last = tuple_(literal(folder), literal(name))
-                    query = _STAGED.where(tuple_(StagedFile.folder, StagedFile.name) > last)
-                rows = (await connection.execute(query, {"of": artifact})).all()
+                    query, values = _STAGED_BEHIND, {**values, **_names(found[-1].path)}
+                rows = (await query.run(connection, values)).all()
                 found += [Staged(joined(f, n), gone, weight) for f, n, gone, weight in rows]
                 if len(rows) < READ_AT_ONCE:
                     return found
@@ -214,9 +213,9 @@ async def stage(connection: AsyncConnection, artifact: str, round_id: str, files
             for file in some
         ]
         gone = await _unstage(connection, artifact, [file.path for file in some])
-        await connection.execute(_STAGE, rows)
+        await _STAGE.run(connection, rows)
         added += len(rows) - gone
-    counted = await connection.execute(_COUNT_STAGED, {"at": artifact, "in_round": round_id, "added": added})
+    counted = await _COUNT_STAGED.run(connection, {"at": artifact, "in_round": round_id, "added": added})
     total = counted.scalar_one_or_none()
     if total is None:
         raise LimitReached(
@@ -244,21 +243,21 @@ async def unstage(connection: AsyncConnection, artifact: str, path: str) -> None
 
 async def _unstage(connection: AsyncConnection, artifact: str, paths: Sequence[str]) -> int:
     if len(paths) == 1:
-        gone = await connection.execute(_UNSTAGE_ONE, {"artifact": artifact, **_names(paths[0])})
+        gone = await _UNSTAGE_ONE.run(connection, {"artifact": artifact, **_names(paths[0])})
     else:
         columns, here = (StagedFile.folder, StagedFile.name), StagedFile.artifact == artifact
         known = await _found_at(connection, StagedFile, columns, paths, here)
         rows = [{"artifact": artifact, "folder": folder, "name": name} for folder, name in known]
         if rows:
-            await connection.execute(_UNSTAGE_ONE, rows)
+            await _UNSTAGE_ONE.run(connection, rows)
         return len(rows)
     return int(gone.rowcount)
 
 
 async def unstage_all(connection: AsyncConnection, artifact: str) -> None:
     """Forget all that is staged of an artifact's files, and uploads in parts to it."""
-    await connection.execute(_UNSTAGE_ALL, {"artifact": artifact})
-    await connection.execute(_FORGET_UPLOADS, {"artifact": artifact})
+    values = {"artifact": artifact}
+    await together(connection, (_UNSTAGE_ALL, values), (_FORGET_UPLOADS, values))
 
 
 async def add_files(connection: AsyncConnection, artifact: str, version: int, files: Sequence[File]) -> None:
@@ -272,7 +271,7 @@ async def add_files(connection: AsyncConnection, artifact: str, version: int, fi
             }
             for file in some
         ]  # fmt: skip
-        await connection.execute(_ADD_FILES, rows)
+        await _ADD_FILES.run(connection, rows)
 
 
 async def remove_files(
@@ -378,23 +377,31 @@ _FILE = (
 _OF_ARTIFACT = StagedFile.artifact == bindparam("artifact")
 
 # Made once: to build such a statement takes longer than to run it.
-_FIND_ONE = select(*_FILE).where(
-    ArtifactFile.artifact == bindparam("artifact"), ArtifactFile.version == bindparam("version"),
-    ArtifactFile.folder == bindparam("folder"), ArtifactFile.name == bindparam("name"),
+_FIND_ONE = Prepared(
+    select(*_FILE).where(
+        ArtifactFile.artifact == bindparam("artifact"), ArtifactFile.version == bindparam("version"),
+        ArtifactFile.folder == bindparam("folder"), ArtifactFile.name == bindparam("name"),
+    )
 )  # fmt: skip
-_STAGED = (
+_BEHIND = tuple_(StagedFile.folder, StagedFile.name) > tuple_(
+    bindparam("folder", type_=Text), bindparam("name", type_=Text)
+)
+_FIRST_STAGED = (
     select(StagedFile.folder, StagedFile.name, StagedFile.is_removed, StagedFile.weight)
     .where(StagedFile.artifact == bindparam("of"))
     .order_by(StagedFile.folder, StagedFile.name)
     .limit(READ_AT_ONCE)
 )
-_STAGE, _ADD_FILES = insert(StagedFile), insert(ArtifactFile)
-_UNSTAGE_ONE = delete(StagedFile).where(
-    _OF_ARTIFACT, StagedFile.folder == bindparam("folder"), StagedFile.name == bindparam("name")
+_STAGED, _STAGED_BEHIND = Prepared(_FIRST_STAGED), Prepared(_FIRST_STAGED.where(_BEHIND))
+_STAGE, _ADD_FILES = Prepared(insert(StagedFile)), Prepared(insert(ArtifactFile))
+_UNSTAGE_ONE = Prepared(
+    delete(StagedFile).where(
+        _OF_ARTIFACT, StagedFile.folder == bindparam("folder"), StagedFile.name == bindparam("name")
+    )
 )
-_UNSTAGE_ALL = delete(StagedFile).where(_OF_ARTIFACT)
-_FORGET_UPLOADS = delete(ArtifactUpload).where(ArtifactUpload.artifact == bindparam("artifact"))
-_COUNT_STAGED = (
+_UNSTAGE_ALL = Prepared(delete(StagedFile).where(_OF_ARTIFACT))
+_FORGET_UPLOADS = Prepared(delete(ArtifactUpload).where(ArtifactUpload.artifact == bindparam("artifact")))
+_COUNT_STAGED = Prepared(
     update(Artifact)
     .where(Artifact.id == bindparam("at"), Artifact.round == bindparam("in_round"))
     .values(staged_files=Artifact.staged_files + bindparam("added"), change=Artifact.change + 1)

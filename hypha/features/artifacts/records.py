@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from hypha.features.artifacts.permissions import as_grants, folded, operations_o
 from hypha.features.artifacts.tables import Artifact as Table
 from hypha.features.artifacts.tables import ArtifactGarbage, ArtifactGrant, ArtifactVersion
 from hypha.store.base import Json
+from hypha.store.prepared import Prepared
 from hypha.store.repository import Connections, Repository
 
 KIND = Table.__tablename__
@@ -46,7 +48,7 @@ class Artifacts(Repository):
     async def many(self, ids: Sequence[str]) -> list[Artifact]:
         """Several artifacts by their internal ids, in the order of the ids."""
         async with self._connections.reading() as connection:
-            rows = await connection.execute(_finding(connection, _MANY), {"ids": ids})
+            rows = await connection.execute(_MANY.statement(connection.dialect.name), {"ids": ids})
             found = {row.id: _artifact(row) for row in rows}
         return [found[each] for each in ids if each in found]
 
@@ -62,13 +64,13 @@ class Artifacts(Repository):
     async def children(self, artifact: str) -> int:
         """How many artifacts have it as their parent."""
         async with self._connections.reading() as connection:
-            return int((await connection.execute(_CHILDREN, {"parent": artifact})).scalar_one())
+            return int((await _CHILDREN.run(connection, {"parent": artifact})).scalar_one())
 
     async def count(self, artifact: str, *, views: float = 0.0, downloads: float = 0.0) -> None:
         """Add to the counters, exactly, whoever else does so at the same time."""
         values = {"at": artifact, "views": views, "downloads": downloads}
         async with self._connections.writing() as connection:
-            await connection.execute(_COUNTED, values)
+            await _COUNTED.run(connection, values)
 
     async def reset_counts(self, artifact: str) -> None:
         """Begin to count anew."""
@@ -82,7 +84,7 @@ async def find(connection: AsyncConnection, reference: Reference) -> Artifact | 
     by, values = _BY_ALIAS, {"workspace": reference.workspace, "alias": reference.alias}
     if reference.id:
         by, values = _BY_ID, {"id": reference.id}
-    row = (await connection.execute(_finding(connection, by), values)).one_or_none()
+    row = (await by.run(connection, values)).one_or_none()
     return None if row is None else _artifact(row)
 
 
@@ -92,8 +94,7 @@ async def locked(connection: AsyncConnection, artifact: Artifact) -> None:
     Raises:
         VersionConflict: something was.
     """
-    query = select(Table.change).where(Table.id == artifact.id).with_for_update()
-    change = (await connection.execute(query)).scalar_one_or_none()
+    change = (await _LOCKED.run(connection, {"at": artifact.id})).scalar_one_or_none()
     if change != artifact.change:
         raise VersionConflict(CHANGED)
 
@@ -104,12 +105,12 @@ async def add(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
     Raises:
         IntegrityError: its alias is taken.
     """
-    await connection.execute(_ADD, values)
+    await _ADD.run(connection, values)
 
 
 async def change(connection: AsyncConnection, artifact: str, **values: Any) -> None:
     """Write fields of an artifact, and that it changed."""
-    await connection.execute(_CHANGE, {"at": artifact, **values})
+    await _CHANGE.run(connection, {"at": artifact, **values})
 
 
 async def replace(connection: AsyncConnection, artifact: Artifact, **values: Any) -> None:
@@ -118,7 +119,7 @@ async def replace(connection: AsyncConnection, artifact: Artifact, **values: Any
     Raises:
         VersionConflict: something was changed since the artifact was read.
     """
-    changed = await connection.execute(_REPLACE, {"at": artifact.id, "was": artifact.change, **values})
+    changed = await _REPLACE.run(connection, {"at": artifact.id, "was": artifact.change, **values})
     if changed.rowcount != 1:
         raise VersionConflict(CHANGED)
 
@@ -138,7 +139,7 @@ async def write_grants(
         row["may_list"] |= "list" in given
         row["may_edit"] |= bool(given & {"edit", "put_file"})
     if rows:
-        await connection.execute(_ADD_GRANTS, list(rows.values()))
+        await _ADD_GRANTS.run(connection, list(rows.values()))
 
 
 async def add_version(
@@ -155,7 +156,7 @@ async def add_version(
         "file_count": version.file_count,
         **values,
     }
-    await connection.execute(_ADD_VERSION, row)
+    await _ADD_VERSION.run(connection, row)
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +176,7 @@ async def changing(connections: Connections) -> AsyncIterator[AsyncConnection]:
 async def discard_later(connection: AsyncConnection, keys: Sequence[str], due: float) -> None:
     """Note folders (with `/` at the end) and files of the object store that are to go."""
     if keys:
-        await connection.execute(_DISCARD, [{"key": key, "due": due} for key in keys])
+        await _DISCARD.run(connection, [{"key": key, "due": due} for key in keys])
 
 
 async def keep(connection: AsyncConnection, note: int, now: float) -> None:
@@ -199,13 +200,13 @@ def version_size(manifest: Any, config: Any, comment: str | None) -> int:
     return record_size(manifest, config) + len((comment or "").encode("utf-8", "replace"))
 
 
-def _versions(is_postgres: bool) -> Any:
+def _versions(database: str) -> Any:
     """The versions of an artifact as a JSON list, so that both come with one statement."""
     columns = (
         ArtifactVersion.number, ArtifactVersion.name, ArtifactVersion.comment, ArtifactVersion.created_at,
         ArtifactVersion.edits, ArtifactVersion.file_count, ArtifactVersion.size,
     )  # fmt: skip
-    if is_postgres:
+    if database == "postgresql":
         gathered = func.jsonb_agg(func.jsonb_build_array(*columns))
     else:
         gathered = func.json_group_array(func.json_array(*columns))
@@ -213,29 +214,25 @@ def _versions(is_postgres: bool) -> Any:
     return query.correlate(Table).scalar_subquery().label("versions")
 
 
-def _query(is_postgres: bool, *where: ColumnElement[bool]) -> Any:
+def _finding(*where: ColumnElement[bool]) -> Prepared:
+    return Prepared(partial(_query, where))
+
+
+def _query(where: Sequence[ColumnElement[bool]], database: str) -> Any:
     parent = _PARENT.alias.label("parent_alias"), _PARENT.config.label("parent_config")
     return (
-        select(*_COLUMNS, *parent, _versions(is_postgres))
+        select(*_COLUMNS, *parent, _versions(database))
         .outerjoin(_PARENT, _PARENT.id == Table.parent_id)
         .where(*where)
     )
 
 
-def _by(*where: ColumnElement[bool]) -> tuple[Any, Any]:
-    return _query(False, *where), _query(True, *where)
-
-
-def _finding(connection: AsyncConnection, queries: tuple[Any, Any]) -> Any:
-    return queries[connection.dialect.name == "postgresql"]
-
-
 # Made once: to build such a statement takes longer than to run it.
-_BY_ID = _by(Table.id == bindparam("id"))
-_BY_ALIAS = _by(Table.workspace == bindparam("workspace"), Table.alias == bindparam("alias"))
-_MANY = _by(Table.id.in_(bindparam("ids", expanding=True)))
-_CHILDREN = select(func.count()).select_from(Table).where(Table.parent_id == bindparam("parent"))
-_COUNTED = (
+_BY_ID = _finding(Table.id == bindparam("id"))
+_BY_ALIAS = _finding(Table.workspace == bindparam("workspace"), Table.alias == bindparam("alias"))
+_MANY = _finding(Table.id.in_(bindparam("ids", expanding=True)))
+_CHILDREN = Prepared(select(func.count()).select_from(Table).where(Table.parent_id == bindparam("parent")))
+_COUNTED = Prepared(
     update(Table)
     .where(Table.id == bindparam("at"))
     .values(
@@ -243,10 +240,12 @@ _COUNTED = (
         download_count=Table.download_count + bindparam("downloads"),
     )
 )
-_ADD, _ADD_VERSION, _ADD_GRANTS = insert(Table), insert(ArtifactVersion), insert(ArtifactGrant)
-_DISCARD = insert(ArtifactGarbage)
-_CHANGE = update(Table).where(Table.id == bindparam("at")).values(change=Table.change + 1)
-_REPLACE = _CHANGE.where(Table.change == bindparam("was"))
+_ADD, _ADD_VERSION, _ADD_GRANTS, _DISCARD = (
+    Prepared(insert(table)) for table in (Table, ArtifactVersion, ArtifactGrant, ArtifactGarbage)
+)
+_LOCKED = Prepared(select(Table.change).where(Table.id == bindparam("at")).with_for_update())
+_CHANGING = update(Table).where(Table.id == bindparam("at")).values(change=Table.change + 1)
+_CHANGE, _REPLACE = Prepared(_CHANGING), Prepared(_CHANGING.where(Table.change == bindparam("was")))
 
 
 def _artifact(row: Row[Any]) -> Artifact:

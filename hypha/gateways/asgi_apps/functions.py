@@ -123,9 +123,9 @@ class FunctionsApp:
 
 
 def _as_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Headers as a map of text, without names that would make a function or the like of the map."""
+    """Headers as a map of text, without names that would make a function of it, or end a program in Node."""
     return {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in headers.items()
-        if not name.startswith(b"_r")
+        if not name.startswith((b"_r", b"__proto__"))
     }

@@ -56,7 +56,7 @@ async def request_arguments(
         LimitReached: too much of what the caller sent waits for answers.
     """
     if scope["method"] == "GET":
-        return _checked(([], query_arguments(pairs, schema)))
+        return _checked(([], query_arguments(pairs, schema)), JSON_TYPE)
     headers = scope[HEADERS]
     content_type = headers.get(b"content-type")
     is_plain = content_type is None or content_type == _PLAIN_JSON  # most are so
@@ -76,7 +76,7 @@ async def request_arguments(
         arguments = body_arguments(body, kind, schema, intake.max_values)
         if len(body) > UNCOUNTED_BYTES and ANSWER in scope:
             scope[ANSWER].hold(memory_of(arguments))
-        return arguments if kind == JSON_TYPE and _is_harmless(body) else _checked(arguments)
+        return arguments if kind == JSON_TYPE and _is_harmless(body) else _checked(arguments, kind)
     holding = holding_of(scope)
     await holding.grow(len(body))
     job = partial(_large_arguments, body, kind, schema, intake.max_values, intake.is_passed_on)
@@ -90,16 +90,17 @@ async def request_arguments(
 def _large_arguments(
     body: bytes, kind: str, schema: Schema | None, max_values: int, passed_on: bool
 ) -> tuple[Any, Any]:
-    args, kwargs = _checked(body_arguments(body, kind, schema, max_values))
+    args, kwargs = _checked(body_arguments(body, kind, schema, max_values), kind)
     return (PackedList(args), PackedMap(kwargs)) if passed_on else (args, kwargs)
 
 
 def _is_harmless(text: bytes) -> bool:
-    """Whether a JSON text shows that no function is in its values, and that they are not nested deeply."""
-    return b"_r" not in text and b"\\" not in text and text.count(b"{") + text.count(b"[") < MAX_DEPTH
+    """Whether a JSON text shows that neither functions nor odd keys are in its values, nor deep lists."""
+    is_plain = b"_r" not in text and b"\\" not in text and b"__p" not in text and b"hasOwn" not in text
+    return is_plain and text.count(b"{") + text.count(b"[") < MAX_DEPTH
 
 
-def _checked(arguments: Arguments) -> Arguments:
-    """The same; functions in them are refused."""
-    refuse_functions(*arguments)
+def _checked(arguments: Arguments, kind: str) -> Arguments:
+    """The same; functions in them, and keys that some callees cannot read, are refused."""
+    refuse_functions(*arguments, any_keys=kind != JSON_TYPE)
     return arguments

@@ -23,9 +23,9 @@ from hypha.workers.base import (
     safe_call_callback,
 )
 from hypha.workers.browser.cache import RouteCache, routes_of
-from hypha.workers.browser.chromium import Chromium, find_chromium, first_line, has_playwright
+from hypha.workers.browser.chromium import Chromium, first_line
 from hypha.workers.browser.compiling import Files, compiled
-from hypha.workers.browser.network import Network
+from hypha.workers.browser.network import Gate, Network
 from hypha.workers.browser.options import context_options, cookies_of, storage_script
 from hypha.workers.browser.session import BrowserSession, answer_with_files
 from hypha.workers.logs import LogPage, page_of
@@ -102,9 +102,8 @@ class BrowserWorker(ConnectedWorker):
         target = _target(config)
         options = context_options(self._environment, config.manifest)
         await safe_call_callback(config.progress_callback, progress("Opening the browser"))
-        browser = await self._chromium.browser()
         gate = await self._network.gate(config, target)
-        session = self._session_data[config.id] = await BrowserSession.create(browser, options, gate)
+        session = self._session_data[config.id] = await self._opened(options, gate)
         try:
             await self._prepare(session.context, config, target)
             await safe_call_callback(config.progress_callback, progress("Loading the page"))
@@ -115,6 +114,27 @@ class BrowserWorker(ConnectedWorker):
             await self._close(session)
             raise
         return session
+
+    async def _opened(self, options: Mapping[str, Any], gate: Gate | None) -> BrowserSession:
+        """A session without a page.
+
+        Raises:
+            WorkerError: there is no browser, or it just ended.
+        """
+        from playwright.async_api import Error
+
+        try:
+            browser = await self._chromium.browser()
+        except BaseException:
+            if gate is not None:
+                await gate.close()
+            raise
+        try:
+            return await BrowserSession.create(browser, options, gate)
+        except Error as error:
+            if await self._chromium.has_died(browser):
+                raise WorkerError("The browser had ended: start the app again.") from None
+            raise WorkerError(f"The manifest asks for what cannot be: {first_line(error)}") from None
 
     def _check_room(self, session_id: str) -> None:
         before = takewhile(lambda each: each[0] != session_id, self._sessions.items())  # in order of coming
@@ -240,16 +260,6 @@ class BrowserWorker(ConnectedWorker):
         with contextlib.suppress(Exception):
             await self._chromium.close()
         self._network.close()
-
-
-async def hypha_startup(server: Any) -> None:
-    """Register the worker, as a startup function of a server; one warning where there is no browser."""
-    if not has_playwright():
-        logger.warning("No apps in a browser: install the package playwright (hypha-server[browser]).")
-    elif find_chromium(os.environ) is None:
-        logger.warning("No apps in a browser: install Chromium, or name one in HYPHA_CHROMIUM_PATH.")
-    else:
-        await BrowserWorker().register_worker_service(server)
 
 
 def _target(config: WorkerConfig) -> str:

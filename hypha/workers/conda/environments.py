@@ -1,4 +1,7 @@
-"""Environments that are kept for the next start: made once, shared by all that ask for the same.
+"""Environments that are kept for the next start: made once for each workspace that asks for the same.
+
+Sessions can change the environment that they run in, and through links the packages that it was made of: so
+workspaces share neither.
 
 A folder below `environments` holds each; the marker in it, written last, says that it is complete, and its
 time when it was last used. A lock beside says who uses it: see `locks.py`.
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -60,6 +64,17 @@ class Environment:
         self._lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """An environment that is made: where, how, in whose session, with what was downloaded before."""
+
+    prefix: Path
+    steps: Sequence[Step]
+    folder: SessionFolder
+    downloads: Path
+    told: Told
+
+
 class Environments:
     """The environments of a folder, which workers may share. `clock` gives seconds since 1970."""
 
@@ -84,20 +99,23 @@ class Environments:
         for each in (self._root, self._locks, self._downloads):
             make_private(each)
 
-    def name_of(self, wanted: Requirements) -> str:
-        """The name of the environment for this."""
-        return wanted.digest(self._backend.name)
+    def name_of(self, wanted: Requirements, workspace: str) -> str:
+        """The name of the environment of a workspace for this."""
+        return f"{wanted.digest(self._backend.name)[:20]}-{_mark_of(workspace)}"
 
-    async def provide(self, wanted: Requirements, folder: SessionFolder, told: Told) -> Environment:
+    async def provide(
+        self, wanted: Requirements, workspace: str, folder: SessionFolder, told: Told
+    ) -> Environment:
         """The environment for this, made if it isn't there; `folder` is where commands of a build run.
 
         Raises:
             WorkerError: it cannot be made; with the last lines of what was tried. Or all that may be kept
                 are in use.
         """
-        name = self.name_of(wanted)
+        name = self.name_of(wanted, workspace)
         prefix, lock = self._root / name, FileLock(self._locks / name)
-        steps = self._backend.steps(wanted, prefix)
+        downloads = self._downloads / _mark_of(workspace)
+        build = _Build(prefix, self._backend.steps(wanted, prefix), folder, downloads, told)
         is_new = False
         while True:
             await lock.take(shared=True)
@@ -108,7 +126,7 @@ class Environments:
             await lock.take(shared=False)
             try:
                 if not (prefix / _MARKER).exists():
-                    await self._make_with_room(prefix, steps, folder, told)
+                    await self._make_with_room(build)
                     is_new = True
             finally:
                 if not (prefix / _MARKER).exists():
@@ -124,19 +142,19 @@ class Environments:
             return False
         return True
 
-    async def _make_with_room(
-        self, prefix: Path, steps: Sequence[Step], folder: SessionFolder, told: Told
-    ) -> None:
-        await asyncio.to_thread(self._make_room, prefix.name)
+    async def _make_with_room(self, build: _Build) -> None:
+        name = build.prefix.name
+        await asyncio.to_thread(self._make_room, name)
         await asyncio.to_thread(self._drop_downloads)
         downloading = FileLock(self._downloading)
-        self._making.add(prefix.name)
+        self._making.add(name)
         try:
             await downloading.take(shared=True)
-            await self._make(prefix, steps, folder, told)
+            await asyncio.to_thread(make_private, build.downloads)
+            await self._make(build)
         finally:
             downloading.release()
-            self._making.discard(prefix.name)
+            self._making.discard(name)
 
     def _drop_downloads(self) -> None:
         """Delete what was downloaded when it is too much, and nobody downloads."""
@@ -149,13 +167,14 @@ class Environments:
             finally:
                 lock.release()
 
-    async def _make(self, prefix: Path, steps: Sequence[Step], folder: SessionFolder, told: Told) -> None:
+    async def _make(self, build: _Build) -> None:
+        prefix = build.prefix
         await asyncio.to_thread(shutil.rmtree, prefix, ignore_errors=True)
         try:
             async with asyncio.timeout(_BUILD_S):
-                for step in steps:
-                    await told(step.told)
-                    await self._run(step.command, folder)
+                for step in build.steps:
+                    await build.told(step.told)
+                    await self._run(step.command, build)
             await asyncio.to_thread((prefix / _MARKER).touch)
         except TimeoutError:
             raise WorkerError(f"The environment was not ready after {_BUILD_S:.0f} s.") from None
@@ -163,15 +182,16 @@ class Environments:
             if not (prefix / _MARKER).exists():
                 await asyncio.to_thread(shutil.rmtree, prefix, ignore_errors=True)
 
-    async def _run(self, command: tuple[str, ...], folder: SessionFolder) -> None:
+    async def _run(self, command: tuple[str, ...], build: _Build) -> None:
         """Run a command of a build to its end.
 
         Raises:
             WorkerError: it failed.
         """
+        folder = build.folder
         work = folder.path / "build"
         await asyncio.to_thread(work.mkdir, mode=0o700)
-        variables = build_variables(self._variables, work, self._downloads) | {_MARK: str(work)}
+        variables = build_variables(self._variables, work, build.downloads) | {_MARK: str(work)}
         child: Child | None = None
         try:
             child = await Child.start(
@@ -231,3 +251,8 @@ class Environments:
         finally:
             lock.delete()
         return not prefix.exists()
+
+
+def _mark_of(workspace: str) -> str:
+    """What stands for a workspace in names of folders."""
+    return hashlib.sha256(workspace.encode()).hexdigest()[:12]

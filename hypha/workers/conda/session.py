@@ -76,7 +76,9 @@ class Session:
             source = await fetch(config, config.entry_point or DEFAULT_ENTRY, MOST_SCRIPT_BYTES)
             code = _text(source, config)
             await self._tell("Looking for the environment")
-            found = self._environment = await environments.provide(wanted, self._folder, self._tell)
+            found = self._environment = await environments.provide(
+                wanted, config.workspace, self._folder, self._tell
+            )
             if config.manifest.get("files_to_stage") is not None:
                 await self._tell("Putting files into its folder")
                 await stage(config, self._folder.work)

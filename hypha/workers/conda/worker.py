@@ -190,7 +190,7 @@ class CondaWorker(FolderWorker):
                 info.status, info.error = SessionStatus.FAILED, wrong
 
         try:
-            environment = self._environments.name_of(requirements_of(config.manifest))
+            environment = self._environments.name_of(requirements_of(config.manifest), config.workspace)
             self._check_environments(config.id, environment)
         except HyphaError:
             await asyncio.to_thread(private.remove)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypha.workers.base import WorkerNotAvailableError
 from hypha.workers.limit_options import add_limits, limits_of
-from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
+from hypha.workers.options import Connection, Options, add_connection, boolean, count, folder, words_of
 from hypha.workers.serving import run_command
 from hypha.workers.terminal.worker import MOST_SESSIONS, SESSIONS_VARIABLE, TerminalWorker, has_screens
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _MISSING = "install the package pyte (hypha-server[terminal])."
 
 
-def _options() -> Options:
+def _options(is_inside: bool) -> Options:
     options = Options("python -m hypha.workers.terminal", "Runs apps of the type terminal.")
     add_connection(options)
     options.add(
@@ -34,6 +34,10 @@ def _options() -> Options:
     options.add(
         "--max-terminal-sessions", MOST_SESSIONS, "Terminals at the same time", count, twin=SESSIONS_VARIABLE
     )
+    options.add(
+        "--enable-web", is_inside, "Offer a page for the terminals, as the service hypha-terminal", boolean,
+        "TERMINAL_ENABLE_WEB",
+    )  # fmt: skip
     add_limits(options, "terminal")
     return options
 
@@ -42,7 +46,10 @@ def _worker(values: Mapping[str, Any], connection: Connection) -> TerminalWorker
     if not has_screens():
         raise WorkerNotAvailableError(f"No terminals: {_MISSING}")
     limits = limits_of(values, "terminal")
-    return TerminalWorker(connection, limits, values["working_dir"], values["max_terminal_sessions"])
+    return TerminalWorker(
+        connection, limits, values["working_dir"], values["max_terminal_sessions"],
+        has_page=values["enable_web"],
+    )  # fmt: skip
 
 
 async def hypha_startup(server: Any) -> None:
@@ -50,7 +57,7 @@ async def hypha_startup(server: Any) -> None:
     if not has_screens():
         logger.warning("No terminals: %s", _MISSING)
         return
-    values = _options().read([], os.environ)
+    values = _options(is_inside=True).read([], os.environ)
     connection = Connection(
         service_id="terminal-worker",
         use_local_url=True,
@@ -61,4 +68,4 @@ async def hypha_startup(server: Any) -> None:
 
 def main() -> int:
     """Run the worker as a program."""
-    return run_command(_options(), _worker)
+    return run_command(_options(is_inside=False), _worker)

@@ -42,6 +42,12 @@ class TerminalScreen:
         """Rows and columns."""
         return self._screen.lines, self._screen.columns
 
+    @property
+    def cursor(self) -> dict[str, Any]:
+        """Where what is typed appears: `row` and `column` from 0, and whether a program hides it."""
+        cursor, (_, columns) = self._screen.cursor, self.size
+        return {"row": cursor.y, "column": min(cursor.x, columns - 1), "is_hidden": bool(cursor.hidden)}
+
     def draw(self, text: str) -> Iterator[None]:
         """Draw a text, as far as it is iterated over."""
         for piece in self._sequences.read(_composed(text)):

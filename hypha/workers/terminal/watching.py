@@ -22,19 +22,25 @@ _TAKE_S = 30.0
 async def watch(session: TerminalSession, tell: Callable[[Mapping[str, Any]], object]) -> None:
     """Tell it until the program has ended or nobody takes it any more."""
     rows, columns = session.screen.size
-    shown, size = session.screen.text(), {"rows": rows, "cols": columns}
+    screen, size = session.screen, {"rows": rows, "cols": columns}
+    shown = screen.text(), screen.cursor
     with session.listening() as listener:
-        if not await _told(tell, {"type": "initial", "content": shown, "terminal_size": size}):
+        if not await _told(tell, {"type": "initial", **_told_of(shown), "terminal_size": size}):
             return
         while not session.has_ended:
             await listener.more(_LOOK_S)
             listener.take()
-            content = session.screen.text()
-            if content != shown:
-                shown = content
-                if not await _told(tell, {"type": "update", "content": content}):
+            now = screen.text(), screen.cursor
+            if now != shown:
+                shown = now
+                if not await _told(tell, {"type": "update", **_told_of(shown)}):
                     return
             await asyncio.sleep(_PAUSE_S)
+
+
+def _told_of(shown: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    content, cursor = shown
+    return {"content": content, "cursor": cursor}
 
 
 async def _told(tell: Callable[[Mapping[str, Any]], object], message: Mapping[str, Any]) -> bool:

@@ -36,6 +36,7 @@ from hypha.workers.terminal.executing import Wish, execute, execute_stream
 from hypha.workers.terminal.program import TerminalProgram
 from hypha.workers.terminal.session import Pace, TerminalSession
 from hypha.workers.terminal.watching import watch
+from hypha.workers.terminal.web import page_service
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +64,13 @@ class TerminalWorker(FolderWorker):
         limits: ProcessLimits | None = None,
         root: Path | None = None,
         most_sessions: int = MOST_SESSIONS,
+        *,
+        has_page: bool = False,
     ) -> None:
         usual = Connection(use_local_url=True)
         super().__init__(connection or usual, root or default_root("terminal"), most_sessions)
         self._limits = limits or ProcessLimits()
+        self._has_page = has_page
         self._running: dict[str, TerminalSession] = {}
         self._pace = Pace()
         self._swarms = Swarms(self._limits.processes, self._endings)
@@ -93,6 +97,13 @@ class TerminalWorker(FolderWorker):
             self.get_screen_content, self.attach, self.list_sessions,
         )  # fmt: skip
         return super().get_worker_service() | {each.__name__: each for each in more}
+
+    async def register_worker_service(self, server: Any) -> Any:
+        """Register it, and its page, if it shall have one."""
+        registered = await super().register_worker_service(server)
+        if self._has_page:
+            await server.register_service(page_service(str(registered["id"])))
+        return registered
 
     # -- sessions
 
@@ -268,7 +279,8 @@ class TerminalWorker(FolderWorker):
         """What a screen shows."""
         screen = self._terminal(session_id, context).screen
         rows, columns = screen.size
-        return {"success": True, "content": screen.text(), "terminal_size": {"rows": rows, "cols": columns}}
+        size = {"rows": rows, "cols": columns}
+        return {"success": True, "content": screen.text(), "cursor": screen.cursor, "terminal_size": size}
 
     async def attach(
         self, session_id: str, on_screen_update: Callback, context: CallContext | None = None

@@ -239,3 +239,68 @@ async def test_a_key_that_is_longer_than_it_must_be_is_refused(
     frame += msgpack.packb({"args": [beside, {mark.decode(): "w/c"}]})
     world.hub.route(x, frame.replace(mark, spelling))
     assert (lb.frames, lx.methods()) == ([], ["S.reject"])
+
+
+PROTO = {"__proto__": {"a": 1}}
+
+
+async def test_what_the_receivers_library_cannot_read_ends_the_call_alone(world: World) -> None:
+    x, lx = world.join("x", "other")
+    _, lb = world.join("b")
+    for value in (PROTO, [{"a": PROTO}], {b"k": 1}, {None: 1}):
+        send(world, x, value)
+    assert lb.frames == []
+    assert [frame["method"] for frame in lx.frames] == ["S.reject"] * 4
+    assert "'__proto__'" in lx.frames[0]["args"][0]["_rvalue"]
+    send(world, x, {"still": "fine"})
+    assert len(lb.frames) == 1
+
+
+async def test_an_answer_that_cannot_be_read_ends_the_call_with_the_reason(world: World) -> None:
+    a, la = world.join("a")
+    x, _ = world.join("x", "other")
+    world.call(a, "other/x")
+    main = {"type": "method", "from": "other/x", "to": "w/a", "method": "S.resolve"}
+    world.send(x, main, {"args": [PROTO]})
+    assert (la.frames[0]["method"], la.frames[0]["from"]) == ("S.reject", "other/x")
+    assert "cannot be read" in la.frames[0]["args"][0]["_rvalue"]
+    assert not x.pending
+
+
+async def test_a_promise_that_cannot_be_read_is_refused_in_calls_of_the_message_cache_too(
+    world: World,
+) -> None:
+    x, lx = world.join("x", "other")
+    _, lb = world.join("b")
+    main = {"from": x.address, **MAIN, "method": "services.built-in.message_cache.create"}
+    world.send(x, main, {"args": ["key", False], "promise": PROTO})
+    assert lb.frames == []
+    assert lx.frames[0]["method"] == "S.reject"
+
+
+@pytest.mark.parametrize("key", ["session", "parent"])
+@pytest.mark.parametrize("name", ["__proto__", "constructor.prototype._rtype", "services", "message_cache.x"])
+async def test_no_session_leads_out_of_the_receivers_store(world: World, key: str, name: str) -> None:
+    x, lx = world.join("x", "other")
+    _, lb = world.join("b")
+    for method in ("services.s.f", "S.resolve", "P.progress", "services.built-in.message_cache.create"):
+        send(world, x, 1, **{key: name, "method": method})
+    assert lb.frames == []
+    assert len(lx.frames) == 3, "an answer to nobody is dropped"
+
+
+@pytest.mark.parametrize("to", ["*", "b"])
+async def test_an_event_that_others_cannot_read_reaches_nobody(world: World, to: str) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    world.hub.events.subscribe(b, ["news", "constructor"])
+    for main, body in (
+        ({"data": PROTO}, None), ({"data": {b"k": 1}}, {"more": 1}), ({}, {"data": PROTO}),
+        ({"session": "services"}, {}),
+    ):  # fmt: skip
+        world.send(a, {"type": "news", "from": a.address, "to": to, **main}, body)
+    world.send(a, {"type": "constructor", "from": a.address, "to": to, "session": "S"})
+    assert lb.frames == []
+    assert la.frames[-1]["method"] == "S.reject"
+    world.send(a, {"type": "news", "from": a.address, "to": to, "data": {"fine": [1, {"a": None}]}})
+    assert len(lb.frames) == 1

@@ -264,7 +264,7 @@ class Lives(RuleBasedStateMachine):
         for client in self.clients.values():
             state = client.state
             assert client.is_open is (state is State.OPEN)
-            assert client.fails_fast is (state is State.FAILING_FAST)
+            assert client.fails_fast is (state is State.FAILING_FAST or client.is_retired)
             assert client.is_live is (state in (State.OPENING, State.OPEN))
             assert client.is_held is (state in (State.HELD, State.FAILING_FAST))
             assert (client in self.hub.waiting.held) is client.is_held
@@ -430,7 +430,7 @@ async def test_a_client_goes_only_where_it_may(world: World, before: State, afte
 
 
 def test_nobody_but_the_client_changes_its_state() -> None:
-    owned = {"state", "is_open", "fails_fast", "connection", "hold", "generation", "flaps"}
+    owned = {"state", "is_open", "fails_fast", "is_retired", "connection", "hold", "generation", "flaps"}
     wrong = [
         f"{path.name}:{node.lineno} {target.attr}"
         for path in HUB.rglob("*.py")

@@ -187,6 +187,26 @@ async def test_load_of_measured_clients_counts_calls_of_the_last_minute_and_fade
     assert 0.5 < measured.load_per_min < 1.5, "calls of an unwatched time are averaged over it"
 
 
+async def test_a_client_that_is_retired_ends_what_it_has_begun_and_gets_no_more_calls(world: World) -> None:
+    a, la = world.join("a")
+    b, lb = world.join("b")
+    world.call(a, b.address, "begun")
+    world.hub.retire(b)
+    world.call(a, b.address, "later")
+    assert [frame["session"] for frame in lb.frames] == ["begun"]
+    world.answer(b, a.address, "begun")
+    assert la.frames[-1]["method"] == "begun.resolve"
+    world.call(b, a.address, "own")
+    world.answer(a, b.address, "own")
+    assert lb.frames[-1]["method"] == "own.resolve", "it may ask others"
+    world.hub.end(b, "over")
+    world.call(a, b.address, "latest")
+    refusals = [frame for frame in la.frames if str(frame["method"]).endswith(".reject")]
+    assert [frame["method"] for frame in refusals] == ["later.reject", "latest.reject"]
+    for frame in refusals:
+        assert frame["args"][0]["_rvalue"].startswith("NotDelivered: Peer w/b takes no more calls")
+
+
 ODD_SESSIONS = [["x"], {"a": 1}, 7, 1.5, True, b"raw", "s" * 257, "", None]
 
 

@@ -28,6 +28,24 @@ WORKERS = {"id": "work", "type": "compute"}
 STORES = {"id": "w/*:store", "type": "storage"}
 
 
+def test_programs_are_retired_until_they_are_forgotten() -> None:
+    applications = Applications()
+    applications.retire_program("w", "c")
+    assert not applications.is_retired("w", "c"), "nobody started it here"
+    applications.note_program("w", "c", "app")
+    applications.retire_program("w", "c")
+    assert applications.is_retired("w", "c")
+    applications.forget_program("w", "c")
+    assert not applications.is_retired("w", "c")
+
+
+def test_one_of_several_instances_of_a_scaled_application_is_chosen_at_random() -> None:
+    scaled = {"autoscaling": {"enabled": True}}
+    assert Application.parse(scaled).mode == "random"
+    assert Application.parse({**scaled, "service_selection_mode": "min_load"}).mode == "min_load"
+    assert Application.parse({"autoscaling": {"enabled": False}}).mode == ""
+
+
 class Manifests:
     """Applications of the workspace `w`, by their ids."""
 

@@ -4,26 +4,31 @@ import { announce, button, carefulButton, failure, make, moment, nothing } from 
 import { nameOfApp, startApp, tagsOfApp } from "./installed.js";
 import { lookOut } from "./looking.js";
 import { forget, operationOf, operationView, watch } from "./operations.js";
+import { draftBar, settingsForm } from "./settings.js";
 import { SessionList } from "./sessions.js";
 
 /** `chosen` is the id of the app. */
 export async function showApp(area, controller, { chosen: id, go, level }) {
   const back = make("p", { className: "back" }, button("‹ All apps", () => go("apps"), "link"));
-  let found;
+  let found, staged;
   try {
-    found = await controller.call("get_app_info", { app_id: id });
+    const read = (stage) => controller.call("get_app_info", { app_id: id, stage });
+    [found, staged] = await Promise.all([read(false), level >= 2 ? read(true) : null]);
   } catch (error) {
     area.replaceChildren(back, failure(error));
     return {};
   }
+  const isNew = !found.versions?.length;
+  const isDraft = isNew || Array.isArray(staged?.staging);
   const app = { ...found.manifest, id };
+  const redraw = () => area.isConnected && go("apps", id);
   const answer = make("div", { "aria-live": "polite" });
   const progress = make("div", { className: "progress", "aria-live": "polite" });
   const sessions = new SessionList(controller, { go, ofOne: true, onChange: () => news.look() });
   const none = nothing("It does not run now.");
   let shared = [];
   // one that runs would be given again: scripts that have come to their end are run anew
-  const run = button("Run", () => startApp(controller, app, shared).then(() => news.look(), () => news.look()), "primary");
+  const run = button("Run", () => startApp(controller, app, shared, isNew).then(() => news.look(), () => news.look()), "primary");
   const drawProgress = () => {
     const operation = operationOf(id);
     run.disabled = operation?.state === "running" || app.disabled === true;
@@ -35,7 +40,9 @@ export async function showApp(area, controller, { chosen: id, go, level }) {
     headOf(app, found),
     make("div", { className: "artifact-actions" }, run, level >= 2 ? uninstallButton(controller, app, answer, go) : null),
     answer, progress,
+    level >= 2 && isDraft ? draftBar(controller, app, isNew, redraw) : "",
     make("section", { className: "part" }, make("h3", {}, "Sessions"), none, sessions.element),
+    level >= 2 ? make("section", { className: "part" }, make("h3", {}, "Settings"), settingsForm(controller, { ...staged.manifest, id }, redraw)) : "",
     make("section", { className: "part" }, make("h3", {}, "Files and versions"), make("p", {}, make("a", { href: `#artifacts/${encodeURIComponent(id)}` }, "Open it among the artifacts"), " to see its files, compare versions, and say who may use it.")),
     make("section", { className: "part" }, make("details", {}, make("summary", {}, "Manifest"), make("pre", { className: "result", tabIndex: 0 }, make("code", {}, JSON.stringify(found.manifest, null, 2))))),
   );

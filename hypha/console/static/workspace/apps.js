@@ -4,10 +4,13 @@ import { showApp } from "./app.js";
 import { Controller } from "./controller.js";
 import { announce, button, failure, make, nothing } from "./dom.js";
 import { nameOfApp, startApp, tagsOfApp } from "./installed.js";
+import { installDropped, showInstall } from "./install.js";
 import { lookOut } from "./looking.js";
 import { operationOf, watch } from "./operations.js";
 import { SessionList } from "./sessions.js";
+import { dropZone } from "./uploading.js";
 import { countText } from "./words.js";
+import { workerList } from "./workers.js";
 
 const PAGE = 50;
 const ABSENT = "This server runs no apps. Who runs it can turn them on with the option --enable-server-apps.";
@@ -25,7 +28,9 @@ export async function show(area, parts) {
     area.replaceChildren(failure(error));
     return {};
   }
-  return parts.chosen ? showApp(area, controller, parts) : showAll(area, controller, parts);
+  const isInstalling = parts.chosen === "+install";
+  if (isInstalling && parts.level >= 2) return showInstall(area, controller, parts);
+  return parts.chosen && !isInstalling ? showApp(area, controller, parts) : showAll(area, controller, parts);
 }
 
 async function showAll(area, controller, { go, level }) {
@@ -33,14 +38,17 @@ async function showAll(area, controller, { go, level }) {
   const sessions = new SessionList(controller, { go, onChange: () => news.look() });
   const none = nothing("No app runs now.");
   const stopAll = level >= 2 ? button("Stop all", () => controller.call("stop_all").then(() => news.look(), (error) => answer.replaceChildren(failure(error))), "small quiet danger", { hidden: true }) : null;
+  const workers = workerList(controller, level);
   const list = new AppList(controller, { go, answer, look: () => news.look() });
   area.replaceChildren(
-    make("div", { className: "area-head" }, make("h2", {}, "Apps")),
+    make("div", { className: "area-head" }, make("h2", {}, "Apps"), level >= 2 ? button("Install an app", () => go("apps", "+install"), "small primary") : null),
     make("p", { className: "soft" }, "Programs that are kept here. A worker runs them: when you start them, or when somebody looks for one of their services."),
     answer,
     make("section", { className: "part" }, make("div", { className: "area-head" }, make("h3", {}, "Running"), stopAll), none, sessions.element),
     make("section", { className: "part" }, make("h3", {}, "Installed"), list.element),
+    make("section", { className: "part" }, make("h3", {}, "Workers"), workers.element),
   );
+  if (level >= 2) dropZone(area, (files) => installDropped(files, go));
   const news = lookOut(area, async () => {
     const running = await controller.call("list_running");
     sessions.show(running);
@@ -48,8 +56,13 @@ async function showAll(area, controller, { go, level }) {
     if (stopAll) stopAll.hidden = running.length < 2;
     list.mark(running);
   }, answer);
-  await Promise.all([news.look(), list.load()]);
-  return news;
+  await Promise.all([news.look(), list.load(), workers.load()]);
+  return {
+    onEvent: (type, data) => {
+      news.onEvent(type);
+      if (/^service_/.test(type) && data?.type === "server-app-worker") workers.load();
+    },
+  };
 }
 
 class AppList {
@@ -107,6 +120,7 @@ class AppList {
       run.disabled = isStarting || app.disabled === true;
       run.hidden = isRunning && !isStarting;
       state.textContent = isStarting ? "starting…" : isRunning ? "runs" : "";
+      state.hidden = !state.textContent;
     };
     this.rows.set(app.id, { update });
     update();

@@ -3,14 +3,14 @@
 import { make } from "./dom.js";
 import { operate } from "./operations.js";
 
-/** Start an app, step by step; `sessions` of it are stopped before. */
-export function startApp(controller, app, sessions = []) {
+/** Start an app, or the draft of it, step by step; `sessions` of it are stopped before. */
+export function startApp(controller, app, sessions = [], isDraft = false) {
   return operate(app.id, `${sessions.length ? "Restarting" : "Starting"} ${nameOfApp(app)}`, async (onStep) => {
     for (const { id } of sessions) {
       onStep({ type: "info", message: `Stopping ${id}` });
       await controller.call("stop", { session_id: id, raise_exception: false });
     }
-    return controller.call("start", { app_id: app.id }, onStep);
+    return controller.call("start", { app_id: app.id, ...(isDraft ? { stage: true } : {}) }, onStep);
   });
 }
 

@@ -7,7 +7,7 @@ const MOST_ROWS = 8;
 const MOST_FILES = 100_000;
 
 /** Buttons that choose files or a folder; `take([[path, file]])` gets them. */
-export function pickers(take) {
+export function pickers(take, files = "Upload files", folder = "Upload a folder") {
   const picker = (text, properties) => {
     const input = make("input", { type: "file", multiple: true, hidden: true, ...properties, "aria-label": text });
     input.addEventListener("change", () => {
@@ -16,7 +16,7 @@ export function pickers(take) {
     });
     return [button(text, () => input.click(), "small"), input];
   };
-  return make("span", { className: "pickers" }, ...picker("Upload files", { id: "pick-files" }), ...picker("Upload a folder", { id: "pick-folder", webkitdirectory: true }));
+  return make("span", { className: "pickers" }, ...picker(files, { id: "pick-files" }), ...picker(folder, { id: "pick-folder", webkitdirectory: true }));
 }
 
 /** Let files and folders be dropped on an element. */

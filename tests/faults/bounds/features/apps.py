@@ -14,6 +14,7 @@ from hypha.features.apps.base import MAX_TEXT_CHARS, checked_text
 from hypha.features.apps.file_formats import MAX_FILES, checked_files
 from hypha.features.apps.functions_sessions import MAX_SCRIPT_CHARS, SessionFunctions
 from hypha.features.apps.manifests import MAX_APP_ID_CHARS, check_app_id
+from hypha.features.apps.scaling import MAX_INSTANCES, Scaling
 from hypha.features.apps.sessions import SessionLimits, Sessions
 from hypha.features.apps.startup import MAX_KWARGS_BYTES, MAX_SERVICE_CHARS, MAX_TIMEOUT_S, Startup
 from hypha.registry.records import ServiceRecord
@@ -33,6 +34,8 @@ INTERNAL = {
     f"{OF_FEATURE}.ledger.MAX_LEFT": "sessions of workers that are gone; what is more is not stopped there",
     f"{OF_FEATURE}.records.MAX_GRANTS_LISTED": "apps of a workspace whose services are listed",
     f"{OF_FEATURE}.running.STOPPED_KEPT_S": "how long the log of a script that has ended can be read",
+    f"{OF_FEATURE}.scaler.MAX_PAUSE_S": "how often the server does something by itself",
+    f"{OF_FEATURE}.scaler.MAX_REASON_CHARS": "length of a text that the server itself writes",
     f"{OF_FEATURE}.steps.MAX_MESSAGES": OTHERS_CUT,
     f"{OF_FEATURE}.steps.MAX_MESSAGE_CHARS": OTHERS_CUT,
     f"{OF_FEATURE}.workers.MAX_ASKED": "workers of a workspace that are asked what they run; others are not",
@@ -70,6 +73,7 @@ async def one_app(kit: Kit) -> None:
         lambda: Startup.of({}, {"additional_kwargs": {"key": "x" * MAX_KWARGS_BYTES}}),
         lambda: Startup.of({}, {"timeout": MAX_TIMEOUT_S + 1}),
         lambda: Startup.of({}, {"wait_for_service": "x" * (MAX_SERVICE_CHARS + 1)}),
+        lambda: Scaling.of({"autoscaling": {"max_instances": MAX_INSTANCES + 1}}),
         lambda: checked_text("x" * (MAX_TEXT_CHARS + 1), "version"),
     ]
     functions = SessionFunctions(None)  # type: ignore[arg-type]

@@ -46,10 +46,12 @@ class Lab:
     async def _tell(self, text: str) -> None:
         self.told.append(text)
 
-    async def get(self, *dependencies: Any, **more: Any) -> Environment:
+    async def get(self, *dependencies: Any, workspace: str = "w", **more: Any) -> Environment:
         folder = self._sessions.new_session()
         try:
-            return await self.environments.provide(wanted(*dependencies, **more), folder, self._tell)
+            return await self.environments.provide(
+                wanted(*dependencies, **more), workspace, folder, self._tell
+            )
         finally:
             folder.remove()
 
@@ -106,6 +108,15 @@ async def test_conda_gets_packages_of_its_channels_and_pip_the_rest(lab: Lab) ->
     assert variables == {"PATH": f"{found.prefix}/bin:/usr/bin", "CONDA_PREFIX": str(found.prefix)}
 
 
+async def test_workspaces_share_neither_environments_nor_what_was_downloaded_for_them(lab: Lab) -> None:
+    mine, theirs = await lab.get("numpy"), await lab.get("numpy", workspace="other")
+    again = await lab.get("numpy")
+    assert mine.prefix == again.prefix != theirs.prefix
+    first, second = lab.conda.calls("create")
+    for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR", "CONDA_PKGS_DIRS", "MAMBA_ROOT_PREFIX"):
+        assert first["env"][name] != second["env"][name]
+
+
 async def test_builds_find_nothing_of_the_worker_but_where_packages_are(lab: Lab) -> None:
     await lab.get("numpy")
     (made,) = lab.conda.calls("create")
@@ -160,7 +171,7 @@ async def test_two_workers_with_one_cache_make_it_once(lab: Lab, place: Path) ->
         """Nobody listens."""
 
     folder = WorkerFolder(place / "others").new_session()
-    await asyncio.gather(lab.get("numpy"), other.provide(wanted("numpy"), folder, quiet))
+    await asyncio.gather(lab.get("numpy"), other.provide(wanted("numpy"), "w", folder, quiet))
     assert len(lab.conda.calls("create")) == 1
 
 

@@ -202,7 +202,13 @@ async def test_a_terminal_is_resized_read_written_and_attached_to(
     told: list[dict[str, Any]] = []
     attached = asyncio.create_task(worker.attach(session, told.append))
     await eventually(lambda: told)
-    assert told[0] == {"type": "initial", "content": "$", "terminal_size": {"rows": 24, "cols": 80}}
+    first = told[0]
+    assert (first["type"], first["content"], first["terminal_size"]) == (
+        "initial",
+        "$",
+        {"rows": 24, "cols": 80},
+    )
+    assert first["cursor"] == {"row": 0, "column": 2, "is_hidden": False}
     assert await worker.resize_terminal(session, 30, 100) == {"success": True, "rows": 30, "cols": 100}
     assert await run(worker, session, "stty size") == "30 100"
     assert (await worker.get_screen_content(session))["terminal_size"] == {"rows": 30, "cols": 100}

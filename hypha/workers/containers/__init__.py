@@ -1,0 +1,1 @@
+"""What workers have in common whose sessions are containers of an engine or a cluster."""
