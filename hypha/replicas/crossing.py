@@ -146,7 +146,7 @@ class Crossing:
     def _may_pass(self, caller: Caller, client: Client, method: str, session: object) -> bool:
         """Whether a call may be passed on to a client here; if not, its caller is told."""
         error: HyphaError | None = None
-        if client.fails_fast:
+        if client.fails_fast and not client.takes(method):
             error = absent(client.address)
         elif (
             isinstance(caller, Client)

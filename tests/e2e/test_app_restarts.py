@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hypha.testing import eventually
+from hypha.testing import FaultProxy, eventually
 from tests.e2e.apps_lab import SCRIPT, SERVING, controller, own_worker
 from tests.kit.clients import Connect, StartServer
 from tests.kit.people import make_person
@@ -55,3 +55,36 @@ async def test_after_a_kill_daemons_run_again_and_all_else_has_ended(
     assert "daemon_state" not in await apps.get_app_info("daemon")
     with pytest.raises(Exception, match="Daemon apps should not have stop_after_inactive"):
         await apps.start("daemon", stop_after_inactive=5)
+
+
+@pytest.mark.spec("apps-12.1.21", "faults-F1")
+async def test_a_daemon_whose_worker_is_away_is_started_elsewhere_and_ends_where_it_was(
+    start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(flags=["--enable-server-apps"], env={"HYPHA_HOLD_TIME": "1"})
+    ann = make_person(own, "ann")
+    apps = await controller(connect, own, ann)
+    stopped: list[str] = []
+    stop = {"stop": lambda session_id, context=None: stopped.append(session_id)}
+    async with FaultProxy(own.url) as proxy:
+        away = await connect(ann, url=proxy.url, client_id="away")
+        await own_worker(away, [], **stop)
+        manifest = {"name": "Own", "type": "own", "daemon": True}
+        await apps.install(manifest=manifest, app_id="own", wait_for_service=False)
+        session = await apps.start("own")
+        other = await connect(ann, url=own.url, client_id="other")
+        await own_worker(other, [])
+        proxy.accepts = False
+        proxy.reset_all()
+
+        async def is_elsewhere() -> bool:
+            return [each["worker_id"] for each in await apps.list_running()] == [
+                f"{ann.workspace}/other:runner"
+            ]
+
+        await eventually(is_elsewhere, within_s=45)
+        assert session["id"] not in stopped
+        proxy.accepts = True
+        await eventually(lambda: session["id"] in stopped, within_s=60)
+        assert await is_elsewhere()
+        await away.disconnect()

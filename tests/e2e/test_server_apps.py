@@ -485,6 +485,10 @@ async def test_a_person_uses_a_session_through_the_controller(
 
     async def execute(session_id: str, script: str, config: Any, told: Any, context: Any = None) -> Any:
         await told({"type": "info", "message": f"running {script}"})
+        await told({"type": "stream", "name": "stdout", "text": "3\n", "data": [1, {"k": None}]})
+        for unfit in ({"type": "call", "me": lambda: None}, {"text": "x" * 300_000}):
+            await told(unfit)
+        await told("plain")
         return [script, config, context["user"]["id"]]
 
     def picture(session_id: str, format: str, context: Any = None) -> bytes:
@@ -498,7 +502,11 @@ async def test_a_person_uses_a_session_through_the_controller(
     told: list[Any] = []
     asked = session["id"], "1+2", {"timeout": 5}, told.append
     assert await apps.execute(*asked) == ["1+2", {"timeout": 5}, ann.id]
-    assert told == [{"type": "info", "message": "running 1+2"}]
+    assert told == [
+        {"type": "info", "message": "running 1+2"},
+        {"type": "stream", "name": "stdout", "text": "3\n", "data": [1, {"k": None}]},
+        "plain",
+    ]
     assert await apps.take_screenshot(session["id"]) == b"png"
     assert await apps.take_screenshot(session["id"], format="jpeg") == b"jpeg"
     with pytest.raises(Exception, match="png"):

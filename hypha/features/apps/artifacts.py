@@ -61,6 +61,17 @@ class AppArtifacts:
             return []
         return found
 
+    async def committed(self, context: Context) -> dict[str, Plain]:
+        """The artifacts of the caller's workspace's apps that it may see, as `read` gives them, by app id."""
+        try:
+            found: list[Plain] = await self._call(
+                "list", context, parent_id=f"{context.workspace}/{COLLECTION}", filters={"type": TYPE},
+                limit=MAX_LISTED, silent=True,
+            )  # fmt: skip
+        except ArtifactNotFound:
+            return {}
+        return {str(each["alias"]): each for each in found}
+
     async def stage_new(self, app_id: str | None, manifest: Plain, context: Context) -> Plain:
         """A draft of a new app.
 

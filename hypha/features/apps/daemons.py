@@ -14,13 +14,14 @@ from hypha.features.apps.grants import mark_of
 from hypha.features.apps.sessions import Session, Status
 from hypha.features.apps.starting import Wish
 from hypha.features.apps.steps import Steps
-from hypha.features.apps.workers import TYPE
+from hypha.features.apps.workers import LOGS_TIMEOUT_S, TYPE
 
 if TYPE_CHECKING:
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.grants import Grants
     from hypha.features.apps.running import Running
     from hypha.features.apps.starting import Starting
+    from hypha.features.apps.workers import Workers
     from hypha.features.ports import ServicesPort, TasksPort
     from hypha.hub.hub import Hub
     from hypha.registry.records import ServiceRecord
@@ -42,15 +43,22 @@ MAX_STARTS = 8
 """Daemons that are started at once."""
 MAX_REASON_CHARS = 500
 EVENT = "app_daemon_failed"
+ASK_EVERY_S = 5.0
+IS_RUNNING = "is_running"
+"""What a worker may offer: whether the program of a session runs, true or false."""
 
 
 @dataclass(slots=True)
 class Kept:
-    """One daemon: how often it failed in a row, why, and when it is started next (`time.monotonic`)."""
+    """One daemon: how often it failed in a row, why, and when it is started next (`time.monotonic`).
+
+    `asked` is when its worker was last asked whether it runs.
+    """
 
     failures: int = 0
     reason: str = ""
     due: float = 0.0
+    asked: float = 0.0
     is_starting: bool = False
     away_since: float | None = None
 
@@ -67,6 +75,7 @@ class DaemonParts:
     artifacts: AppArtifacts
     starting: Starting
     running: Running
+    workers: Workers
     services: ServicesPort
     tasks: TasksPort
     hub: Hub
@@ -146,17 +155,35 @@ class Daemons:
             return
         if kept.failures and time.time() - session.created_at >= STEADY_S:
             kept.failures, kept.reason = 0, ""
-        if session.is_detached:
-            return
         client = self._parts.hub.client(session.workspace, session.client_id)
         if client is not None and client.is_live:
-            kept.away_since = None
+            kept.away_since, session.has_connected = None, True
+            return
+        if session.is_detached and not session.has_connected:  # a script that need not connect
+            if now - kept.asked >= ASK_EVERY_S:
+                kept.asked = now
+                self._parts.tasks.start(self._ask(key, kept, session), f"looking after {session.id}")
             return
         since = kept.away_since = now if kept.away_since is None else kept.away_since
         if client is None or now - since >= AWAY_S:
             kept.away_since = None
             self._parts.running.stop_soon(session)
             self._failed(key, kept, "Its program has ended, or lost its connection")
+
+    async def _ask(self, key: Key, kept: Kept, session: Session) -> None:
+        """Ask the worker of a script whether that still runs; if it doesn't tell, it does."""
+        workers = self._parts.workers
+        try:
+            if not await workers.has(session.worker, IS_RUNNING):
+                return
+            answer = await workers.call(
+                session.worker, IS_RUNNING, [session.id], session.starter, LOGS_TIMEOUT_S
+            )
+        except HyphaError:
+            return  # it is seen elsewhere whether the worker is gone
+        if answer is False and self._parts.running.sessions.has(session):
+            self._parts.running.stop_soon(session)
+            self._failed(key, kept, "Its program has ended")
 
     async def _start(self, key: Key, kept: Kept) -> None:
         workspace, app_id = key

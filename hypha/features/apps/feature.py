@@ -46,6 +46,7 @@ class AppsFeature(Feature):
         await apps.load()
         context.services.add_source(apps.lazy)
         context.tasks.start(apps.idle.run(), "stopping apps that nobody uses")
+        context.tasks.start(apps.absences.run(), "looking for workers that are away")
         context.tasks.start(apps.daemons.run(), "keeping daemons running")
         context.tasks.start(apps.scaler.run(), "scaling apps")
         context.services.offer(apps.controller.service())

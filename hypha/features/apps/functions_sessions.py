@@ -15,7 +15,7 @@ from hypha.features.apps.base import ANSWER_BYTES, LOG_BYTES, Functions, checked
 from hypha.features.apps.sessions import Session
 from hypha.features.apps.starting import Wish
 from hypha.features.apps.startup import MAX_TIMEOUT_S, checked_kwargs, given_startup
-from hypha.features.apps.steps import Steps
+from hypha.features.apps.steps import MAX_EVENTS, Steps
 from hypha.features.apps.workers import LOGS_TIMEOUT_S, START_MARGIN_S
 from hypha.registry.calling import Lent
 from hypha.values import is_number
@@ -171,14 +171,15 @@ class SessionFunctions(Functions):
             session_id: The session.
             script: The script, up to 1 MiB.
             config: For the worker, such as `{"timeout": 30}`.
-            progress_callback: A function of yours that is told what comes meanwhile.
+            progress_callback: A function of yours that gets what comes meanwhile, as the worker tells it:
+                up to 10,000 events of 256 KiB.
         """
         if not isinstance(script, str) or len(script) > MAX_SCRIPT_CHARS:
             raise InvalidRequest(f"script is a text of up to {MAX_SCRIPT_CHARS:,} characters.")
         session = await self._session(session_id, context, Level.READ_WRITE)
         given = checked_kwargs(config, "config")
-        steps = Steps(self.parts.services, progress_callback, context)
-        callbacks = {"progress": steps.pass_on} if progress_callback is not None else {}
+        steps = Steps(self.parts.services, progress_callback, context, MAX_EVENTS)
+        callbacks = {"progress": steps.pass_event} if progress_callback is not None else {}
         lent = Lent("progress") if callbacks else None
         seconds = given.get("timeout")
         timeout_s = EXECUTE_TIMEOUT_S if not is_number(seconds) else min(abs(seconds), MAX_TIMEOUT_S)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from hypha.auth.scopes import Level
 from hypha.errors import CallFailed, HyphaError, LimitReached, ServiceNotFound
 from hypha.features.apps.grants import mark_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hypha.auth.users import Context
     from hypha.features.apps.artifacts import AppArtifacts
     from hypha.features.apps.grants import Grants
+    from hypha.features.apps.records import Grant
     from hypha.features.apps.starting import Starting
     from hypha.features.apps.waiting import Waiting
     from hypha.features.ports import ServicesPort
@@ -63,12 +66,8 @@ class LazyApps:
         found = await self._installed(query.workspace, query.app_id)
         if found is None:
             return ()
-        manifest, _ = found
-        offered = manifest.get("services")
-        for each in offered if isinstance(offered, list) else ():
-            if isinstance(each, Mapping) and str(each.get("id")).rpartition(":")[2] == query.name:
-                return [_record_of(each, query.workspace, query.app_id)]
-        return ()
+        offered = _offered(found[0], query.workspace, query.app_id)
+        return [record for record in offered if record.name == query.name][:1]
 
     async def find(self, wanted: ServiceFilter) -> Sequence[ServiceRecord]:
         """All services that apps of a workspace have offered, as far as its installers may still read it."""
@@ -76,14 +75,24 @@ class LazyApps:
             return ()
         if not self._grants.has_any(wanted.workspace):
             return ()
+        seen: dict[bytes, Mapping[str, Mapping[str, Any]]] = {}
+        """What an installer may see; most apps of a workspace have the same."""
         found = []
         for grant in await self._grants.of(wanted.workspace):
-            known = await self._installed(wanted.workspace, grant.app_id)
-            offered = known[0].get("services") if known is not None else None
-            for each in offered if isinstance(offered, list) else ():
-                if isinstance(each, Mapping):
-                    found.append(_record_of(each, wanted.workspace, grant.app_id))
+            key = orjson.dumps(grant.starter, option=orjson.OPT_SORT_KEYS)
+            if key not in seen:
+                seen[key] = await self._seen_by(grant)
+            artifact = seen[key].get(grant.app_id)
+            if artifact is not None and _may_start(artifact, grant):
+                found += _offered(artifact["manifest"], wanted.workspace, grant.app_id)
         return [record for record in found if wanted.matches(record)]
+
+    async def _seen_by(self, grant: Grant) -> Mapping[str, Mapping[str, Any]]:
+        """The apps that an installer may see now, by their ids."""
+        try:
+            return await self._artifacts.committed(await self._grants.starter(grant))
+        except HyphaError:
+            return {}
 
     async def _installed(self, workspace: str, app_id: str) -> tuple[Mapping[str, Any], Context] | None:
         """The manifest of an app and who starts it; None where it may not be started unasked."""
@@ -95,10 +104,7 @@ class LazyApps:
             artifact = await self._artifacts.read(app_id, starter)
         except HyphaError:
             return None
-        manifest: Mapping[str, Any] = artifact["manifest"]
-        if mark_of(artifact) != grant.mark or manifest.get("disabled") is True:
-            return None
-        return manifest, starter
+        return (artifact["manifest"], starter) if _may_start(artifact, grant) else None
 
     async def running(self, record: ServiceRecord, context: Context) -> ServiceRecord:
         """The service of the app's session, which is started if there is none; all callers share one start.
@@ -143,6 +149,16 @@ class LazyApps:
         if offered is None or not offered.is_usable_by(context):
             raise ServiceNotFound(f"Service not found: {record.id}@{record.app_id}")
         return offered
+
+
+def _may_start(artifact: Mapping[str, Any], grant: Grant) -> bool:
+    return mark_of(artifact) == grant.mark and artifact["manifest"].get("disabled") is not True
+
+
+def _offered(manifest: Mapping[str, Any], workspace: str, app_id: str) -> list[ServiceRecord]:
+    services = manifest.get("services")
+    listed = services if isinstance(services, list) else []
+    return [_record_of(each, workspace, app_id) for each in listed if isinstance(each, Mapping)]
 
 
 def _record_of(offered: Mapping[str, Any], workspace: str, app_id: str) -> ServiceRecord:

@@ -78,10 +78,19 @@ class Ledger:
     def service_added(self, record: ServiceRecord) -> None:
         """A service was registered: it may be a worker that is back."""
         if record.type == TYPE and record.id in self._left:
-            self._tasks.start(self._stop(record), f"stopping sessions that are left at {record.id}")
+            left = self._left.pop(record.id)
+            if not self._tasks.start(self._stop(record, left), f"stopping what is left at {record.id}"):
+                self._left[record.id] = left
 
-    async def _stop(self, record: ServiceRecord) -> None:
-        for left in self._left.pop(record.id, ()):
+    def look(self) -> None:
+        """See whether workers are back that kept their services, for which nothing is registered."""
+        for worker_id in list(self._left):
+            record = self._workers.connected(worker_id)
+            if record is not None:
+                self.service_added(record)
+
+    async def _stop(self, record: ServiceRecord, sessions: list[LeftSession]) -> None:
+        for left in sessions:
             context = Context(root_user(), left.workspace)
             try:
                 await self._workers.call(record, "stop", [left.id], context, STOP_TIMEOUT_S)

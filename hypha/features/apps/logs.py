@@ -34,14 +34,15 @@ def page_of(answer: object, kind: str | None, offset: int, limit: int | None) ->
     """The page that a worker's answer means, cut to what one answer may hold.
 
     A worker that knows pages has cut it out already; a dict of lists by type, and a plain list, are the
-    whole log.
+    whole log. A text is what was asked for, such as what a screen shows.
     """
     if isinstance(answer, Mapping) and isinstance(answer.get("items"), list):
         items = [_item(each) for each in answer["items"][:MAX_ITEMS]]
         total = answer.get("total")
         whole = total if is_whole(total) and total >= 0 else len(items)
         return {"items": _bounded(items), "total": whole, "offset": offset, "limit": limit}
-    items = [item for item in _items_of(answer) if kind in (None, item["type"])]
+    usual = kind if kind is not None and isinstance(answer, str) else "log"
+    items = [item for item in _items_of(answer, usual) if kind in (None, item["type"])]
     end = None if limit is None else offset + limit
     return {"items": _bounded(items[offset:end]), "total": len(items), "offset": offset, "limit": limit}
 
@@ -52,11 +53,11 @@ def text_of(page: Mapping[str, Any]) -> str:
     return text[-TOLD_CHARS:]
 
 
-def _items_of(answer: object) -> Iterator[dict[str, str]]:
+def _items_of(answer: object, usual: str) -> Iterator[dict[str, str]]:
     if isinstance(answer, Mapping):
         pairs = [(str(key), value if isinstance(value, list) else [value]) for key, value in answer.items()]
     else:
-        pairs = [("log", answer if isinstance(answer, list) else [] if answer is None else [answer])]
+        pairs = [(usual, answer if isinstance(answer, list) else [] if answer is None else [answer])]
     count = 0
     for key, values in pairs:
         for value in values:

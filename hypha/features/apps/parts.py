@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hypha.auth.expected import ExpectedClients
 from hypha.auth.guard import Guard
 from hypha.auth.tokens import TokenAuthority
+from hypha.features.apps.absences import Absences
 from hypha.features.apps.artifacts import AppArtifacts
 from hypha.features.apps.base import Parts
 from hypha.features.apps.choosing import Choosing
@@ -47,6 +48,7 @@ class Apps:
     grants: Grants
     lazy: LazyApps
     idle: Idle
+    absences: Absences
     workers: Workers
     records: AppRecords
     ledger: Ledger
@@ -107,7 +109,9 @@ def build(context: FeatureContext) -> Apps:
     installing = Installing(
         InstallParts(services, artifacts, choosing, workers, starting, running, grants, scaler, addresses)
     )
-    daemons = Daemons(DaemonParts(grants, artifacts, starting, running, services, context.tasks, hub))
+    daemons = Daemons(
+        DaemonParts(grants, artifacts, starting, running, workers, services, context.tasks, hub)
+    )
     fetcher = SourceFetcher()
     parts = Parts(
         services, workspaces, artifacts, records, workers, starting, running, installing, daemons,
@@ -116,7 +120,7 @@ def build(context: FeatureContext) -> Apps:
     lazy = LazyApps(services, artifacts, grants, starting, waiting, registry)
     return Apps(
         AppController(parts), running, starting, waiting, grants, lazy, Idle(running, hub, scaler.has),
-        workers, records, ledger, daemons, scaler, fetcher,
+        Absences(running, ledger, hub), workers, records, ledger, daemons, scaler, fetcher,
     )  # fmt: skip
 
 

@@ -129,6 +129,10 @@ class Running:
                 self._script_ended(session)
             else:
                 self.stop_soon(session)
+        self.worker_lost(workspace, client_id)
+
+    def worker_lost(self, workspace: str, client_id: str) -> None:
+        """A client is gone, or away for long: the sessions on its workers are lost."""
         for lost in self.sessions.of_worker(workspace, client_id):
             if lost.starting is None and self.forget(lost):
                 self._tasks.start(self._lost(lost), f"forgetting {lost.id}")

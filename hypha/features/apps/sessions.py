@@ -57,6 +57,8 @@ class Session:
     """What a start of it may take."""
     active_at: float = field(default_factory=time.monotonic)
     """When its program was last seen to do something, or to be asked (`time.monotonic`)."""
+    has_connected: bool = False
+    """Whether the client of a daemon was seen."""
     is_trial: bool = False
     """Whether it only shows that an app can be installed: nobody shares it."""
     starting: asyncio.Task[Session] | None = None
@@ -204,6 +206,10 @@ class Sessions:
     def of_worker(self, workspace: str, client_id: str) -> Iterable[Session]:
         """Those that run on a client's workers."""
         return list(self._by_worker.get((workspace, client_id), {}).values())
+
+    def workers(self) -> list[tuple[str, str]]:
+        """Workspaces and ids of the clients whose workers run some."""
+        return list(self._by_worker)
 
     def all(self) -> list[Session]:
         """All of them."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import HyphaError, InvalidArguments
+from hypha.errors import FrameTooLarge, HyphaError, InvalidArguments, InvalidRequest
+from hypha.wire.values import is_function, maps_in
+from hypha.workspaces.values import plain
 
 if TYPE_CHECKING:
     from hypha.auth.users import Context
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_CHARS = 2_000
 MAX_MESSAGES = 1_000
+MAX_EVENTS, MAX_EVENT_BYTES = 10_000, 256 * 1024
+"""What comes of a script while it runs; larger ones are left out."""
 TELL_TIMEOUT_S = 5.0
 _KINDS = frozenset({"info", "success", "warning", "error"})
 
@@ -20,7 +24,9 @@ _KINDS = frozenset({"info", "success", "warning", "error"})
 class Steps:
     """Tells the caller's function, one message after the other, until that fails once or heard enough."""
 
-    def __init__(self, services: ServicesPort, callback: object, context: Context) -> None:
+    def __init__(
+        self, services: ServicesPort, callback: object, context: Context, most: int = MAX_MESSAGES
+    ) -> None:
         """Raise InvalidArguments if the callback is no function of the caller's own."""
         if callback is not None and not services.is_callback(callback, context):
             raise InvalidArguments(
@@ -29,14 +35,16 @@ class Steps:
         self._services = services
         self._callback = callback
         self._context = context
-        self._left = MAX_MESSAGES
+        self._left = most
 
     async def tell(self, message: str, kind: str = "info") -> None:
         """Tell of a step; it is awaited, so that messages come in order, and before the answer."""
+        await self._tell({"type": kind, "message": message[:MAX_MESSAGE_CHARS]})
+
+    async def _tell(self, said: Any) -> None:
         if self._callback is None or not self._left:
             return
         self._left -= 1
-        said = {"type": kind, "message": message[:MAX_MESSAGE_CHARS]}
         try:
             await self._services.call_back(
                 self._callback, [said], context=self._context, timeout_s=TELL_TIMEOUT_S
@@ -51,3 +59,15 @@ class Steps:
         message, kind = said.get("message"), said.get("type")
         if isinstance(message, str):
             await self.tell(message, kind if isinstance(kind, str) and kind in _KINDS else "info")
+
+    async def pass_event(self, event: Any = None) -> None:
+        """Pass on what a worker tells of a script, as it is.
+
+        What holds functions is left out: they would be called with the caller's rights.
+        """
+        if any(is_function(each) for each in maps_in(event)):
+            return
+        try:
+            await self._tell(plain(event, "an event", MAX_EVENT_BYTES))
+        except (InvalidRequest, FrameTooLarge):
+            return

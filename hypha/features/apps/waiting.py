@@ -40,6 +40,9 @@ class Waiting:
         self._registry = registry
         self._hub = hub
         self._awaited: dict[tuple[str, str], set[Awaited]] = {}
+        """By workspace and client id of the program."""
+        self._workers: dict[tuple[str, str], set[Awaited]] = {}
+        """By those of the worker."""
 
     def service_added(self, record: ServiceRecord) -> None:
         """A service was registered."""
@@ -49,11 +52,10 @@ class Waiting:
 
     def client_ended(self, workspace: str, client_id: str) -> None:
         """A client is gone."""
-        for awaited in (each for those in self._awaited.values() for each in those):
-            if (awaited.workspace, awaited.client_id) == (workspace, client_id):
-                awaited.lost = "The program"
-            elif awaited.worker == (workspace, client_id):
-                awaited.lost = "The worker"
+        for awaited in self._workers.get((workspace, client_id), ()):
+            awaited.lost = "The worker"
+        for awaited in self._awaited.get((workspace, client_id), ()):
+            awaited.lost = "The program"
 
     async def until_offered(
         self, workspace: str, client_id: str, name: str, timeout_s: float, worker: ServiceRecord
@@ -64,8 +66,9 @@ class Waiting:
             CallTimedOut: it did not in time. CallFailed: it came, and left without; or its worker did.
         """
         awaited = Awaited(workspace, client_id, name, (worker.workspace, worker.client_id))
-        key = (workspace, client_id)
-        self._awaited.setdefault(key, set()).add(awaited)
+        places = (self._awaited, (workspace, client_id)), (self._workers, awaited.worker)
+        for index, key in places:
+            index.setdefault(key, set()).add(awaited)
         if self._registry.get(workspace, client_id, name) is not None:
             awaited.offered.set()
         try:
@@ -74,9 +77,10 @@ class Waiting:
         except TimeoutError:
             raise CallTimedOut(TIMED_OUT) from None
         finally:
-            self._awaited[key].discard(awaited)
-            if not self._awaited[key]:
-                del self._awaited[key]
+            for index, key in places:
+                index[key].discard(awaited)
+                if not index[key]:
+                    del index[key]
 
     async def _watch(self, awaited: Awaited) -> None:
         away_s = 0.0

@@ -102,6 +102,13 @@ class Workers:
         found = self._registry.find(ServiceFilter(workspace, type=TYPE))
         return [record for record in found if self._is_live(record) and _lets(record, user_of)]
 
+    def connected(self, worker_id: str) -> ServiceRecord | None:
+        """The service of a worker, by its full id, while its client is connected."""
+        workspace, _, local = worker_id.partition("/")
+        client_id, _, name = local.partition(":")
+        record = self._registry.get(workspace, client_id, name)
+        return record if record is not None and self._is_live(record) else None
+
     def _is_live(self, record: ServiceRecord) -> bool:
         client = self._hub.client(record.workspace, record.client_id)
         return client is None or client.is_live

@@ -37,6 +37,8 @@ INTERNAL = {
     f"{OF_FEATURE}.scaler.MAX_PAUSE_S": "how often the server does something by itself",
     f"{OF_FEATURE}.scaler.MAX_REASON_CHARS": "length of a text that the server itself writes",
     f"{OF_FEATURE}.steps.MAX_MESSAGES": OTHERS_CUT,
+    f"{OF_FEATURE}.steps.MAX_EVENTS": OTHERS_CUT,
+    f"{OF_FEATURE}.steps.MAX_EVENT_BYTES": OTHERS_CUT,
     f"{OF_FEATURE}.steps.MAX_MESSAGE_CHARS": OTHERS_CUT,
     f"{OF_FEATURE}.workers.MAX_ASKED": "workers of a workspace that are asked what they run; others are not",
     f"{OF_FEATURE}.workers.MAX_TYPES": OTHERS_CUT,

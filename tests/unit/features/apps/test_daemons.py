@@ -28,10 +28,12 @@ class World:
         self.sessions = Sessions(SessionLimits(0, 0, 0))
         self.works: list[Coroutine[Any, Any, Any]] = []
         self.is_connected = True
+        self.service: str | None = "default"
+        self.tells, self.runs = True, True
         self.artifact = ARTIFACT
         self.has_grant = True
         self.events = self  # the hub's
-        parts: Any = DaemonParts(self, self, self, self, None, None, self)  # type: ignore[arg-type]
+        parts: Any = DaemonParts(self, self, self, self, self, None, None, self)  # type: ignore[arg-type]
         object.__setattr__(parts, "tasks", Tasks(self.works))
         self.daemons = Daemons(parts, lambda: self.now)
 
@@ -56,12 +58,19 @@ class World:
         self.starts += 1
         if self.error is not None:
             raise self.error
-        session = session_of(status=Status.RUNNING, manifest={"daemon": True}, wait_for_service="default")
+        session = session_of(status=Status.RUNNING, manifest={"daemon": True}, wait_for_service=self.service)
         self.sessions.add(session)
         return session
 
     def stop_soon(self, session: Session) -> None:
         self.sessions.remove(session)
+
+    # workers
+    async def has(self, worker: Any, function: str) -> bool:
+        return self.tells and function == "is_running"
+
+    async def call(self, worker: Any, function: str, args: Any, *more: Any) -> Any:
+        return self.runs
 
     # the hub
     def client(self, workspace: str, client_id: str) -> Any:
@@ -115,6 +124,33 @@ async def test_a_daemon_is_started_again_when_its_client_has_ended(world: World)
     world.now, world.is_connected = world.now + 1.0, True
     await world.look()
     assert world.starts == 2
+
+
+@pytest.mark.parametrize("has_connected", [True, False])
+async def test_a_script_that_has_ended_is_started_again(world: World, has_connected: bool) -> None:
+    world.service, world.is_connected = None, has_connected
+    await world.look()
+    for _ in range(20):
+        world.now += 1.0
+        await world.look()
+    assert world.starts == 1
+    world.is_connected = world.runs = False
+    world.now += 10.0
+    await world.look()
+    await world.look()
+    assert world.daemons.state(*KEY)["failures"] == 1  # type: ignore[index]
+    world.is_connected, world.runs, world.now = has_connected, True, world.now + 1.0
+    await world.look()
+    assert world.starts == 2
+
+
+async def test_a_script_whose_worker_does_not_tell_is_believed_to_run(world: World) -> None:
+    world.service, world.is_connected, world.tells, world.runs = None, False, False, False
+    await world.look()
+    for _ in range(20):
+        world.now += 1.0
+        await world.look()
+    assert world.starts == 1
 
 
 async def test_pauses_double_up_to_five_minutes_and_each_failure_is_told(world: World) -> None:
