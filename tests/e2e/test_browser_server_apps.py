@@ -34,6 +34,7 @@ api.export({{
 }})
 </script>
 """
+SCRIPT = "api.export({ async setup() {}, add(a, b) { return a + b; } })"
 PAGE = "<!doctype html><title>Hello</title><p>Hello</p>"
 
 
@@ -59,6 +60,19 @@ async def test_plugin_files_of_pages_and_workers_serve_when_they_are_looked_for(
     assert picture[:4] == b"\x89PNG"
     assert await apps.execute(sessions[0]["id"], "1 + 2") == 3
     assert await apps.stop_all() == 2
+
+
+@pytest.mark.spec("apps-12.2.4")
+async def test_a_script_without_a_page_of_its_own_runs_in_a_web_worker(
+    connect: Connect, browser_server: ServerProcess
+) -> None:
+    ann = make_person(browser_server, "ann")
+    client = await connect(ann, url=browser_server.url, method_timeout=90)
+    apps = await controller(connect, browser_server, ann)
+    manifest = {"name": "Adder", "type": "web-worker", "version": "0.1.0"}
+    await apps.install(source=SCRIPT, manifest=manifest, app_id="adder")
+    assert await (await client.get_service("default@adder")).add(1, 2) == 3
+    assert await apps.stop_all() == 1
 
 
 @pytest.mark.spec("apps-12.2.3")

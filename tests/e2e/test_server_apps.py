@@ -289,6 +289,32 @@ async def test_a_session_s_token_is_good_for_its_files_before_its_program_connec
     assert await read(tokens[-1], address) == 401
 
 
+@pytest.mark.spec("apps-12.3.8")
+async def test_a_worker_says_by_which_address_its_programs_reach_the_server(
+    connect: Connect, start_server: StartServer
+) -> None:
+    server = await start_server(
+        flags=["--enable-server-apps", "--public-base-url=https://apps.example"],
+        env={"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"},
+    )
+    ann = make_person(server, "ann")
+    client = await connect(ann, url=server.url)
+    apps = await controller(connect, server, ann)
+    for local, expected in (
+        (True, server.url), (False, "https://apps.example"), ("http://inside:7", "http://inside:7"),
+    ):  # fmt: skip
+        started: list[Any] = []
+        await own_worker(client, started, use_local_url=local)
+        await apps.install(
+            manifest={"name": "Own", "type": "own"}, app_id="own", wait_for_service=False, overwrite=True
+        )
+        config, _ = started[-1]
+        assert config["server_url"] == expected
+        assert config["app_files_base_url"] == f"{expected}/{ann.workspace}/artifacts/own/files"
+        assert config["public_base_url"] == "https://apps.example"
+        await client.unregister_service("runner")
+
+
 async def test_without_the_option_there_is_no_such_service(
     connect: Connect, server: ServerProcess, alice: Person
 ) -> None:
