@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = ("server", "doctor", "generate-token", "artifact")
+COMMANDS = ("server", "doctor", "generate-token", "artifact", "backup", "restore", "verify")
 
 
 def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int:
@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None, *, interactive: bool = False) -> int
         from hypha.cli.artifact.command import artifact
 
         return artifact(words[1:])
+    if words[:1] in (["backup"], ["restore"], ["verify"]):
+        from hypha.cli.backup.command import backup_command
+
+        return backup_command(words)
     from hypha import server
 
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:

@@ -30,6 +30,7 @@ _SECRET_BYTES = 48
 _DRIVER = "sqlite+aiosqlite"
 _DATABASE = "hypha.sqlite"
 _DEPLOYMENT = "deployment.json"
+_RESTORING = "restoring"
 _FILES = ("lock", _DEPLOYMENT, _DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm")
 _OF_OTHERS = 0o077
 
@@ -46,11 +47,15 @@ class DataFolder:
         self._made: dict[str, str] = {}
 
     @classmethod
-    def open(cls, where: str, url: str = "") -> DataFolder:
+    def open(cls, where: str, url: str = "", *, restoring: str = "") -> DataFolder:
         """Create or open the folder and lock it for the server at `url`.
 
+        Args:
+            restoring: name of a snapshot with which it is to be filled; it is empty then, or half filled with
+                the same one. No server starts on it before `restored`.
+
         Raises:
-            ConfigurationError: it cannot be written, or another server uses it.
+            ConfigurationError: it cannot be written, another server uses it, or it is half restored.
         """
         if where == MEMORY:
             return cls(None, None)
@@ -60,6 +65,11 @@ class DataFolder:
             _make_private_folder(path)
             _make_private_folder(path / "secrets")
             lock = _take_lock(path, url)
+            try:
+                _check_restoring(path, restoring)
+            except ConfigurationError:
+                lock.close()
+                raise
             _close_to_others(path)
             return cls(path, lock)
 
@@ -112,6 +122,11 @@ class DataFolder:
             _write_file(file, json.dumps({"version": _FORMAT_VERSION, "manager_id": made}) + "\n")
         return made
 
+    def restored(self) -> None:
+        """It holds all of a snapshot: let servers start on it."""
+        if self.path is not None:
+            (self.path / _RESTORING).unlink()
+
     def close(self) -> None:
         """Give the lock back; the folder may be opened again."""
         if self._lock is not None:
@@ -131,6 +146,29 @@ def _usable(path: object) -> Iterator[None]:
         raise ConfigurationError(
             f"The data folder {path} cannot be used ({reason}): choose another with --data-dir"
         ) from error
+
+
+def kept_files(path: Path) -> list[str]:
+    """Secrets and identity in a data folder, as names from there: for backups."""
+    secrets_there = sorted((path / "secrets").glob("*"))
+    return [str(each.relative_to(path)) for each in (*secrets_there, path / _DEPLOYMENT) if each.is_file()]
+
+
+def _check_restoring(path: Path, snapshot: str) -> None:
+    """Keep servers from a half restored folder, and restores from one that is in use."""
+    mark = path / _RESTORING
+    begun = mark.read_text("utf-8").strip() if mark.exists() else ""
+    if not snapshot and begun:
+        raise ConfigurationError(
+            f"The data folder {path} is half restored: restore the snapshot {begun} again, or delete it."
+        )
+    if snapshot and begun not in ("", snapshot):
+        raise ConfigurationError(f"The data folder {path} is half restored from {begun}: delete it first.")
+    if snapshot and not begun:
+        there = {each.name for each in path.iterdir()} - {"lock", "secrets"}
+        if there or any((path / "secrets").iterdir()):
+            raise ConfigurationError(f"The data folder {path} is not empty: name another with --data-dir.")
+        _write_file(mark, snapshot + "\n")
 
 
 def _close_to_others(path: Path) -> None:

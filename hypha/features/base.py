@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from hypha.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
     from hypha.features.ports import DataPort, EventsPort, HttpPort, ServicesPort, TasksPort
     from hypha.findings import Findings
+    from hypha.objects.store import ObjectStore
     from hypha.settings import Settings
 
 T = TypeVar("T")
@@ -147,3 +149,25 @@ class Feature:
             SQLAlchemyError: it lacks them.
         """
         return False
+
+    @classmethod
+    async def open_objects(
+        cls, settings: Settings, folder: Path | None, *, looks_on: bool
+    ) -> ObjectStore | None:
+        """The store in which a server with these settings keeps files, None if this feature keeps none.
+
+        For backups; whoever asks closes it.
+
+        Args:
+            folder: the data folder.
+            looks_on: nothing is changed there, and a server may be using it meanwhile.
+
+        Raises:
+            ConfigurationError: it cannot be used.
+        """
+        return None
+
+    @classmethod
+    def needed_objects(cls, database: Connection) -> Iterator[tuple[str, str]]:
+        """Key and sha-256 of each object that the records of this feature say is there; for backups."""
+        return iter(())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
 from hypha.features.artifacts import file_records, records
 from hypha.features.artifacts.access import Access
 from hypha.features.artifacts.applications import ApplicationManifests
+from hypha.features.artifacts.backed_up import needed_objects
 from hypha.features.artifacts.creating import Creating
 from hypha.features.artifacts.file_records import Files
 from hypha.features.artifacts.garbage import Garbage
@@ -100,6 +105,11 @@ class ArtifactsFeature(Feature):
             await self._garbage.close()
         if self._homes is not None:
             await self._homes.close()
+
+    @classmethod
+    def needed_objects(cls, database: Connection) -> Iterator[tuple[str, str]]:
+        """See `Feature`."""
+        return needed_objects(database)
 
 
 async def _adopt(parts: Parts, secrets: Secrets) -> None:

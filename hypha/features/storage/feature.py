@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
@@ -33,6 +35,9 @@ from hypha.objects.urls import SignedUrls
 from hypha.store.records import WorkspaceRecord
 from hypha.store.usage import Quota
 from hypha.workspaces.lifecycle import Workspaces
+
+if TYPE_CHECKING:
+    from hypha.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +105,15 @@ class StorageFeature(Feature):
             await self._upkeep.stop()
         if self._backing is not None:
             await self._backing.close()
+
+    @classmethod
+    async def open_objects(
+        cls, settings: Settings, folder: Path | None, *, looks_on: bool
+    ) -> ObjectStore | None:
+        """See `Feature`."""
+        from hypha.features.storage.aside import open_aside  # no server needs it
+
+        return await open_aside(settings.of(StorageOptions), folder, looks_on=looks_on)
 
 
 def _as_guest(options: StorageOptions) -> AsGuest:

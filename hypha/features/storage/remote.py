@@ -18,6 +18,7 @@ from hypha.objects.local.urls import LocalUrls
 
 if TYPE_CHECKING:
     from hypha.objects.s3.control import LentKey
+    from hypha.objects.s3.endpoint import Endpoint
     from hypha.objects.s3.store import S3Objects
 
 logger = logging.getLogger(__name__)
@@ -45,20 +46,11 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
         ConfigurationError: it cannot be used, or packages are missing.
     """
     try:
-        from hypha.objects.s3.endpoint import Endpoint
         from hypha.objects.s3.store import S3Objects
         from hypha.objects.s3.urls import DIRECT_LIFE_S, S3Urls, shown_place
     except ImportError:
         raise ConfigurationError(MISSING) from None
-    endpoint = Endpoint(
-        options.endpoint_url or "",
-        options.workspace_bucket,
-        options.access_key_id or "",
-        options.secret_access_key or "",
-        options.region_name,
-        options.endpoint_url_public or "",
-        heeds_proxies=not options.s3_disable_proxy,
-    )
+    endpoint = endpoint_of(options)
     store = S3Objects(endpoint)
     await store.start(takes_cors=options.s3_admin_type != MINIO)
     store.spool.least_free_bytes = options.least_free_disk_bytes
@@ -75,6 +67,21 @@ async def open_remote(options: StorageOptions, own: LocalUrls) -> Backing:
         store, store.room, StoredFolders(store), urls, shown_place(endpoint), store.close, lender,
         late_s=DIRECT_LIFE_S,
     )  # fmt: skip
+
+
+def endpoint_of(options: StorageOptions) -> Endpoint:
+    """Where the options say that the files are."""
+    from hypha.objects.s3.endpoint import Endpoint
+
+    return Endpoint(
+        options.endpoint_url or "",
+        options.workspace_bucket,
+        options.access_key_id or "",
+        options.secret_access_key or "",
+        options.region_name,
+        options.endpoint_url_public or "",
+        heeds_proxies=not options.s3_disable_proxy,
+    )
 
 
 async def open_own_minio(minio: MinioServer, options: StorageOptions, own: LocalUrls) -> Backing:

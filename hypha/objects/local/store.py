@@ -54,26 +54,29 @@ class LocalObjects(ObjectStore):
 
     Args:
         root: a folder that no other server uses. bucket: see `check_bucket`.
+        looks_on: another server may use it all the same: nothing is cleared away, and nothing may be changed.
 
     Attributes:
         room: counts what is kept; whoever bounds it says so there.
     """
 
-    def __init__(self, root: Path, bucket: str) -> None:
+    def __init__(self, root: Path, bucket: str, *, looks_on: bool = False) -> None:
         check_bucket(bucket)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = root.resolve()
         self.folder = root / bucket
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._drafts = root / ".drafts" / bucket
-        shutil.rmtree(self._drafts, ignore_errors=True)  # of a server that was killed
-        self._drafts.mkdir(mode=0o700, parents=True)
         self._trash = root / ".trash" / bucket
-        shutil.rmtree(self._trash, ignore_errors=True)
-        self._trash.mkdir(mode=0o700, parents=True)
+        self._looks_on = looks_on
+        for folder in (self._drafts, self._trash):
+            if not looks_on:
+                shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed
+            folder.mkdir(mode=0o700, parents=True, exist_ok=looks_on)
         self._uploads = Uploads(root / ".uploads" / bucket, self._trash)
         self._note = root / f".kept.{bucket}.json"
-        self.room = Room(read_note(self._note) or self._count(), self.folder)
+        counted = {} if looks_on else read_note(self._note) or self._count()
+        self.room = Room(counted, self.folder)
         self._layout = Layout(self.folder, FactsKeeper.of(root / ".facts" / bucket, self.folder))
         self._threads = ThreadPoolExecutor(THREADS, "objects")
         self._flushers = ThreadPoolExecutor(FLUSHERS, "flushing objects")
@@ -90,7 +93,8 @@ class LocalObjects(ObjectStore):
         """Wait for what is being written."""
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._flushers.shutdown)
-        await asyncio.to_thread(write_note, self._note, self.room.all())
+        if not self._looks_on:
+            await asyncio.to_thread(write_note, self._note, self.room.all())
 
     def _count(self) -> dict[str, tuple[int, int]]:
         counted = count_folder(self.folder)
