@@ -9,10 +9,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hypha.workers.base import WorkerError
 from hypha.workers.options import Connection, Options, add_connection, boolean, connection_of
-from hypha.workers.plugin_files import ProgramFile
+from hypha.workers.plugin_files import ProgramFile, javascript_of
 from hypha.workers.serving import connect, set_up_logging, told_to_end
 
 _LATER = {"mcp-client-worker": "MCP servers"}
@@ -56,6 +57,22 @@ async def _serve_browser(connection: Connection, is_quitting: bool) -> None:
             await server.disconnect()
 
 
+async def _serve_page(plugin: tuple[dict[str, Any], str], connection: Connection, is_quitting: bool) -> None:
+    from hypha.workers.browser.own_page import OwnPage
+
+    page = OwnPage(connection, *plugin)
+    try:
+        await page.open()
+        print("Ready", flush=True)
+        if not is_quitting:
+            tasks = [asyncio.create_task(each) for each in (told_to_end(), page.ended())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                raise WorkerError("The browser has ended.")
+    finally:
+        await page.close()
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run what the command line names; the exit code."""
     try:
@@ -67,6 +84,9 @@ def main(words: Sequence[str] | None = None) -> int:
             raise WorkerError(f"There is no {name} in this version: {_LATER[name]} come later.")
         if name == _BROWSER:
             asyncio.run(_serve_browser(connection, is_quitting))
+            return 0
+        if (plugin := javascript_of(Path(name))) is not None:
+            asyncio.run(_serve_page(plugin, connection, is_quitting))
             return 0
         program = ProgramFile.read(Path(name))
         program.prepare(connection)

@@ -1,4 +1,4 @@
-"""Programs in files of one's own, run here: Python scripts, workers, and plugins whose script is Python.
+"""Programs in files of one's own, run here: Python scripts, workers, and plugins.
 
 What a file says with `api.export(object)` becomes the service `default`; a function `hypha_startup(server)`
 is called with the connection. The file is the operator's: it runs with all that this process may do.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import textwrap
 import types
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from hypha.workers.base import WorkerError
 from hypha.workers.options import Connection
@@ -127,37 +130,72 @@ def _service_of(exported: object) -> dict[str, Any]:
     return {name: getattr(exported, name) for name in names}
 
 
-class _Scripts(HTMLParser):
-    """Finds the first script of a plugin that holds something, and its language."""
+class _Parts(HTMLParser):
+    """Finds the first script of a plugin that holds something, its language, and what its config says."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lang = ""
         self.text = ""
+        self.configs: list[tuple[str, str]] = []
         self._lang: str | None = None
+        self._config: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the begin of a script."""
+        """Note the begin of a script, or of a config."""
+        lang = dict(attrs).get("lang")
         if tag == "script":
-            self._lang = (dict(attrs).get("lang") or "javascript").lower()
+            self._lang = (lang or "javascript").lower()
+        elif tag in ("manifest", "config"):
+            self._config = (lang or "json").lower()
 
     def handle_data(self, data: str) -> None:
-        """Keep a script."""
-        if self._lang is not None and data.strip() and not self.text:
+        """Keep a script, or a config."""
+        if self._config is not None and data.strip():
+            self.configs.append((self._config, data))
+        elif self._lang is not None and data.strip() and not self.text:
             self.lang, self.text = self._lang, data
 
     def handle_endtag(self, tag: str) -> None:
-        """Note the end of a script."""
+        """Note the end of a script, or of a config."""
         if tag == "script":
             self._lang = None
+        elif tag in ("manifest", "config"):
+            self._config = None
+
+
+def _parts_of(text: str) -> _Parts:
+    parts = _Parts()
+    parts.feed(text)
+    parts.close()
+    return parts
 
 
 def _python_of(path: Path, text: str) -> str:
-    scripts = _Scripts()
-    scripts.feed(text)
-    scripts.close()
-    if scripts.lang != "python":
-        raise WorkerError(
-            f"{path} has no script in Python: install it as an app, and a worker for its type runs it."
-        )
-    return textwrap.dedent(scripts.text)
+    parts = _parts_of(text)
+    if parts.lang != "python":
+        raise WorkerError(f"{path} has no script in Python.")
+    return textwrap.dedent(parts.text)
+
+
+def javascript_of(path: Path) -> tuple[dict[str, Any], str] | None:
+    """What the config of a plugin says, and its script, where that is JavaScript; None of other files.
+
+    Raises:
+        WorkerError: its config cannot be read.
+    """
+    if not path.name.endswith(_PLUGINS) or not path.is_file():
+        return None
+    parts = _parts_of(path.read_text("utf-8", "replace"))
+    if parts.lang not in ("javascript", "js"):
+        return None
+    said: dict[str, Any] = {}
+    for lang, text in parts.configs:
+        try:
+            found = yaml.safe_load(text) if lang == "yaml" else json.loads(text)
+        except (ValueError, yaml.YAMLError):
+            found = None
+        if not isinstance(found, dict):
+            raise WorkerError(f"The config of {path} is no object in JSON or YAML.")
+        said |= found
+    return said, parts.text

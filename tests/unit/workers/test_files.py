@@ -33,7 +33,7 @@ def as_before() -> Iterator[None]:
         ("own.py", "x = '\0'\n", "is no Python"),
         ("own.py", "raise KeyError('of the file')\n", "KeyError: 'of the file'"),
         ("own.txt", "x", "neither a Python file nor a plugin"),
-        ("own.imjoy.html", "<script lang='javascript'>x</script>", "has no script in Python"),
+        ("own.imjoy.html", "<script lang='ruby'>x</script>", "has no script in Python"),
         ("own.py", "def hypha_startup(server): pass\n", "No connection to the server"),
         (None, "", "cannot be read"),
     ],

@@ -12,6 +12,7 @@ onmessage = async ({ data: { text, address } }) => {
     const api = await connect(given, () => postMessage({ state: "running" }));
     for (const requirement of given.app.requirements || []) await load(requirement);
     await run(given.app.script, api, environment(given.connection));
+    await Promise.all(offers);
     postMessage({ state: "running" });
   } catch (error) {
     postMessage({ state: "failed", text: told(error) });

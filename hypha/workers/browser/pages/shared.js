@@ -43,6 +43,9 @@ function offered(thing) {
   return found;
 }
 
+/** What the script has exported, until it is registered: scripts need not wait for it. */
+const offers = [];
+
 /** The connection to the server, with `export`; `settled` is called once something is offered. */
 async function connect({ app, connection }, settled) {
   const { connectToServer } = await import(new URL(
@@ -56,12 +59,17 @@ async function connect({ app, connection }, settled) {
     return answer;
   };
   Object.assign(api, { registerService: registered, register_service: registered });
-  api.export = async (thing, config) => {
+  const offer = async (thing, config) => {
     const service = offered(thing);
     if (typeof service.setup === "function") await service.setup();
     delete service.setup;
     service.config = { ...service.config, ...config };
     return registered({ type: app.type, description: app.description, ...service, id: "default", name: app.name });
+  };
+  api.export = (thing, config) => {
+    const promise = offer(thing, config);
+    offers.push(promise);
+    return promise;
   };
   api.log = api.log || console.log;
   return api;

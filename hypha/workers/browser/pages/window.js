@@ -18,6 +18,7 @@ try {
   const api = await connect(given, () => report("running", ""));
   for (const requirement of given.app.requirements || []) await load(requirement);
   await run(given.app.script, api, environment(given.connection));
+  await Promise.all(offers);
   report("running", "");
 } catch (error) {
   console.error(told(error));
