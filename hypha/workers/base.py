@@ -322,6 +322,10 @@ class BaseWorker:
                 except Exception:
                     logger.exception("The session %s did not stop", session_id)
 
+    async def close(self) -> None:
+        """Stop all sessions, and let go of what it holds; its program ends."""
+        await self.shutdown()
+
     # -- its service ----------------------------------------------------------------------------
 
     def get_worker_service(self) -> dict[str, Any]:

@@ -165,7 +165,7 @@ async def serve(worker: BaseWorker, connection: Connection) -> None:
         print(f"Worker registered: {registered['id']}", flush=True)
         await told_to_end()
     finally:
-        await worker.shutdown()
+        await worker.close()
         with contextlib.suppress(Exception):
             await server.disconnect()
 

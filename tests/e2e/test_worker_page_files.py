@@ -1,4 +1,4 @@
-"""`python -m hypha.workers FILE` with plugins in JavaScript, which run in a browser of their own."""
+"""Browsers as programs: the worker, and plugins in JavaScript by `python -m hypha.workers FILE`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hypha.testing import ServerProcess
@@ -63,3 +64,32 @@ async def test_a_plugin_that_fails_is_told(
     (tmp_path / "bad.hypha.html").write_text(text)
     ended = await asyncio.to_thread(run, server, tmp_path / "bad.hypha.html", alice)
     assert ended.returncode == 1 and words in ended.stderr and alice.token not in ended.stderr
+
+
+async def test_the_worker_runs_as_a_program_and_its_browser_ends_with_it(
+    server: ServerProcess, connect: Connect, alice: Person
+) -> None:
+    words, variables = command(server, "", alice, "--service-id", "pages", "--in-docker")
+    words = [*words[:2], "hypha.workers.browser", *words[4:]]
+    process = await asyncio.create_subprocess_exec(*words, env=variables, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert (
+        await process.stdout.readline() == f"Worker registered: {alice.workspace}/own-file:pages\n".encode()
+    )
+    client = await connect(alice, method_timeout=60)
+    worker = await client.get_service("pages")
+    assert worker["type"] == "server-app-worker" and "web-python" in worker.supported_types
+    session = f"{alice.workspace}/own-page"
+    manifest = {"type": "web-app", "entry_point": f"{server.url}/health/readiness"}
+    config = {
+        "id": session, "app_id": "a", "workspace": alice.workspace, "client_id": "own-page",
+        "server_url": server.url, "artifact_id": f"{alice.workspace}/a", "manifest": manifest,
+    }  # fmt: skip
+    await worker.start(config)
+    assert await worker.execute(session, "1 + 2") == 3
+    browsers = psutil.Process(process.pid).children(recursive=True)
+    assert browsers
+    process.terminate()
+    assert await process.wait() == 0
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, browsers, 30)
+    assert gone and not alive

@@ -101,13 +101,18 @@ async def test_it_runs_as_a_program_and_its_scripts_serve(
     assert os.listdir(tmp_path / "sessions") == []
 
 
-@pytest.mark.parametrize("missing", ["--server-url", "--workspace", "--token"])
-def test_an_option_that_is_missing_is_told(missing: str) -> None:
+OTHERS = [(f"hypha.workers.{name}", "--token") for name in ("browser", "conda", "docker", "k8s", "terminal")]
+
+
+@pytest.mark.parametrize(
+    ("module", "missing"), [(MODULE, "--server-url"), (MODULE, "--workspace"), (MODULE, "--token"), *OTHERS]
+)
+def test_an_option_that_is_missing_is_told(module: str, missing: str) -> None:
     given = {"--server-url": "http://127.0.0.1:1", "--workspace": "w", "--token": "t"}
     words = [word for name, value in given.items() if name != missing for word in (name, value)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("HYPHA_")}
     ended = subprocess.run(
-        [sys.executable, "-m", MODULE, *words], env=variables, capture_output=True, text=True, check=False
+        [sys.executable, "-m", module, *words], env=variables, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"Missing: {missing} (or HYPHA_{missing[2:].replace('-', '_').upper()})\n"
