@@ -51,6 +51,8 @@ class ProcessLimits:
     file_mb: int = 1_024
     open_files: int = 1_024
     processes: int = 256
+    session_memory_mb: int = 8_192
+    """Of all processes of a session together."""
 
     def values(self, tasks: int) -> dict[str, int]:
         """Limits of the system by their names; `tasks` are those that the user has already."""

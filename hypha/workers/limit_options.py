@@ -14,6 +14,8 @@ def add_limits(options: Options, kind: str) -> None:
     usual = ProcessLimits()
     options.add(f"--{kind}-cpu-s", usual.cpu_s, "Seconds of processor time of a process; 0: any", count)
     options.add(f"--{kind}-memory-mb", usual.memory_mb, "Memory of a process in MiB; 0: any", count)
+    most = usual.session_memory_mb
+    options.add(f"--{kind}-session-memory-mb", most, "Memory of a session in MiB; 0: any", count)
     options.add(f"--{kind}-file-mb", usual.file_mb, "Size of a file that it writes in MiB; 0: any", count)
     options.add(f"--{kind}-open-files", usual.open_files, "Open files of a process; 0: any", count)
     options.add(f"--{kind}-processes", usual.processes, "Processes of a session; 0: any", count)
@@ -27,4 +29,5 @@ def limits_of(values: Mapping[str, Any], kind: str) -> ProcessLimits:
         file_mb=values[f"{kind}_file_mb"],
         open_files=values[f"{kind}_open_files"],
         processes=values[f"{kind}_processes"],
+        session_memory_mb=values[f"{kind}_session_memory_mb"],
     )

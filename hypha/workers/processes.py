@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -61,10 +61,14 @@ def members(leader: int, marks: Mapping[str, str]) -> list[int]:
 
 
 def _has(pid: int, wanted: list[bytes]) -> bool:
+    given = _variables(pid)
+    return all(each in given for each in wanted)
+
+
+def _variables(pid: int) -> list[bytes]:
     with contextlib.suppress(OSError):
-        given = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-        return all(each in given for each in wanted)
-    return False
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    return []
 
 
 def end_all(leader: int, started: int | None, marks: Mapping[str, str]) -> int:
@@ -97,14 +101,52 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
             os.killpg(leader, number)
 
 
-def group_sizes(leaders: Collection[int]) -> dict[int, int]:
-    """How many processes there are in the group or session of each of these leaders."""
-    sizes = dict.fromkeys(leaders, 0)
+@dataclass(slots=True)
+class Usage:
+    """What the processes of a session use together."""
+
+    pids: list[int] = field(default_factory=list)
+    memory_bytes: int = 0
+    """Of their own; what a process shares with its parent counts for both."""
+
+    def shared_memory_bytes(self) -> int:
+        """The same with what they share counted once, where the system tells; it takes longer."""
+        return sum(found) if all(found := [_share(pid) for pid in self.pids]) else self.memory_bytes
+
+
+def usage_of(leaders: Mapping[int, Mapping[str, str]]) -> dict[int, Usage]:
+    """What the sessions of these leaders use: their groups, and what left these but has their variables."""
+    usages = {leader: Usage() for leader in leaders}
+    marked = {
+        f"{name}={value}".encode(): leader for leader, m in leaders.items() for name, value in m.items()
+    }
     for pid in all_pids():
         stat = stat_of(pid)
-        if stat is not None and (leader := stat.group if stat.group in sizes else stat.session) in sizes:
-            sizes[leader] += 1
-    return sizes
+        if stat is None or stat.is_zombie or pid == os.getpid():
+            continue
+        leader = next((each for each in (stat.group, stat.session) if each in usages), None)
+        if leader is None:
+            leader = next((marked[each] for each in _variables(pid) if each in marked), None)
+        if leader is not None:
+            usages[leader].pids.append(pid)
+            usages[leader].memory_bytes += _own_memory(pid)
+    return usages
+
+
+def _own_memory(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        resident, shared = (_PROC / str(pid) / "statm").read_text().split()[1:3]
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _share(pid: int) -> int:
+    """Memory of a process, of what it shares its share; 0 where that is not known."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def tasks_of_user() -> int:

@@ -27,7 +27,7 @@ from hypha.workers.logs import LogItem, LogPage, page_of
 from hypha.workers.options import Connection, Options, add_connection, count, folder
 from hypha.workers.processes import is_connected
 from hypha.workers.serving import run_command
-from hypha.workers.swarms import EndSession, Swarms
+from hypha.workers.swarms import Swarms, Watched
 
 _SETTLED_S = 10.0
 """A program that runs for so long without connecting to the server counts as started."""
@@ -74,7 +74,7 @@ class PythonEvalWorker(FolderWorker):
         super().__init__(connection or usual, root or default_root("python-eval"), most_sessions)
         self._limits = limits or ProcessLimits()
         self._running: dict[str, _Session] = {}
-        self._swarms = Swarms(self._limits.processes, self._endings)
+        self._swarms = Swarms(self._limits, self._watched)
 
     @property
     def supported_types(self) -> list[str]:
@@ -178,12 +178,15 @@ class PythonEvalWorker(FolderWorker):
         children = [each.child for each in self._running.values() if each.child is not None]
         return [Leader(child.pid, child.started, child.marks) for child in children]
 
-    def _endings(self) -> dict[int, EndSession]:
+    def _watched(self) -> dict[int, Watched]:
         running = [(each, each.child) for each in self._running.values() if each.child is not None]
-        return {child.pid: partial(self._end_swarm, session, child) for session, child in running}
+        return {
+            child.pid: Watched(child.marks, partial(self._end_swarm, session, child))
+            for session, child in running
+        }
 
-    async def _end_swarm(self, session: _Session, child: Child) -> None:
-        session.notes.append(f"It had more than {self._limits.processes} processes and was ended.")
+    async def _end_swarm(self, session: _Session, child: Child, why: str) -> None:
+        session.notes.append(why)
         await child.kill()
 
 

@@ -1,37 +1,61 @@
-"""Sessions with too many processes, counted and ended for root, whom the system does not limit."""
+"""Sessions that have too many processes, or use too much memory together, looked at and ended.
+
+The system limits each process; how many a user has it limits for others than root.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
-from hypha.workers.processes import group_sizes
+from hypha.workers.children import ProcessLimits
+from hypha.workers.processes import Usage, usage_of
 
-_COUNT_S = 1.0
-"""Between two counts."""
+_LOOK_S = 1.0
+"""Between two looks."""
+_MIB = 1024 * 1024
 
-EndSession = Callable[[], Awaitable[None]]
+
+class Watched(NamedTuple):
+    """A session: the variables that name its processes, and what ends it, with why."""
+
+    marks: Mapping[str, str]
+    end: Callable[[str], Awaitable[None]]
 
 
 class Swarms:
-    """Counts while there are sessions. `leaders` are the first processes, each with what ends its session."""
+    """Looks while there are sessions. `watched` are they, by their first processes."""
 
-    def __init__(self, most_processes: int, leaders: Callable[[], Mapping[int, EndSession]]) -> None:
-        self._most_processes = most_processes
-        self._leaders = leaders
-        self._counting: asyncio.Task[None] | None = None
+    def __init__(self, limits: ProcessLimits, watched: Callable[[], Mapping[int, Watched]]) -> None:
+        self._most_processes = limits.processes if os.getuid() == 0 else 0
+        self._most_mb = limits.session_memory_mb
+        self._watched = watched
+        self._looking: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
-        """A session has begun: count, if that is needed."""
-        if os.getuid() == 0 and self._most_processes and self._counting is None:
-            self._counting = asyncio.create_task(self._count())
+        """A session has begun: look, if that is needed."""
+        if (self._most_processes or self._most_mb) and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
 
-    async def _count(self) -> None:
-        while leaders := self._leaders():
-            sizes = await asyncio.to_thread(group_sizes, list(leaders))
-            for leader, end in leaders.items():
-                if sizes[leader] > self._most_processes:
-                    await end()
-            await asyncio.sleep(_COUNT_S)
-        self._counting = None
+    async def _look(self) -> None:
+        while watched := dict(self._watched()):
+            marks = {leader: each.marks for leader, each in watched.items()}
+            for leader, wrong in (await asyncio.to_thread(self._wrongs, marks)).items():
+                await watched[leader].end(f"It {wrong} and was ended.")
+            await asyncio.sleep(_LOOK_S)
+        self._looking = None
+
+    def _wrongs(self, marks: Mapping[int, Mapping[str, str]]) -> dict[int, str]:
+        """What is wrong with which sessions."""
+        found = {leader: self._wrong(usage) for leader, usage in usage_of(marks).items()}
+        return {leader: wrong for leader, wrong in found.items() if wrong}
+
+    def _wrong(self, usage: Usage) -> str:
+        if 0 < self._most_processes < len(usage.pids):
+            return f"had more than {self._most_processes} processes"
+        most = self._most_mb * _MIB
+        if most and usage.memory_bytes > most and usage.shared_memory_bytes() > most:
+            return f"used more than {self._most_mb} MiB of memory"
+        return ""

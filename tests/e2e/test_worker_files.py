@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from hypha.testing import ServerProcess
+from tests.e2e.own_files import command, run
 from tests.kit.clients import Connect
 from tests.kit.people import Person
 
@@ -31,20 +30,6 @@ PLUGIN = """<config lang="json">{"name": "Adder", "type": "web-python"}</config>
 """
 SCRIPT = "from hypha_rpc import api\nprint('running', __name__)\napi.export({'ping': lambda: 'pong'})\n"
 WAITING = "found = await api.echo('found')\napi.export({'ping': lambda: found})\n"
-
-
-def command(
-    server: ServerProcess, file: object, person: Person, *more: str
-) -> tuple[list[str], dict[str, str]]:
-    words = [sys.executable, "-m", "hypha.workers", str(file), "--server-url", server.url]
-    words += ["--workspace", person.workspace, "--client-id", "own-file", *more]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("HYPHA_")}
-    return words, variables | {"HYPHA_TOKEN": person.token}
-
-
-def run(server: ServerProcess, file: object, person: Person, *more: str) -> subprocess.CompletedProcess[str]:
-    words, variables = command(server, file, person, *more)
-    return subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=60)
 
 
 async def test_a_plugin_serves_until_it_is_told_to_end(

@@ -12,7 +12,7 @@ import pytest
 
 from hypha.testing import ServerProcess
 from hypha.workers.browser.chromium import NAMES, has_playwright
-from tests.e2e.test_worker_files import command, run
+from tests.e2e.own_files import command, run
 from tests.kit.clients import Connect
 from tests.kit.people import Person
 

@@ -33,7 +33,7 @@ from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection, Options, add_connection, count, folder, words_of
 from hypha.workers.serving import run_command, share_of
 from hypha.workers.staging import wishes
-from hypha.workers.swarms import EndSession, Swarms
+from hypha.workers.swarms import Swarms, Watched
 
 if TYPE_CHECKING:
     from zmq.asyncio import Context
@@ -71,7 +71,7 @@ class CondaWorker(FolderWorker):
         self._context: Context | None = None
         self._running: dict[str, Session] = {}
         self._beginning = 0
-        self._swarms = Swarms(self._limits.processes, self._endings)
+        self._swarms = Swarms(self._limits, self._watched)
 
     @property
     def supported_types(self) -> list[str]:
@@ -111,11 +111,14 @@ class CondaWorker(FolderWorker):
     def _leaders(self) -> list[Leader]:
         return [Leader(child.pid, child.started, child.marks) for _, child in self._kernels()]
 
-    def _endings(self) -> dict[int, EndSession]:
-        return {child.pid: partial(self._end_swarm, session, child) for session, child in self._kernels()}
+    def _watched(self) -> dict[int, Watched]:
+        return {
+            child.pid: Watched(child.marks, partial(self._end_swarm, session, child))
+            for session, child in self._kernels()
+        }
 
-    async def _end_swarm(self, session: Session, child: Child) -> None:
-        session.log.add("error", f"It had more than {self._limits.processes} processes and was ended.")
+    async def _end_swarm(self, session: Session, child: Child, why: str) -> None:
+        session.log.add("error", why)
         await child.kill()
 
     # -- what the server calls --------------------------------------------------------------------

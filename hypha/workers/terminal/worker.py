@@ -31,7 +31,7 @@ from hypha.workers.logs import LogPage, page_of
 from hypha.workers.options import Connection
 from hypha.workers.serving import PUBLIC
 from hypha.workers.staging import stage
-from hypha.workers.swarms import EndSession, Swarms
+from hypha.workers.swarms import Swarms, Watched
 from hypha.workers.terminal.executing import Wish, execute, execute_stream
 from hypha.workers.terminal.program import TerminalProgram
 from hypha.workers.terminal.session import Pace, TerminalSession
@@ -73,7 +73,7 @@ class TerminalWorker(FolderWorker):
         self._has_page = has_page
         self._running: dict[str, TerminalSession] = {}
         self._pace = Pace()
-        self._swarms = Swarms(self._limits.processes, self._endings)
+        self._swarms = Swarms(self._limits, self._watched)
 
     @property
     def supported_types(self) -> list[str]:
@@ -198,12 +198,15 @@ class TerminalWorker(FolderWorker):
         programs = [each.program for each in self._running.values() if each.program is not None]
         return [Leader(program.pid, program.started, program.marks) for program in programs]
 
-    def _endings(self) -> dict[int, EndSession]:
+    def _watched(self) -> dict[int, Watched]:
         running = [(each, each.program) for each in self._running.values() if each.program is not None]
-        return {program.pid: partial(self._end_swarm, session, program) for session, program in running}
+        return {
+            program.pid: Watched(program.marks, partial(self._end_swarm, session, program))
+            for session, program in running
+        }
 
-    async def _end_swarm(self, session: TerminalSession, program: TerminalProgram) -> None:
-        session.notes.append(f"It had more than {self._limits.processes} processes and was ended.")
+    async def _end_swarm(self, session: TerminalSession, program: TerminalProgram, why: str) -> None:
+        session.notes.append(why)
         await program.kill()
 
     # -- what people do with a terminal

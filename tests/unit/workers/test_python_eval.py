@@ -248,7 +248,7 @@ async def test_a_script_that_takes_too_much_fails(
 async def test_a_session_with_too_many_processes_is_ended(
     files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swarms, "_COUNT_S", 0.05)
+    monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
     worker = PythonEvalWorker(limits=ProcessLimits(processes=5), root=tmp_path / "root")
     script = "import os, time\nfor _ in range(12):\n  if not os.fork(): time.sleep(600)\ntime.sleep(600)"
     config = files.config(script=script, timeout=600)
@@ -256,6 +256,43 @@ async def test_a_session_with_too_many_processes_is_ended(
         await worker.start(config)
     page = await worker.get_logs(config["id"], "info")
     assert "It had more than 5 processes and was ended." in [item["content"] for item in page["items"]]
+    await worker.shutdown()
+
+
+HOGS = """
+import os, time
+kept = bytearray({shared} * 2**20)
+for _ in range({parts}):
+    if not os.fork():
+        os.setsid()
+        own = bytearray({own} * 2**20)
+        time.sleep(600)
+print("all there", flush=True)
+time.sleep({lasts})
+"""
+
+
+async def test_a_session_whose_processes_take_too_much_together_is_ended(
+    files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
+    worker = PythonEvalWorker(limits=ProcessLimits(session_memory_mb=200), root=tmp_path / "root")
+    config = files.config(script=HOGS.format(parts=4, shared=1, own=80, lasts=600), timeout=600)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        await worker.start(config)
+    page = await worker.get_logs(config["id"], "info")
+    assert "It used more than 200 MiB of memory and was ended." in [each["content"] for each in page["items"]]
+    await worker.shutdown()
+
+
+async def test_what_processes_share_counts_once(
+    files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
+    worker = PythonEvalWorker(limits=ProcessLimits(session_memory_mb=200), root=tmp_path / "root")
+    config = files.config(script=HOGS.format(parts=4, shared=80, own=1, lasts=1))
+    await worker.start(config)
+    assert worker._sessions[config["id"]].status is SessionStatus.COMPLETED
     await worker.shutdown()
 
 

@@ -349,7 +349,7 @@ async def test_files_are_there_before_the_script_begins(
 async def test_a_session_with_too_many_processes_is_ended_also_while_it_starts(
     place: Path, conda: CondaStub, files: AppFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swarms, "_COUNT_S", 0.05)
+    monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
     own = made(place, conda, limits=ProcessLimits(processes=5))
     script = "import subprocess, time\nfor i in range(9): subprocess.Popen(['sleep', '600'])\ntime.sleep(600)"
     config = config_of(files, script, timeout=600)

@@ -378,7 +378,7 @@ async def test_too_much_is_not_typed_at_once(worker: TerminalWorker, files: AppF
 async def test_a_terminal_with_too_many_processes_is_ended(
     files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swarms, "_COUNT_S", 0.05)
+    monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
     worker = TerminalWorker(limits=ProcessLimits(processes=5), root=tmp_path)
     config = config_of(files)
     await worker.start(config)
