@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hypha.testing import free_port
+from hypha.testing import ServerProcess, free_port
 from tests.e2e.apps_lab import controller
-from tests.kit.clients import Connect, StartServer
+from tests.kit.clients import Connect, StartServer, shared_server
 from tests.kit.fake_engines import served
 from tests.kit.fake_k8s import TOKEN, FakeK8s
 from tests.kit.people import make_person
@@ -57,11 +57,13 @@ async def test_a_pod_is_installed_started_used_and_stopped(
         await cluster.end()
 
 
+bare_server = shared_server(flags=FLAGS, env={"KUBECONFIG": "/none"})
+
+
 @pytest.mark.spec("apps-12.4.6")
 async def test_without_a_cluster_the_server_starts_and_says_so_once(
-    start_server: StartServer, connect: Connect, tmp_path: Path
+    connect: Connect, bare_server: ServerProcess
 ) -> None:
-    own = await start_server(flags=FLAGS, env={"KUBECONFIG": str(tmp_path / "none")})
-    apps = await controller(connect, own, make_person(own, "ann"))
+    apps = await controller(connect, bare_server, make_person(bare_server, "ann"))
     assert await apps.list_workers("k8s-pod") == []
-    assert own.log.count("No apps on Kubernetes: There is no cluster") == 1
+    assert bare_server.log.count("No apps on Kubernetes: There is no cluster") == 1
