@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hypha.cli.backup import records
 from hypha.cli.backup.repository import BLOCK_BYTES, FOLDER, RECORDS, Entry, Repository, Snapshot
-from hypha.cli.backup.taking import TOGETHER, Told, close_store, damaged_in, folder_of, open_store
+from hypha.cli.backup.taking import TOGETHER, Told, close_store, damaged_in, open_store
+from hypha.cli.surroundings import folder_of
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError, ObjectNotFound
 from hypha.objects.store import ObjectStore

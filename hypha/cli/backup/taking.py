@@ -20,10 +20,12 @@ from hypha.cli.backup.repository import (
     Entry,
     Repository,
     Snapshot,
+    digest_of,
     finish,
     write_entries,
 )
-from hypha.datafolder import MEMORY, kept_files
+from hypha.cli.surroundings import folder_of
+from hypha.datafolder import kept_files
 from hypha.errors import ConfigurationError, ObjectNotFound
 from hypha.objects.store import ObjectInfo, ObjectStore
 from hypha.settings import Settings
@@ -42,11 +44,6 @@ class Copied:
 
     new: int = 0
     new_bytes: int = 0
-
-
-def folder_of(settings: Settings) -> Path | None:
-    """The data folder; None when nothing is kept."""
-    return None if settings.data_dir == MEMORY else Path(settings.data_dir).expanduser().absolute()
 
 
 async def open_store(settings: Settings, *, looks_on: bool) -> ObjectStore | None:
@@ -215,8 +212,6 @@ def described(snapshot: Snapshot) -> str:
 
 def damaged_in(repository: Repository, snapshot: Snapshot) -> list[str]:
     """What of a snapshot is missing or has changed since it was taken: its files, and keys of objects."""
-    from hypha.cli.backup.repository import digest_of
-
     found = [
         name
         for name, sha256 in snapshot.files().items()
