@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypha.workers.base import WorkerNotAvailableError
+from hypha.workers.base import WorkerError
 from hypha.workers.containers.manifests import Usual
 from hypha.workers.containers.worker import ContainerWorker
 from hypha.workers.docker.api import DockerApi
@@ -108,7 +108,7 @@ async def hypha_startup(server: Any) -> None:
     connection = Connection(service_id="docker-worker", authorized_workspaces=values["authorized_workspaces"])
     try:
         await _worker(values, connection).register_worker_service(server)
-    except WorkerNotAvailableError as error:
+    except WorkerError as error:  # it is not there, or refuses
         logger.warning("No apps in containers: %s", error)
 
 

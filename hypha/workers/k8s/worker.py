@@ -9,7 +9,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
-from hypha.workers.base import WorkerNotAvailableError
+from hypha.workers.base import WorkerError
 from hypha.workers.containers.manifests import PULLS, Usual
 from hypha.workers.containers.worker import ContainerWorker
 from hypha.workers.k8s.api import K8sApi
@@ -112,7 +112,7 @@ async def hypha_startup(server: Any) -> None:
     connection = Connection(service_id="k8s-worker", authorized_workspaces=values["authorized_workspaces"])
     try:
         await _worker(values, connection).register_worker_service(server)
-    except WorkerNotAvailableError as error:
+    except WorkerError as error:  # it is not there, or refuses
         logger.warning("No apps on Kubernetes: %s", error)
 
 

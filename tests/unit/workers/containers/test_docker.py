@@ -20,7 +20,7 @@ from hypha.testing import eventually
 from hypha.workers.base import SessionStatus, WorkerError, WorkerNotAvailableError
 from hypha.workers.containers import worker as workers
 from hypha.workers.docker.engine import ContainerLimits
-from hypha.workers.docker.worker import DockerWorker
+from hypha.workers.docker.worker import DockerWorker, hypha_startup
 from hypha.workers.options import Connection
 from tests.kit.fake_docker import FakeDocker
 from tests.kit.fake_engines import served
@@ -316,6 +316,16 @@ async def test_what_a_killed_worker_has_left_is_removed_by_the_next(place: Path,
     assert engine.containers == {}
     for each in (living, again):
         await each.shutdown()
+
+
+async def test_a_server_without_an_engine_starts_with_one_warning(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place / 'none.sock'}")
+    monkeypatch.setenv("HYPHA_DOCKER_STATE_DIR", str(place / "state"))
+    await hypha_startup(None)  # which would fail if it registered something
+    (told,) = [each.getMessage() for each in caplog.records]
+    assert told.startswith("No apps in containers: The container engine does not answer")
 
 
 async def test_without_an_engine_it_is_told_in_words(place: Path) -> None:

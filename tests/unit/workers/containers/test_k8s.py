@@ -18,7 +18,7 @@ from hypha.workers.base import SessionStatus, WorkerError, WorkerNotAvailableErr
 from hypha.workers.containers import worker as workers
 from hypha.workers.k8s.cluster import Cluster, find_cluster
 from hypha.workers.k8s.engine import PodLimits
-from hypha.workers.k8s.worker import K8sWorker
+from hypha.workers.k8s.worker import K8sWorker, hypha_startup
 from tests.kit.fake_engines import served
 from tests.kit.fake_k8s import TOKEN, FakeK8s
 
@@ -221,11 +221,26 @@ async def test_a_cluster_that_refuses_or_is_away_is_told(cluster: FakeK8s, url: 
         await each.shutdown()
 
 
-def kubeconfig(folder: Path, **user: Any) -> dict[str, str]:
+async def test_a_server_whose_cluster_refuses_it_starts_with_one_warning(
+    cluster: FakeK8s,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name, value in kubeconfig(tmp_path, url, token="wrong").items():
+        monkeypatch.setenv(name, value)
+    await hypha_startup(None)  # which would fail if it registered something
+    assert [each.getMessage() for each in caplog.records] == [
+        "No apps on Kubernetes: The cluster says: Unauthorized"
+    ]
+
+
+def kubeconfig(folder: Path, url: str = "http://127.0.0.1:6443/", **user: Any) -> dict[str, str]:
     told = {
         "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "lab"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:6443/"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
         "users": [{"name": "u", "user": user}],
     }
     (folder / "config").write_text(yaml.safe_dump(told))
