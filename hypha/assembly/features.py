@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from hypha.assembly.core import Core
     from hypha.assembly.endings import Endings
     from hypha.assembly.tenants import Tenants
+
+logger = logging.getLogger(__name__)
 
 Features = Sequence[type[Feature]]
 
@@ -38,6 +41,14 @@ class Plugged:
     for_startup: Mapping[str, Any]
     inside: Sequence[str]
     notes: Sequence[str]
+
+    async def wind_down(self) -> None:
+        """Let features end what they do with clients, those first that were started last."""
+        for feature in reversed(self.features):
+            try:
+                await feature.wind_down()
+            except Exception:
+                logger.exception("The feature %s did not wind down", feature.name)
 
 
 async def start_features(

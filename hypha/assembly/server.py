@@ -64,7 +64,7 @@ class Server:
         self._endings = Endings()
         self._parts: Parts | None = None
         self._has_started = False
-        self._is_stopping = False
+        self._is_stopping = self._has_wound_down = False
 
     @property
     def parts(self) -> Parts:
@@ -156,6 +156,12 @@ class Server:
             if link.kind is not LinkKind.INNER and not link.acknowledges:
                 link.close(1001, GOODBYE)
 
+    async def wind_down(self) -> None:
+        """End what features do with clients, while these have their links."""
+        if self._parts is not None and not self._has_wound_down:
+            self._has_wound_down = True
+            await self._parts.plugged.wind_down()
+
     async def stop(self) -> None:
         """Say goodbye to all clients, flush and close everything; may be called at any stage.
 
@@ -163,6 +169,7 @@ class Server:
         """
         if not self._is_stopping:
             self._is_stopping = True
+            await self.wind_down()
             await self._endings.run()
 
     async def _say_goodbye(self, hub: Hub) -> None:

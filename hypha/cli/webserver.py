@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
@@ -21,6 +22,8 @@ from hypha.transports.upgrade import HubHttpProtocol, HubSocket
 DRAIN_SHARE = 0.75
 """Of the time to stop, the part in which requests may end before their providers' links are closed."""
 DRAIN_CHECK_S = 0.02
+WIND_DOWN_S = 2.0
+"""The least that features get to end what they do with clients."""
 
 
 class HubServer(uvicorn.Server):
@@ -62,6 +65,9 @@ class HubServer(uvicorn.Server):
         # uvicorn tells nobody when a request ends
         while self._is_answering() and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_CHECK_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(WIND_DOWN_S, deadline - time.monotonic())):
+                await self._hub_server.wind_down()
         self._hub_server.end_streams()
         await super().shutdown(sockets)
 

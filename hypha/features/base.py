@@ -128,6 +128,9 @@ class Feature:
     async def start(self, context: FeatureContext) -> None:
         """Make and offer the feature's services and routes, before the server becomes ready."""
 
+    async def wind_down(self) -> None:
+        """End what works with clients: the server stops, their links still stand. It may be broken off."""
+
     async def stop(self) -> None:
         """Flush and close what the feature opened."""
 

@@ -88,3 +88,40 @@ async def test_a_daemon_whose_worker_is_away_is_started_elsewhere_and_ends_where
         await eventually(lambda: session["id"] in stopped, within_s=60)
         assert await is_elsewhere()
         await away.disconnect()
+
+
+async def test_when_the_server_stops_calls_of_apps_are_answered_and_their_programs_end(
+    start_server: StartServer, connect: Connect
+) -> None:
+    own = await start_server(
+        flags=["--enable-server-apps"], env={"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"}
+    )
+    ann = make_person(own, "ann")
+    client = await connect(ann, url=own.url, method_timeout=60)
+    stopped: list[str] = []
+    begun = asyncio.Event()
+
+    async def start(config: Any, context: Any = None) -> None:
+        program = await connect(
+            url=own.url, token=config["token"], client_id=config["client_id"], workspace=ann.workspace
+        )
+
+        async def work() -> str:
+            begun.set()
+            await asyncio.sleep(1)
+            return "done"
+
+        await program.register_service({"id": "default", "work": work})
+
+    stop = {"stop": lambda session_id, context=None: stopped.append(session_id)}
+    await own_worker(client, [], start=start, **stop)
+    apps = await controller(connect, own, ann)
+    await apps.install(manifest={"name": "Own", "type": "own"}, app_id="own")
+    session = await apps.start("own")
+    service = await client.get_service("default@own")
+    working = asyncio.ensure_future(service.work())
+    await asyncio.wait_for(begun.wait(), 30)
+    stopping = asyncio.create_task(asyncio.to_thread(own.stop))
+    assert await asyncio.wait_for(working, 30) == "done"
+    await asyncio.wait_for(stopping, 60)
+    assert session["id"] in stopped

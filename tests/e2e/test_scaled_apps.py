@@ -212,8 +212,9 @@ async def test_under_load_there_are_three_instances_and_one_again_without_and_no
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_as_many_instances_run_after_the_server_was_killed(
-    start_server: StartServer, connect: Connect
+@pytest.mark.parametrize("kill", [True, False])
+async def test_as_many_instances_run_after_a_restart(
+    start_server: StartServer, connect: Connect, kill: bool
 ) -> None:
     server = await start_server(
         flags=["--enable-server-apps"], env={"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"}
@@ -230,7 +231,7 @@ async def test_as_many_instances_run_after_the_server_was_killed(
         return bool((await apps.get_app_info("scaled"))["scaling_state"]["wanted"] == 2)
 
     await eventually(are_two_wanted)
-    await asyncio.to_thread(server.restart, kill=True)
+    await asyncio.to_thread(server.restart, kill=kill)
     apps = await controller(connect, server, ann)
     await eventually(has(apps, 2), within_s=60)
     assert not before & {each["id"] for each in await apps.list_running()}

@@ -109,6 +109,10 @@ class Daemons:
         for key in [key for key in self._kept if key[0] == workspace]:
             del self._kept[key]
 
+    def close(self) -> None:
+        """The server stops: none is started any more."""
+        self._kept.clear()
+
     def state(self, workspace: str, app_id: str) -> dict[str, Any] | None:
         """How a daemon fares, for people; None if it is not kept running."""
         kept = self._kept.get((workspace, app_id))

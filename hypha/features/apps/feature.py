@@ -54,6 +54,11 @@ class AppsFeature(Feature):
             is_contained = context.settings.in_docker
             context.services.run_inside(BROWSER_WORKER_IN_CONTAINER if is_contained else BROWSER_WORKER)
 
+    async def wind_down(self) -> None:
+        """Let programs answer what they were asked, and stop all sessions."""
+        if self._apps is not None:
+            await self._apps.wind_down()
+
     async def stop(self) -> None:
         """Stop all sessions."""
         if self._apps is not None:

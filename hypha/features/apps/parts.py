@@ -75,6 +75,14 @@ class Apps:
         self.waiting.client_ended(workspace, client_id)
         self.running.client_ended(workspace, client_id)
 
+    async def wind_down(self) -> None:
+        """Start nothing more, wait a little for calls under way, and stop all sessions."""
+        self.daemons.close()
+        self.scaler.close()
+        await self.starting.close()
+        await self.running.until_idle()
+        await self.running.close()
+
     async def close(self) -> None:
         """Break off starts, and stop all sessions."""
         await self.starting.close()
@@ -91,7 +99,7 @@ def build(context: FeatureContext) -> Apps:
     identities, grants = Identities(tokens, guard), Grants(records, workspaces, tokens, guard)
     ledger = Ledger(records, workspaces, identities, workers, context.tasks)
     sessions = Sessions(_limits(context))
-    running = Running(sessions, workers, identities, ledger, registry, services, context.tasks)
+    running = Running(sessions, workers, identities, ledger, registry, services, context.tasks, hub)
     choosing, waiting, addresses = Choosing(workers, services), Waiting(registry, hub), _addresses(context)
     expected = context.get(ExpectedClients)
     starting = Starting(

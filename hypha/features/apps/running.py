@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from hypha.features.apps.ledger import Ledger
     from hypha.features.apps.workers import Workers
     from hypha.features.ports import ServicesPort, TasksPort
+    from hypha.hub.hub import Hub
     from hypha.registry.index import Registry
 
 logger = logging.getLogger(__name__)
 
 STOPPED_KEPT_S = 300.0
 """How long the log of a script that has ended can be read."""
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S, IDLE_TIMEOUT_S, LOOK_S = 5.0, 5.0, 0.05
 LIVELY = (Status.RUNNING, Status.STOPPING)
 
 
@@ -38,6 +40,7 @@ class Running:
         registry: Registry,
         services: ServicesPort,
         tasks: TasksPort,
+        hub: Hub,
         stopped_kept_s: float = STOPPED_KEPT_S,
     ) -> None:
         self.sessions = sessions
@@ -47,6 +50,7 @@ class Running:
         self._registry = registry
         self._services = services
         self._tasks = tasks
+        self._hub = hub
         self._stopped_kept_s = stopped_kept_s
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._hear_started: list[Callable[[Session], None]] = []
@@ -153,6 +157,21 @@ class Running:
         """A workspace is gone: so are its sessions."""
         for session in self.sessions.of(workspace):
             self.stop_soon(session)
+
+    async def until_idle(self) -> None:
+        """Wait until programs owe no answers, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_TIMEOUT_S):
+                while True:
+                    clients = [
+                        self._hub.client(session.workspace, session.client_id)
+                        for session in self.sessions.all()
+                    ]
+                    if not any(
+                        client is not None and client.is_live and client.pending for client in clients
+                    ):
+                        return
+                    await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Stop all sessions, as far as workers answer soon."""

@@ -107,11 +107,17 @@ class Scaler:
         self._clock = clock
         self._today = today
         self._apps: dict[Key, Scaled] = {}
+        self._is_closed = False
 
     async def load(self) -> None:
         """Go on where servers before this one have ended."""
         for state in await self._parts.records.adopt():
             self._apps[state.workspace, state.app_id] = Scaled(None, state.wanted, state.up_at, state.down_at)
+
+    def close(self) -> None:
+        """The server stops: no instance is added any more. What is written down is for the next one."""
+        self._is_closed = True
+        self._apps.clear()
 
     def has(self, workspace: str, app_id: str) -> bool:
         """Whether an app is scaled."""
@@ -326,5 +332,5 @@ class Scaler:
                     await self._parts.records.put(resident.record, state)
         except NotFound:
             self._apps.pop(key, None)  # its workspace is gone
-        if key not in self._apps:  # released meanwhile
+        if key not in self._apps and not self._is_closed:  # released meanwhile
             await self._parts.records.remove(*key)

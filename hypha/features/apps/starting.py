@@ -84,6 +84,7 @@ class Starting:
 
     def __init__(self, parts: StartParts) -> None:
         self._parts = parts
+        self._is_closed = False
         self._begun: set[asyncio.Task[Session]] = set()
         self._shared: dict[tuple[str, str], asyncio.Task[Session]] = {}
         """Starts under way that others may share, by workspace and app."""
@@ -125,6 +126,8 @@ class Starting:
         self, wish: Wish, artifact: dict[str, Any], startup: Startup, context: Context, steps: Steps
     ) -> asyncio.Task[Session]:
         """Start in a task of its own: whoever waits for it may leave."""
+        if self._is_closed:
+            raise StartFailed(wish.app_id, "the server stops", "")
         task = asyncio.create_task(self._start(wish, artifact, startup, context, steps))
         self._begun.add(task)
         task.add_done_callback(self._ended)
@@ -244,7 +247,8 @@ class Starting:
         return logs.page_of(answer, None, 0, None)
 
     async def close(self) -> None:
-        """Break off all starts."""
+        """Break off all starts, and begin no more."""
+        self._is_closed = True
         begun = list(self._begun)
         for task in begun:
             task.cancel()
