@@ -7,7 +7,8 @@ message is given to it in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import msgpack
@@ -27,6 +28,8 @@ MAX_ENTRIES = 250_000
 
 _UNCOUNTED_BYTES = 8000
 _PIECE_BYTES = 32 * 1024
+_TIME = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
+"""How a time begins."""
 
 
 class ValueLimit(ValueError):
@@ -53,15 +56,18 @@ def unpack(
     Raises:
         ValueLimit: it holds too many values.
         ValueError: it is not one whole value.
-        TypeError, msgpack.UnpackException, RecursionError: it cannot be unpacked.
+        TypeError, msgpack.UnpackException, RecursionError: it cannot be unpacked, or a key in it is a time.
     """
     options: dict[str, Any] = {"ext_hook": ext_hook, "strict_map_key": not any_keys}
+    is_short = len(data) <= 2 * _PIECE_BYTES
+    may_have_times = any_keys and (not is_short or _TIME.search(data) is not None)
     if len(data) <= _UNCOUNTED_BYTES:
+        if may_have_times:
+            options["object_pairs_hook"] = _map_without_times
         return msgpack.unpackb(data, **options)
     try:
-        if len(data) <= 2 * _PIECE_BYTES:
-            return msgpack.unpackb(data, **options, **limits(max_values))
-        return _unpack_pieces(data, max_values, options)
+        options |= limits(max_values, may_have_times=may_have_times)
+        return msgpack.unpackb(data, **options) if is_short else _unpack_pieces(data, options)
     except ValueError as error:
         text = str(error)
         if "exceeds max_map_len" in text and max_values >= 2 * MAX_ENTRIES:
@@ -71,13 +77,12 @@ def unpack(
         raise
 
 
-def _unpack_pieces(data: bytes | memoryview, max_values: int, options: Mapping[str, Any]) -> Any:
+def _unpack_pieces(data: bytes | memoryview, options: Mapping[str, Any]) -> Any:
     unpacker = msgpack.Unpacker(
         _Reader(data),
         read_size=_PIECE_BYTES,
         max_buffer_size=len(data) + 1,
         **options,
-        **limits(max_values),
     )
     value = unpacker.unpack()
     if unpacker.tell() != len(data):
@@ -101,8 +106,11 @@ class _Reader:
         return bytes(self._data[begin : self._at])
 
 
-def limits(max_values: int) -> dict[str, Any]:
-    """Options of an unpacker that raises `ValueError` when a value holds more values than this."""
+def limits(max_values: int, *, may_have_times: bool = False) -> dict[str, Any]:
+    """Options of an unpacker that raises `ValueError` when a value holds more values than this.
+
+    With `may_have_times`, also `TypeError` for a map with times as keys.
+    """
     left = max_values
 
     def count(values: int) -> None:
@@ -119,9 +127,20 @@ def limits(max_values: int) -> dict[str, Any]:
         count(CONTAINER_VALUES + 2 * len(items))
         return items
 
+    def map_of(entries: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+        count(CONTAINER_VALUES + 2 * len(entries))
+        return _map_without_times(entries)
+
     return {
         "list_hook": list_made,
-        "object_hook": map_made,
+        **({"object_pairs_hook": map_of} if may_have_times else {"object_hook": map_made}),
         "max_array_len": max_values,
         "max_map_len": min(MAX_ENTRIES, max_values // 2),
     }
+
+
+def _map_without_times(entries: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Times have a hash that anybody can reckon: a map of many that share one takes minutes to make."""
+    if msgpack.Timestamp in {type(key) for key, _ in entries}:
+        raise TypeError("a time is no key of a map")
+    return dict(entries)

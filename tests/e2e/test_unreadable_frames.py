@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import uuid
@@ -173,6 +174,29 @@ async def test_no_answer_ends_or_deafens_the_caller(
         await stranger.send_bytes(P(main) + b"\x81\xa4args\x91" + ODD[name])
         with pytest.raises(RawCallError, match="cannot be read"):
             await asking
+    assert await provider.is_well()
+
+
+async def test_no_message_in_chunks_ends_or_deafens_the_callee(
+    provider: Provider, connect_raw: ConnectRaw, bob: Person
+) -> None:
+    stranger = await connect_raw(bob)
+    cache = "services.built-in.message_cache"
+    keys = []
+    for packed in ODD.values():
+        main = {
+            "type": "method",
+            "from": stranger.address,
+            "to": provider.address,
+            "session": uuid.uuid4().hex,
+        }
+        message = P({**main, "method": "services.svc.take"}) + b"\x81\xa4args\x92" + packed + P(bytes(1000))
+        keys.append(key := uuid.uuid4().hex)
+        await stranger.start_call(provider.address, f"{cache}.create", key, False)
+        await stranger.start_call(provider.address, f"{cache}.set", key, 0, message, False)
+    for key in keys:
+        with contextlib.suppress(RawCallError):
+            await stranger.call(provider.address, f"{cache}.process", key, False, timeout_s=20.0)
     assert await provider.is_well()
 
 

@@ -83,3 +83,14 @@ def test_a_large_frame_of_many_values_is_refused_and_its_caller_known() -> None:
 def test_other_large_frames_pass(args: list[Any]) -> None:
     data = msgpack.packb(MAIN) + msgpack.packb({"args": args})
     assert EnvelopeParser().parse(data)[0] == MAIN
+
+
+@pytest.mark.parametrize("pad", [0, 20_000, 100_000], ids=["short", "long", "in pieces"])
+@pytest.mark.parametrize("seconds", [5, 2**33, 2**40])
+def test_a_time_is_no_key_as_anybody_can_make_many_with_one_hash(pad: int, seconds: int) -> None:
+    body = b"\x82" + msgpack.packb("pad") + msgpack.packb(bytes(pad)) + msgpack.packb("args")
+    data = body + b"\x81" + msgpack.packb(msgpack.Timestamp(seconds)) + b"\x01"
+    with pytest.raises(MalformedFrame, match="key that is not text"):
+        decode_body(data, 0, any_keys=True)
+    whole = body + msgpack.packb({5: msgpack.Timestamp(seconds), None: "x"})
+    assert decode_body(whole, 0, any_keys=True)["args"][5] == msgpack.Timestamp(seconds)
