@@ -44,7 +44,7 @@ def build_replica(core: Core, members: Members, endings: Endings) -> Replica | N
     except ImportError as error:
         raise ConfigurationError(EXTRA_TEXT) from error
     logger.warning(UNFINISHED)
-    crossing = Crossing(core.hub, core.manager_peer)
+    crossing = Crossing(core.hub, core.manager_peer, members.listens)
     presence, bus = _over_redis(core, crossing)
     crossing.use(bus)
     replica = Replica(core.hub, core.registry, presence, bus, crossing)

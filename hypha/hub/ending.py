@@ -79,6 +79,21 @@ class Ending:
             self._stats.connections_closed += 1
             link.close(1001, "The client's state has ended")
 
+    def release(self, client: Client) -> None:
+        """End what is kept of a client that goes on at another replica; its callers were handed over."""
+        link = client.end()
+        self._clients.hide(client)
+        self._flow.forget(client)
+        client.outbox.drop([])
+        self._clients.forget(client)
+        for keeper in self._keepers:
+            keeper.forget(client)
+        self._upcalls.membership.client_moved(client)
+        client.subscriptions.clear()
+        if link is not None:
+            self._stats.connections_closed += 1
+            link.close(1001, "The client goes on at another server")
+
     def _tell_callers(self, client: Client) -> None:
         outbox = client.outbox
         waiting = list(outbox.entries)[outbox.written - outbox.base :]

@@ -154,6 +154,10 @@ class Hub:
         """Send no more calls to a client that is one of several, and is about to stop."""
         self.clients.retire(client)
 
+    def release(self, client: Client) -> None:
+        """Forget a client that goes on at another replica, without a word to anybody."""
+        self._ending.release(client)
+
     def kick(self, client: Client, code: int, reason: str) -> None:
         """Close a client's link with a code and end its state."""
         connection = client.connection

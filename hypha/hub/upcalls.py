@@ -21,6 +21,9 @@ class MembersPort(Protocol):
     def client_ended(self, client: Client) -> None:
         """Send the events and release what was kept; called after its callers were told."""
 
+    def client_moved(self, client: Client) -> None:
+        """Release what was kept for a client that goes on at another replica; nobody need hear of it."""
+
     def may_call(self, sender: Client, target: Client, method: str) -> bool:
         """Whether a client of another workspace may call `services.<name>…` of a client."""
 
@@ -51,6 +54,9 @@ class NothingAbove:
         """It has none."""
 
     def client_ended(self, client: Client) -> None:
+        """Nothing above hears of it."""
+
+    def client_moved(self, client: Client) -> None:
         """Nothing above hears of it."""
 
     def may_call(self, sender: Client, target: Client, method: str) -> bool:

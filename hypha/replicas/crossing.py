@@ -8,7 +8,7 @@ another replica before its first frame goes there, and again when it acts with o
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -17,7 +17,7 @@ from hypha.bus.base import Bus, Target
 from hypha.errors import HyphaError, MalformedFrame, NotDelivered, OutcomeUnknown
 from hypha.hub.border import protected
 from hypha.hub.client import Client
-from hypha.hub.outbox import REPEATABLE_METHODS, Caller, CallKey, Kind
+from hypha.hub.outbox import REPEATABLE_METHODS, Caller, CallKey, Kind, PendingCall
 from hypha.hub.refusals import absent
 from hypha.hub.router import DEFAULT_INTERVAL_S
 from hypha.hub.unfinished import UnfinishedMessages
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CLIENT, _LEFT, _FRAME, _REJECTED, _CLOSE = "client", "left", "frame", "rejected", "close"
+_LISTENS = "listens"
 _ERRORS: Mapping[str, type[HyphaError]] = {error.code: error for error in (NotDelivered, OutcomeUnknown)}
 ANYWHERE = "*"
 
@@ -42,11 +43,14 @@ ANYWHERE = "*"
 class Crossing:
     """Sends frames of this replica to others, and takes theirs (the bus's `Receiver`)."""
 
-    def __init__(self, hub: Hub, manager: ServicePeer) -> None:
+    def __init__(
+        self, hub: Hub, manager: ServicePeer, on_listens: Callable[[Client, list[str]], None]
+    ) -> None:
         self.mirrors = Mirrors(hub, self._send, self._close)
         self.stays: dict[str, int] = {}
         """The clients of this replica that others know: the generation of their stay, by address."""
         self._hub = hub
+        self._on_listens = on_listens
         self._manager = SharedManager(manager)
         hub.peers.add_manager(self._manager)
         self._relays: dict[tuple[str, str], Relay] = {}
@@ -95,6 +99,30 @@ class Crossing:
         workspace, _, client_id = address.partition("/")
         for replica in self._introduced.pop(address, {}):
             self.bus.tell(replica, _LEFT, msgpack.packb([workspace, client_id, generation]))
+
+    def hand_over(self, client: Client, entry: ClientEntry) -> None:
+        """A client of this replica goes on at another one: so does what waits for it, and who called it."""
+        now, outbox, calls = self._hub.time(), client.outbox, client.pending
+        waiting = list(outbox.entries)[outbox.written - outbox.base :]
+        names = sorted(client.subscriptions)
+        client.pending = {}
+        self._hub.release(client)
+        mirror = self.mirrors.put(entry)
+        place = entry.workspace, entry.client_id, entry.generation
+        self.bus.tell(entry.replica, _LISTENS, msgpack.packb([*place, names]))
+        for frame, kind, key in waiting:
+            _, _, interval_s = calls.pop(key, (0, now, DEFAULT_INTERVAL_S))
+            mirror.deliver(frame, kind, key, interval_s)
+        for key, (_, since, interval_s) in calls.items():
+            mirror.pending[key] = (-1, since, interval_s)
+        self.mirrors.doubt(mirror)
+
+    def take_over(self, client: Client, calls: dict[CallKey, PendingCall]) -> None:
+        """A client has moved here that was called from here: it may still answer."""
+        number = client.outbox.end - 1
+        for key, (_, since, interval_s) in calls.items():
+            client.pending[key] = (number, since, interval_s)
+        self.mirrors.doubt(client)
 
     def _close(self, target: Target, code: int, reason: str) -> None:
         place = target.workspace, target.client_id, target.generation
@@ -165,6 +193,7 @@ class Crossing:
         if not isinstance(sender, Client):
             return
         key = (client, session)
+        sender.doubts.pop(key, None)
         if name != "heartbeat":
             sender.pending.pop(key, None)
         elif (call := sender.pending.get(key)) is not None:
@@ -172,7 +201,7 @@ class Crossing:
 
     def _caller(self, replica: str, address: str) -> Caller:
         """Who has sent a frame from another replica: a client, or a peer of the server there."""
-        return self._hub.clients.mirror(address) or self._relay(replica, address)
+        return self._hub.clients.get(address) or self._relay(replica, address)
 
     def _relay(self, replica: str, address: str) -> Relay:
         """The peer of another replica's server at this address, reached by clients here from now on."""
@@ -223,6 +252,15 @@ class Crossing:
             self._end_call(*parts)
         elif kind == _CLOSE:
             self._close_here(*parts)
+        elif kind == _LISTENS:
+            self._listens(*parts)
+
+    def _listens(self, workspace: str, client_id: str, generation: int, names: list[str]) -> None:
+        """A client has moved here, and listened to events where it was."""
+        address = f"{workspace}/{client_id}"
+        client = self._hub.clients.get(address)
+        if client is not None and self.stays.get(address) == generation:
+            self._on_listens(client, names)
 
     def _take(self, frame: bytes) -> None:
         """A client elsewhere has sent something to a peer of the server here."""

@@ -89,20 +89,36 @@ class Mirrors:
         """Know a client elsewhere, in this stay or a later one of which was heard already."""
         address = f"{entry.workspace}/{entry.client_id}"
         known = self._hub.clients.mirror(address)
+        user = unpack_user(entry.facts)
         target = Target(entry.replica, entry.workspace, entry.client_id, entry.generation)
         if known is not None:
             present = target_of(known)
             if present.generation > entry.generation:
                 return known
-            if present == target:
-                known.act_as(unpack_user(entry.facts))
+            if present == target or user.incarnation == known.user.incarnation:
+                known.act_as(user)
+                if present != target:
+                    self._retarget(known, target)
                 return known
             self.end(known)
-        mirror = Client(self._ports, entry.workspace, entry.client_id, unpack_user(entry.facts), None)
+        mirror = Client(self._ports, entry.workspace, entry.client_id, user, None)
         mirror.is_mirror = True
         mirror.attach(MirrorLink(target, self._close, entry.replica in self.full))
         self._hub.clients.add_mirror(mirror)
         return mirror
+
+    def _retarget(self, mirror: Client, target: Target) -> None:
+        """It has moved to another replica, where it may still answer what it was called before."""
+        link = mirror.connection
+        assert isinstance(link, MirrorLink)
+        link.target, link.is_full = target, target.replica in self.full
+        self.doubt(mirror)
+
+    def doubt(self, mirror: Client) -> None:
+        """End its calls that are not answered soon, nor give a sign of life."""
+        if mirror.pending:
+            self._hub.waiting.doubt(mirror, self._hub.time(), set())
+            self._hub.pulse.wake()
 
     def end(self, mirror: Client) -> None:
         """Forget it; those who wait for its answers are told that they may have lost them."""
@@ -113,6 +129,7 @@ class Mirrors:
         hub.clients.hide(mirror)
         hub.flow.forget(mirror)
         self.tell_unknown(mirror)
+        hub.waiting.forget(mirror)
         hub.border.parcels.forget(mirror)
         hub.unanswered.forget(mirror)
         hub.peers.forget(mirror)

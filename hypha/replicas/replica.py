@@ -12,7 +12,7 @@ from hypha.errors import BackendUnavailable, Conflict, LeaseLost
 from hypha.presence.base import RENEW_EVERY_S
 from hypha.presence.entries import ClientEntry, Rival, ServiceEntry, Taken
 from hypha.replicas.mirrors import target_of
-from hypha.replicas.packed import pack_record, pack_user
+from hypha.replicas.packed import pack_record, pack_user, unpack_user
 from hypha.replicas.seeking import Seeking
 from hypha.replicas.watching import Watching
 from hypha.wire.frames import payload
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hypha.bus.base import Bus
     from hypha.hub.client import Client
     from hypha.hub.hub import Hub
+    from hypha.hub.outbox import CallKey, PendingCall
     from hypha.presence.base import Presence
     from hypha.registry.index import Registry
     from hypha.registry.records import ServiceRecord
@@ -124,11 +125,14 @@ class Replica:
 
     # -- clients of this replica
 
-    async def enter(self, workspace: str, client_id: str, user: User, over: Client | None = None) -> bool:
+    async def enter(
+        self, workspace: str, client_id: str, user: User, over: Client | None = None, *, moves: bool = False
+    ) -> bool:
         """Have a client's id in the whole deployment; False if another client has it.
 
         Args:
             over: the client of another replica whose place it takes.
+            moves: it is that very client, and keeps its services and the calls to it.
 
         Raises:
             BackendUnavailable: the others cannot be asked.
@@ -140,7 +144,7 @@ class Replica:
         try:
             entry = ClientEntry(workspace, client_id, user.id, facts=pack_user(user))
             generation = target_of(over).generation if over is not None and not over.ended else None
-            result = await self._presence.enter(entry, generation)
+            result = await self._presence.enter(entry, generation, keeps_services=moves)
             if isinstance(result, Taken) and result.by.replica == self._presence.replica:
                 result = await self._presence.enter(entry, result.by.generation)  # an answer was lost
             if isinstance(result, Taken):
@@ -151,8 +155,18 @@ class Replica:
             self._entering.discard(address)
         known = self._hub.clients.mirror(address)
         if known is not None:
+            if moves:
+                calls, known.pending = known.pending, {}
+                self._watching.adopt(workspace, client_id)
+                asyncio.get_running_loop().call_soon(self._take_over, address, calls)
             self._crossing.mirrors.end(known)
         return True
+
+    def _take_over(self, address: str, calls: dict[CallKey, PendingCall]) -> None:
+        """A client that has moved here has joined."""
+        client = self._hub.clients.get(address)
+        if client is not None and not client.is_mirror:
+            self._crossing.take_over(client, calls)
 
     def left(self, workspace: str, client_id: str) -> None:
         """A client of this replica has ended."""
@@ -165,12 +179,20 @@ class Replica:
         if not self._has_clients(workspace):
             self._bus.unlisten(workspace)
 
-    def _moved(self, address: str) -> None:
-        """A client of this replica goes on at another one."""
+    def _moved(self, entry: ClientEntry) -> None:
+        """A client of this replica goes on at another one, or another client has its id there."""
+        address = f"{entry.workspace}/{entry.client_id}"
         client = self._hub.clients.get(address)
-        self._crossing.stays.pop(address, None)
-        if client is not None and not client.is_mirror:
-            self._hub.end(client, "it has gone on at another replica")
+        generation = self._crossing.stays.pop(address, 0)
+        if client is None or client.is_mirror:
+            return
+        if unpack_user(entry.facts).incarnation == client.user.incarnation:
+            self._crossing.hand_over(client, entry)
+        else:
+            self._hub.end(client, "a client of another replica took its id")
+        self._crossing.left(address, generation)
+        if not self._has_clients(entry.workspace):
+            self._bus.unlisten(entry.workspace)
 
     # -- services (`OtherReplicas`)
 

@@ -66,7 +66,7 @@ class Watching:
         presence: Presence,
         crossing: Crossing,
         has_clients: Callable[[str], bool],
-        on_moved: Callable[[str], None],
+        on_moved: Callable[[ClientEntry], None],
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -159,8 +159,9 @@ class Watching:
             case ClientEntered(client, before):
                 address = f"{client.workspace}/{client.client_id}"
                 if before is not None and self._crossing.stays.get(address) == before:
-                    self._on_moved(address)
+                    self._on_moved(client)
                 self.put_client(client)
+                self._restamp(client)
             case ClientChanged(client):
                 self.put_client(client)
             case ClientLeft(client):
@@ -179,6 +180,20 @@ class Watching:
         is_here = client.replica == self._presence.replica or address in self._crossing.stays
         if not is_here and client.workspace in self._watched:
             self._crossing.mirrors.put(client)
+
+    def _restamp(self, client: ClientEntry) -> None:
+        """The services that a client has kept are those of its stay elsewhere now."""
+        watched = self._watched.get(client.workspace)
+        if watched is not None and client.replica != self._presence.replica:
+            for record in self._registry.of_client(client.workspace, client.client_id):
+                watched.services[record.key] = client.generation
+
+    def adopt(self, workspace: str, client_id: str) -> None:
+        """A client has moved here: what the registry holds of it is its own now."""
+        watched = self._watched.get(workspace)
+        if watched is not None:
+            for record in self._registry.of_client(workspace, client_id):
+                watched.services.pop(record.key, None)
 
     def _end_client(self, client: ClientEntry, *, is_lost: bool) -> None:
         mirror = self._hub.clients.mirror(f"{client.workspace}/{client.client_id}")

@@ -164,10 +164,8 @@ class FaultProxy:
     """
 
     def __init__(self, target_url: str, *, port: int = 0, buffer_bytes: int = 0) -> None:
-        parts = urlsplit(target_url)
-        assert parts.hostname and parts.port, f"no host and port in {target_url!r}"
-        self._target = (parts.hostname, parts.port)
-        self._path = parts.path
+        self.forward_to(target_url)
+        self._path = urlsplit(target_url).path
         self._port = port
         self._buffer_bytes = buffer_bytes
         self._server: asyncio.Server | None = None
@@ -176,6 +174,12 @@ class FaultProxy:
         self.accepts = True
         self.accepted = 0
         self.faults = 0
+
+    def forward_to(self, target_url: str) -> None:
+        """Forward new connections there, as a load balancer does when a server goes."""
+        parts = urlsplit(target_url)
+        assert parts.hostname and parts.port, f"no host and port in {target_url!r}"
+        self._target = (parts.hostname, parts.port)
 
     @property
     def port(self) -> int:

@@ -58,8 +58,13 @@ class Stays(Protocol):
     async def prepare(self, workspace: str) -> None:
         """Let the hub know the clients that others have in a workspace."""
 
-    async def enter(self, workspace: str, client_id: str, user: User, over: Client | None) -> bool:
-        """Have a client's id, in place of that client of another replica; False if another one got it."""
+    async def enter(
+        self, workspace: str, client_id: str, user: User, over: Client | None, *, moves: bool
+    ) -> bool:
+        """Have a client's id, in place of that client of another replica; False if another one got it.
+
+        It `moves` if it is the very client, which keeps what it has.
+        """
 
 
 RESERVED_ID = f"{PREFIX}Invalid client id: this id is reserved for the server."
@@ -191,11 +196,13 @@ class Reception:
         address = f"{identity.workspace}/{identity.client_id}"
         await self._prepare(identity.workspace)
         present = hub.clients.get(address)
-        if present is not None and identity.resumes and _is_same(present.user, identity.user):
-            if not present.is_mirror:
-                self._take_place(identity, connection)
-                hub.rejoin(present, connection)
-                return present
+        is_back = present is not None and identity.resumes and _is_same(present.user, identity.user)
+        if present is not None and is_back and not present.is_mirror:
+            self._take_place(identity, connection)
+            hub.rejoin(present, connection)
+            return present
+        if present is not None and is_back:
+            pass  # it moves here
         elif present is not None and _is_second_stream(identity, connection, present):
             hub.end(present, "a second stream of its user took its id")
         elif present is not None:
@@ -205,7 +212,7 @@ class Reception:
         self._check_limits(identity)
         self._take_place(identity, connection)
         user = identity.user if identity.resumes else replace(identity.user, incarnation=random_id(8))
-        await self._enter(identity, user, present)
+        await self._enter(identity, user, present, moves=is_back)
         client = hub.join(identity.workspace, identity.client_id, user, first.token, connection)
         self.members.joined(client, restore=identity.resumes)
         if first.token is not None and not identity.resumes:
@@ -220,13 +227,14 @@ class Reception:
             except BackendUnavailable as error:
                 raise Busy(error.message) from None
 
-    async def _enter(self, identity: Identity, user: User, present: Client | None) -> None:
+    async def _enter(self, identity: Identity, user: User, present: Client | None, *, moves: bool) -> None:
         """Have the id among all replicas, in place of a client of another one if that was present."""
         if self._stays is None:
             return
         over = present if present is not None and present.is_mirror else None
         try:
-            is_in = await self._stays.enter(identity.workspace, identity.client_id, user, over)
+            place = identity.workspace, identity.client_id
+            is_in = await self._stays.enter(*place, user, over, moves=moves)
         except BackendUnavailable as error:
             raise Busy(error.message) from None
         if not is_in:

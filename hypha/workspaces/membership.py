@@ -130,9 +130,7 @@ class Members:
         user = client.user
         left = self._left[user.is_anonymous].take(client.address, (user.id, user.incarnation))
         if restore and left:
-            self._restore(client, left)
-            work, what = self.keep_subscriptions(client), f"subscriptions of {client.address}"
-            self.background.start(work, what, party=client.workspace, is_stranger=user.is_anonymous)
+            self.listens(client, left)
 
     def _restore(self, client: Client, names: Iterable[str]) -> None:
         try:
@@ -179,8 +177,7 @@ class Members:
     def client_ended(self, client: Client) -> None:
         """Tell the workspace of an ended client."""
         self._leave(client)
-        self.standing.left(client)
-        self._uncount(client)
+        self._release(client)
         if client.address in self._stored:
             self._stored.discard(client.address)
             self._unwanted.add((client.workspace, client.client_id))
@@ -193,6 +190,23 @@ class Members:
         )
         self._tell_ended(client)
         self.workspaces.client_left(client.workspace)
+
+    def client_moved(self, client: Client) -> None:
+        """Release what was kept for a client that goes on at another replica."""
+        self._release(client)
+        self._stored.discard(client.address)
+        self.workspaces.client_left(client.workspace)
+
+    def _release(self, client: Client) -> None:
+        self.standing.left(client)
+        self._uncount(client)
+
+    def listens(self, client: Client, names: Iterable[str]) -> None:
+        """A client has come back that listened to these events: let it go on, and store that."""
+        self._restore(client, names)
+        work, what = self.keep_subscriptions(client), f"subscriptions of {client.address}"
+        is_stranger = client.user.is_anonymous
+        self.background.start(work, what, party=client.workspace, is_stranger=is_stranger)
 
     def _tell_ended(self, client: Client) -> None:
         for hear in self._hearers:

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from hypha_rpc.rpc import RemoteException
 
-from hypha.testing import RawCallError, RawClient, ServerProcess, eventually
-from tests.kit.clients import Connections
+from hypha.testing import FaultProxy, RawCallError, RawClient, ServerProcess, eventually
+from tests.kit.clients import Connections, is_back
 from tests.kit.people import Person, make_person
 from tests.kit.redis import RedisServer, running_redis
 
@@ -49,7 +49,7 @@ class Two:
         self._connections = Connections(servers[0])
 
     async def at(self, number: int, person: Person | None, **config: Any) -> Any:
-        return await self._connections.connect(person, url=self.servers[number].url, **config)
+        return await self._connections.connect(person, **{"url": self.servers[number].url, **config})
 
     async def close(self) -> None:
         await self._connections.close()
@@ -199,3 +199,44 @@ async def test_a_call_to_a_client_that_has_left_the_other_server_is_refused_at_o
 
 async def _is_gone(client: Any) -> bool:
     return "b:echo" not in await ids_of(client)
+
+
+@pytest.mark.spec("core-C2")
+async def test_a_client_that_comes_back_to_the_other_server_keeps_all_and_nobody_notices(
+    two: Two, person: Person
+) -> None:
+    a = await two.at(0, person, client_id="a")
+    heard: list[str] = []
+    kinds = ["client_disconnected", "service_removed", "service_added", "client_connected"]
+    await a.subscribe(kinds)
+    async with FaultProxy(two.servers[0].url) as balancer:
+        b = await two.at(0, person, client_id="b", url=balancer.url)
+        for kind in kinds:
+            a.on(kind, lambda event, kind=kind: heard.append(kind))
+        own: list[Any] = []
+        await b.register_service({**service(), "slow": slow})
+        await b.subscribe(["custom"])
+        b.on("custom", own.append)
+        echo = await a.get_service("echo")
+        await eventually(lambda: "service_added" in heard, within_s=20)
+        heard.clear()
+        running = asyncio.ensure_future(echo.slow("late"))
+        assert await echo.hello("hi") == "hi"
+        balancer.forward_to(two.servers[1].url)
+        balancer.cut_all()
+        waiting = asyncio.ensure_future(echo.hello("meanwhile"))
+        await eventually(lambda: is_back(b), within_s=60)
+        assert await waiting == "meanwhile"
+        assert await running == "late"
+        assert await echo.hello("after") == "after"
+        assert await ids_of(b) == await ids_of(a)
+        back = await b.get_service(await _registered(a, "other"))
+        assert await back.hello("back") == "back"
+        await a.emit({"type": "custom", "to": "*", "data": 1})
+        await eventually(lambda: bool(own), within_s=20)
+        assert [kind for kind in heard if kind != "service_added"] == []
+
+
+async def slow(value: str) -> str:
+    await asyncio.sleep(3)
+    return value
