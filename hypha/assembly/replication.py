@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from hypha.assembly.announcing import Announcing
 from hypha.errors import BackendUnavailable, ConfigurationError
 from hypha.observe.health import State
 
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
     from hypha.replicas.replica import Replica
     from hypha.store import Store
     from hypha.workspaces.membership import Members
+    from hypha.workspaces.tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
 
 LAPSED_EVERY_S = 10.0
 UNFINISHED = (
-    "Replicas over Redis are unfinished: limits count in each of them by itself, what is changed or revoked "
-    "at one may act at another only after its restart, and apps run where they were started. Do not rely on "
-    "them yet for people who must be kept apart."
+    "Replicas over Redis are unfinished: limits and rates count in each of them by itself, a slow reader at "
+    "one does not slow its senders at another down, and apps, queues and sign-ins under way are known only "
+    "where they were begun."
 )
 EXTRA_TEXT = "--redis-uri needs a package that is not installed: pip install 'hypha-server[redis]'"
 
 
-def build_replica(core: Core, members: Members, endings: Endings) -> Replica | None:
+def build_replica(core: Core, tenancy: Tenancy, members: Members, endings: Endings) -> Replica | None:
     """What ties the server to other replicas, not yet open; None for one that is alone.
 
     Raises:
@@ -55,6 +57,11 @@ def build_replica(core: Core, members: Members, endings: Endings) -> Replica | N
 
     endings.add("the ties to other replicas", close)
     members.follow(replica.left)
+    residents = tenancy.workspaces.residents
+    residents.has_clients_elsewhere = replica.has_mirrors
+    tenancy.workspaces.has_clients = replica.has_clients
+    replica.is_resident = lambda workspace: residents.get(workspace) is not None
+    Announcing(core, tenancy, members, replica, crossing)
     core.health.add_check("redis", lambda: State(replica.is_reached, _text(replica)))
     return replica
 

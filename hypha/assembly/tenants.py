@@ -78,5 +78,5 @@ async def open_tenants(core: Core, endings: Endings) -> Tenants:
         origins=Origins(core.base_url, core.proxies),
     )
     manager = build_manager(core, tenancy, members, selection, calling)
-    replica = build_replica(core, members, endings)
+    replica = build_replica(core, tenancy, members, endings)
     return Tenants(tenancy, members, selection, calling, manager, credentials, replica)

@@ -49,12 +49,33 @@ class Blocklist:
         self._clock = clock
         self._blocks: dict[tuple[str, str], BlockRecord] = {}
         self.on_blocked: Callable[[BlockRecord], None] = lambda _: None
+        self.tell_blocked: Callable[[BlockRecord], None] = lambda _: None
+        """Tells other replicas, where there are some, of a block that is new."""
+        self.tell_unblocked: Callable[[str, str], None] = lambda kind, subject: None
+        """The same of one that is over."""
 
     async def load(self) -> None:
         """Read what was blocked before; call once, before the first connection."""
         if self._store is not None:
             for block in await self._store.load(self._clock()):
                 self._blocks[block.kind, block.subject] = block
+
+    async def reload(self) -> None:
+        """Read again what the store has, and keep out who was blocked or let in meanwhile."""
+        if self._store is not None:
+            found = await self._store.load(self._clock())
+            self._blocks = {(block.kind, block.subject): block for block in found}
+            for block in found[:1]:  # each looks at all connections
+                self.on_blocked(block)
+
+    def hear(self, block: BlockRecord) -> None:
+        """Somebody was blocked at another replica."""
+        self._blocks[block.kind, block.subject] = block
+        self.on_blocked(block)
+
+    def forget(self, kind: str, subject: str) -> None:
+        """Somebody was let in again at another replica."""
+        self._blocks.pop((kind, subject), None)
 
     @property
     def is_active(self) -> bool:
@@ -115,6 +136,7 @@ class Blocklist:
         block = BlockRecord(kind, name, _reason(reason), by, now, now + _duration(duration_s))
         self._blocks[kind, name] = block
         self.on_blocked(block)
+        self.tell_blocked(block)
         if self._store is not None:
             await self._store.add(block)
         return block
@@ -126,6 +148,7 @@ class Blocklist:
         if self._store is not None:
             await self._store.remove(kind, name)
         self._blocks.pop((kind, name), None)
+        self.tell_unblocked(kind, name)
         return known
 
     def _drop_ended(self, now: float) -> None:

@@ -54,6 +54,16 @@ class Revocations:
         self._known: dict[str, float] = {}
         self._purge_at = PURGE_AT
         self.on_revoked = on_revoked
+        self.tell_others: Callable[[Mapping[str, float]], None] | None = None
+        """Tells other replicas; None where there are none."""
+
+    async def reload(self) -> None:
+        """Read again what the store has, and end the connections of what was revoked meanwhile."""
+        before = set(self._known)
+        await self.load()
+        fresh = self._known.keys() - before
+        if fresh:
+            self.on_revoked(fresh)
 
     async def load(self) -> None:
         """Read what was revoked before; call once, before the first token is read."""
@@ -84,6 +94,12 @@ class Revocations:
 
     def apply(self, revoked: Mapping[str, float]) -> None:
         """Take note of tokens that are revoked in the store already, and end their connections."""
+        self.hear(revoked)
+        if revoked and self.tell_others is not None:
+            self.tell_others(revoked)
+
+    def hear(self, revoked: Mapping[str, float]) -> None:
+        """The same of what was revoked at another replica."""
         self._known.update(revoked)
         if revoked:
             self.on_revoked(revoked.keys())

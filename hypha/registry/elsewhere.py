@@ -25,6 +25,13 @@ class OtherReplicas(Protocol):
             BackendUnavailable: they cannot be reached.
         """
 
+    async def servers(self) -> Sequence[str]:
+        """The ids of all servers, this one included.
+
+        Raises:
+            BackendUnavailable: they cannot be reached.
+        """
+
     async def offer(self, record: ServiceRecord) -> None:
         """Let others find a service of a client of this replica.
 

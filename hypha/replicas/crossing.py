@@ -58,6 +58,8 @@ class Crossing:
         self._introduced: dict[str, dict[str, User]] = {}
         """By address of a client here: to which replicas it was introduced, as whom."""
         self._parse = EnvelopeParser().parse
+        self.handlers: dict[str, Callable[[bytes], None]] = {}
+        """What is done with what other replicas tell beside frames, by its kind."""
         self._bus: Bus | None = None
 
     def use(self, bus: Bus) -> None:
@@ -237,6 +239,10 @@ class Crossing:
         """See `Receiver`."""
         if kind == _FRAME:
             self._take(body)
+            return
+        handler = self.handlers.get(kind)
+        if handler is not None:
+            handler(body)
             return
         parts = msgpack.unpackb(body)
         if kind == _CLIENT:

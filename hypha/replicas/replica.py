@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hypha.background import Tasks
@@ -47,9 +47,13 @@ class Replica:
         self._presence = presence
         self._bus = bus
         self._crossing = crossing
-        self._watching = Watching(hub, registry, presence, crossing, self._has_clients, self._moved)
+        self._watching = Watching(hub, registry, presence, crossing, self._is_needed, self._moved)
         self._seeking = Seeking(hub, presence, self._watching)
         self._tasks = Tasks()
+        self.on_anew: list[Callable[[], Awaitable[None]]] = []
+        """What is done after this replica was cut off from the others."""
+        self.is_resident: Callable[[str], bool] = lambda workspace: False
+        """Whether a workspace is in memory here."""
         self._entering: set[str] = set()
         """Addresses of clients that are being entered."""
         self.is_reached = False
@@ -109,7 +113,9 @@ class Replica:
             else:
                 self._hub.end(client, "it has gone on at another replica")
         for workspace in workspaces:
-            await self._watching.prepare(workspace)
+            await self._watching.prepare(workspace, stays=True)
+        for catch_up in self.on_anew:
+            await catch_up()
         self.is_reached = True
         logger.warning("This replica is one of the deployment again")
 
@@ -122,6 +128,20 @@ class Replica:
 
     def _has_clients(self, workspace: str) -> bool:
         return bool(self._hub.clients.of(workspace))
+
+    def has_mirrors(self, workspace: str) -> bool:
+        """Whether somebody is in a workspace at another replica, as far as this one knows."""
+        return any(mirror.workspace == workspace for mirror in self._hub.clients.mirrors())
+
+    def _is_needed(self, workspace: str) -> bool:
+        """Whether it must be known who is in a workspace."""
+        if self._hub.clients.of(workspace):
+            return True
+        return self.is_resident(workspace) and self.has_mirrors(workspace)
+
+    def tell(self, kind: str, body: bytes) -> None:
+        """Tell all other replicas something."""
+        self._bus.tell(None, kind, body)
 
     # -- clients of this replica
 
@@ -194,11 +214,26 @@ class Replica:
         if not self._has_clients(entry.workspace):
             self._bus.unlisten(entry.workspace)
 
+    async def expect(self, workspace: str) -> None:
+        """Let the hub know the clients that others have in a workspace to which one is about to come."""
+        await self._watching.prepare(workspace, stays=True)
+
+    async def has_clients(self, workspace: str) -> bool:
+        """Whether anybody is in a workspace, wherever; False if that cannot be found out."""
+        try:
+            return bool(await self._presence.clients(workspace, 1))
+        except BackendUnavailable:
+            return False
+
     # -- services (`OtherReplicas`)
 
     async def prepare(self, workspace: str) -> None:
         """See `OtherReplicas`."""
         await self._watching.prepare(workspace)
+
+    async def servers(self) -> Sequence[str]:
+        """See `OtherReplicas`."""
+        return [entry.replica for entry in await self._presence.replicas()]
 
     async def public(self) -> Sequence[ServiceRecord]:
         """See `OtherReplicas`."""

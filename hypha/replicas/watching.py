@@ -55,7 +55,7 @@ class Watching:
     """The mirrored workspaces.
 
     Args:
-        has_clients: whether this replica has clients in a workspace.
+        is_needed: whether a workspace must stay mirrored, though nobody asks for it.
         on_moved: hears of a client of this replica that has gone on at another one.
     """
 
@@ -65,22 +65,25 @@ class Watching:
         registry: Registry,
         presence: Presence,
         crossing: Crossing,
-        has_clients: Callable[[str], bool],
+        is_needed: Callable[[str], bool],
         on_moved: Callable[[ClientEntry], None],
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._presence = presence
         self._crossing = crossing
-        self._has_clients = has_clients
+        self._is_needed = is_needed
         self._on_moved = on_moved
         self._watched: dict[str, _Watched] = {}
         presence.follow(self._hear)
 
     # -- which
 
-    async def prepare(self, workspace: str) -> None:
+    async def prepare(self, workspace: str, *, stays: bool = False) -> None:
         """Let the hub and the registry hold what others have in a workspace.
+
+        Args:
+            stays: also if nobody is there yet, for somebody here is about to come.
 
         Raises:
             BackendUnavailable: it cannot be asked for.
@@ -101,6 +104,15 @@ class Watching:
             loaded.exception()
             raise
         loaded.set_result(None)
+        if not stays and self._watched.get(workspace) is watched and not self._is_used(workspace):
+            self._presence.unwatch(workspace)
+            self._drop(workspace)
+
+    def _is_used(self, workspace: str) -> bool:
+        """Whether anything is known of a workspace: for names that somebody made up nothing is kept."""
+        if self._watched[workspace].services or self._is_needed(workspace):
+            return True
+        return any(mirror.workspace == workspace for mirror in self._hub.clients.mirrors())
 
     async def _load(self, workspace: str) -> None:
         presence = self._presence
@@ -122,7 +134,7 @@ class Watching:
         """Mirror no longer what nobody asks for."""
         now = self._hub.time()
         for workspace, watched in list(self._watched.items()):
-            if self._has_clients(workspace):
+            if self._is_needed(workspace):
                 watched.used_at = now
             elif now - watched.used_at > IDLE_S and watched.loaded.done():
                 self._presence.unwatch(workspace)

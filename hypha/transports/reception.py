@@ -55,8 +55,8 @@ Ping = Callable[[str, float], Awaitable[None]]
 class Stays(Protocol):
     """Who has which client id in the whole deployment."""
 
-    async def prepare(self, workspace: str) -> None:
-        """Let the hub know the clients that others have in a workspace."""
+    async def expect(self, workspace: str) -> None:
+        """A client is about to come to a workspace: let the hub know those that others have in it."""
 
     async def enter(
         self, workspace: str, client_id: str, user: User, over: Client | None, *, moves: bool
@@ -223,7 +223,7 @@ class Reception:
         """Know who else is in the workspace."""
         if self._stays is not None:
             try:
-                await self._stays.prepare(workspace)
+                await self._stays.expect(workspace)
             except BackendUnavailable as error:
                 raise Busy(error.message) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -90,6 +90,8 @@ class Workspaces:
         self.endings = Endings()
         self._call_later = call_later
         self.residents = Residents(self._leave, settings.workspace_unload_grace_period_s, call_later, clock)
+        self.has_clients: Callable[[str], Awaitable[bool]] | None = None
+        """Whether anybody is in a workspace at any replica; None for a server that is alone."""
         self._locks = NamedLocks()
         self._background = Background()
         self._left_over: set[str] = set()
@@ -175,7 +177,16 @@ class Workspaces:
             record = await self._store.workspaces.get(workspace)
             if record is not None:
                 resident = self.residents.add(record, is_stored=True)
+            elif self.has_clients is not None and await self.has_clients(workspace):
+                resident = self._known_elsewhere(workspace)
         return resident
+
+    def _known_elsewhere(self, workspace: str) -> Resident | None:
+        """A personal workspace that is in the memory of another replica, and in no database."""
+        name = workspace.removeprefix(records.PERSONAL_PREFIX)
+        if name == workspace or not name.startswith("anonymouz-"):
+            return None
+        return self._create_personal(User(name, ("anonymous",), True))
 
     async def describe(self, record: WorkspaceRecord) -> dict[str, Any]:
         """Workspace info with service types and bookmarks; never the environment."""
@@ -402,6 +413,18 @@ class Workspaces:
         gone = {"id": workspace} if resident is None else records.to_info(resident.record)
         self._publish(workspace, "workspace_unloaded", gone)
         return True
+
+    async def reread(self, workspace: str) -> None:
+        """Another replica may have changed or deleted a workspace: take what the database has of it."""
+        async with self.locked(workspace):
+            resident = self.residents.get(workspace)
+            if resident is None or not resident.is_stored:
+                return
+            record = await self._store.workspaces.get(workspace)
+            if record is not None:
+                resident.record = record
+            elif not resident.is_fixed:
+                self.residents.remove(resident)
 
     async def unload(self, workspace: str) -> bool:
         """Drop a workspace that nobody is in from memory; a temporary one ends. True if it is gone."""

@@ -64,6 +64,8 @@ class Residents:
         self._call_later = call_later
         self._clock = clock
         self._residents: dict[str, Resident] = {}
+        self.has_clients_elsewhere: Callable[[str], bool] = lambda workspace: False
+        """Whether somebody is in a workspace at another replica."""
 
     def __iter__(self) -> Iterator[Resident]:
         return iter(list(self._residents.values()))
@@ -131,7 +133,7 @@ class Residents:
 
     def is_deserted(self, resident: Resident) -> bool:
         """True if nobody is in it and nobody is on the way."""
-        if resident.is_fixed or resident.clients:
+        if resident.is_fixed or resident.clients or self.has_clients_elsewhere(resident.record.id):
             return False
         _drop_late(resident, self._clock())
         return not resident.arrivals
@@ -147,6 +149,8 @@ class Residents:
             return
         if self.is_deserted(resident):
             self._leave(resident)
+        elif not resident.arrivals:
+            self._check_after(resident, IDLE_S)
         else:
             self._check_after(resident, resident.arrivals[-1] - self._clock() + 0.01)
 

@@ -37,7 +37,8 @@ class AdminUtils:
     @permission(Level.ADMIN, by_root=True)
     async def list_servers(self, *, context: Context) -> list[str]:
         """List the ids of the running servers of this deployment."""
-        return [self._parts.server_id]
+        elsewhere = self._parts.registry.elsewhere
+        return [self._parts.server_id] if elsewhere is None else list(await elsewhere.servers())
 
     @permission(Level.ADMIN, by_root=True)
     async def kickout_client(
@@ -62,6 +63,9 @@ class AdminUtils:
         """
         if not is_whole(code) or code not in _CLOSE_CODES:
             raise InvalidRequest("The close code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999.")
+        elsewhere = self._parts.registry.elsewhere
+        if elsewhere is not None:
+            await elsewhere.prepare(str(workspace))
         client = self._parts.hub.client(str(workspace), str(client_id))
         if client is None or client.ended:
             raise NotFound(f"Client not connected: {workspace}/{client_id}"[:300])
