@@ -6,7 +6,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 DEFAULT_TYPE = "application/octet-stream"
 MAX_PARTS = 10_000
@@ -61,8 +60,8 @@ class Reading(ABC):
     info: ObjectInfo
     start: int
     stop: int
-    path: Path | None = None
-    """Where the whole object lies as a file, for the system's own ways to send it; None if it doesn't."""
+    passes_on = False
+    """Whether there is `pass_on`."""
 
     @abstractmethod
     def chunks(self) -> AsyncIterator[bytes]:
@@ -71,6 +70,16 @@ class Reading(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Give back what is held."""
+
+    async def pass_on(self, connection: int, at: int) -> tuple[int, bool]:
+        """Let the system send bytes from an offset on to a socket that does not block.
+
+        Returns how many it took, and whether it takes no more now; 0 and False where there is nothing left.
+
+        Raises:
+            ConnectionError: the other end has closed it.
+        """
+        raise NotImplementedError
 
     async def whole(self) -> bytes:
         """All bytes of the range at once."""

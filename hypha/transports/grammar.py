@@ -11,6 +11,7 @@ import contextlib
 import logging
 import re
 import socket
+from functools import partial
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hypha.errors import HyphaError, InvalidRequest
 from hypha.transports.answers import PlainCycle
+from hypha.transports.file_sending import send_file
 from hypha.transports.one_write import OneWrite
 from hypha.web.errors import error_answer
 from hypha.web.heads import (
@@ -36,7 +38,7 @@ from hypha.web.heads import (
     opens_websocket,
     without_offer,
 )
-from hypha.web.scope import BODY_IS_HERE, SIZE_IS_CHECKED
+from hypha.web.scope import BODY_IS_HERE, FILE_SENDER, SIZE_IS_CHECKED
 
 logger = logging.getLogger(__name__)
 
@@ -358,6 +360,8 @@ class GrammarProtocol(HttpToolsProtocol):
         cycle.__class__ = PlainCycle
         if cycle.scope["http_version"] == "1.0":
             cycle.chunked_encoding, cycle.expected_content_length = False, _UntilClose()
+        elif cycle.scope["method"] == "GET" and self.scheme != "https":
+            cycle.scope[FILE_SENDER] = partial(send_file, self, cycle)
         super()._start_asgi_task(cycle, app)
 
     def finish_answers(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import quote
@@ -17,12 +17,16 @@ from hypha.web.bodies import ClientLeft
 from hypha.web.headers import Headers, headers_of
 from hypha.web.leaving import unless_left
 from hypha.web.ranges import satisfiable_ranges
-from hypha.web.scope import SENT_AS_IT_IS
+from hypha.web.scope import FILE_SENDER, SENT_AS_IT_IS
 from hypha.web.uploads import keep
 
 ATTEMPTS = 5
 WATCHED_BYTES = 8 * 1024 * 1024
 """Of more than that it is watched whether the reader is still there: else all is read, for nobody."""
+PASSED_FROM_BYTES = 64 * 1024
+"""More than that goes from the disk to the socket by itself; less is written together with the head."""
+SendFile = Callable[[Callable[[int, int], Awaitable[tuple[int, bool]]], int, int], Awaitable[None]]
+"""Sends what `Reading.pass_on` passes on, from one offset to another."""
 HARMLESS: Headers = [
     (b"content-security-policy", b"sandbox"),
     (b"x-content-type-options", b"nosniff"),
@@ -89,32 +93,41 @@ async def send_object(
     info = await store.head(key) if reading is None else reading.info
     try:
         if is_unchanged(given, info):
-            await _start(send, 304, [*_facts(info), *(headers or [])])
+            await _start(scope, send, 304, [*_facts(info), *(headers or [])])
             return
         part: tuple[int, int] | None = None
         if reading is None and not is_head:
             part, reading = await _opened_range(store, info, given)
             info = reading.info
         answer = _head(info, part, headers or [], filename)
-        await _start(send, 206 if part else 200, answer, reading, receive)
+        await _start(scope, send, 206 if part else 200, answer, reading, receive)
     finally:
         if reading is not None:
             await reading.close()
 
 
 async def _start(
-    send: Send, status: int, headers: Headers, reading: Reading | None = None, receive: Receive | None = None
+    scope: Scope,
+    send: Send,
+    status: int,
+    headers: Headers,
+    reading: Reading | None = None,
+    receive: Receive | None = None,
 ) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     if reading is not None:
+        sending = _send_body(reading, send, scope.get(FILE_SENDER))
         if receive is not None and reading.stop - reading.start > WATCHED_BYTES:
-            await unless_left(receive, _send_chunks(reading, send))
+            await unless_left(receive, sending)
         else:
-            await _send_chunks(reading, send)
+            await sending
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send_chunks(reading: Reading, send: Send) -> None:
+async def _send_body(reading: Reading, send: Send, send_file: SendFile | None) -> None:
+    if send_file is not None and reading.passes_on and reading.stop - reading.start > PASSED_FROM_BYTES:
+        await send_file(reading.pass_on, reading.start, reading.stop)
+        return
     async for chunk in reading.chunks():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
 

@@ -37,7 +37,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def opened_connections() -> AsyncIterator[tuple[Sockets, Callable[[], Any]]]:
+async def opened_connections(app: Any = app) -> AsyncIterator[tuple[Sockets, Callable[[], Any]]]:
     """Sockets, and a way to open a connection to an application."""
     loop = asyncio.get_running_loop()
     sockets = Sockets(2, loop.time, per_party=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import select
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,10 @@ from hypha.objects.store import (
 
 BLOCK_BYTES = 1024 * 1024
 """Read and written at a time: each costs a trip to a worker thread."""
+PASSED_BYTES = 4 * 1024 * 1024
+"""Sent to one reader before another has the thread."""
+PATIENCE_MS = 2.0
+"""So long a thread waits for a reader that is about to take more, which costs less than to come again."""
 PIECES = 64
 """Of a block that is written as it came; more are put together first."""
 THREADS = 8
@@ -344,7 +349,7 @@ class LocalObjects(ObjectStore):
         descriptor, place, found = self._layout.open(key)
         info = self._layout.facts.read(descriptor, place, found).info(key)
         stop = info.size if stop is None else min(stop, info.size)
-        return _LocalReading(self._run, descriptor, info, min(start, stop), stop, self.folder / place)
+        return _LocalReading(self._run, descriptor, info, min(start, stop), stop)
 
     def _copy(self, source: str, target: str, if_absent: bool, taken: int) -> ObjectInfo:
         draft, replaced, is_kept, kept = None, list[int](), 0, 0
@@ -431,16 +436,12 @@ class LocalObjects(ObjectStore):
 
 
 class _LocalReading(Reading):
+    passes_on = hasattr(os, "sendfile")
+
     def __init__(
-        self,
-        run: Callable[..., object],
-        descriptor: int,
-        info: ObjectInfo,
-        start: int,
-        stop: int,
-        path: Path,
+        self, run: Callable[..., object], descriptor: int, info: ObjectInfo, start: int, stop: int
     ) -> None:
-        self.info, self.start, self.stop, self.path = info, start, stop, path
+        self.info, self.start, self.stop = info, start, stop
         self._run = run
         self._descriptor: int | None = descriptor
 
@@ -456,6 +457,13 @@ class _LocalReading(Reading):
             at += len(data)
             yield data
 
+    async def pass_on(self, connection: int, at: int) -> tuple[int, bool]:
+        """See `Reading`."""
+        passed: tuple[int, bool] = await self._run(  # type: ignore[misc]
+            _pass_on, connection, self._descriptor, at, min(self.stop, at + PASSED_BYTES)
+        )
+        return passed
+
     async def close(self) -> None:
         """See `Reading`."""
         self.drop()
@@ -465,6 +473,23 @@ class _LocalReading(Reading):
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _pass_on(connection: int, file: int, at: int, stop: int) -> tuple[int, bool]:
+    start = at
+    while at < stop:
+        try:
+            sent = os.sendfile(connection, file, at, stop - at)
+        except BlockingIOError:
+            writable = select.poll()
+            writable.register(connection, select.POLLOUT)
+            if not writable.poll(PATIENCE_MS):
+                return at - start, True
+            continue
+        if not sent:
+            break
+        at += sent
+    return at - start, False
 
 
 def _told(work: Callable[..., Result], *args: object) -> Result:
