@@ -5,7 +5,8 @@ internet; addresses of this machine and of private networks only where the opera
 where the server itself is reached under such an address, as while developing.
 
 The browser makes all other connections through a gate, which looks at the address that it then connects to:
-redirects, WebSockets and names that change their address lead nowhere else.
+redirects, WebSockets and names that change their address lead nowhere else. A server on this machine is
+reached through it, too, from another address than that of the proxy before the server, whose word is taken.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _CONNECTIONS = 64
 """Of one page at the same time; the browser itself opens no more than half of them for requests."""
 _CONNECT_S = 20.0
 _PIECE_BYTES = 64 * 1024
+_PAGES_ADDRESS = "127.1.0.1"
+"""From here pages reach a server on this machine, which must not take them for its proxy at 127.0.0.1."""
 _TRANSLATED = int(IPv6Address("64:ff9b::")) >> 32
 _DONE, _REFUSED, _UNREACHABLE = 0, 2, 4
 """Answers to a wish to connect (RFC 1928, 6)."""
@@ -69,6 +72,18 @@ def _endpoint(address: str) -> str:
     return f"{host}:{parts.port or (443 if parts.scheme in ('https', 'wss') else 80)}"
 
 
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host.lower()}:{port}"
+
+
+def _is_of_this_machine(endpoint: str) -> bool:
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Network:
     """Who may connect to what, for all pages of a worker; its threads look up names."""
 
@@ -86,8 +101,10 @@ class Network:
         public = str(config.public_base_url or config.server_url)
         if await self._is_private(public):
             return None
-        gate = Gate(self, [*dict.fromkeys(map(_endpoint, (config.server_url, public))), *self._named])
-        is_near = _endpoint(target) in gate.bypass or _host(urlsplit(target)) in gate.bypass
+        servers = [*dict.fromkeys(map(_endpoint, (config.server_url, public)))]
+        inner = frozenset(each for each in servers if _is_of_this_machine(each))
+        gate = Gate(self, [*(each for each in servers if each not in inner), *self._named], inner)
+        is_near = _endpoint(target) in (*inner, *gate.bypass) or _host(urlsplit(target)) in gate.bypass
         if not is_near and await self._is_private(target):
             raise ValueError(
                 f"The page is on a private address: the operator has to name its host in {HOSTS_VARIABLE}."
@@ -130,10 +147,12 @@ class Gate:
     Args:
         bypass: hosts, with a port or for all, that are in reach whatever their addresses are; the browser
             connects to them by itself, as far as it can.
+        inner: servers on this machine, with their ports, to which it connects in the name of pages.
     """
 
-    def __init__(self, network: Network, bypass: list[str]) -> None:
+    def __init__(self, network: Network, bypass: list[str], inner: frozenset[str] = frozenset()) -> None:
         self.bypass = bypass
+        self.inner = inner
         self._network = network
         self._lookups = asyncio.Semaphore(_LOOKUPS_OF_PAGE)
         self._open: set[asyncio.Task[None]] = set()
@@ -177,8 +196,7 @@ class Gate:
         async with asyncio.timeout(_CONNECT_S):
             host, port = await _wish(reader, writer)
             try:
-                address = await self._address(host, port)
-                far_reader, far_writer = await asyncio.open_connection(address, port)
+                far_reader, far_writer = await self._connected(host, port)
             except PrivateAddress:
                 await _answer(writer, _REFUSED)
                 return
@@ -191,9 +209,15 @@ class Gate:
         finally:
             far_writer.close()
 
+    async def _connected(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if _joined(host, port) in self.inner:
+            with contextlib.suppress(OSError):  # the server has IPv6 alone, or the system no such address
+                return await asyncio.open_connection(host, port, local_addr=(_PAGES_ADDRESS, 0))
+            return await asyncio.open_connection(host, port)
+        return await asyncio.open_connection(await self._address(host, port), port)
+
     async def _address(self, host: str, port: int) -> str:
-        shown = f"[{host}]" if ":" in host else host.lower()
-        if host.lower() in self.bypass or f"{shown}:{port}" in self.bypass:
+        if host.lower() in self.bypass or _joined(host, port) in self.bypass:
             return host
         async with self._lookups:
             return await self._network.address_of(host)

@@ -37,12 +37,12 @@ class Page:
 
 @pytest.fixture(autouse=True)
 def internet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none here: whoever connects to one of its addresses reaches nobody, and all is well."""
+    """There is none here, and no server: whoever connects reaches nobody, and all is well."""
     connect = asyncio.open_connection
 
-    async def open_connection(host: str, port: int) -> Any:
-        if host == "127.0.0.1":
-            return await connect(host, port)
+    async def open_connection(host: str, port: int, **more: Any) -> Any:
+        if host == "127.0.0.1" and port != 9527:
+            return await connect(host, port, **more)
         reader = asyncio.StreamReader()
         reader.feed_eof()
         return reader, MagicMock(asyncio.StreamWriter)
@@ -86,6 +86,26 @@ async def test_private_machines_are_out_of_reach(address: str) -> None:
 async def test_the_server_and_the_internet_are_in_reach(address: str) -> None:
     async with guarded() as page:
         assert await page.ask(address) == "passed"
+
+
+async def test_a_server_on_this_machine_does_not_take_pages_for_its_proxy() -> None:
+    came: asyncio.Queue[str] = asyncio.Queue()
+
+    def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.put_nowait(writer.get_extra_info("peername")[0])
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    network = Network({})
+    own = config("https://93.184.216.34").model_copy(update={"server_url": address})
+    gate = await network.gate(own, f"{address}/page")
+    assert gate is not None and address.removeprefix("http://") not in gate.proxy["bypass"]
+    assert await Page(gate).ask(address) == "passed"
+    assert await came.get() not in ("127.0.0.1", "::1")
+    await gate.close()
+    network.close()
+    server.close()
 
 
 async def test_named_hosts_are_in_reach() -> None:
