@@ -44,6 +44,10 @@ DRAFT_PREFIX = "draft/"
 """An extra scope of it and an alias: over HTTP the token reads what is staged of that artifact, as far as its
 user may, where a request names no version. So a program runs on the files with which it is to be tried."""
 
+FIXED_PREFIX = "fixed/"
+"""An extra scope of it, an alias, `@` and a revision: over HTTP the token reads files of that artifact as
+long as it is what it was. So what is started in somebody's name is what that person saw."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

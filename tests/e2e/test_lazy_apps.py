@@ -88,6 +88,59 @@ async def test_an_app_runs_as_its_installer_whoever_calls_and_whatever_the_manif
     assert await (await other.get_service(f"{ann.workspace}/default@own")).who() == ann.id
 
 
+async def test_what_is_started_in_somebodys_name_is_what_that_person_committed(
+    connect: Connect, apps_server: ServerProcess
+) -> None:
+    """Who may edit the app alone commits while it starts, within the same second, or while it runs."""
+    ann, eve = make_person(apps_server, "ann"), make_person(apps_server, "eve")
+    client = await connect(ann, url=apps_server.url, method_timeout=60)
+    other = await connect(eve, url=apps_server.url, method_timeout=60)
+    mine, hers = [await each.get_service("public/artifact-manager") for each in (client, other)]
+    app, read = f"{ann.workspace}/own", list[tuple[int, str]]()
+    is_edited = False
+
+    async def start(config: Any, context: Any = None) -> None:
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {config['token']}"}) as http:
+            for edits in (False, True):
+                if edits and is_edited:
+                    await edit("theirs")
+                answer = await http.get(f"{config['app_files_base_url']}/main.txt?use_proxy=true")
+                read.append((answer.status_code, answer.text[:4]))
+        program = await connect(
+            url=apps_server.url, token=config["token"], client_id=config["client_id"],
+            workspace=config["workspace"],
+        )  # fmt: skip
+        await program.register_service({"id": "default", "config": {"visibility": "public"}})
+
+    async def edit(text: str, manager: Any = hers) -> None:
+        await manager.edit(app, stage=True)
+        await manager.write_file(app, "main.txt", text)
+        await manager.commit(app)
+
+    await own_worker(client, [], start=start)
+    apps = await controller(connect, apps_server, ann)
+    files = [{"name": "main.txt", "content": "mine", "format": "text"}]
+    manifest = {"name": "Own", "type": "own", "version": "0.1.0"}
+    await apps.install(manifest=manifest, files=files, app_id="own")
+    await mine.edit(app, config={"permissions": {eve.id: "rw"}})
+    await apps.edit_app("own", manifest={"description": "shared"})
+    await apps.commit_app("own")
+    assert set(read) == {(200, "mine")}
+    is_edited, read[:] = True, []
+    await other.get_service(f"{ann.workspace}/default@own")
+    assert [status for status, _ in read] == [200, 409]
+    for session in await apps.list_running():
+        await apps.stop(session["id"])
+    with pytest.raises(Exception, match="not found"):
+        await other.get_service(f"{ann.workspace}/default@own")
+    shown = await mine.read(app)
+    await edit("more", mine)
+    again = await mine.read(app)
+    assert again["versions"] == shown["versions"] and again["revision"] != shown["revision"]
+    await apps.start("own")  # whoever asks for it gets what is there
+    assert read[2] == (200, "more") and read[3] == (200, "thei")
+
+
 async def test_an_app_of_a_revoked_token_is_not_started(connect: Connect, apps_server: ServerProcess) -> None:
     ann = make_person(apps_server, "ann")
     client = await connect(ann, url=apps_server.url, method_timeout=60)

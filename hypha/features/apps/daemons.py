@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import HyphaError, NotFound, PermissionDenied
-from hypha.features.apps.grants import mark_of
+from hypha.features.apps.grants import CHANGED, mark_of
 from hypha.features.apps.sessions import Session, Status
 from hypha.features.apps.starting import Wish
 from hypha.features.apps.steps import Steps
@@ -204,9 +204,9 @@ class Daemons:
                     self.release(workspace, app_id)
                     return
                 if mark_of(artifact) != grant.mark:
-                    raise PermissionDenied("It was changed since it was committed: commit it anew")
+                    raise PermissionDenied(CHANGED)
                 steps = Steps(self._parts.services, None, starter)
-                await self._parts.starting.start(Wish(app_id), starter, steps)
+                await self._parts.starting.start(Wish(app_id, granted=grant.mark), starter, steps)
         except (PermissionDenied, NotFound) as error:
             self.release(workspace, app_id)
             self._tell(key, kept, error.message, None)

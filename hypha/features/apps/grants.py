@@ -98,9 +98,13 @@ class Grants:
                 await self.take(grant.workspace, grant.app_id)
 
 
+CHANGED = "It was changed since it was committed: commit it anew"
+
+
 def mark_of(artifact: Mapping[str, Any]) -> str:
     """What changes with every commit of an artifact, and with nothing else."""
-    parts = [artifact["last_modified"], artifact["versions"], artifact["file_count"], artifact["manifest"]]
+    names = ("revision", "last_modified", "versions", "file_count", "manifest")
+    parts = [artifact[name] for name in names]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

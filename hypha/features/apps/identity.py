@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hypha.auth.minting import program_of
-from hypha.auth.scopes import DRAFT_PREFIX
+from hypha.auth.scopes import DRAFT_PREFIX, FIXED_PREFIX
 from hypha.auth.tokens import fingerprint
 from hypha.ids import random_id, spoken_id
 
@@ -44,17 +44,18 @@ class Identities:
         self._guard = guard
 
     async def issue(
-        self, context: Context, client_id: str, app_id: str, *, stage: bool, daemon: bool
+        self, context: Context, client_id: str, app_id: str, *, stage: bool, daemon: bool, revision: str
     ) -> SessionToken:
         """A token for a program that a caller starts, good for one client id.
 
-        With `stage` it reads of the app what is staged.
+        With `stage` it reads of the app what is staged, with a `revision` nothing else than that.
 
         Raises:
             PermissionDenied: the caller may not start programs there.
         """
-        scopes = (f"{DRAFT_PREFIX}{app_id}",) if stage else ()
-        user = program_of(context, client_id, context.level(), scopes)
+        words = [f"{DRAFT_PREFIX}{app_id}"] if stage else []
+        words += [f"{FIXED_PREFIX}{app_id}@{revision}"] if revision else []
+        user = program_of(context, client_id, context.level(), tuple(words))
         life_s = min(DAEMON_LIFE_S if daemon else SESSION_LIFE_S, self._tokens.max_life_s)
         name = f"app {app_id}"
         token = await self._guard.issue_token(self._tokens, user, life_s, maker=context.user, name=name)

@@ -94,8 +94,8 @@ class LazyApps:
         except HyphaError:
             return {}
 
-    async def _installed(self, workspace: str, app_id: str) -> tuple[Mapping[str, Any], Context] | None:
-        """The manifest of an app and who starts it; None where it may not be started unasked."""
+    async def _installed(self, workspace: str, app_id: str) -> tuple[Mapping[str, Any], Context, str] | None:
+        """The manifest of an app, who starts it, and what was granted; None where it isn't to be started."""
         grant = await self._grants.find(workspace, app_id)
         if grant is None:
             return None
@@ -104,7 +104,7 @@ class LazyApps:
             artifact = await self._artifacts.read(app_id, starter)
         except HyphaError:
             return None
-        return (artifact["manifest"], starter) if _may_start(artifact, grant) else None
+        return (artifact["manifest"], starter, grant.mark) if _may_start(artifact, grant) else None
 
     async def running(self, record: ServiceRecord, context: Context) -> ServiceRecord:
         """The service of the app's session, which is started if there is none; all callers share one start.
@@ -133,8 +133,8 @@ class LazyApps:
         found = await self._installed(*key)
         if found is None:
             raise ServiceNotFound(f"Service not found: {record.id}@{record.app_id}")
-        _, starter = found
-        wish = Wish(record.app_id, {"wait_for_service": record.name})
+        _, starter, mark = found
+        wish = Wish(record.app_id, {"wait_for_service": record.name}, granted=mark)
         try:
             session = await self._starting.start(wish, starter, Steps(self._services, None, starter))
             await self._waiting.until_offered(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypha.auth.users import root_user
 from hypha.errors import HyphaError, InvalidRequest, NotFound, PermissionDenied
-from hypha.features.apps.grants import mark_of
+from hypha.features.apps.grants import CHANGED, mark_of
 from hypha.features.apps.scaling import Scaling, Window
 from hypha.features.apps.scaling_records import ScalingRecords, ScalingState
 from hypha.features.apps.sessions import Session, Status
@@ -310,9 +310,9 @@ class Scaler:
                 self.release(workspace, app_id)
                 return
             if mark_of(artifact) != grant.mark:
-                raise PermissionDenied("It was changed since it was committed: commit it anew")
+                raise PermissionDenied(CHANGED)
             steps = Steps(self._parts.services, None, starter)
-            await self._parts.starting.start(Wish(app_id, another=True), starter, steps)
+            await self._parts.starting.start(Wish(app_id, another=True, granted=grant.mark), starter, steps)
         except NotFound:
             self.release(workspace, app_id)
         except HyphaError as error:

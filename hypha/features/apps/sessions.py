@@ -53,6 +53,8 @@ class Session:
     logs: dict[str, Any] | None = None
     token_mark: str = ""
     token_until: float = 0.0
+    revision: str = ""
+    """Which one of the app it is, where nobody asked for the start: it reads no files of another."""
     timeout_s: float = 60.0
     """What a start of it may take."""
     active_at: float = field(default_factory=time.monotonic)

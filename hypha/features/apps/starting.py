@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import CallFailed, HyphaError, InvalidRequest
+from hypha.errors import CallFailed, HyphaError, InvalidRequest, PermissionDenied
 from hypha.features.apps import logs
+from hypha.features.apps.grants import CHANGED, mark_of
 from hypha.features.apps.identity import SessionToken, new_client_id
 from hypha.features.apps.scaling import Scaling, check_room
 from hypha.features.apps.sessions import Session, Status
@@ -62,6 +63,8 @@ class Wish:
     mode: str | None = None
     fresh: bool = False
     another: bool = False
+    granted: str | None = None
+    """What somebody let be started unasked (`mark_of`): nothing else is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Starting:
             wish.app_id, context, version=wish.version, stage=wish.stage
         )
         manifest: dict[str, Any] = artifact["manifest"]
+        if wish.granted is not None and mark_of(artifact) != wish.granted:
+            raise PermissionDenied(CHANGED)
         if manifest.get("disabled") is True:
             raise InvalidRequest(f"App {wish.app_id} is disabled")
         startup = Startup.of(manifest, wish.given)
@@ -148,6 +153,7 @@ class Starting:
             wish.app_id, new_client_id(), context, worker.record, kind, manifest, _version_of(artifact, wish),
             startup.service, startup.inactive_s, dict(startup.kwargs), timeout_s=startup.timeout_s,
             is_trial=wish.fresh,
+            revision="" if wish.granted is None else artifact["revision"],
             starting=asyncio.current_task(),
         )  # fmt: skip
         if not session.is_trial:
@@ -171,7 +177,12 @@ class Starting:
     ) -> None:
         parts, daemon = self._parts, session.manifest.get("daemon") is True
         token = await parts.identities.issue(
-            session.starter, session.client_id, wish.app_id, stage=wish.stage, daemon=daemon
+            session.starter,
+            session.client_id,
+            wish.app_id,
+            stage=wish.stage,
+            daemon=daemon,
+            revision=session.revision,
         )
         session.token_mark, session.token_until = token.mark, token.until
         await parts.ledger.begin(session)

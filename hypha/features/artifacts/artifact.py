@@ -125,6 +125,12 @@ class Artifact:
         return self.versions[-1] if self.versions else None
 
     @property
+    def revision(self) -> str:
+        """What readers get, as a word that no other commit has; empty for a draft."""
+        latest = self.latest
+        return "" if latest is None else f"{latest.number}.{latest.edits}"
+
+    @property
     def edited(self) -> Version | None:
         """The version that the next commit changes in place; None if it makes a new one."""
         return self.latest if self.intent == EDIT_VERSION else None
@@ -216,5 +222,6 @@ class Artifact:
                 {"version": each.name, "comment": each.comment, "created_at": each.created_at}
                 for each in self.versions
             ],
+            "revision": self.revision,
             "_permissions": expanded(self.permissions),
         }

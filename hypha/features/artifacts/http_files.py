@@ -7,9 +7,9 @@ from urllib.parse import unquote
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from hypha.auth.scopes import DRAFT_PREFIX
+from hypha.auth.scopes import DRAFT_PREFIX, FIXED_PREFIX
 from hypha.auth.users import Context, User
-from hypha.errors import InvalidRequest, PermissionDenied
+from hypha.errors import Conflict, InvalidRequest, PermissionDenied
 from hypha.features.artifacts.access import is_staged_asked
 from hypha.features.artifacts.artifact import Artifact, FileNotFound, NotStaged
 from hypha.features.artifacts.checks import check_weight
@@ -47,6 +47,7 @@ class FileRoute:
         context = await self._context(scope, query, path)
         artifact = await self._manager.parts.access.find(reference_of(scope["path_params"]), context)
         self._check_token(context.user, artifact, path, method)
+        _check_fixed(context.user, artifact)
         if method == "PUT":
             await self._put(artifact, path, query, context, scope, receive, send)
         elif method == "DELETE":
@@ -140,6 +141,17 @@ class FileRoute:
                 if file == "*" or unquote(file) == path:
                     return
         raise PermissionDenied("Permission denied: this token is for another file.")
+
+
+def _check_fixed(user: User, artifact: Artifact) -> None:
+    """Refuse who may read an artifact only as it was, where it isn't that any more.
+
+    Raises:
+        Conflict.
+    """
+    begin = f"{FIXED_PREFIX}{artifact.alias}@"
+    if any(word.startswith(begin) and word != begin + artifact.revision for word in user.scope.extra_scopes):
+        raise Conflict("The app was changed since this program of it was started: start it anew.")
 
 
 def _is_staged(artifact: Artifact, version: str | int | None, query: QueryParams, context: Context) -> bool:

@@ -16,7 +16,13 @@ from hypha.registry.records import ServiceRecord
 from tests.unit.features.apps.lab import caller, session_of
 
 KEY = ("lab", "app")
-ARTIFACT: dict[str, Any] = {"last_modified": 1, "versions": [], "file_count": 0, "manifest": {"daemon": True}}
+ARTIFACT: dict[str, Any] = {
+    "revision": "0.0",
+    "last_modified": 1,
+    "versions": [],
+    "file_count": 0,
+    "manifest": {"daemon": True},
+}
 
 
 class World:

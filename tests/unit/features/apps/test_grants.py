@@ -24,7 +24,7 @@ from hypha.store.records import WorkspaceRecord
 from hypha.workspaces import records as rights
 
 ARTIFACT: dict[str, Any] = {
-    "alias": "app", "last_modified": 1, "versions": [{"version": "v0"}], "file_count": 1,
+    "alias": "app", "revision": "0.0", "last_modified": 1, "versions": [{"version": "v0"}], "file_count": 1,
     "manifest": {"name": "App", "daemon": True},
 }  # fmt: skip
 OWNER = User("ann", ("admin", "editor"), email="ann@example.org", credential="login")
@@ -110,7 +110,13 @@ async def test_who_is_blocked_starts_nothing(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"last_modified": 2}, {"versions": []}, {"file_count": 2}, {"manifest": {"name": "Other"}}],
+    [
+        {"revision": "0.1"},
+        {"last_modified": 2},
+        {"versions": []},
+        {"file_count": 2},
+        {"manifest": {"name": "Other"}},
+    ],
 )
 def test_every_change_of_an_app_changes_its_mark(change: dict[str, Any]) -> None:
     assert mark_of({**ARTIFACT, **change}) != mark_of(ARTIFACT)

@@ -79,7 +79,13 @@ class World:
     # grants, artifacts, starting
     @property
     def artifact(self) -> dict[str, Any]:
-        return {"last_modified": 1, "versions": [], "file_count": 0, "manifest": self.manifest}
+        return {
+            "revision": "0.0",
+            "last_modified": 1,
+            "versions": [],
+            "file_count": 0,
+            "manifest": self.manifest,
+        }
 
     async def find(self, workspace: str, app_id: str) -> Grant:
         return Grant(workspace, app_id, mark_of(self.artifact), False, {})
