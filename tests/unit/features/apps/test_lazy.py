@@ -15,7 +15,14 @@ from tests.unit.features.apps.lab import caller
 def artifact(app_id: str, **more: Any) -> dict[str, Any]:
     services = [{"id": f"lab/*:{app_id}-service", "type": "generic"}, "nonsense"]
     manifest = {"services": services, **more}
-    return {"alias": app_id, "last_modified": 1, "versions": [], "file_count": 0, "manifest": manifest}
+    return {
+        "alias": app_id,
+        "revision": "0.0",
+        "last_modified": 1,
+        "versions": [],
+        "file_count": 0,
+        "manifest": manifest,
+    }
 
 
 class World:
