@@ -24,7 +24,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test test-quick test-all coverage wheel chaos check lint format machine spec bench docs lock clean
+.PHONY: help venv serve test test-quick test-all coverage wheel chaos check lint format machine spec bench docs editor lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -110,6 +110,12 @@ $(LOCK_VENV)/.created: tools/lock-tool.lock
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/pip --disable-pip-version-check --quiet install --require-hashes --requirement tools/lock-tool.lock
 	@touch $@
+
+editor: ## Build the editor of the console anew, from what tools/editor locks
+	@cd tools/editor && npm ci --no-audit --no-fund --silent --loglevel=error --ignore-scripts
+	@node tools/editor/node_modules/esbuild/bin/esbuild tools/editor/editor.js --bundle --minify --format=esm --legal-comments=none \
+		--log-level=error --outfile=hypha/console/static/code-editor.js
+	@cp tools/editor/node_modules/prism-code-editor/dist/layout.css hypha/console/static/code-editor.css
 
 lock: $(LOCK_VENV)/.created ## Write the lock files anew (ARGS=--upgrade: with newer releases)
 	@$(LOCK_VENV)/bin/python tools/write_locks.py $(ARGS)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,75 +12,23 @@ import pytest
 import pytest_asyncio
 
 from hypha.testing import ServerProcess, eventually
-from tests.e2e.apps_lab import own_worker
+from tests.e2e.apps_stage import APP, ATTACK, Stage, set_up
 from tests.e2e.chromium import Page
 from tests.e2e.visit import AXE, ONLY_HERE, Visit, click
 from tests.kit.clients import Connect, shared_server
-from tests.kit.people import Person, make_person
+from tests.kit.people import make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 apps_server = shared_server(
     flags=["--enable-server-apps"], env={"HYPHA_DISABLE_INPROCESS_BROWSER_WORKER": "true"}
 )
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-ATTACK = '<img src=x onerror="window.complaints.push(1)">'
-APP = {"name": f"Leaves {ATTACK}", "type": "own", "version": "0.1.0", "description": f"Counts {ATTACK}"}
-
-
-@dataclass
-class Stage:
-    """A worker in somebody's workspace whose programs do what the test says."""
-
-    owner: Person
-    client: Any
-    apps: Any
-    logs: list[dict[str, str]] = field(default_factory=list)
-    failure: str = ""
-    hold: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def start(self, config: Any, context: Any = None) -> None:
-        await config["progress_callback"]({"type": "info", "message": f"Warming up {ATTACK}"})
-        await asyncio.wait_for(self.hold.wait(), 30)
-        if self.failure:
-            raise RuntimeError(self.failure)
-
-    def get_logs(
-        self,
-        session_id: str,
-        type: str | None = None,
-        offset: int = 0,
-        limit: Any = None,
-        context: Any = None,
-    ) -> Any:
-        return {"items": list(self.logs), "total": len(self.logs), "offset": 0, "limit": None}
-
-    def picture(self, session_id: str, format: str = "png", context: Any = None) -> bytes:
-        return PICTURE
-
-    async def install(self, app_id: str, **manifest: Any) -> None:
-        self.hold.set()
-        await self.apps.install(
-            source="x", manifest={**APP, **manifest}, app_id=app_id, wait_for_service=False
-        )
-
-    async def remove_all(self) -> None:
-        self.hold.set()
-        await self.apps.stop_all()
-        for each in await self.apps.list_apps():
-            await self.apps.uninstall(each["id"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stage(module_connect: Connect, apps_server: ServerProcess) -> Stage:
     owner = make_person(apps_server, "grower")
-    client = await module_connect(owner, url=apps_server.url, method_timeout=60)
-    stage = Stage(owner, client, await client.get_service("public/server-apps"))
-    more = {"start": stage.start, "get_logs": stage.get_logs, "take_screenshot": stage.picture}
-    await own_worker(client, [], **more)
-    return stage
+    return await set_up(owner, await module_connect(owner, url=apps_server.url, method_timeout=60))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

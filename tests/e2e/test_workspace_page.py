@@ -19,7 +19,9 @@ from tests.kit.people import Person, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-AREAS = ("services", "apps", "clients", "files", "artifacts", "tokens", "environment", "events")
+AREAS = (
+    "services", "apps", "development", "clients", "files", "artifacts", "tokens", "environment", "events",
+)  # fmt: skip
 SNAP = {
     "name": "snap",
     "description": "Take one picture.\n\nThe stage must be still.",

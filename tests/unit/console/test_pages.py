@@ -55,7 +55,8 @@ async def test_the_javascript_client_is_served(http: httpx.AsyncClient) -> None:
         answer = await http.get(f"/assets/{name}")
         assert answer.headers["content-type"].startswith("application/javascript")
         assert "connectToServer" in answer.text
-    assert (await http.get("/static/LICENSES.txt")).text.count("MIT License") == 1
+    licences = (await http.get("/static/LICENSES.txt")).text
+    assert licences.count("MIT License") == 2 and "code-editor.js" in licences
 
 
 async def test_a_workspace_is_reached_without_its_slash(http: httpx.AsyncClient) -> None:

@@ -38,7 +38,7 @@ export async function showApp(area, controller, { chosen: id, go, level }) {
   area.replaceChildren(
     back,
     headOf(app, found),
-    make("div", { className: "artifact-actions" }, run, level >= 2 ? uninstallButton(controller, app, answer, go) : null),
+    make("div", { className: "artifact-actions" }, run, level >= 2 ? button("Edit", () => go("development", id), "small") : null, level >= 2 ? uninstallButton(controller, app, answer, go) : null),
     answer, progress,
     level >= 2 && isDraft ? draftBar(controller, app, isNew, redraw) : "",
     make("section", { className: "part" }, make("h3", {}, "Sessions"), none, sessions.element),

@@ -60,7 +60,7 @@ export async function showInstall(area, controller, { open = "", go }) {
 
 const SHOWN = { template: showTemplates, files: showFiles, address: showAddress };
 
-async function showTemplates(panel, { install, types }) {
+async function showTemplates(panel, { install, go, types }) {
   const usable = await types;
   const missing = (type) => usable && !usable.has(type);
   const sorted = [...TEMPLATES].sort((a, b) => Number(missing(a.type)) - Number(missing(b.type)));
@@ -70,7 +70,7 @@ async function showTemplates(panel, { install, types }) {
     make("p", { className: "summary-text" }, template.about),
     missing(template.type)
       ? make("p", { className: "soft small" }, "No worker here runs apps of this type.")
-      : make("div", { className: "actions" }, button("Install", () => install(template.title, async () => ({ source: await templateText(template.name) })), "small install-now", { "aria-label": `Install ${template.title}` })),
+      : make("div", { className: "actions" }, button("Install", () => install(template.title, async () => ({ source: await templateText(template.name) })), "small install-now", { "aria-label": `Install ${template.title}` }), button("Edit first", () => go("development", `+${template.name}`), "small quiet", { "aria-label": `Edit ${template.title} first` })),
   ))));
 }
 

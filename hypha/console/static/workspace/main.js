@@ -4,6 +4,7 @@ import { getJson, manager, withToken, workspace } from "./api.js";
 import * as apps from "./apps.js";
 import * as artifacts from "./artifacts.js";
 import * as clients from "./clients.js";
+import * as development from "./development.js";
 import { announce, button, byId, failure, make, tabBar } from "./dom.js";
 import * as environment from "./environment.js";
 import * as events from "./events.js";
@@ -17,6 +18,7 @@ import { forgetUnfinished } from "./unfinished.js";
 const AREAS = [
   ["services", "Services", services, 0],
   ["apps", "Apps", apps, 1],
+  ["development", "Development", development, 2],
   ["clients", "Clients", clients, 1],
   ["files", "Files", files, 1],
   ["artifacts", "Artifacts", artifacts, 0],
