@@ -25,9 +25,8 @@ logger = logging.getLogger(__name__)
 
 LAPSED_EVERY_S = 10.0
 UNFINISHED = (
-    "Replicas over Redis are unfinished: limits and rates count in each of them by itself, a slow reader at "
-    "one does not slow its senders at another down, and apps, queues and sign-ins under way are known only "
-    "where they were begun."
+    "Replicas over Redis are unfinished: limits and rates count in each of them by itself, and apps, queues "
+    "and sign-ins under way are known only where they were begun."
 )
 EXTRA_TEXT = "--redis-uri needs a package that is not installed: pip install 'hypha-server[redis]'"
 

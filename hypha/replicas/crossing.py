@@ -29,13 +29,14 @@ from hypha.wire.frames import EnvelopeParser, Frame, join_frame, payload, read_e
 
 if TYPE_CHECKING:
     from hypha.auth.users import User
+    from hypha.hub.connection import Connection
     from hypha.hub.hub import Hub
     from hypha.hub.service_peer import ServicePeer
 
 logger = logging.getLogger(__name__)
 
 _CLIENT, _LEFT, _FRAME, _REJECTED, _CLOSE = "client", "left", "frame", "rejected", "close"
-_LISTENS = "listens"
+_LISTENS, _READ = "listens", "read"
 _ERRORS: Mapping[str, type[HyphaError]] = {error.code: error for error in (NotDelivered, OutcomeUnknown)}
 ANYWHERE = "*"
 
@@ -46,7 +47,7 @@ class Crossing:
     def __init__(
         self, hub: Hub, manager: ServicePeer, on_listens: Callable[[Client, list[str]], None]
     ) -> None:
-        self.mirrors = Mirrors(hub, self._send, self._close)
+        self.mirrors = Mirrors(hub, self._send, self._close, self._read)
         self.stays: dict[str, int] = {}
         """The clients of this replica that others know: the generation of their stay, by address."""
         self._hub = hub
@@ -57,6 +58,8 @@ class Crossing:
         """Peers of other replicas' servers, by replica and address without the workspace of the callee."""
         self._introduced: dict[str, dict[str, User]] = {}
         """By address of a client here: to which replicas it was introduced, as whom."""
+        self._paused: dict[tuple[str, str], list[Connection]] = {}
+        """Links that are not read because a receiver elsewhere is full, by its replica and their client."""
         self._parse = EnvelopeParser().parse
         self.handlers: dict[str, Callable[[bytes], None]] = {}
         """What is done with what other replicas tell beside frames, by its kind."""
@@ -130,6 +133,10 @@ class Crossing:
         place = target.workspace, target.client_id, target.generation
         self.bus.tell(target.replica, _CLOSE, msgpack.packb([*place, code, reason]))
 
+    def _read(self, target: Target, is_read: bool) -> None:
+        place = target.workspace, target.client_id, target.generation
+        self.bus.tell(target.replica, _READ, msgpack.packb([*place, is_read]))
+
     def _give(self, replica: str, sender: Client, frame: Frame) -> None:
         """Send a frame of a client here to a peer of another replica's server."""
         self._introduce(sender, replica)
@@ -172,6 +179,8 @@ class Crossing:
             client.calls += 1
             key = (caller, str(session)) if session is not None else None
             client.deliver(frame, Kind.EVENT if key is None else kind, key, interval_s)
+        if client.pressure is not None and isinstance(caller, Client):
+            self._hub.flow.pause(caller, client)
 
     def _may_pass(self, caller: Caller, client: Client, method: str, session: object) -> bool:
         """Whether a call may be passed on to a client here; if not, its caller is told."""
@@ -260,6 +269,8 @@ class Crossing:
             self._close_here(*parts)
         elif kind == _LISTENS:
             self._listens(*parts)
+        elif kind == _READ:
+            self._read_here(replica, *parts)
 
     def _listens(self, workspace: str, client_id: str, generation: int, names: list[str]) -> None:
         """A client has moved here, and listened to events where it was."""
@@ -302,6 +313,29 @@ class Crossing:
 
     # -- replicas that do not keep up, or end
 
+    def _read_here(
+        self, replica: str, workspace: str, client_id: str, generation: int, is_read: bool
+    ) -> None:
+        """A receiver at another replica is full, or has drained: a client here is read no more, or again."""
+        address = f"{workspace}/{client_id}"
+        paused = self._paused.setdefault((replica, address), [])
+        client = self._hub.clients.get(address)
+        is_here = self.stays.get(address) == generation and client is not None
+        link = client.connection if client is not None and is_here else None
+        if is_read and paused:
+            paused.pop().resume_reading()
+        elif not is_read and link is not None:
+            link.pause_reading()
+            paused.append(link)
+        if not paused:
+            del self._paused[replica, address]
+
+    def _read_all(self, replica: str) -> None:
+        """Nothing more is heard of receivers there."""
+        for key in [key for key in self._paused if key[0] == replica]:
+            for link in self._paused.pop(key):
+                link.resume_reading()
+
     def full(self, replica: str) -> None:
         """See `Receiver`."""
         self.mirrors.full.add(replica)
@@ -322,11 +356,13 @@ class Crossing:
 
     def broken(self, replica: str) -> None:
         """See `Receiver`."""
+        self._read_all(replica)
         for mirror in self.mirrors.of_replica(replica):
             self.mirrors.tell_unknown(mirror)
 
     def ended(self, replica: str) -> None:
         """A replica is gone, with all that was there."""
+        self._read_all(replica)
         for mirror in self.mirrors.of_replica(replica):
             self.mirrors.end(mirror)
         for key in [key for key in self._relays if key[0] == replica]:

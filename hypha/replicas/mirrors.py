@@ -8,7 +8,7 @@ for its answers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypha.bus.base import HIGH_BYTES, Target
@@ -28,6 +28,8 @@ Send = Callable[[Target, "Frame", CallKey | None, int], None]
 """Sends a frame of a kind for a client elsewhere; the key names a call that waits for an answer."""
 Close = Callable[[Target, int, str], None]
 """Closes the link of a client elsewhere with a code and a reason."""
+Read = Callable[[Target, bool], None]
+"""Lets a client elsewhere be read again, or no more."""
 
 
 @dataclass(slots=True)
@@ -37,13 +39,13 @@ class MirrorLink:
     target: Target
     """Where it is, in which stay."""
     close_there: Close
+    read_there: Read
     is_full: bool = False
     """Whether much waits for its replica."""
     kind: LinkKind = LinkKind.REPLICA
     acknowledges: bool = False
     peer_address: str = ""
     farewell_s: float | None = None
-    messages: list[dict[str, Any]] = field(default_factory=list)
 
     def send_frame(self, frame: Frame) -> None:
         """Nothing is written to it, for it never opens."""
@@ -63,10 +65,12 @@ class MirrorLink:
         """Its own replica does that."""
 
     def pause_reading(self) -> None:
-        """What it sends has arrived here already."""
+        """Let its own replica take nothing more from it."""
+        self.read_there(self.target, False)
 
     def resume_reading(self) -> None:
-        """See `pause_reading`."""
+        """Take back one `pause_reading`."""
+        self.read_there(self.target, True)
 
     def buffered_bytes(self) -> int:
         """More than a receiver may have, while its replica does not keep up."""
@@ -76,10 +80,11 @@ class MirrorLink:
 class Mirrors:
     """All clients of other replicas that are known here."""
 
-    def __init__(self, hub: Hub, send: Send, close: Close) -> None:
+    def __init__(self, hub: Hub, send: Send, close: Close, read: Read) -> None:
         self._hub = hub
         self._send = send
         self._close = close
+        self._read = read
         self._callers = Callers(hub.clients, hub.stats)
         self._ports = ClientPorts(hub.time, self._pass_on, lambda client: None, hub.unanswered)
         self.full: set[str] = set()
@@ -103,7 +108,7 @@ class Mirrors:
             self.end(known)
         mirror = Client(self._ports, entry.workspace, entry.client_id, user, None)
         mirror.is_mirror = True
-        mirror.attach(MirrorLink(target, self._close, entry.replica in self.full))
+        mirror.attach(MirrorLink(target, self._close, self._read, entry.replica in self.full))
         self._hub.clients.add_mirror(mirror)
         return mirror
 

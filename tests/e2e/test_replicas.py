@@ -13,7 +13,16 @@ import pytest
 import pytest_asyncio
 from hypha_rpc.rpc import RemoteException
 
-from hypha.testing import FaultProxy, RawCallError, RawClient, RawRefused, ServerProcess, eventually
+from hypha.testing import (
+    Direction,
+    FaultProxy,
+    RawCallError,
+    RawClient,
+    RawRefused,
+    ServerProcess,
+    eventually,
+)
+from hypha.testing.rawclient import pack
 from tests.kit.clients import Connections, is_back
 from tests.kit.people import Person, make_person
 from tests.kit.redis import RedisServer, running_redis
@@ -308,3 +317,41 @@ async def test_a_workspace_lasts_as_long_as_somebody_is_in_it_anywhere(two: Two)
     c = await two.at(1, None, client_id="c", token=await a.generate_token())
     assert await (await c.get_service("a:echo")).hello("again") == "again"
     assert heard == []
+
+
+@pytest.mark.slow
+async def test_a_slow_reader_at_one_server_slows_its_sender_at_the_other_down(
+    two: Two, person: Person
+) -> None:
+    """All that is on the way is bounded, and all of it arrives in order once the reader goes on."""
+    payload, most = b"x" * 50_000, 1000
+    async with FaultProxy(two.servers[1].url, buffer_bytes=64 * 1024) as proxy:
+        reader = await RawClient.connect(proxy.ws_url, token=person.token, client_id="reader")
+        await reader.offer("svc")
+        writer = await RawClient.connect(two.servers[0].ws_url, token=person.token, client_id="writer")
+        assert await writer.call("reader", "services.built-in.ping", "ping", timeout_s=20)
+        for link in proxy.open_links:
+            link.stall(Direction.DOWN)
+        main = {"type": "method", "to": reader.address, "method": "services.svc.take"}
+        sent = 0
+
+        async def send_all() -> None:
+            nonlocal sent
+            for number in range(most):
+                await writer.send_bytes(pack(main, {"args": [number, payload]}))
+                sent += 1
+
+        sending = asyncio.ensure_future(send_all())
+        before = -1
+        while before != sent:  # until it is not read any more
+            before = sent
+            await asyncio.sleep(1)
+        assert sent < most, "a sender is slowed down"
+        for link in proxy.open_links:
+            link.heal()
+        await asyncio.wait_for(sending, 60)
+        for number in range(most):
+            call = await asyncio.wait_for(reader.calls.get(), 60)
+            assert call.extra["args"][0] == number
+        await writer.close()
+        await reader.close()

@@ -1,4 +1,4 @@
-"""Replicas on one PostgreSQL: what is set at one is there at the other, and none takes another's rows away."""
+"""Replicas on one PostgreSQL: what is set at one is there at the other, and none ends what others own."""
 
 from __future__ import annotations
 
