@@ -21,6 +21,7 @@ from hypha.hub.outbox import REPEATABLE_METHODS, Caller, CallKey, Kind, PendingC
 from hypha.hub.refusals import absent
 from hypha.hub.router import DEFAULT_INTERVAL_S
 from hypha.hub.unfinished import UnfinishedMessages
+from hypha.limits import BoundedMap
 from hypha.presence.entries import ClientEntry
 from hypha.replicas.mirrors import MirrorLink, Mirrors, target_of
 from hypha.replicas.packed import pack_user
@@ -39,6 +40,8 @@ _CLIENT, _LEFT, _FRAME, _REJECTED, _CLOSE = "client", "left", "frame", "rejected
 _LISTENS, _READ = "listens", "read"
 _ERRORS: Mapping[str, type[HyphaError]] = {error.code: error for error in (NotDelivered, OutcomeUnknown)}
 ANYWHERE = "*"
+MOST_LISTENED = 1000
+"""Clients that move here at the same time, whose subscriptions come before them."""
 
 
 class Crossing:
@@ -58,6 +61,8 @@ class Crossing:
         """Peers of other replicas' servers, by replica and address without the workspace of the callee."""
         self._introduced: dict[str, dict[str, User]] = {}
         """By address of a client here: to which replicas it was introduced, as whom."""
+        self._listened: BoundedMap[str, tuple[int, list[str]]] = BoundedMap(MOST_LISTENED)
+        """To what clients listened that are about to join here, and in which stay; by address."""
         self._paused: dict[tuple[str, str], list[Connection]] = {}
         """Links that are not read because a receiver elsewhere is full, by its replica and their client."""
         self._parse = EnvelopeParser().parse
@@ -124,6 +129,9 @@ class Crossing:
 
     def take_over(self, client: Client, calls: dict[CallKey, PendingCall]) -> None:
         """A client has moved here that was called from here: it may still answer."""
+        listened = self._listened.pop(client.address)
+        if listened is not None and listened[0] == self.stays.get(client.address):
+            self._on_listens(client, listened[1])
         number = client.outbox.end - 1
         for key, (_, since, interval_s) in calls.items():
             client.pending[key] = (number, since, interval_s)
@@ -276,8 +284,10 @@ class Crossing:
         """A client has moved here, and listened to events where it was."""
         address = f"{workspace}/{client_id}"
         client = self._hub.clients.get(address)
-        if client is not None and self.stays.get(address) == generation:
+        if client is not None and not client.is_mirror and self.stays.get(address) == generation:
             self._on_listens(client, names)
+        else:  # it is about to join
+            self._listened.put(address, (generation, names))
 
     def _take(self, frame: bytes) -> None:
         """A client elsewhere has sent something to a peer of the server here."""

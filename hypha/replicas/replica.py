@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hypha.background import Tasks
 from hypha.errors import BackendUnavailable, Conflict, LeaseLost
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_S = 5.0
+"""So long a newcomer waits for what the replicas share."""
+_PAUSE_S = 0.2
+_Result = TypeVar("_Result")
 _SWEEP_EVERY = 20
 """Renewals of the lease between two looks for what is no longer asked for."""
 
@@ -164,12 +168,14 @@ class Replica:
         try:
             entry = ClientEntry(workspace, client_id, user.id, facts=pack_user(user))
             generation = target_of(over).generation if over is not None and not over.ended else None
-            result = await self._presence.enter(entry, generation, keeps_services=moves)
+            await self._patiently(lambda: self._bus.listen(workspace))  # before others hear of it
+            result = await self._patiently(
+                lambda: self._presence.enter(entry, generation, keeps_services=moves)
+            )
             if isinstance(result, Taken) and result.by.replica == self._presence.replica:
                 result = await self._presence.enter(entry, result.by.generation)  # an answer was lost
             if isinstance(result, Taken):
                 return False
-            await self._bus.listen(workspace)
             self._crossing.stays[address] = result.client.generation
         finally:
             self._entering.discard(address)
@@ -187,6 +193,21 @@ class Replica:
         client = self._hub.clients.get(address)
         if client is not None and not client.is_mirror:
             self._crossing.take_over(client, calls)
+
+    async def _patiently(self, wish: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Wish again for a while: the others may be out of reach for a moment.
+
+        Raises:
+            BackendUnavailable: they are for longer.
+        """
+        until = self._hub.time() + PATIENCE_S
+        while True:
+            try:
+                return await wish()
+            except BackendUnavailable:
+                if self._hub.time() > until:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
 
     def left(self, workspace: str, client_id: str) -> None:
         """A client of this replica has ended."""
@@ -216,7 +237,7 @@ class Replica:
 
     async def expect(self, workspace: str) -> None:
         """Let the hub know the clients that others have in a workspace to which one is about to come."""
-        await self._watching.prepare(workspace, stays=True)
+        await self._patiently(lambda: self._watching.prepare(workspace, stays=True))
 
     async def has_clients(self, workspace: str) -> bool:
         """Whether anybody is in a workspace, wherever; False if that cannot be found out."""

@@ -355,3 +355,29 @@ async def test_a_slow_reader_at_one_server_slows_its_sender_at_the_other_down(
             assert call.extra["args"][0] == number
         await writer.close()
         await reader.close()
+
+
+@pytest.mark.spec("core-C2")
+async def test_what_a_client_had_at_one_server_it_has_at_the_other_before_it_asks_for_anything(
+    two: Two, person: Person
+) -> None:
+    observers = [await two.at(number, person, client_id=f"o{number}") for number in (0, 1)]
+    first = await RawClient.connect(two.servers[1].ws_url, token=person.token, client_id="moving")
+    await first.offer("svc", {"hello": lambda: "hello"})
+    await first.call_manager("subscribe", ["custom"])
+    await eventually(lambda: _has_service(observers[0]), within_s=20)
+    first.socket.transport.abort()
+    async with await RawClient.connect(
+        two.servers[0].ws_url, client_id="moving", reconnection_token=first.info["reconnection_token"]
+    ) as moved:
+        for observer in observers:
+            assert await _has_service(observer)
+        assert await moved.call_manager("echo", "hi") == "hi"
+        await observers[1].emit({"type": "custom", "to": "*", "data": 1})
+        await moved.wait_event("custom", timeout_s=20)
+        for observer in observers:
+            assert await _has_service(observer)
+
+
+async def _has_service(client: Any) -> bool:
+    return "moving:svc" in await ids_of(client)

@@ -71,6 +71,7 @@ INTERNAL = {
     "hypha.objects.store.MAX_PARTS": FILES,
     "hypha.objects.urls.MAX_BASE_CHARS": FILES,
     "hypha.presence.base.MAX_FOUND": "of replicas (tests/contract/test_presence.py)",
+    "hypha.replicas.crossing.MOST_LISTENED": "subscriptions of clients that are about to join",
     "hypha.replicas.seeking.MAX_SOUGHT_BYTES": "calls that wait 2 s at most for a lookup elsewhere",
     "hypha.store.sql.MAX_SEARCHES_WAITING": "of features that search; each lists it with its own",
     "hypha.web.file_routes.MAX_PARTS_BYTES": "of features that take uploads in parts, which attack it",
