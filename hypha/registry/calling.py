@@ -33,7 +33,8 @@ from hypha.registry.index import Registry
 from hypha.registry.records import ServiceRecord
 from hypha.registry.sources import ServiceSource
 from hypha.wire.bounded import MAX_PASSED_VALUES, MAX_VALUES
-from hypha.wire.values import is_tagged
+from hypha.wire.readable import check_entries
+from hypha.wire.values import is_tagged, maps_in
 
 EVENT = "event"
 """The first parameter of built-in functions that answer web requests."""
@@ -175,9 +176,12 @@ class Calling:
 
         Raises:
             CallTimedOut, CallFailed, NotDelivered, OutcomeUnknown, ForeignFunction: see `Calls.call`.
+            InvalidRequest: the callee's library may not be able to read the arguments.
         """
         if record.service is not None:
             return await record.service.invoke(function, args, {}, context)
+        for item in maps_in(list(args)):  # who lets the server call has given some of them
+            check_entries(item.items())
         method, server = f"services.{record.name}.{function}", self._server
         try:
             async with asyncio.timeout(timeout_s):

@@ -223,6 +223,16 @@ async def test_functions_may_be_called_back_during_a_call(calling: Calling, name
     assert (result, told) == ("/x", [{"told": "a part"}])
 
 
+@pytest.mark.parametrize("odd", [{"__proto__": 1}, {"a": [{b"k": 1}]}, {None: 1}], ids=str)
+async def test_the_server_sends_a_client_nothing_that_it_may_be_unable_to_read(
+    calling: Calling, odd: dict[Any, Any]
+) -> None:
+    record = await found(calling, AT_CLIENT)
+    with pytest.raises(InvalidRequest, match="a map has "):
+        await calling.call_as_server(record, "join", ["a", odd], ANNA, TIMEOUT_S)
+    assert (await calling.call_as_server(record, "join", ["a", "b"], ANNA, TIMEOUT_S))["joined"] == "ab"
+
+
 async def test_nobody_is_led_on_to_functions_of_others(server: Server, calling: Calling) -> None:
     victim = f"{LAB}/victim"
     with pytest.raises(ForeignFunction):
