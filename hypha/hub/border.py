@@ -21,7 +21,7 @@ from hypha.wire.arriving import ArrivingMessage
 from hypha.wire.bounded import MAX_QUICK_VALUES
 from hypha.wire.frames import Buffer, decode_body, in_call
 from hypha.wire.pieces import open_message
-from hypha.wire.readable import Reader, check_entries, is_session, may_be_nested
+from hypha.wire.readable import Reader, check_entries, check_sealed, is_session, may_be_nested
 from hypha.wire.values import BUILT_IN, MESSAGE_CACHE, SERVICES, is_function, maps_in
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hypha.hub.upcalls import Upcalls
 
 _TARGETS = re.compile(rb"_rtarget")
+_SEALED = re.compile(rb"_enc")
 _METHOD_KEYS = ("_rmethod", "_rclose_method")
 _SESSION_KEYS = ("session", "parent")
 _HIDDEN = ".__"
@@ -109,6 +110,8 @@ class Border:
             self._check_sessions(main)
             return
         self._check_readable(main, data, head)
+        if _SEALED.search(data, head) is not None:
+            check_sealed(decode_body(data, head, MAX_QUICK_VALUES, any_keys=True))
         if _TARGETS.search(data, head) is not None and not self._names_sender_alone(sender, data, head):
             self._check(sender, target, data, head)
 

@@ -27,6 +27,8 @@ MAX_STEPS = 30_000
 TARGET, METHODS = "_rtarget", ("_rmethod", "_rclose_method")
 INTERVALS = "t", "interval"
 """How often to send heartbeats: in the body, and in a promise."""
+SEALED = "data", "pub", "nonce"
+"""An encrypted body, and in `_enc` its key and nonce: bytes (`readable.check_sealed`)."""
 _STEPS_BEFORE_C = 500
 _TRIES_OF_C = 16
 _MIN_BYTES_FOR_C = 1000
@@ -50,6 +52,7 @@ _RUNS = {
 _FIXED = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9,
           0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}  # fmt: skip
 _BYTES = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}
+_BINARY = (0xC4, 0xC5, 0xC6)
 _TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 _NESTED = {0xDC: (2, False), 0xDD: (4, False), 0xDE: (2, True), 0xDF: (4, True)}
 
@@ -89,6 +92,7 @@ class ArrivingMessage:
         self._is_method = False
         self._wanted = ""  # for what key the next value is: "_rtarget", a method's or an interval's
         self._is_promise = False
+        self._is_seal = False
         self._steps = 0
         self._keys: list[int] | None = None
 
@@ -159,7 +163,7 @@ class ArrivingMessage:
             if not levels or pos >= end:
                 return pos
             self._steps += 1
-            may_skip = len(levels) > 1 and not self._wanted and not self._is_promise
+            may_skip = len(levels) > 1 and not (self._wanted or self._is_promise or self._is_seal)
             if self._steps >= next_try and may_skip and tries < _TRIES_OF_C:
                 tries += 1
                 at = self._step_in_c(data, pos)
@@ -183,7 +187,7 @@ class ArrivingMessage:
             return self._key(data, pos, level)
         if self._wanted:
             read = self._interval if self._wanted in INTERVALS else self._name
-            return read(data, pos, level)
+            return self._sealed(data, pos, level) if self._wanted in SEALED else read(data, pos, level)
         first = data[pos]
         run = None if level.is_map or level.left < 2 else _RUNS.get(first)
         if run is not None:
@@ -279,6 +283,8 @@ class ArrivingMessage:
             self._wanted = key
         elif self._is_promise and key in INTERVALS:
             self._wanted = key
+        elif self._is_seal and key in SEALED:
+            self._wanted = key
         return begin + size
 
     def _check_top(self, key: str) -> None:
@@ -287,6 +293,9 @@ class ArrivingMessage:
             raise MalformedFrame(f"Malformed message: key {key[:40]!r} is not allowed here")
         self._seen.add(key)
         self._is_promise = self._is_method and key == "promise"
+        self._is_seal = self._is_method and key == "_enc"
+        if self._is_method and key in SEALED:
+            self._wanted = key
         if self._is_method and key in INTERVALS:
             self._wanted = key
 
@@ -302,6 +311,14 @@ class ArrivingMessage:
         level.left -= 1
         self._wanted = ""
         return pos + size
+
+    def _sealed(self, data: bytes, pos: int, level: _Level) -> int:
+        """Step over bytes: of anything else the library would make bytes, of a number as many as it says."""
+        if data[pos] not in _BINARY:
+            raise MalformedFrame("Malformed message: an encrypted body, its key and its nonce are bytes")
+        at = self._value(data, pos, level)
+        self._wanted = self._wanted if at < 0 else ""
+        return at
 
     def _name(self, data: bytes, pos: int, level: _Level) -> int:
         """Read whom a function names, or what its method is."""

@@ -9,7 +9,7 @@ own store: some of them lead out of it. So frames between clients of different r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgpack
@@ -106,6 +106,19 @@ def _check_large(packed: Buffer) -> None:
     budget = _Budget()
     hooks = {"object_pairs_hook": budget.map_made, "list_hook": budget.list_made}
     msgpack.unpackb(packed, **_OPTIONS, **hooks, ext_hook=budget.extended_made)
+
+
+def check_sealed(body: Mapping[Any, Any]) -> None:
+    """Look at how an encrypted body is given. The libraries make bytes of it, of a number as many as it says.
+
+    Raises:
+        MalformedFrame: it, its key or its nonce is anything but bytes.
+    """
+    sealed = body.get("_enc")
+    if isinstance(sealed, dict):
+        given = (body.get("data"), sealed.get("pub"), sealed.get("nonce"))
+        if not all(type(part) is bytes for part in given):
+            raise MalformedFrame("Malformed frame: an encrypted body, its key and its nonce are bytes")
 
 
 class _Budget:

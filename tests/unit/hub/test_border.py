@@ -267,6 +267,26 @@ async def test_an_answer_that_cannot_be_read_ends_the_call_with_the_reason(world
     assert not x.pending
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": 2**32, "_enc": {"v": 2, "pub": bytes(32), "nonce": bytes(24)}},
+        {"data": {"length": 2**32}, "_enc": {"v": 2, "pub": bytes(32), "nonce": bytes(24)}},
+        {"data": b"x", "_enc": {"v": 2, "pub": 2**32, "nonce": bytes(24)}},
+        {"data": b"x", "_enc": {"v": 2, "pub": bytes(32)}},
+    ],
+)  # fmt: skip
+async def test_what_is_encrypted_is_bytes(world: World, body: dict[str, Any]) -> None:
+    x, lx = world.join("x", "other")
+    _, lb = world.join("b")
+    world.send(x, {"from": x.address, **MAIN}, body)
+    assert lb.frames == []
+    assert lx.frames[0]["method"] == "S.reject"
+    sealed = {"_enc": {"v": 2, "pub": bytes(32), "nonce": bytes(24)}, "data": bytes(60)}
+    world.send(x, {"from": x.address, **MAIN}, sealed)
+    assert len(lb.frames) == 1
+
+
 async def test_a_promise_that_cannot_be_read_is_refused_in_calls_of_the_message_cache_too(
     world: World,
 ) -> None:

@@ -134,6 +134,20 @@ def test_an_answer_goes_to_a_session() -> None:
         look(packed({"args": [], "promise": {"resolve": value}}))
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    ("name", "odd"), [("data", 2**32), ("data", {"length": 9}), ("pub", 9), ("nonce", [9])]
+)
+def test_what_is_encrypted_is_bytes(name: str, odd: Any, size: int) -> None:
+    seal = {"v": 2, "pub": bytes(32), "nonce": bytes(24)}
+    look(packed({"_enc": seal, "data": bytes(5000)}), size)
+    body = (
+        {"_enc": seal, "data": odd} if name == "data" else {"_enc": {**seal, name: odd}, "data": bytes(5000)}
+    )
+    with pytest.raises(MalformedFrame, match="are bytes"):
+        look(packed(body), size)
+
+
 @pytest.mark.parametrize("letters", [2, 3, 4])
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_that_is_longer_than_it_must_be_is_found(key: str, letters: int) -> None:
