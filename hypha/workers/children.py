@@ -21,6 +21,7 @@ _GRACE_S = 2.0
 """How long a program that was asked to end may take for it."""
 _DRAIN_S = 2.0
 """How long the output of a program that has ended is read on: others may hold it open."""
+_READ_BYTES = 65_536
 _LIMITED = """
 import json, os, resource, sys
 if sys.argv[2] == "terminal":
@@ -101,13 +102,30 @@ class Tail:
         return f"[{dropped} bytes before this are not kept]\n{kept}" if dropped else kept
 
 
+class _Following(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells when a program has ended. `Process.wait` waits for those who hold its output open, too."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit, loop)
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """It has ended."""
+        super().process_exited()
+        self.exited.set()
+
+
 class Child:
     """A running program. `marks` are the variables that name its session to the system."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, marks: Mapping[str, str], most_bytes: int
+        self,
+        process: asyncio.subprocess.Process,
+        exited: asyncio.Event,
+        marks: Mapping[str, str],
+        most_bytes: int,
     ) -> None:
-        self._process = process
+        self._process, self._exited = process, exited
         self.marks = dict(marks)
         found = stat_of(process.pid)
         self.started = found.started if found else None
@@ -134,7 +152,9 @@ class Child:
 
         `marks` are the names of variables in it; `most_bytes` bounds what is kept of each output.
         """
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, following = await loop.subprocess_exec(
+            lambda: _Following(_READ_BYTES, loop),
             *await limited_command(command, limits),
             cwd=folder,
             env=dict(environment),
@@ -143,7 +163,8 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        return cls(process, {name: environment[name] for name in marks}, most_bytes)
+        process = asyncio.subprocess.Process(transport, following, loop)
+        return cls(process, following.exited, {name: environment[name] for name in marks}, most_bytes)
 
     @property
     def pid(self) -> int:
@@ -157,8 +178,10 @@ class Child:
 
     async def wait(self) -> int:
         """Wait for its end; what it printed has been read then, unless others hold its output open."""
-        code = await self._process.wait()
+        await self._exited.wait()
         await asyncio.wait(self._reading, timeout=_DRAIN_S)
+        code = self.code
+        assert code is not None
         return code
 
     async def end(self) -> None:
@@ -166,13 +189,13 @@ class Child:
         if self.code is None:
             ask_to_end(self.pid)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _GRACE_S)
+                await asyncio.wait_for(self._exited.wait(), _GRACE_S)
         await self.kill()
 
     async def kill(self) -> None:
         """Kill all of its processes at once."""
         await asyncio.shield(asyncio.to_thread(end_all, self.pid, self.started, self.marks))
-        await self._process.wait()
+        await self._exited.wait()
         for task in self._reading:
             task.cancel()
         await asyncio.wait(self._reading)

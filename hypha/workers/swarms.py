@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ from hypha.workers.children import ProcessLimits
 from hypha.workers.processes import Usage, usage_of
 
 _LOOK_S = 1.0
-"""Between two looks."""
+"""Between two looks, at least."""
+_PAUSES = 20
+"""A look is followed by a pause so many times as long: where there are many processes, it takes a while."""
 _MIB = 1024 * 1024
 
 
@@ -41,10 +44,11 @@ class Swarms:
 
     async def _look(self) -> None:
         while watched := dict(self._watched()):
+            begun = time.monotonic()
             marks = {leader: each.marks for leader, each in watched.items()}
             for leader, wrong in (await asyncio.to_thread(self._wrongs, marks)).items():
                 await watched[leader].end(f"It {wrong} and was ended.")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(max(_LOOK_S, _PAUSES * (time.monotonic() - begun)))
         self._looking = None
 
     def _wrongs(self, marks: Mapping[int, Mapping[str, str]]) -> dict[int, str]:

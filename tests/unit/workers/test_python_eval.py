@@ -285,10 +285,22 @@ async def test_a_session_whose_processes_take_too_much_together_is_ended(
     await worker.shutdown()
 
 
+async def test_the_end_of_a_script_is_noticed_while_others_hold_its_output(
+    worker: PythonEvalWorker, files: AppFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_DRAIN_S", 0.1)
+    left = "import os, sys, time\nif not os.fork():\n  time.sleep(600)\nsys.exit({})"
+    await worker.start(files.config(1, script=left.format(0), timeout=600))
+    assert worker._sessions[files.config(1)["id"]].status is SessionStatus.COMPLETED
+    with pytest.raises(WorkerError, match="exit code 3"):
+        await worker.start(files.config(2, script=left.format(3), timeout=600))
+
+
 async def test_what_processes_share_counts_once(
     files: AppFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(swarms, "_LOOK_S", 0.05)
+    monkeypatch.setattr(children, "_DRAIN_S", 0.1)
     worker = PythonEvalWorker(limits=ProcessLimits(session_memory_mb=200), root=tmp_path / "root")
     config = files.config(script=HOGS.format(parts=4, shared=80, own=1, lasts=1))
     await worker.start(config)
