@@ -91,6 +91,15 @@ def service(id: str = "echo", **config: Any) -> dict[str, Any]:
     }
 
 
+async def sees(client: Any, id: str) -> None:
+    """Wait until a client finds a service that was registered at the other server a moment ago."""
+
+    async def is_seen() -> bool:
+        return id in await ids_of(client)
+
+    await eventually(is_seen, within_s=30)
+
+
 async def ids_of(client: Any) -> list[str]:
     return [info["id"].partition("/")[2] for info in await client.list_services()]
 
@@ -100,13 +109,14 @@ async def test_a_service_at_the_other_server_is_listed_got_and_called(two: Two, 
     a, b = await two.at(0, person, client_id="a"), await two.at(1, person, client_id="b")
     assert a.config.manager_id == b.config.manager_id
     await b.register_service(service())
-    assert "b:echo" in await ids_of(a)
+    await sees(a, "b:echo")
     echo = await a.get_service("echo")
     assert await echo.hello({"x": [1, "y", b"z"]}) == {"x": [1, "y", b"z"]}
     assert await echo.call_back(lambda value: value * 2, 4) == 9
     assert [number async for number in await echo.numbers(4)] == [0, 1, 2, 3]
-    back = await b.get_service(await _registered(a, "other"))
-    assert await back.hello("back") == "back"
+    other = await _registered(a, "other")
+    await sees(b, "a:other")
+    assert await (await b.get_service(other)).hello("back") == "back"
 
 
 async def _registered(client: Any, id: str) -> str:
@@ -114,8 +124,9 @@ async def _registered(client: Any, id: str) -> str:
 
 
 async def test_large_arguments_and_results_cross(two: Two, person: Person) -> None:
-    a, b = await two.at(0, person), await two.at(1, person)
+    a, b = await two.at(0, person), await two.at(1, person, client_id="b")
     await b.register_service(service())
+    await sees(a, "b:echo")
     echo = await a.get_service("echo")
     large = b"\x00\xff" * 1_500_000
     assert await echo.hello(large) == large
@@ -123,7 +134,8 @@ async def test_large_arguments_and_results_cross(two: Two, person: Person) -> No
 
 async def test_clients_at_both_servers_are_listed_and_pinged(two: Two, person: Person) -> None:
     a, b = await two.at(0, person, client_id="a"), await two.at(1, person, client_id="b")
-    for client in (a, b):
+    for client, other in ((a, "b"), (b, "a")):
+        await sees(client, f"{other}:built-in")
         assert {one["id"].partition("/")[2] for one in await client.list_clients()} == {"a", "b"}
     assert await a.ping("b") == "pong" and await b.ping("a") == "pong"
 
@@ -189,6 +201,7 @@ async def test_an_id_in_use_at_the_other_server_is_refused_and_its_client_keeps_
 ) -> None:
     a, b = await two.at(0, person), await two.at(1, person, client_id="b")
     await b.register_service(service())
+    await sees(a, "b:echo")
     with pytest.raises(Exception, match="already exists"):
         await two.at(0, person, client_id="b")
     assert await (await a.get_service("b:echo")).hello("hi") == "hi"
@@ -199,6 +212,7 @@ async def test_a_call_to_a_client_that_has_left_the_other_server_is_refused_at_o
 ) -> None:
     a, b = await two.at(0, person), await two.at(1, person, client_id="b")
     await b.register_service(service())
+    await sees(a, "b:echo")
     echo = await a.get_service("echo")
     await b.disconnect()
     await eventually(lambda: _is_gone(a), within_s=20)
@@ -226,6 +240,7 @@ async def test_a_client_that_comes_back_to_the_other_server_keeps_all_and_nobody
         await b.register_service({**service(), "slow": slow})
         await b.subscribe(["custom"])
         b.on("custom", own.append)
+        await sees(a, "b:echo")
         echo = await a.get_service("echo")
         await eventually(lambda: "service_added" in heard, within_s=20)
         heard.clear()
@@ -239,9 +254,9 @@ async def test_a_client_that_comes_back_to_the_other_server_keeps_all_and_nobody
         assert answer == "meanwhile" or "may have run" in str(answer)  # if it was written to the lost link
         assert await running == "late"
         assert await echo.hello("after") == "after"
-        assert await ids_of(b) == await ids_of(a)
-        back = await b.get_service(await _registered(a, "other"))
-        assert await back.hello("back") == "back"
+        other = await _registered(a, "other")
+        await sees(b, "a:other")
+        assert await (await b.get_service(other)).hello("back") == "back"
         await a.emit({"type": "custom", "to": "*", "data": 1})
         await eventually(lambda: bool(own), within_s=20)
         assert [kind for kind in heard if kind != "service_added"] == []
@@ -312,6 +327,7 @@ async def test_a_workspace_lasts_as_long_as_somebody_is_in_it_anywhere(two: Two)
     b = await two.at(1, None, client_id="b", token=await a.generate_token())
     assert b.config.workspace == a.config.workspace
     await a.register_service(service())
+    await sees(b, "a:echo")
     assert await (await b.get_service("a:echo")).hello("hi") == "hi"
     await b.disconnect()
     c = await two.at(1, None, client_id="c", token=await a.generate_token())

@@ -79,6 +79,7 @@ async def test_callers_of_clients_of_a_killed_server_are_told_and_its_entries_go
     await a.subscribe(["client_disconnected", "service_removed"])
     for kind in ("client_disconnected", "service_removed"):
         a.on(kind, lambda event, kind=kind: heard.append(kind))
+    await eventually(lambda: _lists_all(a, {"a:built-in", "b:built-in", "b:echo"}), within_s=WITHIN_S)
     echo = await a.get_service("echo")
     running = asyncio.ensure_future(echo.forever())
     assert await echo.hello("hi") == "hi"
@@ -105,6 +106,7 @@ async def test_while_redis_is_gone_local_calls_go_on_and_all_is_rebuilt_when_it_
     b = await clients.connect(person, client_id="b", url=servers[1].url)
     for client in (near, b):
         await client.register_service(service())
+    await eventually(lambda: _has(a, "b:echo"), within_s=WITHIN_S)
     local, remote = await a.get_service("near:echo"), await a.get_service("b:echo")
     running = asyncio.ensure_future(remote.forever())
     assert await remote.hello("hi") == "hi"
@@ -141,6 +143,7 @@ async def test_a_frozen_server_is_taken_for_gone_and_is_one_of_them_again_when_i
     a = await clients.connect(person, client_id="a")
     b = await clients.connect(person, client_id="b", url=servers[1].url)
     await b.register_service(service())
+    await eventually(lambda: _has(a, "b:echo"), within_s=WITHIN_S)
     assert await (await a.get_service("echo")).hello("hi") == "hi"
     servers[1].freeze()
     try:
@@ -153,3 +156,7 @@ async def test_a_frozen_server_is_taken_for_gone_and_is_one_of_them_again_when_i
 
 async def _answers(client: Any) -> bool:
     return bool(await (await client.get_service("echo")).hello("hi") == "hi")
+
+
+async def _has(client: Any, id: str) -> bool:
+    return id in await ids_of(client)
