@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_CHARS = 2_000
 MAX_MESSAGES = 1_000
-MAX_EVENTS, MAX_EVENT_BYTES = 10_000, 256 * 1024
-"""What comes of a script while it runs; larger ones are left out."""
+MAX_EVENTS = 10_000
+"""What comes of a script while it runs."""
+MAX_EVENT_BYTES = 256 * 1024
+"""Larger ones are left out."""
 TELL_TIMEOUT_S = 5.0
 _KINDS = frozenset({"info", "success", "warning", "error"})
 
