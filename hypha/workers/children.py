@@ -23,7 +23,9 @@ _DRAIN_S = 2.0
 """How long the output of a program that has ended is read on: others may hold it open."""
 _READ_BYTES = 65_536
 _LIMITED = """
-import json, os, resource, sys
+import json, os, resource, signal, sys
+for number in (signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)  # which a server ignores that was started with "&"
 if sys.argv[2] == "terminal":
     import fcntl, termios
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # its input becomes the terminal of its session
@@ -34,7 +36,7 @@ for name, value in json.loads(sys.argv[1]).items():
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
 try:
-    import ctypes, signal
+    import ctypes
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its worker
 except (ImportError, OSError, AttributeError):
     pass

