@@ -194,6 +194,14 @@ class Border:
             sender.reject(main["session"], target.address, error)
 
 
+def refusal_of(upcalls: Upcalls, sender: Client, target: Client, method: str) -> PermissionDenied | None:
+    """Why a caller of another workspace may not call a service, which is noted; None if it may."""
+    if upcalls.membership.may_call(sender, target, method):
+        return None
+    upcalls.on_refused(sender, target.workspace, "a call of a protected service")
+    return protected(sender, target, method)
+
+
 def protected(sender: Client, target: Client, method: str) -> PermissionDenied:
     """Why a caller of another workspace, or with an expired token, may not call a service."""
     why = f"workspace mismatch: {target.workspace} != {sender.workspace}"

@@ -24,6 +24,8 @@ class Clients:
         """Those that frames reach under their address; the router looks here."""
         self._mirrors: dict[str, Client] = {}
         """Of these, those of other replicas: all that follows is about the others, if it does not say so."""
+        self._mirrors_in: dict[str, dict[str, Client]] = {}
+        """The same by workspace, then by address; no dict in it is empty."""
         self._guests: dict[str, Client] = {}
         """Those that share the address of a peer inside the server, which passes on what isn't its own."""
         self._by_workspace: dict[str, set[Client]] = {}
@@ -77,11 +79,16 @@ class Clients:
 
     def everywhere(self, workspace: str) -> list[Client]:
         """All of a workspace, those of other replicas and guests included."""
-        return [*self.of(workspace), *(one for one in self._mirrors.values() if one.workspace == workspace)]
+        return [*self.of(workspace), *self.mirrors_in(workspace)]
+
+    def mirrors_in(self, workspace: str) -> list[Client]:
+        """Those of other replicas that are known to be in a workspace; a copy."""
+        return list(self._mirrors_in.get(workspace, {}).values())
 
     def add_mirror(self, client: Client) -> None:
         """A client of another replica is reached by its address from now on."""
         self.by_address[client.address] = self._mirrors[client.address] = client
+        self._mirrors_in.setdefault(client.workspace, {})[client.address] = client
 
     def add(self, client: Client, *, as_guest: bool = False) -> None:
         """It can be found from now on; an older one of its address must be gone."""
@@ -93,6 +100,11 @@ class Clients:
         for known in (self.by_address, self._mirrors, self._guests):
             if known.get(client.address) is client:
                 del known[client.address]
+        neighbours = self._mirrors_in.get(client.workspace, {})
+        if neighbours.get(client.address) is client:
+            del neighbours[client.address]
+            if not neighbours:
+                del self._mirrors_in[client.workspace]
 
     def forget(self, client: Client) -> None:
         """It is gone."""

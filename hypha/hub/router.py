@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hypha.errors import InvalidRequest, MalformedFrame, PermissionDenied
-from hypha.hub.border import Border, needs_look, protected
+from hypha.hub.border import Border, needs_look, refusal_of
 from hypha.hub.events import check_event
 from hypha.hub.notices import Notices
 from hypha.hub.outbox import REPEATABLE_METHODS, Kind
@@ -134,10 +134,9 @@ class Router:
 
     def _may_call(self, sender: Client, target: Client, method: str, main: dict[str, Any]) -> bool:
         """Whether a caller of another workspace may call this service; if not, the caller is told."""
-        if self._upcalls.membership.may_call(sender, target, method):
+        error = refusal_of(self._upcalls, sender, target, method)
+        if error is None:
             return True
-        error = protected(sender, target, method)
-        self._upcalls.on_refused(sender, target.workspace, "a call of a protected service")
         session = _session(main)
         if session is not None:
             sender.reject(session, target.address, error)

@@ -15,7 +15,7 @@ import msgpack
 
 from hypha.bus.base import Bus, Target
 from hypha.errors import HyphaError, MalformedFrame, NotDelivered, OutcomeUnknown
-from hypha.hub.border import protected
+from hypha.hub.border import refusal_of
 from hypha.hub.client import Client
 from hypha.hub.outbox import REPEATABLE_METHODS, Caller, CallKey, Kind, PendingCall
 from hypha.hub.refusals import absent
@@ -73,6 +73,11 @@ class Crossing:
     def use(self, bus: Bus) -> None:
         """Send over this bus from now on."""
         self._bus = bus
+
+    def begin_anew(self) -> None:
+        """The others took this replica for gone: they know none of its clients any more."""
+        self.stays.clear()
+        self._introduced.clear()
 
     @property
     def bus(self) -> Bus:
@@ -196,13 +201,9 @@ class Crossing:
         if client.fails_fast and not client.takes(method):
             error = absent(client.address)
         elif (
-            isinstance(caller, Client)
-            and method.startswith("services.")
-            and caller.realm != client.workspace
-            and not self._hub.upcalls.membership.may_call(caller, client, method)
+            isinstance(caller, Client) and method.startswith("services.") and caller.realm != client.workspace
         ):
-            error = protected(caller, client, method)
-            self._hub.upcalls.on_refused(caller, client.workspace, "a call of a protected service")
+            error = refusal_of(self._hub.upcalls, caller, client, method)
         if error is not None and session is not None:
             caller.reject(str(session), client.address, error)
         return error is None

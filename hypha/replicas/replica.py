@@ -107,7 +107,7 @@ class Replica:
         workspaces = self._watching.clear()
         await self._bus.renew()
         await self._presence.open()
-        self._crossing.stays.clear()
+        self._crossing.begin_anew()
         for client in self._hub.clients.all():
             if client.ended or client.is_inner:
                 continue
@@ -135,7 +135,7 @@ class Replica:
 
     def has_mirrors(self, workspace: str) -> bool:
         """Whether somebody is in a workspace at another replica, as far as this one knows."""
-        return any(mirror.workspace == workspace for mirror in self._hub.clients.mirrors())
+        return bool(self._hub.clients.mirrors_in(workspace))
 
     def _is_needed(self, workspace: str) -> bool:
         """Whether it must be known who is in a workspace."""

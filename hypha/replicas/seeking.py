@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypha.background import Tasks
 from hypha.errors import BackendUnavailable
+from hypha.hub.shares import Room, Shares
 
 if TYPE_CHECKING:
     from hypha.hub.client import Client
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hypha.replicas.watching import Watching
     from hypha.wire.frames import Buffer
 
-MAX_SOUGHT_BYTES = 16 * 1024 * 1024
+MAX_SOUGHT_BYTES = Room(free=0, party=4 * 1024 * 1024, strangers=8 * 1024 * 1024, total=16 * 1024 * 1024)
 """What waits for lookups; callers of more are refused."""
 FRAME_COST_BYTES = 1024
 """What a frame costs beside its bytes."""
@@ -32,7 +33,9 @@ class Seeking:
         self._watching = watching
         self._waiting: dict[str, list[tuple[Client, bytes]]] = {}
         """Frames by the address to which they go, in order."""
-        self._bytes = 0
+        self._sought = Shares(MAX_SOUGHT_BYTES)
+        self._bytes: dict[Client, int] = {}
+        """What waits of each sender; none of them has nothing."""
         self._tasks = Tasks()
         self._settled = ""
         """The address whose frames are routed again now."""
@@ -40,14 +43,15 @@ class Seeking:
     def take(self, sender: Client, address: str, data: Buffer) -> bool:
         """Keep a frame until its receiver was looked up; False if there is nobody, or no room."""
         cost = len(data) + FRAME_COST_BYTES
-        if address == self._settled or self._bytes + cost > MAX_SOUGHT_BYTES:
+        sought = self._bytes.get(sender, 0) + cost
+        if address == self._settled or not self._sought.note(sender, sought):
             return False
+        self._bytes[sender] = sought
         waiting = self._waiting.get(address)
         if waiting is None:
             waiting = self._waiting[address] = []
             self._tasks.start(self._seek(address))
         waiting.append((sender, bytes(data)))
-        self._bytes += cost
         return True
 
     async def _seek(self, address: str) -> None:
@@ -67,7 +71,8 @@ class Seeking:
     def _settle(self, address: str) -> None:
         """Route again what waited: to its receiver, or its callers are refused."""
         frames = self._waiting.pop(address)
-        self._bytes -= sum(len(data) + FRAME_COST_BYTES for _, data in frames)
+        for sender, data in frames:
+            self._give_back(sender, len(data) + FRAME_COST_BYTES)
         self._settled = address
         try:
             for sender, data in frames:
@@ -75,6 +80,12 @@ class Seeking:
                     self._hub.route(sender, data)
         finally:
             self._settled = ""
+
+    def _give_back(self, sender: Client, cost: int) -> None:
+        left = self._bytes.pop(sender) - cost
+        self._sought.note(sender, left)
+        if left:
+            self._bytes[sender] = left
 
     async def close(self) -> None:
         """Look for nobody any more."""

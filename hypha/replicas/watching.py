@@ -110,9 +110,8 @@ class Watching:
 
     def _is_used(self, workspace: str) -> bool:
         """Whether anything is known of a workspace: for names that somebody made up nothing is kept."""
-        if self._watched[workspace].services or self._is_needed(workspace):
-            return True
-        return any(mirror.workspace == workspace for mirror in self._hub.clients.mirrors())
+        is_needed = bool(self._watched[workspace].services) or self._is_needed(workspace)
+        return is_needed or bool(self._hub.clients.mirrors_in(workspace))
 
     async def _load(self, workspace: str) -> None:
         presence = self._presence
@@ -124,11 +123,6 @@ class Watching:
             self.put_client(client)
         for service in services:
             self._put_service(service)
-
-    def is_mirrored(self, workspace: str) -> bool:
-        """Whether it is known who is in a workspace."""
-        watched = self._watched.get(workspace)
-        return watched is not None and watched.loaded.done()
 
     def sweep(self) -> None:
         """Mirror no longer what nobody asks for."""
@@ -151,9 +145,8 @@ class Watching:
         watched = self._watched.pop(workspace)
         for key in watched.services:
             self._registry.remove(*key)
-        for mirror in self._hub.clients.mirrors():
-            if mirror.workspace == workspace:
-                self._crossing.mirrors.end(mirror)
+        for mirror in self._hub.clients.mirrors_in(workspace):
+            self._crossing.mirrors.end(mirror)
 
     async def public(self) -> Sequence[ServiceRecord]:
         """Public services of workspaces that are not mirrored."""
