@@ -94,10 +94,7 @@ class PythonEvalWorker(FolderWorker):
     async def _start_session(self, config: WorkerConfig) -> None:
         if not config.entry_point:
             raise WorkerError(f"The app {config.app_id} has no entry_point: name the script to run.")
-        if len(self._running) >= self._most_sessions:
-            raise WorkerError(
-                f"This worker has {self._most_sessions} sessions already: stop one, or try later."
-            )
+        self._check_admits(config.workspace, len(self._running))
         session = self._running[config.id] = _Session()
         try:
             with on_this_machine():

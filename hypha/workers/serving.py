@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hypha.errors import PermissionDenied
 from hypha.workers.base import BaseWorker, CallContext, SessionStatus, WorkerConfig, WorkerError
 from hypha.workers.options import Connection, Options, connection_of
 
@@ -106,6 +107,20 @@ class ConnectedWorker(BaseWorker):
     def _takes_place(self, session_id: str) -> bool:
         """Whether a session that is there counts among those of which there may be so many."""
         return self._sessions[session_id].status in (SessionStatus.STARTING, SessionStatus.RUNNING)
+
+    def _check_admits(self, workspace: str, taken: int) -> None:
+        """Refuse a session beside so many, or of a workspace whose apps do not run here.
+
+        Raises:
+            PermissionDenied, WorkerError.
+        """
+        allowed = self._connection.authorized_workspaces
+        if allowed and workspace not in (*allowed, self._own_workspace):
+            raise PermissionDenied(f"This worker runs no apps of the workspace {workspace}.")
+        if taken >= self._most_sessions:
+            raise WorkerError(
+                f"This worker has {self._most_sessions} sessions already: stop one, or try later."
+            )
 
 
 def share_of(places: int) -> int:

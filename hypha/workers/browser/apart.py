@@ -43,7 +43,20 @@ _ERRORS = {
     for each in (WorkerError, SessionNotFoundError, WorkerNotAvailableError, PermissionDenied, ValueError)
 }
 _ENDING_S = 10.0
-_OWN = ("HYPHA_CHROMIUM_PATH", "HYPHA_MAX_BROWSER_SESSIONS", "HYPHA_BROWSER_")
+_PASSED = frozenset(
+    {
+        "HYPHA_CHROMIUM_PATH", "HYPHA_MAX_BROWSER_SESSIONS", "PATH", "HOME", "USER", "LOGNAME", "SHELL",
+        "TMPDIR", "TMP", "TEMP", "TZ", "LANG", "LANGUAGE", "DISPLAY", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy",
+        "no_proxy", "SystemRoot",
+    }
+)  # fmt: skip
+_PASSED_FAMILIES = (
+    "HYPHA_BROWSER_", "PLAYWRIGHT_", "LC_", "XDG_", "FONTCONFIG_", "LIBGL_", "VK_", "MALLOC_", "PYTHON",
+    "NODE_", "SSL_CERT_",
+)  # fmt: skip
+"""Variables that the process gets, and those that begin so: the browser inherits them, and runs pages of
+anybody. All others stay with the server, whose secrets have many names."""
 
 
 class PagesProcess:
@@ -144,9 +157,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def variables_of(given: Mapping[str, str]) -> dict[str, str]:
-    """What the process finds of a server's variables: none of the server's own, which hold secrets."""
+    """What the process finds of a server's variables."""
     return {
-        name: value for name, value in given.items() if not name.startswith("HYPHA_") or name.startswith(_OWN)
+        name: value for name, value in given.items() if name in _PASSED or name.startswith(_PASSED_FAMILIES)
     }
 
 

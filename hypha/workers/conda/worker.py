@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypha.errors import HyphaError, InvalidArguments, PermissionDenied
+from hypha.errors import HyphaError, InvalidArguments
 from hypha.workers.base import (
     Callback,
     CallContext,
@@ -173,13 +173,8 @@ class CondaWorker(FolderWorker):
         return await session.execute(script, _timeout(config), progress_callback)
 
     async def _start_session(self, config: WorkerConfig) -> None:
-        allowed = self._connection.authorized_workspaces
-        if allowed and config.workspace not in (*allowed, self._own_workspace):
-            raise PermissionDenied(f"This worker runs no apps of the workspace {config.workspace}.")
-        if self._beginning + sum(each.is_open for each in self._running.values()) >= self._most_sessions:
-            raise WorkerError(
-                f"This worker has {self._most_sessions} sessions already: stop one, or try later."
-            )
+        taken = self._beginning + sum(each.is_open for each in self._running.values())
+        self._check_admits(config.workspace, taken)
         self._beginning += 1
         try:
             private = await self._new_folder()

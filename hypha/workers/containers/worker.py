@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from hypha.errors import InvalidArguments, PermissionDenied
+from hypha.errors import InvalidArguments
 from hypha.workers.base import (
     Callback,
     CallContext,
@@ -155,13 +155,7 @@ class ContainerWorker(ConnectedWorker):
         return session_id in self._running or super()._takes_place(session_id)
 
     async def _start_session(self, config: WorkerConfig) -> None:
-        allowed = self._connection.authorized_workspaces
-        if allowed and config.workspace not in (*allowed, self._own_workspace):
-            raise PermissionDenied(f"This worker runs no apps of the workspace {config.workspace}.")
-        if len(self._running) >= self._most_sessions:
-            raise WorkerError(
-                f"This worker has {self._most_sessions} sessions already: stop one, or try later."
-            )
+        self._check_admits(config.workspace, len(self._running))
         spec = spec_of(config, self.prefix, self._usual)
         session = self._running[config.id] = _Session(spec)
         await safe_call_callback(config.progress_callback, progress(f"Starting the image {spec.image}"))

@@ -119,4 +119,5 @@ def test_the_process_finds_no_secrets_of_the_server_in_its_variables() -> None:
         "PLAYWRIGHT_LOCALE": "l",
     }
     secret = {"HYPHA_JWT_SECRET": "s", "HYPHA_ROOT_TOKEN": "t", "HYPHA_S3_SECRET_ACCESS_KEY": "k"}
+    secret |= {"JWT_SECRET": "s", "RESEND_API_KEY": "r", "AWS_SECRET_ACCESS_KEY": "a", "PATH_TO_KEY": "c"}
     assert variables_of({**kept, **secret}) == kept
