@@ -92,6 +92,10 @@ class RoutedObjects(ObjectStore):
         self.shares_copies = own.shares_copies
         self.gathered_bytes, self.gathered_part_bytes = own.gathered_bytes, own.gathered_part_bytes
 
+    async def close(self) -> None:
+        """Close the own store; whoever knows the homes closes them."""
+        await self.own.close()
+
     def gathered(self, key: str, *, is_part: bool = False) -> int:
         """See `ObjectStore`."""
         if not home_of(key) or self.homes is None:

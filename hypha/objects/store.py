@@ -105,6 +105,10 @@ class ObjectStore(ABC):
         return self.gathered_part_bytes if is_part else self.gathered_bytes
 
     @abstractmethod
+    async def close(self) -> None:
+        """Wait for what is being written, and give back what is held."""
+
+    @abstractmethod
     async def put(
         self,
         key: str,

@@ -166,6 +166,22 @@ def test_what_cannot_be_backed_up_is_told_in_a_sentence(backups: Path, tmp_path:
     assert "no such snapshot" in run("restore", str(backups), "--snapshot", "1999", code=1)
 
 
+def test_without_flags_of_the_server_its_variables_say_where_it_is(backups: Path, tmp_path: Path) -> None:
+    (snapshot,) = (backups / "snapshots").iterdir()
+    where = {"HYPHA_DATA_DIR": str(tmp_path / "named")}
+    run("restore", str(backups), "--snapshot", snapshot.name, env=where)
+    assert (tmp_path / "named" / "deployment.json").exists()
+
+
+def test_nothing_is_restored_that_was_not_checked(backups: Path, tmp_path: Path) -> None:
+    copy = copy_of(backups, tmp_path)
+    (snapshot,) = (copy / "snapshots").iterdir()
+    (snapshot / "folder" / "secrets" / "planted").write_text("x")
+    run("restore", str(copy), "--data-dir", str(tmp_path / "new"))
+    assert (tmp_path / "new" / "secrets" / "jwt").exists()
+    assert not (tmp_path / "new" / "secrets" / "planted").exists()
+
+
 def test_an_unfinished_snapshot_does_not_count_and_goes(backups: Path, tmp_path: Path) -> None:
     copy = copy_of(backups, tmp_path)
     (copy / "snapshots" / "20990101T000000Z").mkdir()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hypha.cli.environment import load_env_file
-from hypha.configuration import get_argparser, load_settings
+from hypha.configuration import all_options, get_argparser, load_settings
 from hypha.errors import HyphaError
+from hypha.options import given_names
 from hypha.settings import Settings
 
 COMMANDS = ("backup", "restore", "verify")
@@ -36,7 +37,7 @@ def backup_command(words: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="Name the snapshots, and do nothing")
     arguments = parser.parse_args(list(words[1:]))
     try:
-        return _run(command, arguments, is_bare=all(not word.startswith("-") for word in words[1:]))
+        return _run(command, arguments)
     except HyphaError as error:
         print(f"hypha-server {command}: {error.message}", file=sys.stderr)
         return 1
@@ -45,9 +46,8 @@ def backup_command(words: Sequence[str]) -> int:
         return 1
 
 
-def _run(command: str, arguments: argparse.Namespace, *, is_bare: bool) -> int:
+def _run(command: str, arguments: argparse.Namespace) -> int:
     from hypha.cli.backup.repository import Repository
-    from hypha.cli.backup.taking import damaged_in, described, take
 
     folder: str = arguments.folder
     name: str | None = arguments.snapshot
@@ -56,17 +56,19 @@ def _run(command: str, arguments: argparse.Namespace, *, is_bare: bool) -> int:
     try:
         if is_list:
             for each in repository.snapshots():
-                print(described(each))
+                print(each.described())
             return 0
         if command == "verify":
             snapshot = repository.snapshot(name)
-            damaged = damaged_in(repository, snapshot)
+            damaged = repository.damaged(snapshot)
             for key in damaged:
                 print(f"damaged: {key}")
-            print(f"{described(snapshot)}: {len(damaged):,} damaged")
+            print(f"{snapshot.described()}: {len(damaged):,} damaged")
             return 1 if damaged else 0
-        settings = _settings(arguments, is_bare=is_bare)
+        settings = _settings(arguments)
         if command == "backup":
+            from hypha.cli.backup.taking import take
+
             asyncio.run(take(settings, repository, print))
             return 0
         from hypha.cli.backup.restoring import restore
@@ -77,13 +79,12 @@ def _run(command: str, arguments: argparse.Namespace, *, is_bare: bool) -> int:
         repository.close()
 
 
-def _settings(arguments: argparse.Namespace, *, is_bare: bool) -> Settings:
+def _settings(arguments: argparse.Namespace) -> Settings:
     load_env_file()
     for extra in ("folder", "snapshot", "list"):
         delattr(arguments, extra)
-    arguments.from_env = arguments.from_env or is_bare
+    arguments.from_env = arguments.from_env or not given_names(arguments, all_options())
     settings, warnings = load_settings(arguments)
-    tell: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # noqa: E731
     for text in warnings:
-        tell(text)
+        print(text, file=sys.stderr)
     return settings

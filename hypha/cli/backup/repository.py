@@ -82,6 +82,13 @@ class Snapshot:
         found: dict[str, str] = self.facts["files"]
         return found
 
+    def described(self) -> str:
+        """In one line, for a person."""
+        facts = self.facts
+        return (
+            f"{self.name}: {facts['objects']:,} files, {facts['bytes']:,} bytes, version {facts['version']}"
+        )
+
 
 class Repository:
     """A folder of backups; `close` it."""
@@ -135,6 +142,19 @@ class Repository:
             names = ", ".join(each.name for each in there[-5:]) or "none"
             raise ConfigurationError(f"There is no such snapshot in {self.folder}; the newest: {names}.")
         return found[-1]
+
+    def damaged(self, snapshot: Snapshot) -> list[str]:
+        """What of a snapshot is missing or has changed since: its own files, and keys of objects."""
+        found = [name for name, sha256 in snapshot.files().items() if not _is(snapshot.folder / name, sha256)]
+        if OBJECTS in found:
+            return found
+        good: dict[str, bool] = {}
+        for entry in snapshot.entries():
+            if entry.sha256 not in good:
+                good[entry.sha256] = _is(self.blob(entry.sha256), entry.sha256)
+            if not good[entry.sha256]:
+                found.append(entry.key)
+        return found
 
     def begin(self) -> Path:
         """A folder for a new snapshot; what is left of those that were not finished goes."""
@@ -224,6 +244,10 @@ def digest_of(file: Path) -> str:
     """The sha-256 of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _is(file: Path, sha256: str) -> bool:
+    return file.is_file() and digest_of(file) == sha256
 
 
 def flush_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypha.cli.backup import records
 from hypha.cli.backup.repository import BLOCK_BYTES, FOLDER, RECORDS, Entry, Repository, Snapshot
-from hypha.cli.backup.taking import TOGETHER, Told, close_store, damaged_in, open_store
+from hypha.cli.backup.taking import TOGETHER, Told, open_store
 from hypha.cli.surroundings import folder_of
 from hypha.datafolder import DataFolder
 from hypha.errors import ConfigurationError, ObjectNotFound
@@ -31,12 +31,12 @@ async def restore(settings: Settings, repository: Repository, snapshot: Snapshot
         raise ConfigurationError(
             "A server that keeps nothing cannot be restored: leave out --data-dir :memory:."
         )
-    damaged = await asyncio.to_thread(damaged_in, repository, snapshot)
+    damaged = await asyncio.to_thread(repository.damaged, snapshot)
     if damaged:
         raise ConfigurationError(f"The snapshot is damaged, nothing was restored: {', '.join(damaged[:5])}")
     data = DataFolder.open(settings.data_dir, "a restore", restoring=snapshot.name)
     try:
-        _copy_folder(snapshot.folder / FOLDER, folder)
+        _copy_folder(snapshot, folder)
         await _restore_objects(settings, repository, snapshot)
         place = records.place_of(settings, folder)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -50,14 +50,14 @@ async def restore(settings: Settings, repository: Repository, snapshot: Snapshot
     told(f"Restored {snapshot.name} into {folder}. Start the server with the same settings.")
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    for path in source.rglob("*"):
-        place = target / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(mode=0o700, exist_ok=True)
-        else:
+def _copy_folder(snapshot: Snapshot, target: Path) -> None:
+    """Secrets and identity: what was checked, and nothing beside it."""
+    for name in snapshot.files():
+        if name.startswith(f"{FOLDER}/"):
+            place = target / name.removeprefix(f"{FOLDER}/")
+            place.parent.mkdir(mode=0o700, exist_ok=True)
             place.unlink(missing_ok=True)
-            shutil.copyfile(path, place)
+            shutil.copyfile(snapshot.folder / name, place)
             place.chmod(0o600)
 
 
@@ -77,7 +77,8 @@ async def _restore_objects(settings: Settings, repository: Repository, snapshot:
         if store is not None:
             await asyncio.gather(*(_put(store, repository, each) for each in some))
     finally:
-        await close_store(store)
+        if store is not None:
+            await store.close()
 
 
 async def _put(store: ObjectStore, repository: Repository, entry: Entry) -> None:

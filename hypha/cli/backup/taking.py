@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,7 +19,6 @@ from hypha.cli.backup.repository import (
     Entry,
     Repository,
     Snapshot,
-    digest_of,
     finish,
     write_entries,
 )
@@ -55,13 +53,6 @@ async def open_store(settings: Settings, *, looks_on: bool) -> ObjectStore | Non
     return None
 
 
-async def close_store(store: ObjectStore | None) -> None:
-    """Close what `open_store` gave."""
-    close = getattr(store, "close", None)
-    if close is not None:
-        await close()
-
-
 async def take(settings: Settings, repository: Repository, told: Told) -> Snapshot:
     """Take a snapshot: the records as they were at one moment, and every object that they name.
 
@@ -91,7 +82,8 @@ async def take(settings: Settings, repository: Repository, told: Told) -> Snapsh
         shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
-        await close_store(store)
+        if store is not None:
+            await store.close()
     for key in damaged:
         told(f"Not as it was committed, but kept as it is: {key}")
     write_entries(folder / OBJECTS, (known[key] for key in sorted(known)))
@@ -200,33 +192,3 @@ def _copy_folder(source: Path | None, target: Path) -> None:
     for name in kept_files(source):
         (target / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-
-
-def described(snapshot: Snapshot) -> str:
-    """A snapshot in one line, for a person."""
-    facts = snapshot.facts
-    return (
-        f"{snapshot.name}: {facts['objects']:,} files, {facts['bytes']:,} bytes, version {facts['version']}"
-    )
-
-
-def damaged_in(repository: Repository, snapshot: Snapshot) -> list[str]:
-    """What of a snapshot is missing or has changed since it was taken: its files, and keys of objects."""
-    found = [
-        name
-        for name, sha256 in snapshot.files().items()
-        if not (snapshot.folder / name).is_file() or digest_of(snapshot.folder / name) != sha256
-    ]
-    if OBJECTS in found:
-        return found
-    good: dict[str, bool] = {}
-    try:
-        for entry in snapshot.entries():
-            if entry.sha256 not in good:
-                blob = repository.blob(entry.sha256)
-                good[entry.sha256] = blob.is_file() and digest_of(blob) == entry.sha256
-            if not good[entry.sha256]:
-                found.append(entry.key)
-    except (json.JSONDecodeError, TypeError):
-        found.append(OBJECTS)
-    return found
