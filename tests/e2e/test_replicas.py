@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -26,6 +24,7 @@ from hypha.testing.rawclient import pack
 from tests.kit.clients import Connections, is_back
 from tests.kit.people import Person, make_person
 from tests.kit.redis import RedisServer, running_redis
+from tests.kit.replicas import running_replicas
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,12 +36,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def servers(redis: RedisServer) -> Iterator[list[ServerProcess]]:
-    made = [ServerProcess(flags=[f"--redis-uri={redis.uri}"], start_timeout_s=60) for _ in range(2)]
-    with ExitStack() as stack, ThreadPoolExecutor() as side_by_side:
-        for server in made:
-            stack.callback(server.close)
-        list(side_by_side.map(ServerProcess.start, made))
-        yield made
+    yield from running_replicas(f"--redis-uri={redis.uri}")
 
 
 @pytest.fixture

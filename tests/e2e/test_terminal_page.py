@@ -12,6 +12,7 @@ import pytest
 
 from hypha.testing import ServerProcess
 from tests.e2e.chromium import Page
+from tests.e2e.terminal_lab import terminal_lab
 from tests.kit.clients import Connect, StartServer
 from tests.kit.people import Person, make_person
 
@@ -72,16 +73,7 @@ NOTE = 'document.getElementById("note").textContent'
 async def test_a_person_uses_a_terminal_of_a_listed_workspace(
     page: Page, start_server: StartServer, connect: Connect, tmp_path: Path
 ) -> None:
-    own = await start_server(
-        flags=["--enable-terminal-worker", "--enable-server-apps"],
-        env={"TERMINAL_WORKING_DIR": str(tmp_path), "TERMINAL_AUTHORIZED_WORKSPACES": "term-lab"},
-    )
-    owner = make_person(own, "owner")
-    first = await connect(owner, url=own.url)
-    await first.create_workspace(
-        {"id": "term-lab", "name": "term-lab", "persistent": True, "owners": [owner.id]}
-    )
-    client = await connect(owner, url=own.url, workspace="term-lab")
+    own, owner, client = await terminal_lab(start_server, connect, tmp_path)
     apps = await client.get_service("public/server-apps")
     await apps.install(manifest=SHELL, app_id="shell", wait_for_service=False)
     session = await apps.start("shell", wait_for_service=False)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hypha.testing import ServerProcess, eventually
+from tests.e2e.terminal_lab import terminal_lab
 from tests.kit.app_files import AppFiles, app_files
 from tests.kit.clients import Connect, StartServer
 from tests.kit.people import Person, make_person
@@ -78,16 +79,8 @@ async def test_inside_the_server_it_is_for_administrators_and_listed_workspaces(
 async def test_apps_get_terminals_with_their_files_where_workspaces_are_listed(
     start_server: StartServer, connect: Connect, root: Person, tmp_path: Path
 ) -> None:
-    own = await start_server(
-        flags=["--enable-terminal-worker", "--enable-server-apps"],
-        env={"TERMINAL_WORKING_DIR": str(tmp_path), "TERMINAL_AUTHORIZED_WORKSPACES": "term-lab"},
-    )
-    owner = make_person(own, "owner")
+    own, owner, client = await terminal_lab(start_server, connect, tmp_path)
     first = await connect(owner, url=own.url)
-    await first.create_workspace(
-        {"id": "term-lab", "name": "term-lab", "persistent": True, "owners": [owner.id]}
-    )
-    client = await connect(owner, url=own.url, workspace="term-lab")
     apps = await client.get_service("public/server-apps")
     app = {
         "app_id": "shell",

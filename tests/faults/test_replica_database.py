@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import pytest_asyncio
@@ -13,6 +12,7 @@ from tests.kit.clients import Connections
 from tests.kit.people import make_person
 from tests.kit.postgres import PostgresServer, running_postgres
 from tests.kit.redis import RedisServer, running_redis
+from tests.kit.replicas import running_replicas
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(240)]
 
@@ -29,15 +29,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def servers(redis: RedisServer, postgres: PostgresServer) -> Iterator[list[ServerProcess]]:
-    flags = [f"--redis-uri={redis.uri}", f"--database-uri={postgres.new_database()}"]
-    made = [ServerProcess(flags=flags, start_timeout_s=90) for _ in range(2)]
-    try:
-        with ThreadPoolExecutor() as side_by_side:
-            list(side_by_side.map(ServerProcess.start, made))
-        yield made
-    finally:
-        for server in made:
-            server.close()
+    flags = f"--redis-uri={redis.uri}", f"--database-uri={postgres.new_database()}"
+    yield from running_replicas(*flags, start_timeout_s=90)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ from hypha.testing import ServerProcess, eventually
 from tests.kit.clients import Connections
 from tests.kit.people import Person, make_person
 from tests.kit.redis import RedisServer, running_redis
+from tests.kit.replicas import running_replicas
 
 pytestmark = pytest.mark.timeout(180)
 WITHIN_S = 60.0
@@ -29,14 +29,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def servers(redis: RedisServer) -> Iterator[list[ServerProcess]]:
-    made = [ServerProcess(flags=[f"--redis-uri={redis.uri}"], start_timeout_s=60) for _ in range(2)]
-    try:
-        with ThreadPoolExecutor() as side_by_side:
-            list(side_by_side.map(ServerProcess.start, made))
-        yield made
-    finally:
-        for server in made:
-            server.close()
+    yield from running_replicas(f"--redis-uri={redis.uri}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -15,6 +15,12 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+ID = "w/_rapp_1__rlb"
+HERE = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "rw"}}}}
+READER = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "r"}}}}
+ELSEWHERE = {"from": "other/someone"}
+"""A session, and who calls a worker about it: by the workspaces in which they may do something."""
+
 
 async def run(command: list[str], variables: list[str]) -> Process:
     env = {"PATH": os.environ["PATH"], **dict(each.split("=", 1) for each in variables)}

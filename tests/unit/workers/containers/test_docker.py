@@ -18,30 +18,13 @@ import pytest
 from hypha.errors import InvalidArguments, PermissionDenied
 from hypha.testing import eventually
 from hypha.workers.base import SessionStatus, WorkerError, WorkerNotAvailableError
-from hypha.workers.containers import worker as workers
 from hypha.workers.docker.engine import ContainerLimits
 from hypha.workers.docker.worker import DockerWorker, hypha_startup
 from hypha.workers.options import Connection
 from tests.kit.fake_docker import FakeDocker
-from tests.kit.fake_engines import served
+from tests.kit.fake_engines import ELSEWHERE, HERE, ID, READER, served
 
-ID = "w/_rapp_1__rlb"
-HERE = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "rw"}}}}
-READER = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "r"}}}}
-ELSEWHERE = {"from": "other/someone"}
 STAYS = ["sh", "-c", "echo hello $HYPHA_APP_ID $GREETING; echo wrong >&2; exec sleep 600"]
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No long look whether a container goes on running."""
-    monkeypatch.setattr(workers, "_SETTLED_S", 0.05)
-
-
-@pytest.fixture
-def long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that a slow machine does not shorten."""
-    monkeypatch.setattr(workers, "_SETTLED_S", 60)
 
 
 @pytest.fixture

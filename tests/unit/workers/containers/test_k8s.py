@@ -15,30 +15,13 @@ import yaml
 from hypha.errors import InvalidArguments, PermissionDenied
 from hypha.testing import eventually, free_port
 from hypha.workers.base import SessionStatus, WorkerError, WorkerNotAvailableError
-from hypha.workers.containers import worker as workers
 from hypha.workers.k8s.cluster import Cluster, find_cluster
 from hypha.workers.k8s.engine import PodLimits
 from hypha.workers.k8s.worker import K8sWorker, hypha_startup
-from tests.kit.fake_engines import served
+from tests.kit.fake_engines import ELSEWHERE, HERE, ID, READER, served
 from tests.kit.fake_k8s import TOKEN, FakeK8s
 
-ID = "w/_rapp_1__rlb"
-HERE = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "rw"}}}}
-READER = {"from": "w/someone", "user": {"scope": {"workspaces": {"w": "r"}}}}
-ELSEWHERE = {"from": "other/someone"}
 STAYS = ["sh", "-c", "echo hello $HYPHA_APP_ID $GREETING; exec sleep 600"]
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No long look whether a pod goes on running."""
-    monkeypatch.setattr(workers, "_SETTLED_S", 0.05)
-
-
-@pytest.fixture
-def long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that a slow machine does not shorten."""
-    monkeypatch.setattr(workers, "_SETTLED_S", 60)
 
 
 @pytest.fixture
